@@ -1,0 +1,75 @@
+# How targets of the project are made: one place for standards, warnings, sanitizers, ccache and the LibTorch header.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+# -g1 keeps line tables for stack traces at a third of the link time and disk of -g.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG")
+
+find_program(ASSAY_CCACHE ccache)
+if(ASSAY_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${ASSAY_CCACHE})
+endif()
+find_program(ASSAY_MOLD mold)
+if(ASSAY_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_library(assay_options INTERFACE)
+target_include_directories(assay_options INTERFACE "${CMAKE_SOURCE_DIR}")
+# Designated initialisers leave the rest at its default on purpose.
+target_compile_options(assay_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-missing-field-initializers $<$<BOOL:${ASSAY_WERROR}>:-Werror>)
+if(ASSAY_SANITIZE)
+  target_compile_options(assay_options INTERFACE -fsanitize=${ASSAY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(assay_options INTERFACE -fsanitize=${ASSAY_SANITIZE})
+endif()
+
+# spdlog and fmt: header-only under ThreadSanitizer (the shared library is not instrumented and gives false races).
+add_library(assay_logging INTERFACE)
+if(ASSAY_SANITIZE MATCHES "thread")
+  target_link_libraries(assay_logging INTERFACE spdlog::spdlog_header_only fmt::fmt-header-only)
+else()
+  target_link_libraries(assay_logging INTERFACE spdlog::spdlog fmt::fmt)
+endif()
+
+# assay_library(NAME SOURCES a.cpp ... LINK other ...)
+function(assay_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;LINK;PRIVATE" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  target_link_libraries(${name} PUBLIC assay_options ${A_LINK} PRIVATE ${A_PRIVATE})
+endfunction()
+
+# The same for code on LibTorch: adds LibTorch and the shared precompiled header.
+function(assay_torch_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;LINK;PRIVATE" ${ARGN})
+  assay_library(${name} SOURCES ${A_SOURCES} LINK ${A_LINK} assay_torch PRIVATE ${A_PRIVATE})
+  assay_use_torch_header(${name})
+endfunction()
+
+# assay_test(NAME SOURCES ... LINK ... [LABELS unit] [TORCH]): one GoogleTest program, each case a CTest.
+function(assay_test name)
+  cmake_parse_arguments(A "TORCH" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  if(NOT A_LABELS)
+    set(A_LABELS unit)
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE assay_options ${A_LINK} GTest::gmock GTest::gtest_main)
+  if(A_TORCH)
+    target_link_libraries(${name} PRIVATE assay_torch)
+    assay_use_torch_header(${name})
+  endif()
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  # One CTest a program: a case a process would start LibTorch hundreds of times.
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
+endfunction()

@@ -1,0 +1,194 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/core/json.h"
+
+// What a provider (an executor) offers: the answer to `describe`. Everything the planner knows of
+// methods, models, data sets and metrics stands here, so that control code needs no LibTorch and a
+// Python script can join. JSON form: docs/formats/catalogue.md; one field list a record, in
+// catalogue_json.cpp.
+
+namespace assay {
+
+enum class ParameterType { kBool, kInteger, kReal, kString, kPath, kIntegers, kReals, kStrings };
+
+// A typed parameter of a method, reader, metric or model family.
+struct ParameterSchema {
+  std::string name;
+  ParameterType type = ParameterType::kReal;
+  Json default_value;             // null: must be given
+  std::string unit;               // "tokens", "pixels", "s", or ""
+  std::optional<double> minimum;  // numbers, each element of lists; inclusive
+  std::optional<double> maximum;
+  std::vector<std::string> choices;  // strings: the legal values; empty: any
+  std::string doc;                   // one sentence
+
+  bool operator==(const ParameterSchema&) const = default;
+};
+
+// Checks `value` against the schema and returns its canonical form (1 -> 1.0 for a real, ...).
+// Throws Error(kConfig): parameter name, the value, the legal values.
+Json checked_value(const ParameterSchema& schema, const Json& value);
+
+// Defaults of all schemas overlaid with `given`, every value checked. Throws Error(kConfig) for a
+// name that no schema has (with the nearest) and for a missing value without default.
+Json checked_parameters(const std::vector<ParameterSchema>& schemas, const Json& given,
+                        std::string_view owner);
+
+// What a stage asks of a slot.
+struct Resources {
+  double threads = 1;
+  std::int64_t memory_bytes = 0;  // 0: unknown
+  double gpus = 0;
+  std::int64_t gpu_memory_bytes = 0;
+
+  bool operator==(const Resources&) const = default;
+};
+
+enum class CachePolicy { kShared, kRun };  // kRun: valid in the run that made it only (a latency)
+enum class Retention {
+  kKeep,
+  kTemporary
+};  // kTemporary: dropped when the last consumer has published
+
+// Where a stage gets an artifact from.
+struct InputDeclaration {
+  std::string name;   // what the stage body asks for: "tokens"
+  std::string stage;  // a stage name of this catalogue: "tokenize"
+  std::string split;  // data split that the input stage reads; "": the split of the consumer
+
+  bool operator==(const InputDeclaration&) const = default;
+};
+
+// A unit of work, of caching and of scheduling.
+struct StageDeclaration {
+  std::string name;  // "gptq.quantize"; unique in the catalogue
+  int revision = 1;  // raised whenever the same recipe gives other bytes
+  std::vector<std::string>
+      reads;  // parameters that enter its key: the method's or metric's own, "w_bits", "a_bits"
+  bool reads_model = false;      // digests of config and weights enter its key
+  bool reads_tokenizer = false;  // digests of the model's tokenizer files enter its key
+  bool reads_data = false;       // digests of the data set's files of its split enter its key
+  bool reads_network =
+      false;  // gets the artifact "network" of the methods before it, if there is one
+  std::vector<InputDeclaration> inputs;
+  std::string random;  // "", "seed" or "calibration_seed": the seed that enters its key
+  bool exact = false;  // same bytes on every machine: no numerics class in its key
+  CachePolicy cache = CachePolicy::kShared;
+  Retention retention = Retention::kKeep;
+  Resources resources;
+  bool exclusive = false;  // nothing else may run on the node meanwhile (timing)
+
+  bool operator==(const StageDeclaration&) const = default;
+};
+
+// A compression method (or `float`, or `train`).
+struct MethodDeclaration {
+  std::string name;
+  std::string title;                  // one line
+  std::string paper;                  // citation, or ""
+  std::vector<std::string> families;  // model families it fits; empty: all
+  std::vector<ParameterSchema> parameters;
+  bool reads_bits = false;            // the `bits` axis is part of its trials
+  std::string calibration;            // "none", "calibration" or "training": data it needs
+  std::vector<std::string> traits;    // "deterministic", "quantizer", "float", "trains"
+  std::vector<std::string> switches;  // boolean parameters that an ablation may turn off
+  std::string network;  // stage whose artifact is the trial's network; "": the model as it is
+  std::vector<std::string> extra_stages;  // stages that run though nobody consumes them
+
+  bool operator==(const MethodDeclaration&) const = default;
+};
+
+// One figure that a metric entry of a sweep yields.
+struct MetricValue {
+  std::string name;  // "top1"
+  std::string unit;  // "%", "", "ms", "tokens/s"
+  bool higher_is_better = true;
+  bool primary = false;  // shown on the board unasked
+
+  bool operator==(const MetricValue&) const = default;
+};
+
+// A metric that `evaluate:` may name. `stage` is fanned out `shards` times (shard i of m takes the
+// chunks [i C / m, (i + 1) C / m) of C), `merge` joins the shards; without fan-out `merge` is "".
+struct MetricDeclaration {
+  std::string name;
+  std::string title;
+  std::string task;                         // "classification", "language" or "" (any)
+  std::vector<ParameterSchema> parameters;  // protocol settings: all enter the fingerprint
+  std::string stage;
+  std::string merge;
+  std::string shards_parameter;  // the parameter that holds m; "": no fan-out
+  std::vector<MetricValue> values;
+
+  bool operator==(const MetricDeclaration&) const = default;
+};
+
+struct FamilyDeclaration {
+  std::string name;  // "vit", "opt"
+  std::string title;
+  std::string task;  // "classification", "language"
+  std::vector<std::string>
+      model_types;  // config.json `model_type` / `architecture` values that mean this family
+  std::vector<ParameterSchema>
+      configuration;  // what a network without weights needs (`config:` in the sweep)
+
+  bool operator==(const FamilyDeclaration&) const = default;
+};
+
+// One file of a split: what it is to the reader, and where below the root.
+struct ReaderFile {
+  std::string role;  // "images"
+  std::string path;
+
+  bool operator==(const ReaderFile&) const = default;
+};
+
+struct ReaderDeclaration {
+  std::string name;  // "fashion_mnist"
+  std::string title;
+  std::string task;
+  std::vector<ParameterSchema>
+      parameters;  // one named like a split ("train") enters the key of that split only
+  std::vector<std::string> roots;  // usual places, the first that exists wins; `root:` overrides.
+                                   // "$NAME/..." expands the environment
+  std::map<std::string, std::vector<ReaderFile>>
+      files;  // split -> files below the root; empty: the sweep names them
+  std::vector<std::string>
+      roles;            // roles a split must name where the sweep names files; empty: a list
+  bool folder = false;  // a split is a folder: entered by the digest of its manifest
+
+  bool operator==(const ReaderDeclaration&) const = default;
+};
+
+struct Catalogue {
+  std::string provider;  // "assay"
+  std::string version;
+  Json numerics = Json::object();  // what joins run.device and run.threads in the numerics class
+  std::vector<StageDeclaration> stages;
+  std::vector<MethodDeclaration> methods;
+  std::vector<MetricDeclaration> metrics;
+  std::vector<FamilyDeclaration> families;
+  std::vector<ReaderDeclaration> readers;
+
+  bool operator==(const Catalogue&) const = default;
+
+  const StageDeclaration* find_stage(std::string_view name) const;
+  const MethodDeclaration* find_method(std::string_view name) const;
+  const MetricDeclaration* find_metric(std::string_view name) const;
+  const FamilyDeclaration* find_family(std::string_view name) const;
+  const ReaderDeclaration* find_reader(std::string_view name) const;
+};
+
+Json to_json(const Catalogue& catalogue);
+
+// Throws Error(kData) naming the record and field that is missing, unknown, of a wrong type,
+// duplicated, or refers to a stage that the catalogue lacks.
+Catalogue catalogue_from(const Json& json);
+
+}  // namespace assay

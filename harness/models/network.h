@@ -1,0 +1,119 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/core/json.h"
+#include "harness/models/tap.h"
+
+namespace assay::models {
+
+enum class Task { kClassification, kLanguage };
+
+// What callers need to know of a network without knowing its family.
+struct NetworkInfo {
+  std::string family;  // "vit", "resnet", "cifar_resnet", "mobilenet_v2", "opt", "llama"
+  Task task = Task::kClassification;
+  std::int64_t outputs = 0;         // classes, or vocabulary size
+  std::vector<std::int64_t> input;  // classification: [channels, height, width]
+  std::vector<double> mean,
+      std;  // classification: the normalisation that the weights expect, one per channel
+  std::int64_t context = 0;  // language: the most positions it can take
+};
+
+enum class LayerKind { kLinear, kConv };
+
+// A weight that a method may quantize: parameter `name + ".weight"`, [out, in] or [out, in /
+// groups, kh, kw].
+struct Layer {
+  std::string name;  // as in checkpoints: "blocks.0.attn.qkv", "model.layers.0.self_attn.q_proj"
+  LayerKind kind = LayerKind::kLinear;
+  std::int64_t unit = 0;   // -1: embed, unit_count(): head
+  std::string input_site;  // tap that carries its input (shared by q, k, v)
+  std::string output_site;
+  std::int64_t channel_groups = 1;  // groups of a convolution
+};
+
+// Parameters and buffers under the names of the checkpoints people have. Assigning to `at(name)`
+// changes the network.
+class ParameterTable {
+ public:
+  void add(const std::string& name, at::Tensor* slot);
+  at::Tensor& at(const std::string& name) const;  // throws Error(kData) with the nearest name
+  bool contains(const std::string& name) const { return slots_.count(name) > 0; }
+  const std::map<std::string, at::Tensor*>& slots() const { return slots_; }
+
+ private:
+  std::map<std::string, at::Tensor*> slots_;
+};
+
+// A network written once, with explicit forward code, for float and quantized runs alike.
+// Not copyable; used by one thread. All tensors on one device and of one floating dtype.
+class Network {
+ public:
+  virtual ~Network() = default;
+
+  virtual const NetworkInfo& info() const = 0;
+
+  // The configuration it was made from, as config.json would hold it.
+  virtual const Json& configuration() const = 0;
+
+  // Block-sequential view. Images: float [B, C, H, W], normalised; tokens: int64 [B, T].
+  // A hidden state is whatever one unit hands to the next: [B, N, D] tokens, or [B, C, H, W] maps.
+  virtual at::Tensor embed(const at::Tensor& input, Tap& tap) const = 0;
+  virtual std::int64_t unit_count() const = 0;
+  virtual at::Tensor unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const = 0;
+  virtual at::Tensor head(const at::Tensor& hidden,
+                          Tap& tap) const = 0;  // logits [B, classes] or [B, T, vocabulary]
+
+  // embed, every unit, head.
+  at::Tensor forward(const at::Tensor& input, Tap& tap) const;
+  at::Tensor forward(const at::Tensor& input) const;
+
+  // Quantizable weights in execution order.
+  virtual std::vector<Layer> layers() const = 0;
+
+  // Sites of activation quantizers in execution order (protocol P1 of docs/guides/networks.md).
+  virtual std::vector<std::string> sites() const = 0;
+
+  const ParameterTable& parameters() const { return parameters_; }  // learnable
+  const ParameterTable& buffers() const { return buffers_; }        // running statistics
+
+  // Batch statistics in BatchNorm (training) or running ones (default).
+  void set_training(bool training) { training_ = training; }
+  bool training() const { return training_; }
+
+  // Converts parameters and floating buffers in place.
+  void to(at::ScalarType dtype);
+
+ protected:
+  ParameterTable parameters_;
+  ParameterTable buffers_;
+  bool training_ = false;
+};
+
+// A network of the family with parameters allocated but not filled. Throws Error(kConfig |
+// kUnsupported) naming the field of the configuration that is missing, wrong or not offered.
+std::unique_ptr<Network> make_network(const std::string& family, const Json& configuration);
+
+// Fills parameters by the family's usual initialisation from Philox(seed, "init").
+void initialise(Network& network, std::uint64_t seed);
+
+// A checkpoint folder (config.json + model.safetensors, single or sharded with index) or a
+// .safetensors file with a config.json beside it. `family`: "" reads it from config.json. Keeps the
+// checkpoint's dtype. Throws Error(kData) listing tensors that are missing, unexpected or
+// misshapen.
+std::unique_ptr<Network> load_network(const std::filesystem::path& path,
+                                      const std::string& family = "");
+
+// Writes config.json and model.safetensors into an existing folder; load_network reads it back bit
+// for bit.
+void save_network(const Network& network, const std::filesystem::path& folder);
+
+}  // namespace assay::models

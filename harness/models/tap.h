@@ -1,0 +1,30 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string_view>
+
+namespace assay::models {
+
+// A network calls its tap at every activation that a method may look at or change: x =
+// tap("blocks.3.attn.qkv.in", x). The default returns its argument. Observers, recorders, fake
+// quantizers and their compositions are taps. Site names: docs/guides/networks.md.
+class Tap {
+ public:
+  virtual ~Tap() = default;
+
+  // Called once per site and forward pass; the result replaces the activation.
+  virtual at::Tensor operator()(std::string_view site, const at::Tensor& value) {
+    (void)site;
+    return value;
+  }
+
+  // Whether a tensor that only the tap needs (attention probabilities, pre-softmax logits) must be
+  // computed.
+  virtual bool wants(std::string_view site) const {
+    (void)site;
+    return false;
+  }
+};
+
+}  // namespace assay::models

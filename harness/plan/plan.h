@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/core/json.h"
+#include "harness/plan/stage.h"
+
+namespace assay::plan {
+
+// A metric of a trial: which stage's result holds its values.
+struct PlannedMetric {
+  std::string metric;  // declaration name: "top1"
+  std::string data;    // name of the data entry
+  std::string split;
+  std::vector<MetricValue> values;  // what to read from the result's "metrics"
+  Json protocol;          // resolved settings (the fingerprint is completed by the stage's result)
+  std::size_t stage = 0;  // index into Plan::stages
+};
+
+// A trial as the plan, the database and the boards know it.
+struct PlannedTrial {
+  std::string id;     // first 16 digits of the SHA-256 of canonical_json(identity)
+  Json identity;      // model, method expression with resolved parameters, bits, seeds
+  std::string label;  // "vit_fashion psaq_vit W4A8 seed=1 images=64"
+  std::string model;
+  std::string family;
+  std::string task;
+  std::string method;               // "smoothquant + gptq"
+  std::string bits;                 // "W4A8", or ""
+  bool deterministic = false;       // no seed in its identity
+  std::vector<std::size_t> stages;  // every stage it rests on, indices into Plan::stages, ascending
+  std::vector<PlannedMetric> metrics;
+  int network_stage = -1;  // stage whose artifact is its network; -1: the model as it is
+};
+
+// A pair of trial and evaluate entry that was left out, and why.
+struct LeftOut {
+  std::string trial;
+  std::string metric;
+  std::string reason;
+};
+
+struct Plan {
+  std::string sweep;                 // name
+  std::vector<Stage> stages;         // inputs before consumers
+  std::vector<PlannedTrial> trials;  // in order of first appearance in the sweep
+  std::vector<LeftOut> left_out;
+};
+
+}  // namespace assay::plan

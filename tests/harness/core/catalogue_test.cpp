@@ -1,0 +1,87 @@
+#include "harness/core/catalogue.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/core/error.h"
+
+namespace assay {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string refusal(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+Catalogue small_catalogue() {
+  Catalogue catalogue;
+  catalogue.provider = "test";
+  catalogue.stages = {{.name = "quantize",
+                       .reads = {"group"},
+                       .inputs = {{.name = "tokens", .stage = "tokenize", .split = "train"}},
+                       .random = "seed"},
+                      {.name = "tokenize", .exact = true}};
+  catalogue.methods = {
+      {.name = "m",
+       .parameters =
+           {{.name = "group", .type = ParameterType::kInteger, .default_value = -1, .minimum = -1}},
+       .network = "quantize"}};
+  return catalogue;
+}
+
+TEST(Catalogue, survives_a_round_trip_through_json) {
+  const Catalogue catalogue = small_catalogue();
+  EXPECT_EQ(catalogue_from(to_json(catalogue)), catalogue);
+}
+
+TEST(Catalogue, unknown_fields_and_dangling_stages_are_refused_by_place) {
+  Json json = to_json(small_catalogue());
+  json["stages"][0]["revison"] = 2;
+  EXPECT_THAT(refusal([&] { catalogue_from(json); }),
+              HasSubstr("catalogue.stages[0]: unknown field 'revison'; did you mean 'revision'?"));
+  Catalogue catalogue = small_catalogue();
+  catalogue.methods[0].network = "quantise";
+  EXPECT_THAT(refusal([&] { catalogue_from(to_json(catalogue)); }),
+              HasSubstr("did you mean 'quantize'?"));
+}
+
+TEST(CheckedParameters, defaults_fill_in_and_values_become_canonical) {
+  const std::vector<ParameterSchema> schemas{
+      {.name = "group", .type = ParameterType::kInteger, .default_value = -1},
+      {.name = "damping", .type = ParameterType::kReal, .default_value = 0.01}};
+  EXPECT_EQ(checked_parameters(schemas, {{"damping", 1}}, "gptq"),
+            (Json{{"group", -1}, {"damping", 1.0}}));
+}
+
+TEST(CheckedParameters, refusals_name_parameter_value_and_legal_values) {
+  const std::vector<ParameterSchema> schemas{{.name = "bits",
+                                              .type = ParameterType::kInteger,
+                                              .default_value = 4,
+                                              .minimum = 1,
+                                              .maximum = 8},
+                                             {.name = "grid",
+                                              .type = ParameterType::kString,
+                                              .default_value = "minmax",
+                                              .choices = {"minmax", "mse"}}};
+  EXPECT_THAT(refusal([&] {
+                checked_parameters(schemas, {{"bits", 9}}, "rtn");
+              }),
+              HasSubstr("parameter 'bits' = 9: expected an integer from 1 to 8"));
+  EXPECT_THAT(refusal([&] {
+                checked_parameters(schemas, {{"grid", "mes"}}, "rtn");
+              }),
+              HasSubstr("did you mean 'mse'?"));
+  EXPECT_THAT(refusal([&] {
+                checked_parameters(schemas, {{"gird", "mse"}}, "rtn");
+              }),
+              HasSubstr("rtn has no parameter 'gird'; did you mean 'grid'?"));
+}
+
+}  // namespace
+}  // namespace assay
