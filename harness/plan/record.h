@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/core/json.h"
+#include "harness/plan/plan.h"
+
+// What a run tells its database, as values: the coordinator's drivers fill them, the store of
+// results writes them. They stand beside the plan because both sides know it and neither knows the
+// other.
+
+namespace assay::plan {
+
+enum class StageState {
+  kPending,  // not decided yet: waiting, running, or lost with the run that ran it
+  kDone,     // its artifact is in the store
+  kFailed,   // recorded with a kind and a message
+  kBlocked   // something that it rests on failed
+};
+
+constexpr std::string_view name_of(StageState state) {
+  constexpr std::string_view kNames[] = {"pending", "done", "failed", "blocked"};
+  return kNames[static_cast<int>(state)];
+}
+
+// One execution of a stage on a slot, however it ended.
+struct AttemptRecord {
+  std::string key;
+  int number = 1;       // 1, 2, ... for this stage over all runs of the run folder
+  std::string outcome;  // "done", or an ErrorKind name: "crash", "lost", ...
+  std::string message;  // of a failure
+  Json context = Json::object();
+  bool quarantined = false;  // the crash that took the stage out of the run
+  std::string slot;          // "host/0.1": rank 0, slot 1 of that host
+  std::string host;
+  double started_unix_s = 0;  // wall clock
+  double ended_unix_s = 0;
+  double cpu_s = -1;  // user + system; -1: not measured
+  std::int64_t peak_memory_bytes = -1;
+  int exit_code = -1;  // of an executor that ended; -1: it lives on
+  int signal = 0;
+  std::string log_path;               // relative to the run folder
+  Json environment = Json::object();  // what provenance names: CPU, versions, threads, ...
+};
+
+// A stage whose state was decided.
+struct StageRecord {
+  std::string key;
+  StageState state = StageState::kPending;
+  std::string kind;     // of a failure: ErrorKind name
+  std::string message;  // of a failure; of a blocked stage: label of what failed before it
+  bool reused = false;  // found in the store, not run here
+  Json result =
+      Json::object();  // result.json of a done stage: {"metrics": ..., "fingerprint": ...}
+  std::int64_t size_bytes = -1;  // of its artifact in the store
+  double wall_s = -1;            // of the attempt that made it
+};
+
+struct EventRecord {
+  double unix_s = 0;
+  std::string
+      kind;         // "slot_joined", "slot_lost", "stopped", "nondeterminism", "store_rebuilt", ...
+  std::string key;  // stage, or ""
+  std::string message;
+};
+
+// What becomes durable together: all or nothing.
+struct RecordGroup {
+  std::vector<AttemptRecord> attempts;
+  std::vector<StageRecord> stages;
+  std::vector<EventRecord> events;
+
+  bool empty() const { return attempts.empty() && stages.empty() && events.empty(); }
+};
+
+// How this run was started.
+struct RunStart {
+  double unix_s = 0;
+  std::string assay_version;
+  std::string commit;  // "" if unknown
+  bool dirty = false;
+  std::string host;
+  std::string command_line;
+  std::string sweep_text;  // as run, after overrides
+  Json options = Json::object();
+};
+
+// What earlier runs of the same folder know of one stage.
+struct StageHistory {
+  StageState state = StageState::kPending;
+  int attempts = 0;
+  std::string kind;
+  std::string message;
+  bool quarantined = false;
+};
+
+struct History {
+  std::map<std::string, StageHistory> stages;  // by key
+  std::map<std::string, double> stage_wall_s;  // median of done attempts, by stage name
+};
+
+// Where a run keeps its records. One thread, the coordinator's. Errors: Error(kEnvironment) for a
+// damaged database, Error(kIo) for a full disk; a call that throws left nothing behind.
+class RunSink {
+ public:
+  virtual ~RunSink() = default;
+
+  // What is known before this run; call before begin().
+  virtual History history() = 0;
+
+  // Writes sweep, trials, stages and which trial rests on which stage, in one transaction. Repeated
+  // on each resume, perhaps with another plan: trials then point to their current keys, older
+  // results stay.
+  virtual void begin(const Plan& plan, const RunStart& start) = 0;
+
+  // One transaction, durable on return: only afterwards is a stage acknowledged. Rows of metrics
+  // and sample sets follow from `result` and Plan::trials. A stage that is recorded again is
+  // overwritten, an attempt (key, number) that is there already is left alone.
+  virtual void commit(const RecordGroup& group) = 0;
+
+  // How the run ended, with its exit code.
+  virtual void end(double unix_s, int exit_code) = 0;
+};
+
+}  // namespace assay::plan
