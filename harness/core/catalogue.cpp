@@ -97,6 +97,27 @@ Json checked_list(const ParameterSchema& schema, const Json& value, Check check)
 
 }  // namespace
 
+bool holds(std::string_view when, const InputConditions& conditions) {
+  bool all = true;
+  while (!when.empty()) {
+    const std::size_t comma = when.find(',');
+    const std::string_view condition = when.substr(0, comma);
+    when = comma == std::string_view::npos ? std::string_view() : when.substr(comma + 1);
+    if (condition == "quantizes_activations") {
+      all = all && conditions.activation_bits < 16;
+    } else if (condition == "task:classification" || condition == "task:language") {
+      all = all && conditions.task == condition.substr(5);
+    } else {
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("condition '{}' of an input is not known: expected "
+                              "quantizes_activations, task:classification or task:language",
+                              condition),
+                  {{"condition", std::string(condition)}});
+    }
+  }
+  return all;
+}
+
 Json checked_value(const ParameterSchema& schema, const Json& value) {
   switch (schema.type) {
     case ParameterType::kBool:

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/core/json.h"
@@ -61,9 +62,21 @@ struct InputDeclaration {
   std::string name;   // what the stage body asks for: "tokens"
   std::string stage;  // a stage name of this catalogue: "tokenize"
   std::string split;  // data split that the input stage reads; "": the split of the consumer
+  std::string when;   // conditions joined by commas that must all hold for the input to exist:
+                      // "quantizes_activations" (a_bits < 16), "task:classification",
+                      // "task:language"; "": always. StageContext::has_input tells the body
 
   bool operator==(const InputDeclaration&) const = default;
 };
+
+// What decides whether an input exists in a trial.
+struct InputConditions {
+  int activation_bits = 16;
+  std::string task;  // of the model
+};
+
+// Whether an input with `when` exists. Throws Error(kConfig) for a condition that is not known.
+bool holds(std::string_view when, const InputConditions& conditions);
 
 // A unit of work, of caching and of scheduling.
 struct StageDeclaration {

@@ -40,7 +40,7 @@ void fields(Resources& r, V& v) {
 }
 template <typename V>
 void fields(InputDeclaration& r, V& v) {
-  v("name", r.name), v("stage", r.stage), v("split", r.split);
+  v("name", r.name), v("stage", r.stage), v("split", r.split), v("when", r.when);
 }
 template <typename V>
 void fields(StageDeclaration& r, V& v) {
@@ -275,7 +275,14 @@ void check_references(const Catalogue& catalogue) {
     }
   };
   for (const StageDeclaration& stage : catalogue.stages) {
-    for (const InputDeclaration& input : stage.inputs) require("stage " + stage.name, input.stage);
+    for (const InputDeclaration& input : stage.inputs) {
+      require("stage " + stage.name, input.stage);
+      try {
+        holds(input.when, {});
+      } catch (const Error& error) {
+        Reader::refuse("stage " + stage.name, error.what());
+      }
+    }
     if (stage.random != "" && stage.random != "seed" && stage.random != "calibration_seed") {
       Reader::refuse("stage " + stage.name,
                      "random must be '', 'seed' or 'calibration_seed', not '" + stage.random + "'");

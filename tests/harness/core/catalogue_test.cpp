@@ -51,6 +51,22 @@ TEST(Catalogue, unknown_fields_and_dangling_stages_are_refused_by_place) {
               HasSubstr("did you mean 'quantize'?"));
 }
 
+TEST(InputConditions, all_that_an_input_names_must_hold) {
+  EXPECT_TRUE(holds("", {}));
+  EXPECT_FALSE(holds("quantizes_activations", {.activation_bits = 16}));
+  EXPECT_TRUE(holds("quantizes_activations", {.activation_bits = 8}));
+  const std::string both = "quantizes_activations,task:language";
+  EXPECT_TRUE(holds(both, {.activation_bits = 8, .task = "language"}));
+  EXPECT_FALSE(holds(both, {.activation_bits = 8, .task = "classification"}));
+}
+
+TEST(InputConditions, an_unknown_one_is_refused_when_the_catalogue_is_read) {
+  Catalogue catalogue = small_catalogue();
+  catalogue.stages[0].inputs[0].when = "task:vision";
+  EXPECT_THAT(refusal([&] { catalogue_from(to_json(catalogue)); }),
+              HasSubstr("condition 'task:vision'"));
+}
+
 TEST(CheckedParameters, defaults_fill_in_and_values_become_canonical) {
   const std::vector<ParameterSchema> schemas{
       {.name = "group", .type = ParameterType::kInteger, .default_value = -1},
