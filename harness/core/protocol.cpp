@@ -71,6 +71,15 @@ class Fields {
     }
     return result;
   }
+  std::vector<std::string> list_of_texts(const char* name) const {
+    std::vector<std::string> result;
+    if (!json_.contains(name)) return result;
+    for (const Json& item : array(name)) {
+      if (!item.is_string()) wrong(name, "a list of texts", item);
+      result.push_back(item.get<std::string>());
+    }
+    return result;
+  }
 
  private:
   const Json& at(const char* name) const {
@@ -132,6 +141,7 @@ std::string encode(const Message& m) {
       break;
     case Type::kDone:
       j["result"] = m.result;
+      if (!m.resident.empty()) j["resident"] = m.resident;
       break;
     case Type::kFailed:
       j["kind"] = m.failure.kind, j["message"] = m.failure.message,
@@ -217,6 +227,7 @@ Message decode(std::string_view line, std::string_view from) {
       break;
     case Type::kDone:
       m.result = fields.object("result", true);
+      m.resident = fields.list_of_texts("resident");
       break;
     case Type::kFailed:
       m.failure = {fields.text("kind"), fields.text("message"), fields.object("context", true)};

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "harness/core/json.h"
 
@@ -79,11 +80,12 @@ struct Message {
   double value = 0;       // metric
   std::int64_t step = 0;  // metric, checkpoint
   std::string address;    // listening
-  Json result = Json::object();  // done: metrics and facts (not longer than the line allows)
-  Failure failure;               // failed
-  Run run;                       // run
-  double grace_s = 0;            // stop
-  Json peers = Json::array();    // peers: [{address}], with the secret in `name`
+  Json result = Json::object();       // done: metrics and facts (not longer than the line allows)
+  std::vector<std::string> resident;  // done, optional: keys of values that the executor holds warm
+  Failure failure;                    // failed
+  Run run;                            // run
+  double grace_s = 0;                 // stop
+  Json peers = Json::array();         // peers: [{address}], with the secret in `name`
 };
 
 // One line with its final '\n'. Throws Error(kData) if it would be longer than kMaxLineBytes.

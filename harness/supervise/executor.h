@@ -1,0 +1,103 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/core/error.h"
+#include "harness/core/protocol.h"
+
+namespace assay::supervise {
+
+// How to start an executor.
+struct Command {
+  std::vector<std::string>
+      words;  // program and arguments; a program without '/' is looked up in PATH
+  std::map<std::string, std::string> environment;  // added to the cleaned environment
+};
+
+// How an executor ended.
+struct Death {
+  ErrorKind kind = ErrorKind::kCrash;  // kCrash, kOom or kLost
+  std::string message;                 // "killed by signal 11 (Segmentation fault)"
+  int exit_code = -1;                  // -1: it did not exit by itself
+  int signal = 0;
+};
+
+// Names of variables that an executor must not inherit: launchers' and MPI's own, with which a
+// child would join the job.
+bool is_launcher_variable(std::string_view name);
+
+// Classifies a wait status. `oom_kills`: rise of the memory cgroup's oom_kill count while the
+// process lived.
+Death classify_death(int wait_status, std::int64_t oom_kills);
+
+// oom_kill of this process's memory cgroup (v2 or v1); 0 where there is none.
+std::int64_t cgroup_oom_kills();
+
+// One child process that speaks the executor protocol, in a process group of its own, with
+// standard input from /dev/null, both outputs in `output` (appended), the protocol socket at
+// descriptor 3 and nothing else inherited. It gets SIGKILL when the thread that started it ends,
+// so start it from the main thread. Movable by pointer only; the destructor kills the group.
+class Executor {
+ public:
+  // Throws Error(kEnvironment) naming the program and why it cannot be started. `output`: file for
+  // stdout and stderr; "": an anonymous one in memory.
+  Executor(Command command, std::string name, std::filesystem::path output);
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  const std::string& name() const { return name_; }
+  pid_t pid() const { return pid_; }
+  int socket() const { return socket_; }                    // readable: call receive()
+  int pidfd() const { return pidfd_; }                      // readable: call reap()
+  bool wants_to_write() const { return !unsent_.empty(); }  // poll socket() for POLLOUT: flush()
+
+  // Never blocks: what the socket does not take now is kept for flush().
+  void send(const protocol::Message& message);
+  void flush();
+
+  // Messages that have arrived. Throws Error(kData) for a malformed one: kill it then.
+  std::vector<protocol::Message> receive();
+  bool at_end() const { return at_end_; }  // it closed the socket
+
+  // Its end, once: reaps the process and classifies. nullopt while it lives.
+  std::optional<Death> reap();
+  // SIGKILL to the group.
+  void kill();
+  bool dead() const { return dead_; }
+
+  // User and system seconds so far; -1 if unknown.
+  double cpu_s() const;
+  // Highest resident set since the last reset; -1 if unknown.
+  std::int64_t peak_memory_bytes() const;
+  void reset_peak_memory();
+
+  // What it printed: bytes so far, and a part.
+  std::int64_t output_bytes() const;
+  std::string output(std::int64_t from, std::int64_t to) const;
+  // Gives the disk space of output before `to` back where the file system can.
+  void forget_output(std::int64_t to);
+
+ private:
+  std::string name_;
+  pid_t pid_ = -1;
+  int socket_ = -1;
+  int pidfd_ = -1;
+  int output_ = -1;
+  protocol::LineReader reader_;
+  std::string unsent_;
+  bool at_end_ = false;
+  bool dead_ = false;
+  std::int64_t oom_kills_ = 0;
+  double final_cpu_s_ = -1;
+  std::int64_t final_peak_bytes_ = -1;
+};
+
+}  // namespace assay::supervise

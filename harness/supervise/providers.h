@@ -1,0 +1,52 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/core/catalogue.h"
+
+namespace assay::supervise {
+
+// Asks a provider what it offers: starts it, sends `describe`, reads and checks the answer. Cached
+// in `cache` by the command and the identity (size, time, inode) of the files in it; "" as `cache`
+// always asks. Throws Error(kEnvironment) if it does not start or answer within `timeout_s`,
+// Error(kData) for a bad catalogue.
+Catalogue describe(const std::vector<std::string>& command, const std::filesystem::path& cache,
+                   double timeout_s = 120);
+
+// $XDG_CACHE_HOME/assay/catalogues, else ~/.cache/assay/catalogues, else "".
+std::filesystem::path catalogue_cache();
+
+// The command of the built-in executor: $ASSAY_EXEC, else `assay-exec` beside this program, else
+// ../libexec/assay-exec from there. Throws Error(kEnvironment) listing the places looked at.
+std::vector<std::string> builtin_command();
+
+// The identity of a foreign provider: its declared version and a digest of the content of every
+// file named in its command (a program found through PATH is not one). Two contents, two
+// identities.
+std::string provider_version(const std::vector<std::string>& command, const std::string& declared);
+
+// What all providers offer together.
+class Providers {
+ public:
+  // `foreign`: the `providers:` commands of a sweep. The version of a foreign catalogue becomes its
+  // provider_version(). Throws Error(kConfig) if two providers have one name, or offer a stage,
+  // method, metric, family or reader of the same name.
+  static Providers gather(const std::vector<std::vector<std::string>>& foreign, bool with_builtin,
+                          const std::filesystem::path& cache = catalogue_cache());
+
+  // One in the order given, the built-in first.
+  const std::vector<Catalogue>& catalogues() const { return catalogues_; }
+  // Provider name -> command, as SupervisorOptions::providers wants it.
+  const std::map<std::string, std::vector<std::string>>& commands() const { return commands_; }
+
+  void add(Catalogue catalogue, std::vector<std::string> command);
+
+ private:
+  std::vector<Catalogue> catalogues_;
+  std::map<std::string, std::vector<std::string>> commands_;
+};
+
+}  // namespace assay::supervise

@@ -1,0 +1,150 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "harness/core/json.h"
+
+// The content-addressed store of artifacts: the truth about what is done (docs/formats/store.md).
+//
+//   objects/<2>/<key>.json        a result without files
+//   objects/<2>/<key>/            result.json and the files of the stage
+//   runs/<run id>/<2>/<key>...    the same for stages that are valid in one run only (timing)
+//   partial/<key>/                checkpoints of a stage that has not published yet
+//   tmp/<owner>/                  what a live process is making; nothing in it is ever looked up
+//   roots/<run id>.json           what a run wants kept, with a lease
+//   damaged/                      artifacts that failed their check, moved out of the way
+//
+// What is visible below objects/ and runs/ is whole: it arrives by one rename. After a power cut a
+// renamed file may still be empty or short; lookup() finds that by the sizes in result.json and
+// moves the artifact aside.
+//
+// result.json: {"stage", "key", "metrics", "fingerprint"?, ... as the stage said,
+//               "files": {name: bytes},
+//               "attempt", "cost": {wall_s, cpu_s, peak_memory_bytes}, "environment": {...}}.
+// Only the last three differ between two executions of one recipe.
+
+namespace assay::supervise {
+
+struct Artifact {
+  std::filesystem::path path;  // the folder, or the .json file of a result without files
+  Json result;
+  std::int64_t size_bytes = 0;  // of all its files
+};
+
+// What two executions of one recipe must agree on: `result` without attempt, cost and environment.
+Json deterministic_part(const Json& result);
+
+// A finished stage that waits for its publication.
+struct Finished {
+  std::string key;
+  std::string run;              // run id for CachePolicy::kRun, "" for kShared
+  Json result;                  // as described above, without "files"
+  std::filesystem::path files;  // folder with what the stage made (inside attempt_folder()), or ""
+};
+
+struct Published {
+  std::string key;
+  Artifact artifact;           // what the store holds now: ours, or that of the run that was first
+  bool first = true;           // false: another execution had published this key before
+  std::string nondeterminism;  // what differs between it and ours; "": nothing
+};
+
+struct StoreUsage {
+  std::int64_t objects = 0;
+  std::int64_t object_bytes = 0;
+  std::int64_t partial_bytes = 0;
+  std::int64_t temporary_bytes = 0;
+  std::int64_t damaged_bytes = 0;
+};
+
+// What a run wants kept.
+struct Root {
+  std::string run;
+  std::filesystem::path folder;  // the run folder: while it exists, its keys are kept
+  std::set<std::string> keys;
+  double lease_until_unix_s = 0;  // kept until then even if the folder is gone
+};
+
+struct Collected {
+  std::int64_t objects = 0;
+  std::int64_t bytes = 0;
+};
+
+// One per process; used by one thread. Several processes, also on other nodes, may use one root at
+// the same time. Every member throws Error(kIo) naming the file when the disk is full or a folder
+// cannot be written.
+class Store {
+ public:
+  // $ASSAY_STORE, else $XDG_CACHE_HOME/assay, else ~/.cache/assay. Throws Error(kEnvironment) if
+  // none of the three is set.
+  static std::filesystem::path default_root();
+
+  // Makes the folders and removes what dead processes of this host left in tmp/.
+  explicit Store(std::filesystem::path root = default_root());
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  const std::filesystem::path& root() const { return root_; }
+
+  // `run`: the run id for a stage with CachePolicy::kRun, else "". A damaged artifact is moved to
+  // damaged/ with a warning and counts as missing. Throws Error(kData) for a key that is not 64
+  // lower-case hexadecimal digits.
+  std::optional<Artifact> lookup(const std::string& key, const std::string& run = "");
+
+  // Where a stage makes its files (not made here; the executor makes it if it needs one), and where
+  // it keeps checkpoints.
+  std::filesystem::path attempt_folder(const std::string& attempt);
+  std::filesystem::path resume_folder(const std::string& key) const;
+
+  // Renames all into place, syncs the file system once, drops their checkpoints. On return all are
+  // durable. The first of two publishers wins. In the order of `group`.
+  std::vector<Published> publish(std::span<const Finished> group);
+
+  // Forgets an artifact (temporary retention, `invalidate`). False if there was none.
+  bool remove(const std::string& key, const std::string& run = "");
+  void remove_attempt(const std::string& attempt);
+  void remove_checkpoints(const std::string& key);
+
+  // Roots: written when a run starts and renewed while it lives; an ended run leaves its root.
+  void register_root(const Root& root);
+  void forget_root(const std::string& run);
+  std::vector<Root> roots() const;
+  // Keys of all roots whose run folder exists or whose lease has not ended.
+  std::set<std::string> live_keys(double now_unix_s) const;
+
+  // Removes artifacts and checkpoints that are not in `live` and older than `min_age_s`, results of
+  // runs without root, damaged artifacts, and leftovers of dead processes. `dry_run` only counts.
+  Collected gc(const std::set<std::string>& live, double min_age_s, bool dry_run = false);
+
+  StoreUsage usage() const;
+  // Every artifact of objects/ in key order: key, path, bytes.
+  void for_each(const std::function<void(const std::string& key, const std::filesystem::path& path,
+                                         std::int64_t size_bytes)>& visit) const;
+
+  // A shared store is proved by a file: one process writes a nonce, all others look for it. Throws
+  // Error(kEnvironment) with the mend if it does not appear within `patience_s`.
+  std::string write_nonce() const;
+  void check_nonce(const std::string& nonce, double patience_s = 5) const;
+  void remove_nonce(const std::string& nonce) const;
+
+ private:
+  std::filesystem::path place(const std::string& key, const std::string& run) const;  // no suffix
+  Published publish_one(const Finished& finished);
+  void sync() const;
+
+  std::filesystem::path root_;
+  std::filesystem::path temporary_;  // tmp/<owner>, made when first needed
+  bool temporary_made_ = false;
+  std::set<std::string> shards_made_;  // objects/<2> folders known to exist
+  int descriptor_ = -1;                // of root_, for syncfs
+};
+
+}  // namespace assay::supervise
