@@ -1,0 +1,161 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/plan/plan.h"
+#include "harness/schedule/durations.h"
+#include "harness/schedule/event.h"
+#include "harness/schedule/ready_queue.h"
+#include "harness/schedule/slot_pool.h"
+#include "harness/schedule/work_graph.h"
+
+namespace assay::schedule {
+
+struct Options {
+  int retries = 2;              // more tries after io, and after a crash without progress
+  int lost_limit = 20;          // tries in a row that were taken away before a stage is given up
+  double stop_grace_s = 30;     // for a last checkpoint
+  double patience_s = 30;       // how long nothing may run though something could
+  double reserve_after_s = 60;  // a stage that is passed over this long gets a node kept for it
+  double ahead_horizon_s = 5;   // a stage is queued behind one that ends within this time
+  double time_limit_at_s = -1;  // on the clock of `now`; -1: none
+  std::int64_t max_failed_trials = -1;         // more stop the sweep; -1: no limit
+  std::map<std::string, double> stage_wall_s;  // learned durations by stage name
+};
+
+// What is known of a stage before the run.
+struct Known {
+  bool in_store = false;
+  int attempts = 0;     // made by earlier runs
+  bool failed = false;  // and not to be tried again
+  std::string kind;     // of that failure
+  std::string message;
+};
+
+struct Counts {
+  std::size_t total = 0;   // stages of the plan that are needed or in the store
+  std::size_t reused = 0;  // were in the store
+  std::size_t done = 0;    // ran and published, reused not counted
+  std::size_t failed = 0;
+  std::size_t blocked = 0;
+  std::size_t running = 0;
+  std::size_t failed_trials = 0;
+};
+
+// Decides what runs where. A state machine without I/O or clock: the same events give the same
+// actions. `now` is in seconds on any clock that does not go back. Cost of an event: logarithmic in
+// the number of stages, linear in the number of distinct resource requests and of nodes.
+//
+// Policy: the longest expected remaining path first, on a slot whose executor holds the stage's
+// model; short stages get one more queued behind them; an exclusive stage, or one passed over for
+// long, gets a node drained for it; failures as docs/guides/failures.md says. The plan must outlive
+// it. One thread.
+class Coordinator {
+ public:
+  // `known`: one a stage. Throws Error(kConfig) for a plan that is no graph.
+  Coordinator(const plan::Plan& plan, Options options, const std::vector<Known>& known);
+
+  // Call once, first: what is decided before any slot joins (blocked stages, nothing to do).
+  Actions start(double now);
+  Actions on(const Event& event, double now);
+
+  bool finished() const { return finished_; }
+  bool stopping() const { return stopping_; }
+  Counts counts() const;
+  plan::StageState state(StageIndex stage) const { return work_[stage].settled; }
+  bool needed(StageIndex stage) const { return work_[stage].needed; }
+  const SlotPool& slots() const { return slots_; }
+  std::size_t ready() const { return ready_.size(); }
+  // Expected seconds to the end: remaining work over slots, and not less than the longest path.
+  double expected_remaining_s() const;
+
+ private:
+  enum class Phase { kWaiting, kReady, kReserved, kPlaced, kSettled };
+  struct Work {
+    Phase phase = Phase::kWaiting;
+    plan::StageState settled = plan::StageState::kPending;
+    bool needed = false;
+    std::size_t missing_inputs = 0;
+    std::size_t open_consumers = 0;  // that must publish before a temporary artifact goes
+    int attempts = 0;
+    int crashes = 0;
+    int io_failures = 0;
+    int lost = 0;
+    bool checkpointed = false;  // since the present attempt started
+    std::int64_t checkpoint_step = -1;
+    double path_s = 0;
+    double ready_since_s = 0;
+    ReadyQueue::Request request;
+  };
+
+  void handle(const SlotJoined& event);
+  void handle(const SlotLost& event);
+  void handle(const StageDone& event);
+  void handle(const StageFailed& event);
+  void handle(const StageProgressed& event);
+  void handle(const StageCheckpointed& event);
+  void handle(const StageReturned& event);
+  void handle(const Tick& event);
+  void handle(const StopRequested& event);
+
+  // coordinator_failures.cpp
+  void failed(const Attempt& attempt, ErrorKind kind, const std::string& message,
+              std::int64_t peak_bytes);
+  bool retry_after(Work& work, const Attempt& attempt, ErrorKind kind, std::int64_t peak_bytes,
+                   bool* quarantined);
+  void settle_failed(StageIndex stage, std::string kind, const std::string& message);
+  void block_consumers(StageIndex stage);
+  void fail_trials(StageIndex stage);
+  void give_up_on_misfits();
+
+  // coordinator_dispatch.cpp
+  void make_ready(StageIndex stage);
+  void take_from_queue(StageIndex stage);
+  void dispatch();
+  bool place_one();
+  bool place_reserved();
+  void place(StageIndex stage, SlotId slot);
+  void fill_ahead(SlotId slot);
+  void fill_all_ahead();
+  void retract_late();
+  StageIndex prefer_resident(const ReadyQueue::Group& group, StageIndex top, SlotId slot) const;
+  bool starts_in_time(StageIndex stage) const;
+  void reorder();  // paths anew from what was learned; linear, so called at powers of two
+
+  bool current(const Attempt& attempt, bool* ahead = nullptr);
+  void settle_done(StageIndex stage);
+  void begin_stop(const StopRequested& request);
+  void finish_if_over();
+  void finish(Outcome outcome, std::string message);
+  const plan::Stage& stage_of(StageIndex stage) const { return plan_.stages[stage]; }
+
+  const plan::Plan& plan_;
+  const Options options_;
+  WorkGraph graph_;
+  Durations durations_;
+  std::vector<Work> work_;
+  std::vector<bool> trial_failed_;
+  std::map<std::string, std::size_t> open_by_name_;  // unsettled needed stages, for the forecast
+  std::map<std::string, bool, std::less<>> checkpoints_by_name_;
+  ReadyQueue ready_;
+  SlotPool slots_;
+  Actions actions_;
+  double now_s_ = 0;
+  double idle_since_s_ = -1;  // nothing runs since; -1: something does
+  bool started_ = false;
+  std::size_t unsettled_ = 0;
+  std::size_t learned_ = 0;   // samples of durations
+  std::size_t reserved_ = 0;  // stages that nodes are kept for
+  std::size_t failed_trials_before_ = 0;
+  Counts counts_;
+  bool held_by_time_ = false;  // something was not started because of the time limit
+  bool stopping_ = false;
+  bool killed_ = false;
+  Outcome stop_outcome_ = Outcome::kStopped;
+  std::string stop_message_;
+  bool finished_ = false;
+};
+
+}  // namespace assay::schedule

@@ -1,0 +1,166 @@
+#include <algorithm>
+
+#include "harness/schedule/coordinator.h"
+
+// What starts where.
+
+namespace assay::schedule {
+namespace {
+
+// Work that a slot's executor is warm for goes first if its path is at least this share of the
+// longest one.
+constexpr double kResidentShare = 0.9;
+// A stage is late once it takes this many times what was expected.
+constexpr double kLate = 3;
+
+}  // namespace
+
+void Coordinator::make_ready(StageIndex stage) {
+  Work& work = work_[stage];
+  work.phase = Phase::kReady;
+  work.ready_since_s = now_s_;
+  ready_.add(work.request, stage_of(stage).residency, {work.path_s, stage});
+}
+
+void Coordinator::take_from_queue(StageIndex stage) {
+  const Work& work = work_[stage];
+  ready_.remove(work.request, stage_of(stage).residency, {work.path_s, stage});
+}
+
+void Coordinator::dispatch() {
+  if (stopping_) return;
+  held_by_time_ = false;
+  while (place_reserved() || place_one()) {
+  }
+}
+
+bool Coordinator::place_reserved() {
+  if (reserved_ == 0) return false;
+  for (const StageIndex stage : slots_.reserved()) {
+    const auto slot = slots_.place_reserved(stage, work_[stage].request);
+    if (!slot) continue;
+    slots_.release(stage);
+    --reserved_;
+    place(stage, *slot);
+    return true;
+  }
+  return false;
+}
+
+bool Coordinator::place_one() {
+  if (slots_.free() == 0 || ready_.size() == 0) return false;
+  for (const auto* group : ready_.groups()) {
+    const StageIndex top = group->entries.begin()->stage;
+    if (!starts_in_time(top)) {
+      held_by_time_ = true;
+      continue;
+    }
+    const auto slot = slots_.place(group->request, stage_of(top).residency);
+    if (slot) {
+      const StageIndex stage = prefer_resident(*group, top, *slot);
+      take_from_queue(stage);
+      place(stage, *slot);
+      return true;
+    }
+    const bool starved = now_s_ - work_[top].ready_since_s >= options_.reserve_after_s;
+    if ((group->request.exclusive || starved) && slots_.reserve(top, group->request)) {
+      take_from_queue(top);
+      work_[top].phase = Phase::kReserved;
+      ++reserved_;
+      return true;
+    }
+  }
+  return false;
+}
+
+StageIndex Coordinator::prefer_resident(const ReadyQueue::Group& group, StageIndex top,
+                                        SlotId slot) const {
+  const Slot& chosen = slots_.slots().at(slot);
+  const auto& mine = chosen.residents;
+  if (std::find(mine.begin(), mine.end(), stage_of(top).residency) != mine.end()) return top;
+  for (const std::string& resident : mine) {
+    const auto found = group.by_residency.find(resident);
+    if (found == group.by_residency.end()) continue;
+    const auto& best = *found->second.begin();
+    if (best.path_s >= kResidentShare * work_[top].path_s && starts_in_time(best.stage)) {
+      return best.stage;
+    }
+  }
+  return top;
+}
+
+void Coordinator::place(StageIndex stage, SlotId slot) {
+  Work& work = work_[stage];
+  work.phase = Phase::kPlaced;
+  work.checkpointed = false;
+  const Attempt attempt{stage, slot, ++work.attempts};
+  slots_.start({attempt, work.request, now_s_, false}, stage_of(stage).residency);
+  actions_.push_back(StartStage{attempt, false});
+}
+
+void Coordinator::fill_ahead(SlotId id) {
+  const Slot* slot = slots_.find(id);
+  if (stopping_ || slot == nullptr || !slot->running || slot->ahead || slot->running->stopping ||
+      ready_.size() == 0 || slots_.free() > 0) {
+    return;
+  }
+  const std::string& name = stage_of(slot->running->attempt.stage).name;
+  if (!durations_.known(name) || durations_.expected_s(name) > options_.ahead_horizon_s) return;
+  for (const auto* group : ready_.groups()) {
+    const StageIndex top = group->entries.begin()->stage;
+    if (!slots_.admits_ahead(id, group->request) || !starts_in_time(top)) continue;
+    const StageIndex stage = prefer_resident(*group, top, id);
+    take_from_queue(stage);
+    Work& work = work_[stage];
+    work.phase = Phase::kPlaced;
+    work.checkpointed = false;
+    const Attempt attempt{stage, id, ++work.attempts};
+    slots_.queue({attempt, work.request, now_s_, false});
+    actions_.push_back(StartStage{attempt, true});
+    return;
+  }
+}
+
+void Coordinator::fill_all_ahead() {
+  if (ready_.size() == 0 || slots_.free() > 0) return;
+  for (const auto& [id, slot] : slots_.slots()) {
+    if (!slot.ahead) fill_ahead(id);
+  }
+}
+
+// What waits behind a stage that takes far longer than expected is asked back once a slot is free.
+void Coordinator::retract_late() {
+  if (slots_.free() == 0 || ready_.size() > 0) return;
+  for (const auto& [id, slot] : slots_.slots()) {
+    if (!slot.ahead || !slot.running || slot.ahead->stopping) continue;
+    const double expected_s = durations_.expected_s(stage_of(slot.running->attempt.stage).name);
+    if (now_s_ - slot.running->since_s <= kLate * std::max(expected_s, 1.0)) continue;
+    slots_.find(id)->ahead->stopping = true;
+    actions_.push_back(RetractStage{slot.ahead->attempt});
+  }
+}
+
+// A stage that can neither finish nor checkpoint before the time limit is not started.
+bool Coordinator::starts_in_time(StageIndex stage) const {
+  if (options_.time_limit_at_s < 0) return true;
+  const std::string& name = stage_of(stage).name;
+  if (!durations_.known(name) || checkpoints_by_name_.contains(name)) return true;
+  return now_s_ + durations_.expected_s(name) <= options_.time_limit_at_s - options_.stop_grace_s;
+}
+
+void Coordinator::reorder() {
+  std::vector<bool> settled(work_.size());
+  std::vector<StageIndex> queued;
+  for (StageIndex i = 0; i < work_.size(); ++i) {
+    settled[i] = work_[i].phase == Phase::kSettled;
+    if (work_[i].phase == Phase::kReady) queued.push_back(i);
+  }
+  const auto path = graph_.remaining_path_s(durations_, settled);
+  for (const StageIndex i : queued) take_from_queue(i);
+  for (StageIndex i = 0; i < work_.size(); ++i) work_[i].path_s = path[i];
+  for (const StageIndex i : queued) {
+    ready_.add(work_[i].request, stage_of(i).residency, {work_[i].path_s, i});
+  }
+}
+
+}  // namespace assay::schedule

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "harness/schedule/event.h"
+#include "harness/schedule/ready_queue.h"
+
+namespace assay::schedule {
+
+// What runs on a slot, or waits behind what runs there.
+struct Occupant {
+  Attempt attempt;
+  ReadyQueue::Request request;
+  double since_s = 0;
+  bool stopping = false;  // was asked to stop, or to come back if it only waits
+};
+
+struct Slot {
+  SlotOffer offer;
+  std::optional<Occupant> running;
+  std::optional<Occupant> ahead;
+  std::vector<std::string> residents;  // what its executor probably holds, the latest first
+};
+
+// Nodes with their slots: admission by resource vector, and which slot suits a stage best. All
+// answers depend on the state only, so two runs with the same events choose alike.
+class SlotPool {
+ public:
+  void join(const SlotOffer& offer);
+  // Takes the slot out and returns what was on it; nothing if it is not known.
+  std::optional<Slot> leave(SlotId id);
+
+  Slot* find(SlotId id);
+  const std::map<SlotId, Slot>& slots() const { return slots_; }
+  std::size_t busy() const { return busy_; }
+  std::size_t free() const { return slots_.size() - busy_; }
+
+  // A free slot that admits the request now: one whose executor holds `residency` first.
+  std::optional<SlotId> place(const ReadyQueue::Request& request,
+                              const std::string& residency) const;
+  // Whether the request may wait behind what runs on `id`.
+  bool admits_ahead(SlotId id, const ReadyQueue::Request& request) const;
+  // Whether an empty node would admit it.
+  bool admits_ever(const ReadyQueue::Request& request) const;
+
+  // Keeps a node free of new work until `stage` fits there; false if every candidate is kept for
+  // another already.
+  bool reserve(StageIndex stage, const ReadyQueue::Request& request);
+  // A slot of the node kept for `stage`, once it admits it. The node stays reserved.
+  std::optional<SlotId> place_reserved(StageIndex stage, const ReadyQueue::Request& request) const;
+  void release(StageIndex stage);
+  // Stages that nodes are kept for, by node name.
+  std::vector<StageIndex> reserved() const;
+
+  void start(const Occupant& occupant, const std::string& residency);
+  void queue(const Occupant& occupant);
+  // Ends what runs; what waits behind it runs from `now`.
+  void end_running(SlotId id, double now);
+  void drop_ahead(SlotId id);
+  void note_resident(SlotId id, const std::string& residency);
+  void forget_residents(SlotId id);  // its executor was restarted
+
+  // Raises the request after an out-of-memory failure that reached `peak_bytes`; false if it had
+  // all that a node can give.
+  bool ask_for_more_memory(ReadyQueue::Request& request, std::int64_t peak_bytes) const;
+
+  // "4 threads, 8.0 GiB" of the largest node, for messages.
+  std::string largest_node() const;
+
+ private:
+  struct Node {
+    Resources capacity;
+    Resources used;
+    std::set<SlotId> members;
+    std::set<SlotId> free;
+    bool exclusive = false;  // an exclusive stage runs
+    std::optional<StageIndex> reserved_for;
+  };
+
+  bool admits(const Node& node, const ReadyQueue::Request& request) const;
+  bool may_avoid(const ReadyQueue::Request& request) const;
+  std::optional<SlotId> best_free(const Node& node, const ReadyQueue::Request& request, bool avoid,
+                                  const std::string& residency, bool* resident) const;
+  void charge(const Slot& slot, int sign);
+
+  std::map<SlotId, Slot> slots_;
+  std::map<std::string, Node> nodes_;
+  std::size_t busy_ = 0;
+};
+
+// "2 threads, 4.0 GiB, 1 GPU with 16.0 GiB"
+std::string describe(const Resources& resources);
+
+}  // namespace assay::schedule

@@ -1,0 +1,66 @@
+#include "harness/schedule/work_graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace assay::schedule {
+
+WorkGraph::WorkGraph(const plan::Plan& plan)
+    : plan_(plan),
+      inputs_(plan.stages.size()),
+      consumers_(plan.stages.size()),
+      trials_(plan.stages.size()) {
+  std::unordered_map<std::string_view, StageIndex> index_of;
+  for (StageIndex i = 0; i < plan.stages.size(); ++i) {
+    const plan::Stage& stage = plan.stages[i];
+    for (const plan::StageInput& input : stage.inputs) {
+      const auto found = index_of.find(input.key);
+      if (found == index_of.end()) {
+        throw Error(ErrorKind::kConfig,
+                    fmt::format("plan: input '{}' of {} is no earlier stage: {}", input.name,
+                                stage.label, input.key));
+      }
+      inputs_[i].push_back(found->second);
+    }
+    std::sort(inputs_[i].begin(), inputs_[i].end());
+    inputs_[i].erase(std::unique(inputs_[i].begin(), inputs_[i].end()), inputs_[i].end());
+    for (const StageIndex input : inputs_[i]) consumers_[input].push_back(i);
+    if (!index_of.emplace(stage.key, i).second) {
+      throw Error(ErrorKind::kConfig, fmt::format("plan: two stages have the key {}", stage.key));
+    }
+  }
+  for (std::size_t t = 0; t < plan.trials.size(); ++t) {
+    for (const std::size_t stage : plan.trials[t].stages) trials_.at(stage).push_back(t);
+  }
+}
+
+std::vector<bool> WorkGraph::needed(const std::vector<bool>& in_store) const {
+  std::vector<bool> result(size(), false);
+  for (StageIndex i = size(); i-- > 0;) {
+    if (in_store[i]) continue;
+    result[i] = plan_.stages[i].retention != Retention::kTemporary || consumers_[i].empty() ||
+                std::any_of(consumers_[i].begin(), consumers_[i].end(),
+                            [&](StageIndex consumer) { return result[consumer]; });
+  }
+  return result;
+}
+
+std::vector<double> WorkGraph::remaining_path_s(const Durations& durations,
+                                                const std::vector<bool>& settled) const {
+  std::unordered_map<std::string_view, double> expected;  // one look-up a name, not a stage
+  std::vector<double> path(size(), 0);
+  for (StageIndex i = size(); i-- > 0;) {
+    if (settled[i]) continue;
+    double behind = 0;
+    for (const StageIndex consumer : consumers_[i]) behind = std::max(behind, path[consumer]);
+    const std::string& name = plan_.stages[i].name;
+    const auto [found, fresh] = expected.try_emplace(name, 0);
+    if (fresh) found->second = durations.expected_s(name);
+    path[i] = behind + found->second;
+  }
+  return path;
+}
+
+}  // namespace assay::schedule
