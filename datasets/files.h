@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/core/json.h"
+
+// What a reader is given: recipe()["data"] and locations()["data"]["files"].
+
+namespace assay::datasets {
+
+// Paths of all files, in order. Throws Error(kConfig) if there is none.
+std::vector<std::filesystem::path> all_files(const Json& files, std::string_view reader);
+
+// The one file of a role. Throws Error(kConfig) naming reader and role if it is not there once.
+std::filesystem::path file_of_role(const Json& files, std::string_view role,
+                                   std::string_view reader);
+
+// data["reader"]. Throws Error(kConfig) if it is missing.
+std::string reader_name(const Json& data);
+
+// data["parameters"][name], or `otherwise`. Throws Error(kConfig) naming reader and parameter if
+// the type is another.
+std::string text_parameter(const Json& data, const std::string& name, const std::string& otherwise);
+std::int64_t integer_parameter(const Json& data, const std::string& name, std::int64_t otherwise);
+bool bool_parameter(const Json& data, const std::string& name, bool otherwise);
+std::vector<std::string> texts_parameter(const Json& data, const std::string& name);
+
+}  // namespace assay::datasets

@@ -1,0 +1,123 @@
+#include <fmt/format.h>
+#include <png.h>
+
+#include <cstring>
+#include <vector>
+
+#include "datasets/image_codec.h"
+#include "harness/core/error.h"
+
+namespace assay::datasets {
+namespace {
+
+// As in image_jpeg.cpp: libpng jumps to the mark of a function whose locals need no destructors.
+struct Decoder {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  const char* next = nullptr;
+  std::size_t left = 0;
+  char message[128]{};
+
+  Decoder() = default;
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+  ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+void on_error(png_structp png, png_const_charp message) {
+  auto& decoder = *static_cast<Decoder*>(png_get_error_ptr(png));
+  std::strncpy(decoder.message, message, sizeof(decoder.message) - 1);
+  png_longjmp(png, 1);
+}
+
+void on_warning(png_structp, png_const_charp) {}
+
+void read_bytes(png_structp png, png_bytep out, std::size_t size) {
+  auto& decoder = *static_cast<Decoder*>(png_get_io_ptr(png));
+  if (size > decoder.left) {
+    png_error(png, "the file is cut off");
+  }
+  std::memcpy(out, decoder.next, size);
+  decoder.next += size;
+  decoder.left -= size;
+}
+
+bool read_header(Decoder& decoder) {
+  decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, on_warning);
+  if (decoder.png == nullptr) {
+    return false;
+  }
+  if (setjmp(png_jmpbuf(decoder.png)) != 0) {
+    return false;
+  }
+  decoder.info = png_create_info_struct(decoder.png);
+  png_set_read_fn(decoder.png, &decoder, read_bytes);
+  png_set_chunk_malloc_max(decoder.png, png_alloc_size_t{8} << 20);
+  png_read_info(decoder.png, decoder.info);
+  return true;
+}
+
+// Everything becomes 8-bit RGBA.
+bool read_rows(Decoder& decoder, png_bytepp rows, std::size_t row_bytes) {
+  if (setjmp(png_jmpbuf(decoder.png)) != 0) {
+    return false;
+  }
+  png_set_expand(decoder.png);
+  png_set_strip_16(decoder.png);
+  png_set_gray_to_rgb(decoder.png);
+  png_set_add_alpha(decoder.png, 255, PNG_FILLER_AFTER);
+  png_set_interlace_handling(decoder.png);
+  png_read_update_info(decoder.png, decoder.info);
+  if (png_get_rowbytes(decoder.png, decoder.info) != row_bytes) {
+    png_error(decoder.png, "unexpected row size");
+  }
+  png_read_image(decoder.png, rows);
+  png_read_end(decoder.png, nullptr);
+  return true;
+}
+
+std::string composed_on_white(const std::string& rgba) {
+  std::string rgb;
+  rgb.reserve(rgba.size() / 4 * 3);
+  for (std::size_t pixel = 0; pixel + 3 < rgba.size(); pixel += 4) {
+    const int alpha = static_cast<unsigned char>(rgba[pixel + 3]);
+    for (std::size_t channel = 0; channel < 3; ++channel) {
+      const int value = static_cast<unsigned char>(rgba[pixel + channel]);
+      rgb.push_back(static_cast<char>((value * alpha + 255 * (255 - alpha) + 127) / 255));
+    }
+  }
+  return rgb;
+}
+
+}  // namespace
+
+RasterImage decode_png(std::string_view bytes, const std::string& what) {
+  Decoder decoder;
+  decoder.next = bytes.data();
+  decoder.left = bytes.size();
+  const auto refuse = [&] {
+    throw Error(ErrorKind::kData, fmt::format("{}: damaged PNG: {}", what, decoder.message),
+                {{"file", what}});
+  };
+  if (!read_header(decoder)) {
+    refuse();
+  }
+  RasterImage image;
+  image.width = png_get_image_width(decoder.png, decoder.info);
+  image.height = png_get_image_height(decoder.png, decoder.info);
+  check_image_size(image.width, image.height, what);
+  const std::size_t row_bytes = static_cast<std::size_t>(image.width) * 4;
+  std::string rgba(row_bytes * static_cast<std::size_t>(image.height), '\0');
+  std::vector<png_bytep> rows;
+  for (std::int64_t row = 0; row < image.height; ++row) {
+    rows.push_back(reinterpret_cast<png_bytep>(rgba.data()) +
+                   static_cast<std::size_t>(row) * row_bytes);
+  }
+  if (!read_rows(decoder, rows.data(), row_bytes)) {
+    refuse();
+  }
+  image.pixels = composed_on_white(rgba);
+  return image;
+}
+
+}  // namespace assay::datasets

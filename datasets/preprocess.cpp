@@ -1,0 +1,111 @@
+#include "datasets/preprocess.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/core/error.h"
+#include "harness/core/suggest.h"
+
+namespace assay::datasets {
+namespace {
+
+const std::vector<Preprocessing>& table() {
+  static const std::vector<Preprocessing> kTable = {
+      {.name = ""},
+      {.name = "deit_875", .resize = 256, .crop = 224},
+      {.name = "vit_900", .resize = 248, .crop = 224},
+      {.name = "swin_900", .resize = 248, .crop = 224},
+      {.name = "timm", .resize = 248, .crop = 224},
+      {.name = "timm_1000", .resize = 224, .crop = 224},
+      {.name = "torchvision_256",
+       .resize = 256,
+       .interpolation = Interpolation::kBilinear,
+       .crop = 224},
+      {.name = "mimiq", .resize = 256, .interpolation = Interpolation::kBilinear, .crop = 224},
+      {.name = "cifar", .exact = 32},
+  };
+  return kTable;
+}
+
+at::Tensor resized(const at::Tensor& image, std::int64_t size, Interpolation interpolation) {
+  const std::int64_t height = image.size(1);
+  const std::int64_t width = image.size(2);
+  const auto longer = [&](std::int64_t longer_side, std::int64_t shorter_side) {
+    return static_cast<std::int64_t>(static_cast<double>(size) * static_cast<double>(longer_side) /
+                                     static_cast<double>(shorter_side));
+  };
+  const std::int64_t to_height = height <= width ? size : longer(height, width);
+  const std::int64_t to_width = width <= height ? size : longer(width, height);
+  if (to_height == height && to_width == width) {
+    return image;
+  }
+  const at::Tensor values = image.unsqueeze(0).to(at::kFloat);  // [1, C, H, W]
+  const std::vector<std::int64_t> to = {to_height, to_width};
+  const at::Tensor result = interpolation == Interpolation::kBicubic
+                                ? at::_upsample_bicubic2d_aa(values, to, /*align_corners=*/false)
+                                : at::_upsample_bilinear2d_aa(values, to, /*align_corners=*/false);
+  return result.squeeze(0).round().clamp(0, 255).to(at::kByte);
+}
+
+}  // namespace
+
+std::vector<std::string> preprocessing_names() {
+  std::vector<std::string> names;
+  for (const Preprocessing& entry : table()) {
+    names.push_back(entry.name);
+  }
+  return names;
+}
+
+Preprocessing preprocessing_named(const std::string& name) {
+  if (name == "train_rrc") {
+    throw Error(ErrorKind::kUnsupported,
+                "preprocessing 'train_rrc' (random crops and flips) is not offered; use "
+                "'torchvision_256'");
+  }
+  const auto found = std::find_if(table().begin(), table().end(),
+                                  [&](const Preprocessing& entry) { return entry.name == name; });
+  if (found == table().end()) {
+    throw Error(ErrorKind::kConfig, fmt::format("unknown preprocessing '{}'{}", name,
+                                                suggestion(name, preprocessing_names())));
+  }
+  return *found;
+}
+
+at::Tensor preprocess_image(const at::Tensor& image, const Preprocessing& preprocessing,
+                            const std::string& what) {
+  const std::int64_t exact = preprocessing.exact;
+  if (exact > 0 && (image.size(1) != exact || image.size(2) != exact)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: {} x {} pixels; preprocessing '{}' takes {} x {}", what,
+                            image.size(2), image.size(1), preprocessing.name, exact, exact),
+                {{"file", what}});
+  }
+  at::Tensor result = image;
+  if (preprocessing.resize > 0) {
+    // A strip 1 pixel wide and megapixels long would grow by the resize factor squared.
+    const std::int64_t shorter = std::min(image.size(1), image.size(2));
+    const std::int64_t longer = std::max(image.size(1), image.size(2));
+    if (longer > 100 * shorter) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("{}: {} x {} pixels; sides may differ 100 times at most", what,
+                              image.size(2), image.size(1)),
+                  {{"file", what}});
+    }
+    result = resized(result, preprocessing.resize, preprocessing.interpolation);
+  }
+  if (preprocessing.crop > 0) {
+    const auto begin = [&](std::int64_t side) {
+      return static_cast<std::int64_t>(
+          std::nearbyint(static_cast<double>(side - preprocessing.crop) / 2));
+    };
+    result = result.narrow(1, begin(result.size(1)), preprocessing.crop)
+                 .narrow(2, begin(result.size(2)), preprocessing.crop);
+  }
+  return result.contiguous();
+}
+
+}  // namespace assay::datasets

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+// Geometry of the named preprocessings: shorter side resized, centre crop. Mean and standard
+// deviation are the network's (datasets::normalise).
+
+namespace assay::datasets {
+
+enum class Interpolation { kBilinear, kBicubic };
+
+struct Preprocessing {
+  std::string name;
+  std::int64_t resize = 0;  // pixels of the shorter side; 0: the image stays as it is
+  Interpolation interpolation = Interpolation::kBicubic;
+  std::int64_t crop = 0;   // pixels of the centred square; 0: none
+  std::int64_t exact = 0;  // the only side length accepted; 0: any
+};
+
+// Raised when the resizing gives other values for the same name.
+inline constexpr int kResizeRevision = 1;
+
+// Legal names in order: "", "deit_875", "vit_900", "swin_900", "timm", "timm_1000",
+// "torchvision_256", "mimiq", "cifar".
+std::vector<std::string> preprocessing_names();
+
+// Throws Error(kConfig) with the nearest name; Error(kUnsupported) for "train_rrc", which is
+// random.
+Preprocessing preprocessing_named(const std::string& name);
+
+// image: uint8 [C, H, W]; returns uint8 [C, h, w]. Antialiased resize in float, rounded and clamped
+// to 0..255: within 1/255 of Pillow. The longer side becomes int(size * long / short), the crop
+// begins at round((side - crop) / 2), half to even, as torchvision has it. Throws Error(kData)
+// naming `what` for a size that does not fit.
+at::Tensor preprocess_image(const at::Tensor& image, const Preprocessing& preprocessing,
+                            const std::string& what);
+
+}  // namespace assay::datasets

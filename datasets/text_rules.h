@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace assay::datasets {
+
+// Legal values of `join`: "file", "wikitext", "newlines", "space".
+const std::vector<std::string>& join_rules();
+
+// A text whose rows are its lines, as the data-set library of Hugging Face hands them out, joined
+// again:
+//   file      the text as it is
+//   wikitext  a line of white space only becomes empty, others keep their line feed; two line feeds
+//             between rows (WikiText-2 raw as every published perplexity has it)
+//   newlines  lines stripped, two line feeds between them (PTB, old)
+//   space     lines stripped, one space between them (PTB)
+// Throws Error(kConfig) for another rule.
+std::string joined_rows(std::string_view text, const std::string& rule);
+
+// What lies between the separators; pieces of white space only are left out.
+std::vector<std::string> split_documents(std::string_view text, std::string_view separator);
+
+// Words separated by white space.
+std::int64_t count_words(std::string_view text);
+
+}  // namespace assay::datasets

@@ -1,0 +1,94 @@
+#include "datasets/text_set.h"
+
+#include <fmt/format.h>
+
+#include "datasets/austen.h"
+#include "datasets/compressed.h"
+#include "datasets/files.h"
+#include "datasets/text_rules.h"
+#include "datasets/utf8.h"
+#include "harness/core/error.h"
+#include "harness/core/suggest.h"
+
+namespace assay::datasets {
+namespace {
+
+constexpr std::size_t kMaxTextBytes = std::size_t{4} << 30;
+
+std::vector<std::string> open_text(const Json& data, const Json& files) {
+  const std::string join = text_parameter(data, "join", "file");
+  const std::string separator = text_parameter(data, "separator", "");
+  if (!separator.empty() && join != "file") {
+    throw Error(
+        ErrorKind::kConfig,
+        fmt::format("reader 'text': separator goes with join: file only, not with {}", join));
+  }
+  std::vector<std::string> documents;
+  for (const std::filesystem::path& path : all_files(files, "text")) {
+    const std::string text = read_inflated(path, kMaxTextBytes);
+    check_utf8(text, path.string());
+    if (separator.empty()) {
+      documents.push_back(joined_rows(text, join));
+    } else {
+      for (std::string& document : split_documents(text, separator)) {
+        documents.push_back(std::move(document));
+      }
+    }
+  }
+  return documents;
+}
+
+std::vector<std::string> open_austen(const Json& data, const Json& files) {
+  const std::string split = data.value("split", "train");
+  const std::vector<std::string> wanted = texts_parameter(data, split);
+  if (wanted.empty()) {
+    throw Error(ErrorKind::kConfig, fmt::format("reader 'austen': split '{}' names no novel{}",
+                                                split, suggestion("", austen_novels())));
+  }
+  const std::filesystem::path path = all_files(files, "austen").front();
+  const std::map<std::string, std::string> novels = read_austen(path);
+  std::vector<std::string> documents;
+  for (const std::string& name : wanted) {
+    const auto found = novels.find(name);
+    if (found == novels.end()) {
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("reader 'austen': no novel '{}' in {}{}", name, path.string(),
+                              suggestion(name, austen_novels())));
+    }
+    documents.push_back(found->second);
+  }
+  return documents;
+}
+
+}  // namespace
+
+std::vector<std::string> open_documents(const Json& data, const Json& files) {
+  const std::string reader = reader_name(data);
+  std::vector<std::string> documents;
+  if (reader == "text") {
+    documents = open_text(data, files);
+  } else if (reader == "austen") {
+    documents = open_austen(data, files);
+  } else {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("reader '{}' has no text; legal: text, austen", reader));
+  }
+  const bool strip = bool_parameter(data, "strip", false);
+  const std::int64_t most = integer_parameter(data, "max_characters", 0);
+  std::vector<std::string> kept;
+  for (const std::string& document : documents) {
+    std::string_view text = strip ? stripped(document) : std::string_view(document);
+    if (most > 0) {
+      text = first_characters(text, most);
+    }
+    if (!text.empty()) {
+      kept.emplace_back(text);
+    }
+  }
+  if (kept.empty()) {
+    throw Error(ErrorKind::kData, fmt::format("reader '{}': the split holds no text", reader));
+  }
+  return kept;
+}
+
+}  // namespace assay::datasets
