@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/core/catalogue.h"
+#include "harness/plan/inputs.h"
+#include "harness/plan/plan.h"
+#include "harness/spec/sweep.h"
+
+namespace assay::plan {
+
+struct PlanOptions {
+  bool share = true;                  // false: no stage serves two trials (--no-share)
+  std::optional<std::int64_t> limit;  // samples of every evaluation that can be limited (--limit)
+};
+
+// The distinct work of a sweep: stages with their keys, inputs before consumers, and the trials
+// that rest on them. Pure but for `digests`. Throws Error(kConfig): a trial that cannot be (a
+// method that does not fit the family, calibration data that is not there), a missing input file
+// with the places that were looked at.
+Plan make_plan(const spec::Sweep& sweep, const Catalogue& catalogue, InputDigests& digests,
+               const PlanOptions& options = {});
+
+// The trials for which `expression` (spec::Expression) holds, and the stages that they need. Names:
+// id, model, family, task, method, bits, w_bits, a_bits, seed, calibration_seed, calibration_data,
+// ablation, and the parameters of the methods ("images", "psaq_vit.images"). Throws Error(kConfig)
+// for a malformed expression, and if no trial is left.
+Plan filter_trials(const Plan& plan, const std::string& expression);
+
+}  // namespace assay::plan

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/core/catalogue.h"
+#include "harness/spec/place.h"
+
+namespace assay::spec {
+
+// "smoothquant + gptq": methods applied left to right.
+struct MethodExpression {
+  std::string text;  // canonical: names joined by " + "
+  std::vector<const MethodDeclaration*> methods;
+};
+
+// Throws Error(kConfig) for an unknown method (with the nearest), an empty part, more than 8 steps.
+MethodExpression method_expression(std::string_view text, const Place& place,
+                                   const Catalogue& catalogue);
+
+// What the stages of a method or metric read, through all their inputs.
+struct Reach {
+  bool seed = false;
+  bool calibration_seed = false;
+  bool data = false;     // of the split of who asks, or another
+  bool network = false;  // a stage takes the network of the methods before it
+};
+Reach reach_of(const Catalogue& catalogue, const std::vector<std::string>& stages);
+Reach reach_of(const Catalogue& catalogue, const MethodDeclaration& method);
+Reach reach_of(const Catalogue& catalogue, const MetricDeclaration& metric);
+
+}  // namespace assay::spec

@@ -1,0 +1,143 @@
+#include "harness/spec/run_settings.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "harness/core/suggest.h"
+
+namespace assay::spec {
+namespace {
+
+constexpr int kMaxSlots = 65'536;
+constexpr int kMaxThreads = 4'096;
+constexpr int kMaxRetries = 1'000;
+
+std::optional<double> time_from(const Node& node, std::string_view key) {
+  if (node.is_null() || (node.is_scalar() && node.text == "none")) return {};
+  if (node.is_scalar()) {
+    if (const auto seconds = seconds_from(node.text)) return seconds;
+  }
+  refuse(node.place,
+         fmt::format("{} must be a time like 90s, 10m, 1h30m or 2d, or none, not {}", key,
+                     node.shown()),
+         node.shown());
+}
+
+FailureLimit failure_limit_from(const Node& node) {
+  if (node.is_null() || (node.is_scalar() && node.text == "none")) return {};
+  if (node.is_scalar() && node.text.ends_with('%')) {
+    double percent = 0;
+    const char* last = node.text.data() + node.text.size() - 1;
+    const auto [end, error] = std::from_chars(node.text.data(), last, percent);
+    if (error == std::errc() && end == last && percent >= 0 && percent <= 100) {
+      return {.fraction = percent / 100, .count = {}};
+    }
+  } else if (node.is_scalar() && to_json(node).is_number_integer() &&
+             to_json(node).get<std::int64_t>() >= 0) {
+    return {.fraction = {}, .count = to_json(node).get<std::int64_t>()};
+  }
+  refuse(
+      node.place,
+      fmt::format("max_failures must be a share like 20%, a count, or none, not {}", node.shown()),
+      node.shown());
+}
+
+std::string device_from(const Node& node) {
+  const std::string& text = text_of(node, "device");
+  if (text == "cpu" || text == "cuda") return text;
+  const bool model =
+      text.starts_with("cuda:") && text.size() > 5 && text.size() <= 64 &&
+      text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.",
+                             5) == std::string::npos;
+  if (model) return text;
+  refuse(node.place,
+         fmt::format("device '{}' is not known; legal: cpu, cuda, cuda:<model> (cuda:H100)", text),
+         text);
+}
+
+std::string precision_from(const Node& node) {
+  static const std::vector<std::string> kPrecisions{"float32"};
+  const std::string& text = text_of(node, "precision");
+  if (std::find(kPrecisions.begin(), kPrecisions.end(), text) != kPrecisions.end()) return text;
+  refuse(
+      node.place,
+      fmt::format("precision '{}' is not offered; legal: {}", text, fmt::join(kPrecisions, ", ")),
+      text);
+}
+
+}  // namespace
+
+std::optional<double> seconds_from(std::string_view text) {
+  constexpr double kTenYears = 10.0 * 365 * 86'400;
+  double total = 0;
+  double last_unit = 1e9;
+  while (!text.empty()) {
+    double amount = 0;
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), amount, std::chars_format::fixed);
+    if (error != std::errc() || !(amount >= 0)) return {};
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    double unit = 1;
+    if (!text.empty()) {
+      switch (text[0]) {
+        case 's':
+          break;
+        case 'm':
+          unit = 60;
+          break;
+        case 'h':
+          unit = 3'600;
+          break;
+        case 'd':
+          unit = 86'400;
+          break;
+        default:
+          return {};
+      }
+      text.remove_prefix(1);
+    } else if (total > 0) {
+      return {};  // "1h30": minutes or seconds?
+    }
+    if (unit >= last_unit) return {};
+    last_unit = unit;
+    total += amount * unit;
+  }
+  if (!(total > 0) || total > kTenYears) return {};
+  return total;
+}
+
+RunSettings run_settings_from(Node& node) {
+  RunSettings settings;
+  Fields fields(node, "run");
+  if (Node* slots = fields.take("slots"); slots != nullptr && slots->text != "auto") {
+    settings.slots = static_cast<int>(integer_of(*slots, "slots (or auto)", 1, kMaxSlots));
+  }
+  if (Node* device = fields.take("device")) settings.device = device_from(*device);
+  if (Node* threads = fields.take("threads")) {
+    settings.threads = static_cast<int>(integer_of(*threads, "threads", 1, kMaxThreads));
+  }
+  if (Node* precision = fields.take("precision")) settings.precision = precision_from(*precision);
+  if (Node* time = fields.take("stage_timeout")) {
+    settings.stage_timeout_s = time_from(*time, "stage_timeout");
+  }
+  if (Node* time = fields.take("stall_timeout")) {
+    settings.stall_timeout_s = time_from(*time, "stall_timeout");
+  }
+  if (Node* time = fields.take("time_limit")) {
+    settings.time_limit_s = time_from(*time, "time_limit");
+  }
+  if (Node* retries = fields.take("retries")) {
+    settings.retries = static_cast<int>(integer_of(*retries, "retries", 0, kMaxRetries));
+  }
+  if (Node* limit = fields.take("max_failures")) {
+    settings.max_failures = failure_limit_from(*limit);
+  }
+  fields.finish();
+  return settings;
+}
+
+}  // namespace assay::spec

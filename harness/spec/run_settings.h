@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "harness/spec/node.h"
+
+namespace assay::spec {
+
+// How many failed trials end a run early: a share of them, or a count.
+struct FailureLimit {
+  std::optional<double> fraction;     // 0..1, of the trials of the plan
+  std::optional<std::int64_t> count;  // neither: no limit
+
+  bool operator==(const FailureLimit&) const = default;
+};
+
+// The `run:` part of a sweep. Times in seconds; nothing: no limit.
+struct RunSettings {
+  std::optional<int> slots;    // nothing: as many as the machine offers
+  std::string device = "cpu";  // "cpu", "cuda" or "cuda:<model>"
+  int threads = 1;             // of one executor
+  std::string precision = "float32";
+  std::optional<double> stage_timeout_s;
+  std::optional<double> stall_timeout_s = 600;
+  std::optional<double> time_limit_s;  // nothing: the batch job's own end, if there is one
+  int retries = 2;
+  FailureLimit max_failures = {.fraction = 0.2, .count = {}};
+
+  bool operator==(const RunSettings&) const = default;
+};
+
+// Reads the map `run:`. Throws Error(kConfig) with place, value and legal values.
+RunSettings run_settings_from(Node& node);
+
+// Seconds of "90s", "10m", "1h30m", "2d", "45" (seconds). Nothing for other text, zero, and more
+// than ten years.
+std::optional<double> seconds_from(std::string_view text);
+
+}  // namespace assay::spec

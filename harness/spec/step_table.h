@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "harness/core/catalogue.h"
+#include "harness/spec/sweep.h"
+
+namespace assay::spec {
+
+// Holds each method with its parameters once.
+class StepTable {
+ public:
+  explicit StepTable(std::vector<MethodStep>& steps) : steps_(steps) {}
+
+  // Index of the step. `given` is checked and completed by the method's schemas.
+  std::uint32_t intern(const MethodDeclaration& method, const Json& given, const Place& place);
+  const MethodStep& operator[](std::uint32_t index) const { return steps_[index]; }
+
+ private:
+  std::vector<MethodStep>& steps_;
+  std::unordered_map<std::string, std::uint32_t> index_;
+};
+
+}  // namespace assay::spec

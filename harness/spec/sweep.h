@@ -1,0 +1,132 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/core/catalogue.h"
+#include "harness/core/json.h"
+#include "harness/spec/place.h"
+#include "harness/spec/run_settings.h"
+
+// A sweep file as values: docs/formats/sweep.md describes the file.
+
+namespace assay::spec {
+
+// An entry of `models:`. Either `weights` or `config` is given.
+struct Model {
+  std::string name;
+  std::string family;
+  std::string task;               // of its family
+  std::filesystem::path weights;  // absolute; a folder or a .safetensors file; empty: `config`
+  Json config;                    // resolved by the family's configuration; null: `weights`
+  std::string data;               // entry of `data:`, or ""
+  Place place;
+};
+
+struct DataFile {
+  std::string role;            // "" in a plain list
+  std::filesystem::path path;  // absolute
+};
+
+// An entry of `data:`.
+struct DataSet {
+  std::string name;
+  std::string reader;
+  std::string task;            // of its reader
+  std::filesystem::path root;  // absolute; empty: the reader's usual places
+  Json parameters = Json::object();
+  std::map<std::string, std::vector<DataFile>> splits;  // where the sweep names the files
+  Place place;
+};
+
+// An entry of `providers:`: a program that speaks the executor protocol. A word of the command that
+// names a file is an absolute path.
+struct Provider {
+  std::vector<std::string> command;
+  Place place;
+};
+
+// A method with all of its parameters. Trials share them: Sweep::steps holds each once.
+struct MethodStep {
+  std::string method;
+  Json parameters;   // resolved and canonical
+  std::string text;  // canonical_json of {"name", "parameters"}
+};
+
+// That a trial is one row of an ablation table.
+struct AblationTag {
+  std::string ablation;  // name of the ablation: "ablate" unless it has one
+  std::string variant;   // "base", "without swing", "only swing", "images = 8"
+
+  bool operator==(const AblationTag&) const = default;
+};
+
+// A point of the sweep. What its method does not read is unset: such points are one trial.
+struct Trial {
+  std::string id;                    // first 16 digits of SHA-256 of canonical_json(identity)
+  std::uint32_t model = 0;           // index into Sweep::models
+  std::vector<std::uint32_t> steps;  // indices into Sweep::steps, applied left to right
+  int weight_bits = 0;               // 1..16, 16: float; 0: the method reads no bits
+  int activation_bits = 0;
+  std::optional<std::int64_t> seed;
+  std::optional<std::int64_t> calibration_seed;
+  int calibration_data = -1;  // index into Sweep::data; -1: the method reads no data
+  std::vector<AblationTag> ablations;
+};
+
+// One metric setting of `evaluate:`; an entry with a list of values became several.
+struct Evaluation {
+  std::string metric;
+  std::string split = "test";
+  std::string data;                  // "": the model's own
+  std::vector<std::string> models;   // empty: all
+  std::vector<std::string> methods;  // method expressions or method names; empty: all
+  Json parameters = Json::object();  // resolved
+  Place place;
+};
+
+struct Sweep {
+  std::string name;
+  std::vector<Model> models;
+  std::vector<DataSet> data;
+  std::vector<Provider> providers;
+  std::vector<MethodStep> steps;
+  std::vector<Trial> trials;  // distinct, in order of first appearance
+  std::vector<Evaluation> evaluations;
+  RunSettings run;
+  std::string resolved;  // YAML as run: includes and overrides applied, paths absolute
+
+  const Model* find_model(std::string_view name) const;
+  const DataSet* find_data(std::string_view name) const;
+};
+
+// Loads a sweep file. `overrides`: "a.b=c" of --set. Throws Error(kConfig) with file:line:column,
+// the value and the nearest legal name; nothing else is thrown for bad input.
+Sweep load_sweep(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                 const Catalogue& catalogue);
+
+// Only `providers:` of the file, which must be known before there is a catalogue.
+std::vector<Provider> load_providers(const std::filesystem::path& file,
+                                     const std::vector<std::string>& overrides);
+
+// "smoothquant + gptq"
+std::string method_text(const Sweep& sweep, const Trial& trial);
+// "W4A8", or ""
+std::string bits_text(const Trial& trial);
+// {"model", "method": [{"name", "parameters"}], and where they are read "bits", "seed",
+// "calibration_seed", "calibration_data"}
+Json identity_of(const Sweep& sweep, const Trial& trial);
+// canonical_json of it
+std::string identity_text(const Sweep& sweep, const Trial& trial);
+
+// The data that an evaluation of this trial reads: index into Sweep::data, -1 for none.
+int data_of(const Sweep& sweep, const Trial& trial, const Evaluation& evaluation);
+// Why this evaluation does not apply to the trial ("" if it does).
+std::string mismatch(const Sweep& sweep, const Trial& trial, const Evaluation& evaluation,
+                     const Catalogue& catalogue);
+
+}  // namespace assay::spec
