@@ -1,0 +1,93 @@
+#include "harness/exec/environment.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <fmt/format.h>
+
+#include <fstream>
+#include <string>
+
+#include "harness/core/error.h"
+#include "harness/exec/mkl_override.h"
+#include "harness/exec/version.h"
+
+namespace assay::exec {
+namespace {
+
+constexpr std::int64_t kMostThreads = 1024;
+
+std::int64_t threads_of(const Json& numerics) {
+  const Json value = numerics.value("threads", Json(1));
+  if (!value.is_number_integer() || value.get<std::int64_t>() < 1 ||
+      value.get<std::int64_t>() > kMostThreads)
+    throw Error(ErrorKind::kConfig, fmt::format("numerics.threads must be 1 .. {}, not {}",
+                                                kMostThreads, value.dump()));
+  return value.get<std::int64_t>();
+}
+
+std::string word_of(const Json& numerics, const char* name, const char* otherwise) {
+  const Json value = numerics.value(name, Json(otherwise));
+  if (!value.is_string())
+    throw Error(ErrorKind::kConfig,
+                fmt::format("numerics.{} must be a text, not {}", name, value.dump()));
+  return value.get<std::string>();
+}
+
+// Highest resident set since the last reset by the supervisor, in bytes; 0 if unknown.
+std::int64_t peak_resident_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::stoll(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
+std::string cpu_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos)
+      return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+void start_numerics() {
+  at::globalContext().setDeterministicAlgorithms(true, false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  at::globalContext().setFloat32MatmulPrecision("highest");
+  at::set_num_threads(1);
+}
+
+void apply_numerics(const Json& recipe) {
+  const Json numerics = recipe.value("numerics", Json::object());
+  if (!numerics.is_object())
+    throw Error(ErrorKind::kConfig, "recipe.numerics must be an object, not " + numerics.dump());
+  const std::string device = word_of(numerics, "device", "cpu");
+  if (device != "cpu")
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("device '{}' is not offered by this executor; legal: cpu", device),
+                {{"device", device}});
+  const std::string precision = word_of(numerics, "precision", "float32");
+  if (precision != "float32" && precision != "float64")
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("precision '{}' is not offered; legal: float32, float64", precision),
+                {{"precision", precision}});
+  const int threads = static_cast<int>(threads_of(numerics));
+  if (at::get_num_threads() != threads) at::set_num_threads(threads);
+}
+
+Json environment_facts() {
+  return {{"libtorch", libtorch_version()},
+          {"cpu", cpu_name()},
+          {"cpu_capability", at::get_cpu_capability()},
+          {"threads", at::get_num_threads()},
+          {"mkl_override", mkl_override_enabled()},
+          {"peak_rss_bytes", peak_resident_bytes()}};
+}
+
+}  // namespace assay::exec
