@@ -1,0 +1,187 @@
+#include "methods/quant/activation.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "harness/core/error.h"
+#include "harness/core/suggest.h"
+
+namespace assay::quant {
+namespace {
+
+const std::vector<std::pair<std::string, ActivationScheme>>& schemes() {
+  static const std::vector<std::pair<std::string, ActivationScheme>> kSchemes{
+      {"tensor_static", ActivationScheme::kTensorStatic},
+      {"tensor_dynamic", ActivationScheme::kTensorDynamic},
+      {"token", ActivationScheme::kToken}};
+  return kSchemes;
+}
+
+double levels(int bits) { return static_cast<double>((std::int64_t{1} << bits) - 1); }
+double half(int bits) { return static_cast<double>(std::int64_t{1} << (bits - 1)); }
+
+struct DynamicPairs {
+  at::Tensor scale, zero;
+};
+
+// Pairs of the current values: of the whole tensor, or of each row of the last dimension.
+DynamicPairs dynamic_pairs(const at::Tensor& x, const ActivationQuantizer& q) {
+  const bool token = q.scheme == ActivationScheme::kToken;
+  at::Tensor low = (token ? x.amin({-1}, true) : x.amin()).clamp_max(0);
+  at::Tensor high = (token ? x.amax({-1}, true) : x.amax()).clamp_min(0);
+  const double divisor = q.symmetric ? std::max(half(q.bits) - 1, 1.0) : levels(q.bits);
+  if (q.symmetric) {
+    high = at::maximum(-low, high);
+    low = at::zeros_like(high);
+  }
+  const at::Tensor scale = (high - low) * q.clip / divisor;
+  const at::Tensor safe =
+      at::where(scale <= std::numeric_limits<float>::min(), at::ones_like(scale), scale);
+  if (q.symmetric) return {safe, at::full_like(safe, half(q.bits))};
+  return {safe, at::round(-low * q.clip / safe)};
+}
+
+// The arithmetic of float32 networks is float32 also for the pair of a site.
+template <typename Float>
+ActivationQuantizer make_static(Range range, int bits, bool symmetric) {
+  auto low = std::min(static_cast<Float>(range.low), Float{0});
+  auto high = std::max(static_cast<Float>(range.high), Float{0});
+  if (symmetric) {
+    high = std::max(-low, high);
+    low = -high;
+  }
+  ActivationQuantizer q{.bits = bits, .symmetric = symmetric};
+  if (!((high - low) / static_cast<Float>(levels(bits)) > std::numeric_limits<float>::min())) {
+    low = -1, high = 1;
+  }
+  if (symmetric) {
+    q.scale = high / static_cast<Float>(std::max(half(bits) - 1, 1.0));
+    q.zero = half(bits);
+  } else {
+    const Float scale = (high - low) / static_cast<Float>(levels(bits));
+    q.scale = scale;
+    q.zero = std::nearbyint(-low / scale);
+  }
+  return q;
+}
+
+template <typename Float>
+ActivationQuantizer make_p1(Range range, int bits) {
+  const auto low = static_cast<Float>(range.low);
+  const auto high = static_cast<Float>(range.high);
+  const Float scale = std::max((high - low) / static_cast<Float>(levels(bits)),
+                               static_cast<Float>(std::numeric_limits<float>::epsilon()));
+  const Float zero =
+      std::clamp(-std::nearbyint(low / scale), Float{0}, static_cast<Float>(levels(bits)));
+  return {.order = RoundingOrder::kZeroThenRound, .bits = bits, .scale = scale, .zero = zero};
+}
+
+void check_range(Range range, int bits) {
+  if (!std::isfinite(range.low) || !std::isfinite(range.high) || range.low > range.high) {
+    throw Error(ErrorKind::kMethod, fmt::format("an activation range from {} to {} is not finite",
+                                                range.low, range.high));
+  }
+  if (bits < 1 || bits > 16) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("an activation quantizer of {} bits: expected 1 to 16", bits));
+  }
+}
+
+template <typename T>
+T member(const Json& json, const char* name, const std::string& where) {
+  const auto found = json.find(name);
+  if (found == json.end()) {
+    throw Error(ErrorKind::kData, fmt::format("{}: '{}' is missing", where, name));
+  }
+  try {
+    return found->get<T>();
+  } catch (const Json::exception&) {
+    throw Error(ErrorKind::kData, fmt::format("{}: '{}' = {} has a wrong type", where, name,
+                                              found->dump().substr(0, 100)));
+  }
+}
+
+}  // namespace
+
+at::Tensor ActivationQuantizer::operator()(const at::Tensor& x) const {
+  // Tensors rather than C++ numbers: a device would multiply by the reciprocal of a number.
+  DynamicPairs pairs;
+  if (scheme == ActivationScheme::kTensorStatic) {
+    pairs = {at::full({}, scale, x.options()), at::full({}, zero, x.options())};
+  } else {
+    pairs = dynamic_pairs(x, *this);
+  }
+  const at::Tensor scaled = x / pairs.scale;
+  const at::Tensor code = order == RoundingOrder::kZeroThenRound ? at::round(scaled + pairs.zero)
+                                                                 : at::round(scaled) + pairs.zero;
+  return (at::clamp(code, 0, levels(bits)) - pairs.zero) * pairs.scale;
+}
+
+ActivationScheme activation_scheme_from(const std::string& name) {
+  std::vector<std::string> legal;
+  for (const auto& [each, scheme] : schemes()) {
+    if (each == name) return scheme;
+    legal.push_back(each);
+  }
+  throw Error(ErrorKind::kConfig,
+              fmt::format("act '{}' is not known{}", name, suggestion(name, legal)));
+}
+
+ActivationQuantizer static_quantizer(Range range, int bits, bool symmetric, at::ScalarType type) {
+  check_range(range, bits);
+  return type == at::kDouble ? make_static<double>(range, bits, symmetric)
+                             : make_static<float>(range, bits, symmetric);
+}
+
+ActivationQuantizer p1_quantizer(Range range, int bits, at::ScalarType type) {
+  check_range(range, bits);
+  return type == at::kDouble ? make_p1<double>(range, bits) : make_p1<float>(range, bits);
+}
+
+Json to_json(const ActivationQuantizer& q) {
+  std::string scheme;
+  for (const auto& [name, each] : schemes()) {
+    if (each == q.scheme) scheme = name;
+  }
+  return {{"scheme", scheme}, {"zero_before_rounding", q.order == RoundingOrder::kZeroThenRound},
+          {"bits", q.bits},   {"symmetric", q.symmetric},
+          {"clip", q.clip},   {"scale", q.scale},
+          {"zero", q.zero}};
+}
+
+ActivationQuantizer activation_quantizer_from(const Json& json, const std::string& where) {
+  if (!json.is_object()) throw Error(ErrorKind::kData, where + ": expected a mapping");
+  ActivationQuantizer q;
+  try {
+    q.scheme = activation_scheme_from(member<std::string>(json, "scheme", where));
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kData, fmt::format("{}: {}", where, error.what()));
+  }
+  q.order = member<bool>(json, "zero_before_rounding", where) ? RoundingOrder::kZeroThenRound
+                                                              : RoundingOrder::kRoundThenZero;
+  q.bits = member<int>(json, "bits", where);
+  q.symmetric = member<bool>(json, "symmetric", where);
+  q.clip = member<double>(json, "clip", where);
+  q.scale = member<double>(json, "scale", where);
+  q.zero = member<double>(json, "zero", where);
+  if (q.bits < 1 || q.bits > 16 || !(q.scale > 0) || !std::isfinite(q.scale) || !(q.clip > 0) ||
+      q.zero != std::nearbyint(q.zero)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: {} is no quantizer: bits 1 to 16, scale and clip above 0, zero a "
+                            "whole number",
+                            where, json.dump().substr(0, 300)));
+  }
+  return q;
+}
+
+at::Tensor ActivationTap::operator()(std::string_view site, const at::Tensor& value) {
+  const auto found = quantizers_.find(site);
+  return found == quantizers_.end() ? value : found->second(value);
+}
+
+}  // namespace assay::quant

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "harness/core/json.h"
+#include "harness/models/tap.h"
+
+// Quantizers of activations, and the tap that puts them at their sites.
+
+namespace assay::quant {
+
+struct Range {
+  double low = 0;
+  double high = 0;
+};
+
+enum class ActivationScheme {
+  kTensorStatic,   // one calibrated range a site
+  kTensorDynamic,  // the range of the current tensor (so it depends on the chunk size)
+  kToken,          // the range of each row of the last dimension
+};
+
+enum class RoundingOrder {
+  kRoundThenZero,  // round(x / scale) + zero
+  kZeroThenRound,  // round(x / scale + zero): protocol P1 (PSAQ-ViT, FQ-ViT)
+};
+
+// value = scale (clamp(code, 0, 2^bits - 1) - zero). Symmetric: scale = clip max|x| / (2^(bits-1) -
+// 1), zero = 2^(bits-1). Asymmetric: scale = clip (high - low) / (2^bits - 1) with 0 inside the
+// range.
+struct ActivationQuantizer {
+  ActivationScheme scheme = ActivationScheme::kTensorStatic;
+  RoundingOrder order = RoundingOrder::kRoundThenZero;
+  int bits = 8;
+  bool symmetric = false;
+  double clip = 1;
+  double scale = 1;  // static only; a float32 value unless the network is float64
+  double zero = 0;   // static only; a whole number
+
+  // Same shape and dtype as x.
+  at::Tensor operator()(const at::Tensor& x) const;
+
+  bool operator==(const ActivationQuantizer&) const = default;
+};
+
+// "tensor_static", "tensor_dynamic", "token". Throws Error(kConfig) for another name.
+ActivationScheme activation_scheme_from(const std::string& name);
+
+// A static quantizer from a calibrated range, computed in `type` (float32 or float64). A range
+// without width becomes [-1, 1].
+ActivationQuantizer static_quantizer(Range range, int bits, bool symmetric, at::ScalarType type);
+
+// The same of protocol P1: 0 is not forced into the range, scale = max((high - low) / (2^bits - 1),
+// 1.19e-7), zero = clamp(-round(low / scale), 0, 2^bits - 1), zero added before rounding.
+ActivationQuantizer p1_quantizer(Range range, int bits, at::ScalarType type);
+
+Json to_json(const ActivationQuantizer& quantizer);
+// `where` names the file and site in errors. Throws Error(kData).
+ActivationQuantizer activation_quantizer_from(const Json& json, const std::string& where);
+
+// Fake-quantizes at the sites that have a quantizer; other sites pass.
+class ActivationTap : public models::Tap {
+ public:
+  explicit ActivationTap(std::map<std::string, ActivationQuantizer, std::less<>> quantizers)
+      : quantizers_(std::move(quantizers)) {}
+
+  at::Tensor operator()(std::string_view site, const at::Tensor& value) override;
+  bool wants(std::string_view site) const override { return quantizers_.contains(site); }
+
+ private:
+  std::map<std::string, ActivationQuantizer, std::less<>> quantizers_;
+};
+
+}  // namespace assay::quant

@@ -1,0 +1,49 @@
+#include "methods/quant/grid.h"
+
+namespace assay::quant {
+namespace {
+
+// Pairs laid out over the columns they belong to; [.., rows or 1, columns or 1].
+at::Tensor over_columns(const at::Tensor& pairs, const Grid& grid, std::int64_t columns) {
+  if (pairs.size(-1) == 1) return pairs;
+  return pairs.index_select(-1,
+                            group_of_columns(columns, grid.group, grid.perm).to(pairs.device()));
+}
+
+}  // namespace
+
+std::int64_t group_count(std::int64_t columns, std::int64_t group) {
+  return group < 0 ? 1 : (columns + group - 1) / group;
+}
+
+at::Tensor group_of_columns(std::int64_t columns, std::int64_t group, const at::Tensor& perm) {
+  const at::Tensor position = at::arange(columns, at::kLong);
+  const std::int64_t width = group < 0 ? columns : group;
+  if (!perm.defined()) return at::div(position, width, "floor");
+  at::Tensor inverse = at::empty_like(position);
+  inverse.index_put_({perm.cpu()}, position);
+  return at::div(inverse, width, "floor");
+}
+
+at::Tensor encode(const at::Tensor& weight, const Grid& grid) {
+  const std::int64_t columns = weight.size(-1);
+  const at::Tensor scaled = weight / over_columns(grid.scale, grid, columns);
+  return at::clamp(at::round(scaled) + over_columns(grid.zero, grid, columns), 0, grid.qmax());
+}
+
+at::Tensor decode(const at::Tensor& code, const Grid& grid) {
+  const std::int64_t columns = code.size(-1);
+  const at::Tensor centred =
+      code.to(grid.scale.scalar_type()) - over_columns(grid.zero, grid, columns);
+  return over_columns(grid.scale, grid, columns) * centred;
+}
+
+at::Tensor fake_quantize(const at::Tensor& weight, const Grid& grid) {
+  return decode(encode(weight, grid), grid);
+}
+
+at::Tensor as_matrix(const at::Tensor& weight) {
+  return weight.dim() == 2 ? weight : weight.reshape({weight.size(0), -1});
+}
+
+}  // namespace assay::quant

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+// Affine weight grids: what a quantized weight is made of.
+//   code  = clamp(round(w / scale) + zero, 0, 2^bits - 1), rounding half to even
+//   value = scale (code - zero)
+// One (scale, zero) pair for the whole tensor, per row, or per row and group of input columns.
+
+namespace assay::quant {
+
+inline constexpr int kFloatBits = 16;  // "16 bits" on an axis means: not quantized
+
+struct Grid {
+  int bits = 8;             // 1 .. 16
+  std::int64_t group = -1;  // input columns per pair; -1: whole rows
+  at::Tensor scale;         // floating [rows or 1, groups], > 0; a batch of heads may lead
+  at::Tensor zero;          // same shape and dtype, whole numbers
+  at::Tensor perm;  // int64 [columns] or undefined: groups are runs of the columns in this order
+
+  std::int64_t qmax() const { return (std::int64_t{1} << bits) - 1; }
+};
+
+// Number of groups that `columns` make; the last may be shorter.
+std::int64_t group_count(std::int64_t columns, std::int64_t group);
+
+// int64 [columns]: the group that each column belongs to. `perm`: undefined or int64 [columns].
+at::Tensor group_of_columns(std::int64_t columns, std::int64_t group, const at::Tensor& perm);
+
+// All of these take weights [.., rows, columns] of the grid's dtype. Codes are whole numbers in
+// that dtype.
+at::Tensor encode(const at::Tensor& weight, const Grid& grid);
+at::Tensor decode(const at::Tensor& code, const Grid& grid);
+at::Tensor fake_quantize(const at::Tensor& weight, const Grid& grid);
+
+// A layer's weight as [rows, columns]: convolutions [out, in / groups, kh, kw] are flattened.
+at::Tensor as_matrix(const at::Tensor& weight);
+
+}  // namespace assay::quant

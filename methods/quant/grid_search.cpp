@@ -1,0 +1,203 @@
+#include "methods/quant/grid_search.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "harness/core/error.h"
+#include "harness/core/suggest.h"
+
+namespace assay::quant {
+namespace {
+
+constexpr double kMseExponent = 2.4;
+constexpr double kFloat32Epsilon = 1.1920928955078125e-07;
+
+template <typename Enum>
+Enum named(const std::string& name, const char* what,
+           const std::vector<std::pair<std::string, Enum>>& values) {
+  std::vector<std::string> legal;
+  for (const auto& [each, value] : values) {
+    if (each == name) return value;
+    legal.push_back(each);
+  }
+  throw Error(ErrorKind::kConfig,
+              fmt::format("{} '{}' is not known{}", what, name, suggestion(name, legal)),
+              {{"value", name}});
+}
+
+struct Ends {
+  at::Tensor low, high;  // [.., rows, 1]; low <= 0 <= high, never both 0
+};
+
+struct Pairs {
+  at::Tensor scale, zero;  // [.., rows, 1]
+};
+
+Ends ends_of(const at::Tensor& rows, const GridOptions& options) {
+  at::Tensor low, high;
+  if (options.search == RangeSearch::kPercentile) {
+    low = at::quantile(rows, 1 - options.percentile, -1, true);
+    high = at::quantile(rows, options.percentile, -1, true);
+  } else {
+    low = rows.amin({-1}, true);
+    high = rows.amax({-1}, true);
+  }
+  low = low.clamp_max(0);
+  high = high.clamp_min(0);
+  if (options.symmetric) {
+    high = at::maximum(-low, high);
+    low = -high;
+  }
+  // Also covers ranges so small that the scale would underflow to 0.
+  const at::Tensor empty =
+      (high - low) / ((std::int64_t{1} << options.bits) - 1) <= std::numeric_limits<float>::min();
+  return {at::where(empty, -at::ones_like(low), low), at::where(empty, at::ones_like(high), high)};
+}
+
+at::Tensor middle(const at::Tensor& like, int bits) {
+  return at::full_like(like, static_cast<double>(std::int64_t{1} << (bits - 1)));
+}
+
+at::Tensor rounded(const at::Tensor& value, const Pairs& pairs, std::int64_t qmax) {
+  return pairs.scale *
+         (at::clamp(at::round(value / pairs.scale) + pairs.zero, 0, qmax) - pairs.zero);
+}
+
+// One score a row, [.., rows, 1].
+at::Tensor score(const at::Tensor& rows, const Pairs& pairs, const GridOptions& options,
+                 const at::Tensor& hessian) {
+  const std::int64_t qmax = (std::int64_t{1} << options.bits) - 1;
+  const at::Tensor delta = rounded(rows, pairs, qmax) - rows;
+  if (options.search == RangeSearch::kHessian) {
+    return (at::matmul(delta, hessian) * delta).sum(-1, true);
+  }
+  return delta.abs().pow(kMseExponent).sum(-1, true);
+}
+
+std::vector<at::Tensor> zero_candidates(const at::Tensor& exact, const GridOptions& options) {
+  if (options.symmetric) return {middle(exact, options.bits)};
+  if (options.search == RangeSearch::kMseGptq) return {at::round(exact)};
+  return {at::floor(exact), at::ceil(exact)};
+}
+
+Pairs search_rows(const at::Tensor& rows, const Ends& ends, const GridOptions& options,
+                  const at::Tensor& hessian) {
+  const auto qmax = static_cast<double>((std::int64_t{1} << options.bits) - 1);
+  const int candidates = options.search == RangeSearch::kMseGptq ? 80 : 100;
+  // What stands if no score is finite.
+  Pairs best{(ends.high - ends.low) / qmax, {}};
+  best.zero =
+      options.symmetric ? middle(best.scale, options.bits) : at::round(-ends.low / best.scale);
+  at::Tensor best_score = at::full_like(best.scale, std::numeric_limits<double>::infinity());
+  for (int i = 0; i < candidates; ++i) {
+    // 1 - i/100 in double, cast once to the working type.
+    const at::Tensor shrink =
+        at::scalar_tensor(1.0 - i / 100.0, ends.low.options().device(at::kCPU));
+    const at::Tensor low = ends.low * shrink.to(ends.low.device());
+    const at::Tensor high = ends.high * shrink.to(ends.high.device());
+    const at::Tensor scale = (high - low) / qmax;
+    for (const at::Tensor& zero : zero_candidates(-low / scale, options)) {
+      const at::Tensor candidate = score(rows, {scale, zero}, options, hessian);
+      const at::Tensor better = candidate < best_score;
+      best_score = at::where(better, candidate, best_score);
+      best.scale = at::where(better, scale, best.scale);
+      best.zero = at::where(better, zero, best.zero);
+    }
+  }
+  return best;
+}
+
+Pairs pairs_of(const at::Tensor& rows, const GridOptions& options, const at::Tensor& hessian) {
+  const Ends ends = ends_of(rows, options);
+  if (options.search != RangeSearch::kMinMax && options.search != RangeSearch::kPercentile) {
+    return search_rows(rows, ends, options, hessian);
+  }
+  const auto qmax = static_cast<double>((std::int64_t{1} << options.bits) - 1);
+  const at::Tensor scale = (ends.high - ends.low) / qmax;
+  return {scale, options.symmetric ? middle(scale, options.bits) : at::round(-ends.low / scale)};
+}
+
+void check(const at::Tensor& weight, const GridOptions& options, const at::Tensor& hessian) {
+  if (options.bits < 1 || options.bits > 16) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("a weight grid of {} bits: expected 1 to 16", options.bits));
+  }
+  if (options.granularity == Granularity::kGroup && options.group < 1) {
+    throw Error(ErrorKind::kConfig, fmt::format("group = {}: granularity 'group' needs at least 1 "
+                                                "input column a group",
+                                                options.group));
+  }
+  if (options.search == RangeSearch::kPercentile &&
+      !(options.percentile > 0.5 && options.percentile <= 1)) {
+    throw Error(
+        ErrorKind::kConfig,
+        fmt::format("percentile = {}: expected more than 0.5, at most 1", options.percentile));
+  }
+  if (options.search == RangeSearch::kHessian &&
+      (!hessian.defined() || options.granularity == Granularity::kTensor)) {
+    throw Error(ErrorKind::kConfig,
+                "the hessian range search needs second moments of the inputs and one grid a row");
+  }
+  if (!weight.isfinite().all().item<bool>()) {
+    throw Error(ErrorKind::kMethod, "the weight holds NaN or infinities");
+  }
+}
+
+}  // namespace
+
+RangeSearch range_search_from(const std::string& name) {
+  return named<RangeSearch>(name, "range",
+                            {{"minmax", RangeSearch::kMinMax},
+                             {"percentile", RangeSearch::kPercentile},
+                             {"mse_gptq", RangeSearch::kMseGptq},
+                             {"mse", RangeSearch::kMse},
+                             {"hessian", RangeSearch::kHessian}});
+}
+
+Granularity granularity_from(const std::string& name) {
+  return named<Granularity>(name, "granularity",
+                            {{"tensor", Granularity::kTensor},
+                             {"channel", Granularity::kChannel},
+                             {"group", Granularity::kGroup}});
+}
+
+Grid find_grid(const at::Tensor& weight, const GridOptions& options, const at::Tensor& hessian) {
+  check(weight, options, hessian);
+  Grid grid{.bits = options.bits};
+  if (options.granularity != Granularity::kGroup) {
+    const bool whole = options.granularity == Granularity::kTensor;
+    const Pairs pairs = pairs_of(whole ? weight.reshape({1, -1}) : weight, options, hessian);
+    grid.scale = pairs.scale;
+    grid.zero = pairs.zero;
+    return grid;
+  }
+  grid.group = options.group;
+  std::vector<at::Tensor> scales, zeros;
+  for (std::int64_t begin = 0; begin < weight.size(-1); begin += options.group) {
+    const std::int64_t width = std::min(options.group, weight.size(-1) - begin);
+    const at::Tensor part =
+        hessian.defined() ? hessian.narrow(-2, begin, width).narrow(-1, begin, width) : hessian;
+    const Pairs pairs = pairs_of(weight.narrow(-1, begin, width), options, part);
+    scales.push_back(pairs.scale);
+    zeros.push_back(pairs.zero);
+  }
+  grid.scale = at::cat(scales, -1);
+  grid.zero = at::cat(zeros, -1);
+  return grid;
+}
+
+Grid p1_weight_grid(const at::Tensor& weight, int bits) {
+  check(weight, {.bits = bits}, {});
+  const double half_range = static_cast<double>((std::int64_t{1} << bits) - 1) / 2;
+  Grid grid{.bits = bits};
+  grid.scale = (weight.abs().amax({-1}, true) / half_range).clamp_min(kFloat32Epsilon);
+  grid.zero = middle(grid.scale, bits);
+  return grid;
+}
+
+}  // namespace assay::quant

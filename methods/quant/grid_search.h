@@ -1,0 +1,50 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "methods/quant/grid.h"
+
+// How the range of an affine grid is chosen.
+
+namespace assay::quant {
+
+enum class Granularity { kTensor, kChannel, kGroup };
+
+enum class RangeSearch {
+  kMinMax,      // the full range, 0 included
+  kPercentile,  // quantiles p and 1 - p, 0 included
+  kMseGptq,     // 80 shrunk ranges, least sum |w - Q(w)|^2.4 (Frantar 2023, option `mse`)
+  kMse,         // 100 shrunk ranges, zero point floor and ceil, same score (BoA's "MMSE")
+  kHessian,     // 100 shrunk ranges, zero point floor and ceil, least dw H dw^T
+};
+
+// "minmax", "percentile", "mse_gptq", "mse", "hessian". Throws Error(kConfig) for another name.
+RangeSearch range_search_from(const std::string& name);
+Granularity granularity_from(const std::string& name);  // "tensor", "channel", "group"
+
+struct GridOptions {
+  int bits = 4;
+  RangeSearch search = RangeSearch::kMinMax;
+  Granularity granularity = Granularity::kChannel;
+  std::int64_t group = -1;  // kGroup: columns per pair
+  bool symmetric = false;   // zero = 2^(bits - 1), range [-m, m]
+  double percentile = 0.9999;
+};
+
+// weight: [.., rows, columns], float32 or float64, on the grid's arithmetic; hessian: [.., columns,
+// columns] for kHessian, else undefined. A row of zeros gets the range [-1, 1], so that no scale is
+// 0. Of candidates with equal scores the first wins; the full range is the first, so no search
+// scores worse than kMinMax under its own score.
+// Throws Error(kMethod) if the weight holds NaN or infinities, Error(kConfig) for options that do
+// not fit together.
+Grid find_grid(const at::Tensor& weight, const GridOptions& options,
+               const at::Tensor& hessian = {});
+
+// Protocol P1 (PSAQ-ViT, FQ-ViT): per output channel, symmetric, scale = max|w| / ((2^bits - 1) /
+// 2), at least 1.19e-7; the largest positive weight rounds to 2^(bits - 1) and clips. weight [rows,
+// columns].
+Grid p1_weight_grid(const at::Tensor& weight, int bits);
+
+}  // namespace assay::quant

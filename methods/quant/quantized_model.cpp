@@ -1,0 +1,202 @@
+#include "methods/quant/quantized_model.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "harness/core/atomic_file.h"
+#include "harness/core/error.h"
+#include "harness/models/tensor_file.h"
+
+namespace assay::quant {
+namespace {
+
+constexpr int kFormat = 1;
+constexpr const char* kCodes = "codes.safetensors";
+constexpr const char* kDescription = "quantization.json";
+
+[[noreturn]] void refuse(const std::filesystem::path& file, const std::string& problem) {
+  throw Error(ErrorKind::kData, fmt::format("{}: {}", file.string(), problem),
+              {{"file", file.string()}});
+}
+
+at::Tensor tensor_named(const models::TensorMap& tensors, const std::string& name,
+                        const std::filesystem::path& file) {
+  const auto found = tensors.find(name);
+  if (found == tensors.end()) refuse(file, fmt::format("tensor '{}' is missing", name));
+  return found->second;
+}
+
+std::int64_t integer(const Json& json, const char* name, const std::string& layer,
+                     const std::filesystem::path& file) {
+  if (!json.is_object() || !json.contains(name) || !json[name].is_number_integer()) {
+    refuse(file, fmt::format("layer '{}': '{}' must be an integer", layer, name));
+  }
+  return json[name].get<std::int64_t>();
+}
+
+void check_layer(const std::string& name, const QuantizedLayer& layer,
+                 const std::filesystem::path& file) {
+  const auto fail = [&](const char* problem) {
+    refuse(file, fmt::format("layer '{}': {}", name, problem));
+  };
+  const Grid& grid = layer.grid;
+  if (layer.code.dim() != 2 || layer.code.numel() == 0) fail("codes must be [rows, columns]");
+  if (at::isFloatingType(layer.code.scalar_type())) fail("codes must be integers");
+  if (grid.scale.sizes() != grid.zero.sizes() || grid.scale.dim() != 2 ||
+      !at::isFloatingType(grid.scale.scalar_type()) ||
+      grid.scale.scalar_type() != grid.zero.scalar_type()) {
+    fail("scale and zero must be floating [rows, groups] of one dtype");
+  }
+  const std::int64_t columns = layer.code.size(1);
+  if (grid.scale.size(0) != 1 && grid.scale.size(0) != layer.code.size(0)) fail("wrong row count");
+  if (grid.scale.size(1) != group_count(columns, grid.group)) fail("wrong number of groups");
+  if (!grid.scale.isfinite().all().item<bool>() || !grid.scale.gt(0).all().item<bool>()) {
+    fail("a scale is not above 0");
+  }
+  if (layer.code.max().item<std::int64_t>() > grid.qmax() ||
+      layer.code.min().item<std::int64_t>() < 0) {
+    fail("a code does not fit its bits");
+  }
+  if (!grid.perm.defined()) return;
+  if (grid.perm.dim() != 1 || grid.perm.size(0) != columns ||
+      !std::get<0>(grid.perm.sort()).equal(at::arange(columns, at::kLong))) {
+    fail("perm is no permutation of the columns");
+  }
+}
+
+QuantizedLayer read_layer(const std::string& name, const Json& json,
+                          const models::TensorMap& tensors, const std::filesystem::path& codes,
+                          const std::filesystem::path& description) {
+  QuantizedLayer layer;
+  const std::int64_t bits = integer(json, "bits", name, description);
+  if (bits < 1 || bits > 16) {
+    refuse(description, fmt::format("layer '{}': bits {} are not from 1 to 16", name, bits));
+  }
+  layer.grid.bits = static_cast<int>(bits);
+  layer.grid.group = integer(json, "group", name, description);
+  if (layer.grid.group == 0 || layer.grid.group < -1) {
+    refuse(description,
+           fmt::format("layer '{}': group {} is neither -1 nor above 0", name, layer.grid.group));
+  }
+  layer.code = tensor_named(tensors, name + ".code", codes);
+  layer.grid.scale = tensor_named(tensors, name + ".scale", codes);
+  layer.grid.zero = tensor_named(tensors, name + ".zero", codes);
+  if (const auto perm = tensors.find(name + ".perm"); perm != tensors.end()) {
+    layer.grid.perm = perm->second.to(at::kLong);
+  }
+  check_layer(name, layer, codes);
+  return layer;
+}
+
+Json description_of(const QuantizedModel& model) {
+  Json layers = Json::object();
+  for (const auto& [name, layer] : model.layers) {
+    layers[name] = {{"bits", layer.grid.bits}, {"group", layer.grid.group}};
+  }
+  Json activations = Json::object();
+  for (const auto& [site, quantizer] : model.activations) activations[site] = to_json(quantizer);
+  const StorageCost cost = storage_cost(model);
+  return {{"format", kFormat},
+          {"method", model.method},
+          {"layers", layers},
+          {"activations", activations},
+          {"storage",
+           {{"weights", cost.weights},
+            {"bits", cost.bits},
+            {"bits_per_weight", cost.bits_per_weight()}}}};
+}
+
+}  // namespace
+
+StorageCost storage_cost(const QuantizedModel& model) {
+  constexpr std::int64_t kScaleBits = 16, kPermBits = 32;
+  StorageCost cost;
+  for (const auto& [name, layer] : model.layers) {
+    cost.weights += layer.code.numel();
+    cost.bits += layer.code.numel() * layer.grid.bits;
+    cost.bits += layer.grid.scale.numel() * (kScaleBits + layer.grid.bits);
+    if (layer.grid.perm.defined()) cost.bits += layer.grid.perm.numel() * kPermBits;
+  }
+  return cost;
+}
+
+void save_quantized(const std::filesystem::path& folder, const QuantizedModel& model) {
+  models::TensorMap tensors;
+  for (const auto& [name, layer] : model.layers) {
+    tensors[name + ".code"] = layer.code.to(layer.grid.bits <= 8 ? at::kByte : at::kInt);
+    tensors[name + ".scale"] = layer.grid.scale;
+    tensors[name + ".zero"] = layer.grid.zero;
+    if (layer.grid.perm.defined()) tensors[name + ".perm"] = layer.grid.perm.to(at::kInt);
+  }
+  models::save_tensors(folder / kCodes, tensors);
+  write_file_atomically(folder / kDescription, description_of(model).dump(1) + "\n");
+}
+
+QuantizedModel load_quantized(const std::filesystem::path& folder) {
+  const std::filesystem::path description = folder / kDescription, codes = folder / kCodes;
+  const Json json = parse_json(read_file(description), description.string());
+  if (!json.is_object() || json.value("format", Json()) != Json(kFormat)) {
+    refuse(description, fmt::format("'format' must be {}", kFormat));
+  }
+  for (const char* name : {"layers", "activations"}) {
+    if (!json.contains(name) || !json[name].is_object()) {
+      refuse(description, fmt::format("'{}' must be a mapping", name));
+    }
+  }
+  if (!json.contains("method") || !json["method"].is_string()) {
+    refuse(description, "'method' must be a text");
+  }
+  QuantizedModel model{.method = json["method"].get<std::string>()};
+  const models::TensorMap tensors = models::load_tensors(codes);
+  for (const auto& item : json["layers"].items()) {
+    model.layers.emplace(item.key(),
+                         read_layer(item.key(), item.value(), tensors, codes, description));
+  }
+  for (const auto& item : json["activations"].items()) {
+    model.activations.emplace(
+        item.key(),
+        activation_quantizer_from(
+            item.value(), fmt::format("{}: activations.{}", description.string(), item.key())));
+  }
+  return model;
+}
+
+void apply_layer(const std::string& name, const QuantizedLayer& layer, models::Network& network) {
+  const std::string parameter = name + ".weight";
+  if (!network.parameters().contains(parameter)) {
+    throw Error(
+        ErrorKind::kData,
+        fmt::format("quantized layer '{}' is not in this {} network", name, network.info().family),
+        {{"layer", name}});
+  }
+  at::Tensor& weight = network.parameters().at(parameter);
+  if (weight.size(0) != layer.code.size(0) || weight.numel() != layer.code.numel()) {
+    throw Error(
+        ErrorKind::kData,
+        fmt::format("quantized layer '{}' is [{}, {}], but the network's weight has {} "
+                    "rows and {} values",
+                    name, layer.code.size(0), layer.code.size(1), weight.size(0), weight.numel()),
+        {{"layer", name}});
+  }
+  weight = decode(layer.code, layer.grid).reshape(weight.sizes()).to(weight.options());
+}
+
+std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network& network) {
+  for (const auto& [name, layer] : model.layers) apply_layer(name, layer, network);
+  if (model.activations.empty()) return std::make_unique<models::Tap>();
+  return std::make_unique<ActivationTap>(model.activations);
+}
+
+std::unique_ptr<models::Tap> apply_quantized(models::Network& network,
+                                             const std::filesystem::path& folder) {
+  return apply(load_quantized(folder), network);
+}
+
+QuantizedLayer quantized_layer(const at::Tensor& weight, Grid grid) {
+  at::Tensor code = encode(as_matrix(weight), grid);
+  return {code.to(grid.bits <= 8 ? at::kByte : at::kInt), std::move(grid)};
+}
+
+}  // namespace assay::quant

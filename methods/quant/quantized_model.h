@@ -1,0 +1,71 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "harness/models/network.h"
+#include "methods/quant/activation.h"
+#include "methods/quant/grid.h"
+
+// A quantized model as an artifact: codes and grids of its weights, quantizers of its activations.
+// The folder holds
+//   codes.safetensors   <layer>.code  uint8 (int32 above 8 bits) [rows, columns], convolutions
+//                                     flattened
+//                       <layer>.scale, <layer>.zero  float32 (float64 for a float64 network) [rows
+//                                     or 1, groups]
+//                       <layer>.perm  int32 [columns], where groups are runs of permuted columns
+//   quantization.json   {"format": 1, "method", "layers": {name: {"bits", "group"}}, "activations":
+//                       {site: {...}}, "storage": {...}}
+// Fake-quantized weights are not stored: scale (code - zero) gives them back exactly.
+
+namespace assay::quant {
+
+struct QuantizedLayer {
+  at::Tensor code;  // [rows, columns], whole numbers
+  Grid grid;
+};
+
+struct QuantizedModel {
+  std::string method;
+  std::map<std::string, QuantizedLayer> layers;  // by layer name, without ".weight"
+  std::map<std::string, ActivationQuantizer, std::less<>> activations;  // by site
+};
+
+// Bits that the quantized weights need: codes, a 16-bit scale and a zero point of `bits` bits a
+// pair, 32 bits a permuted column.
+struct StorageCost {
+  std::int64_t weights = 0;
+  std::int64_t bits = 0;
+
+  double bits_per_weight() const {
+    return weights == 0 ? 0 : static_cast<double>(bits) / static_cast<double>(weights);
+  }
+};
+
+StorageCost storage_cost(const QuantizedModel& model);
+
+// Writes both files into an existing folder.
+void save_quantized(const std::filesystem::path& folder, const QuantizedModel& model);
+
+// Throws Error(kData) naming file, layer or site, and what is wrong.
+QuantizedModel load_quantized(const std::filesystem::path& folder);
+
+// Replaces the weights of `network` by the fake-quantized ones and returns the tap with the
+// activation quantizers (one that changes nothing if there are none). Throws Error(kData) for a
+// layer that the network lacks or that has another shape.
+std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network& network);
+std::unique_ptr<models::Tap> apply_quantized(models::Network& network,
+                                             const std::filesystem::path& folder);
+
+// Puts one layer's fake-quantized weight into the network.
+void apply_layer(const std::string& name, const QuantizedLayer& layer, models::Network& network);
+
+// Rounds a weight on a grid: [out, in] or a convolution.
+QuantizedLayer quantized_layer(const at::Tensor& weight, Grid grid);
+
+}  // namespace assay::quant

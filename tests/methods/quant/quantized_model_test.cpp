@@ -1,0 +1,105 @@
+#include "methods/quant/quantized_model.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "harness/core/atomic_file.h"
+#include "methods/quant/grid_search.h"
+#include "tests/methods/support/chain_network.h"
+#include "tests/methods/support/folder.h"
+#include "tests/methods/support/refusal.h"
+
+namespace assay::quant {
+namespace {
+
+using models::ChainNetwork;
+using ::testing::HasSubstr;
+
+QuantizedModel example(at::ScalarType type, int bits = 3) {
+  const ChainNetwork network(2, 40, type);
+  QuantizedModel model{.method = "rtn"};
+  model.layers["units.0.linear"] =
+      quantized_layer(network.parameters().at("units.0.linear.weight"),
+                      find_grid(network.parameters().at("units.0.linear.weight"), {.bits = bits}));
+  Grid groups = find_grid(network.parameters().at("units.1.linear.weight"),
+                          {.bits = bits, .granularity = Granularity::kGroup, .group = 16});
+  groups.perm = at::arange(39, -1, -1, at::kLong);
+  model.layers["units.1.linear"] =
+      quantized_layer(network.parameters().at("units.1.linear.weight"), groups);
+  model.activations["units.0.linear.in"] = p1_quantizer({-.17, 2.83}, 8, type);
+  return model;
+}
+
+TEST(QuantizedModel, weights_are_rebuilt_from_codes_exactly) {
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    for (const int bits : {3, 12}) {
+      const Folder folder;
+      const QuantizedModel model = example(type, bits);
+      ChainNetwork network(2, 40, type);
+      const at::Tensor float_weight = network.parameters().at("units.1.linear.weight");
+      save_quantized(folder.path(), model);
+      const std::unique_ptr<models::Tap> tap = apply_quantized(network, folder.path());
+      EXPECT_TRUE(network.parameters()
+                      .at("units.1.linear.weight")
+                      .equal(fake_quantize(float_weight, model.layers.at("units.1.linear").grid)));
+      EXPECT_TRUE(tap->wants("units.0.linear.in"));
+      EXPECT_EQ(load_quantized(folder.path()).activations, model.activations);
+    }
+  }
+}
+
+TEST(QuantizedModel, without_activation_quantizers_the_tap_changes_nothing) {
+  const Folder folder;
+  QuantizedModel model = example(at::kFloat);
+  model.activations.clear();
+  save_quantized(folder.path(), model);
+  ChainNetwork network(2, 40, at::kFloat);
+  const at::Tensor x = at::rand({3});
+  EXPECT_TRUE((*apply_quantized(network, folder.path()))("units.0.linear.in", x).is_same(x));
+}
+
+TEST(QuantizedModel, storage_counts_codes_scales_zeros_and_permutation) {
+  const StorageCost cost = storage_cost(example(at::kFloat));
+  EXPECT_EQ(cost.weights, 3200);
+  EXPECT_EQ(cost.bits, 3200 * 3 + 40 * 19 + 120 * 19 + 40 * 32);
+  EXPECT_NEAR(cost.bits_per_weight(), 3 + (40 * 19 + 120 * 19 + 40 * 32) / 3200.0, 1e-12);
+}
+
+TEST(QuantizedModel, damage_is_refused_by_file_and_layer) {
+  const Folder folder;
+  save_quantized(folder.path(), example(at::kFloat));
+  const std::filesystem::path file = folder.path() / "quantization.json";
+  const Json good = parse_json(read_file(file), "test");
+  const auto with = [&](const std::function<void(Json&)>& change) {
+    Json json = good;
+    change(json);
+    write_file_atomically(file, json.dump());
+    return refusal([&] { load_quantized(folder.path()); });
+  };
+  EXPECT_THAT(with([](Json& j) { j["format"] = 2; }), HasSubstr("data: "));
+  EXPECT_THAT(with([](Json& j) { j["layers"]["units.0.linear"]["bits"] = 99; }),
+              HasSubstr("layer 'units.0.linear': bits 99"));
+  EXPECT_THAT(with([](Json& j) { j["layers"]["units.0.linear"]["bits"] = 1; }),
+              HasSubstr("a code does not fit its bits"));
+  EXPECT_THAT(with([](Json& j) { j["layers"]["units.1.linear"]["group"] = 7; }),
+              HasSubstr("wrong number of groups"));
+  EXPECT_THAT(with([](Json& j) { j["layers"]["ghost"] = j["layers"]["units.0.linear"]; }),
+              HasSubstr("tensor 'ghost.code' is missing"));
+  EXPECT_THAT(with([](Json& j) { j.erase("activations"); }),
+              HasSubstr("'activations' must be a mapping"));
+  EXPECT_EQ(with([](Json&) {}), "no error");
+}
+
+TEST(QuantizedModel, a_network_of_another_shape_is_refused) {
+  ChainNetwork narrow(2, 8, at::kFloat), shallow(1, 40, at::kFloat);
+  EXPECT_THAT(refusal([&] { apply(example(at::kFloat), narrow); }),
+              HasSubstr("data: quantized layer 'units.0.linear' is [40, 40]"));
+  EXPECT_THAT(refusal([&] { apply(example(at::kFloat), shallow); }),
+              HasSubstr("'units.1.linear' is not in this chain network"));
+}
+
+}  // namespace
+}  // namespace assay::quant

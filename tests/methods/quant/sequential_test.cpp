@@ -1,0 +1,72 @@
+#include "methods/quant/sequential.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "methods/quant/grid_search.h"
+#include "tests/methods/support/chain_network.h"
+
+namespace assay::quant {
+namespace {
+
+using models::ChainNetwork;
+
+at::Tensor inputs(std::int64_t rows) {
+  at::manual_seed(3);
+  return at::randn({rows, 5, 6}, at::kDouble);
+}
+
+at::Tensor moments(const at::Tensor& x) {
+  const at::Tensor flat = x.reshape({-1, x.size(-1)});
+  return at::matmul(flat.t(), flat) * (2.0 / static_cast<double>(flat.size(0)));
+}
+
+void round_weight(ChainNetwork& network, const models::Layer& layer) {
+  at::Tensor& weight = network.parameters().at(layer.name + ".weight");
+  weight = fake_quantize(weight, find_grid(weight, {.bits = 3}));
+}
+
+TEST(Sequential, a_unit_sees_the_output_of_the_quantized_units_before_it) {
+  ChainNetwork network(3, 6, at::kDouble);
+  ChainNetwork reference(3, 6, at::kDouble);
+  const at::Tensor x = inputs(11);  // not a multiple of the chunk
+  std::vector<std::int64_t> finished;
+  at::Tensor hidden = x;
+  models::Tap none;
+  quantize_sequentially(network, x, {},
+                        {.quantize =
+                             [&](const models::Layer& layer, const at::Tensor& hessian) {
+                               EXPECT_TRUE(hessian.allclose(moments(hidden), 1e-12));
+                               round_weight(network, layer);
+                               round_weight(reference, layer);
+                               hidden = reference.unit(layer.unit, hidden, none);
+                             },
+                         .finished = [&](std::int64_t unit) { finished.push_back(unit); }});
+  EXPECT_EQ(finished, (std::vector<std::int64_t>{0, 1, 2}));
+}
+
+TEST(Sequential, a_restored_unit_is_not_computed_again) {
+  ChainNetwork whole(3, 6, at::kDouble), resumed(3, 6, at::kDouble);
+  std::vector<at::Tensor> seen, seen_again;
+  const auto quantize = [](ChainNetwork& network, std::vector<at::Tensor>& list) {
+    return [&](const models::Layer& layer, const at::Tensor& hessian) {
+      list.push_back(hessian);
+      round_weight(network, layer);
+    };
+  };
+  quantize_sequentially(whole, inputs(9), {}, {.quantize = quantize(whole, seen)});
+  quantize_sequentially(resumed, inputs(9), {},
+                        {.restore =
+                             [&](std::int64_t unit) {
+                               if (unit > 1) return false;
+                               round_weight(resumed,
+                                            resumed.layers()[static_cast<std::size_t>(unit)]);
+                               return true;
+                             },
+                         .quantize = quantize(resumed, seen_again)});
+  ASSERT_EQ(seen_again.size(), 1u);
+  EXPECT_TRUE(seen_again[0].equal(seen[2]));
+}
+
+}  // namespace
+}  // namespace assay::quant
