@@ -4,41 +4,15 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "harness/core/error.h"
 #include "harness/core/protocol.h"
+#include "harness/supervise/death.h"
+#include "harness/supervise/spawn.h"
 
 namespace assay::supervise {
-
-// How to start an executor.
-struct Command {
-  std::vector<std::string>
-      words;  // program and arguments; a program without '/' is looked up in PATH
-  std::map<std::string, std::string> environment;  // added to the cleaned environment
-};
-
-// How an executor ended.
-struct Death {
-  ErrorKind kind = ErrorKind::kCrash;  // kCrash, kOom or kLost
-  std::string message;                 // "killed by signal 11 (Segmentation fault)"
-  int exit_code = -1;                  // -1: it did not exit by itself
-  int signal = 0;
-};
-
-// Names of variables that an executor must not inherit: launchers' and MPI's own, with which a
-// child would join the job.
-bool is_launcher_variable(std::string_view name);
-
-// Classifies a wait status. `oom_kills`: rise of the memory cgroup's oom_kill count while the
-// process lived.
-Death classify_death(int wait_status, std::int64_t oom_kills);
-
-// oom_kill of this process's memory cgroup (v2 or v1); 0 where there is none.
-std::int64_t cgroup_oom_kills();
 
 // One child process that speaks the executor protocol, in a process group of its own, with
 // standard input from /dev/null, both outputs in `output` (appended), the protocol socket at
@@ -48,7 +22,7 @@ class Executor {
  public:
   // Throws Error(kEnvironment) naming the program and why it cannot be started. `output`: file for
   // stdout and stderr; "": an anonymous one in memory.
-  Executor(Command command, std::string name, std::filesystem::path output);
+  Executor(const Command& command, std::string name, const std::filesystem::path& output);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;

@@ -41,6 +41,11 @@ struct Artifact {
 // What two executions of one recipe must agree on: `result` without attempt, cost and environment.
 Json deterministic_part(const Json& result);
 
+// Sizes of the regular files below `folder` by path relative to it, as result.json lists them.
+// Throws Error(kData) for anything that an artifact may not hold: links, devices, a result.json of
+// the stage's own.
+Json inventory(const std::filesystem::path& folder);
+
 // A finished stage that waits for its publication.
 struct Finished {
   std::string key;
@@ -99,6 +104,9 @@ class Store {
   // lower-case hexadecimal digits.
   std::optional<Artifact> lookup(const std::string& key, const std::string& run = "");
 
+  // What lookup() moved aside so far, a sentence each.
+  const std::vector<std::string>& damage() const { return damage_; }
+
   // Where a stage makes its files (not made here; the executor makes it if it needs one), and where
   // it keeps checkpoints.
   std::filesystem::path attempt_folder(const std::string& attempt);
@@ -137,14 +145,18 @@ class Store {
 
  private:
   std::filesystem::path place(const std::string& key, const std::string& run) const;  // no suffix
+  std::optional<Artifact> read(const std::filesystem::path& base, const std::string& key) const;
+  void set_aside(const std::filesystem::path& path, const std::string& why);
   Published publish_one(const Finished& finished);
-  void sync() const;
+  void make_parent(const std::filesystem::path& base);
+  void make_temporary();
 
   std::filesystem::path root_;
   std::filesystem::path temporary_;  // tmp/<owner>, made when first needed
   bool temporary_made_ = false;
-  std::set<std::string> shards_made_;  // objects/<2> folders known to exist
-  int descriptor_ = -1;                // of root_, for syncfs
+  std::set<std::filesystem::path> parents_made_;  // objects/<2> folders known to exist
+  std::vector<std::string> damage_;
+  int descriptor_ = -1;  // of root_, for syncfs
 };
 
 }  // namespace assay::supervise

@@ -2,80 +2,18 @@
 
 #include <poll.h>
 
-#include <cstdint>
-#include <filesystem>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "harness/core/error.h"
-#include "harness/core/json.h"
-#include "harness/core/protocol.h"
-#include "harness/plan/record.h"
-#include "harness/plan/stage.h"
-#include "harness/supervise/executor.h"
+#include "harness/supervise/report.h"
 #include "harness/supervise/store.h"
 
 namespace assay::supervise {
 
-struct SlotOptions {
-  std::string name;                                // "host/0.1"; enters records and file names
-  std::map<std::string, std::string> environment;  // of its executors: CUDA_VISIBLE_DEVICES, ...
-};
-
-struct SupervisorOptions {
-  std::vector<SlotOptions> slots;
-  std::map<std::string, std::vector<std::string>> providers;  // Stage::provider -> command
-  std::filesystem::path logs;         // folder <run>/logs; "": output is dropped
-  std::string run;                    // run id; scope of stages with CachePolicy::kRun
-  Json environment = Json::object();  // facts that join those measured here: assay version, commit
-  double stall_timeout_s = 600;       // no progress, metric or checkpoint for so long; 0: none
-  double stage_timeout_s = 0;         // of one attempt; 0: none
-  double start_timeout_s = 120;       // until an executor says hello
-  double publish_window_s = 0.005;    // how long a finished stage waits for others
-  std::size_t publish_group = 64;     // how many are published at once
-};
-
-// One execution of a stage.
-struct Assignment {
-  plan::Stage stage;
-  int number = 1;                             // attempt number of this stage
-  std::map<std::string, std::string> inputs;  // input name -> path of the artifact
-
-  std::string attempt() const { return stage.key + "." + std::to_string(number); }
-};
-
-enum class ReportKind {
-  kStarted,     // sent to an executor that is ready
-  kProgress,    // progress
-  kMetric,      // name, value, step
-  kCheckpoint,  // step
-  kListening,   // address (gangs)
-  kPublished,   // durable in the store: artifact, result, record, published
-  kFailed       // error, message, record
-};
-
-struct Report {
-  ReportKind kind = ReportKind::kStarted;
-  std::size_t slot = 0;
-  std::string attempt;
-  std::string key;
-  protocol::Progress progress;
-  std::string name;
-  double value = 0;
-  std::int64_t step = 0;
-  std::string address;
-  Artifact artifact;           // kPublished
-  bool first = true;           // kPublished: false: another run had published it meanwhile
-  std::string nondeterminism;  // kPublished: how its result differs from ours; "": it does not
-  ErrorKind error = ErrorKind::kCrash;  // kFailed
-  std::string message;                  // kFailed
-  bool checkpointed = false;            // kFailed: a checkpoint was made in this attempt
-  plan::AttemptRecord record;           // kPublished, kFailed: complete but for `quarantined`
-  std::vector<std::string> resident;    // kPublished: keys that the executor holds now
-};
+class Publisher;
+class Slot;
 
 // Owns the slots of this node. A slot has one executor for each provider, started when first
 // needed, kept warm, started again after its death. One thread, the main one (executors die with
@@ -101,6 +39,9 @@ class Supervisor {
 
   void start(std::size_t slot, Assignment assignment);
 
+  // Takes back a stage that still waits; nothing is reported about it. False if it has started.
+  bool retract(const std::string& attempt);
+
   // Asks for a checkpoint and an early end; killed after `grace_s`. A waiting stage is dropped.
   // Both end as kFailed with kLost. Unknown attempts are ignored: they may just have ended.
   void stop(const std::string& attempt, double grace_s);
@@ -122,12 +63,15 @@ class Supervisor {
   std::vector<Report> close(double grace_s);
 
  private:
-  class Slot;
-  class Publisher;
+  void turn(double timeout_s, std::span<pollfd> extra, bool& extra_ready);
+  bool working() const;
+  Slot* slot_of(const std::string& attempt) const;
+
   Store& store_;
   SupervisorOptions options_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::unique_ptr<Publisher> publisher_;
+  std::vector<Report> reports_;  // not handed out yet
 };
 
 }  // namespace assay::supervise

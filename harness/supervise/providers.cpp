@@ -1,0 +1,242 @@
+#include "harness/supervise/providers.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "harness/core/atomic_file.h"
+#include "harness/core/digest.h"
+#include "harness/core/error.h"
+#include "harness/core/json.h"
+#include "harness/supervise/executor.h"
+#include "harness/supervise/host.h"
+
+namespace assay::supervise {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t kMaxCatalogueBytes = std::size_t{16} << 20;
+constexpr int kCacheFormat = 1;
+
+std::string joined(const std::vector<std::string>& command) {
+  return fmt::format("{}", fmt::join(command, " "));
+}
+
+[[noreturn]] void refuse(const std::vector<std::string>& command, const std::string& problem) {
+  throw Error(ErrorKind::kEnvironment, fmt::format("provider '{}': {}", joined(command), problem),
+              {{"command", joined(command)}});
+}
+
+// The executor's next message of this type; others are passed over.
+void await(Executor& executor, protocol::Type type, double until_s,
+           const std::vector<std::string>& command, protocol::Message& into) {
+  for (;;) {
+    for (protocol::Message& message : executor.receive()) {
+      if (message.type != type) continue;
+      into = std::move(message);
+      return;
+    }
+    if (const std::optional<Death> death = executor.reap()) {
+      const std::int64_t end = executor.output_bytes();
+      refuse(command,
+             fmt::format("{} before '{}'; last output: {}", death->message, protocol::name_of(type),
+                         executor.output(std::max<std::int64_t>(0, end - 800), end)));
+    }
+    const double left_s = until_s - monotonic_seconds();
+    if (left_s <= 0)
+      refuse(command, fmt::format("no '{}' message in time", protocol::name_of(type)));
+    pollfd waited[2] = {{executor.at_end() ? -1 : executor.socket(), POLLIN, 0},
+                        {executor.pidfd(), POLLIN, 0}};
+    ::poll(waited, 2, static_cast<int>(std::min(left_s, 1.0) * 1e3) + 1);
+  }
+}
+
+Catalogue ask(const std::vector<std::string>& command, double timeout_s) {
+  const double until = monotonic_seconds() + timeout_s;
+  std::string pattern = (fs::temp_directory_path() / "assay-describe-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr)
+    throw Error(ErrorKind::kIo, "cannot make a temporary folder " + pattern);
+  struct Folder {
+    fs::path path;
+    ~Folder() {
+      std::error_code ignored;
+      fs::remove_all(path, ignored);
+    }
+  } const folder{pattern};
+
+  Executor executor(Command{command, {}}, fmt::format("provider '{}'", joined(command)), "");
+  protocol::Message answer;
+  await(executor, protocol::Type::kHello, until, command, answer);
+  if (answer.version != protocol::kVersion)
+    refuse(command, fmt::format("it speaks version {} of the protocol, this program version {}",
+                                answer.version, protocol::kVersion));
+  const std::string name = answer.provider;
+  protocol::Message question;
+  question.type = protocol::Type::kDescribe;
+  question.path = (folder.path / "catalogue.json").string();
+  executor.send(question);
+  await(executor, protocol::Type::kDescribed, until, command, answer);
+  if (answer.path != question.path)
+    refuse(command, fmt::format("it described '{}' instead of '{}'", answer.path, question.path));
+  Catalogue catalogue =
+      catalogue_from(parse_json(read_file(answer.path, kMaxCatalogueBytes),
+                                fmt::format("catalogue of provider '{}'", joined(command))));
+  if (catalogue.provider != name)
+    refuse(command, fmt::format("it says hello as '{}' and describes itself as '{}'", name,
+                                catalogue.provider));
+  question = {};
+  question.type = protocol::Type::kExit;
+  executor.send(question);
+  const double farewell = monotonic_seconds() + 1;
+  while (!executor.reap() && monotonic_seconds() < farewell) {
+    pollfd waited{executor.pidfd(), POLLIN, 0};
+    ::poll(&waited, 1, 100);
+  }
+  return catalogue;
+}
+
+// The file that a word of a command names: the program through PATH too.
+std::optional<fs::path> file_of(const std::string& word, bool program) {
+  std::error_code code;
+  if (!program || word.find('/') != std::string::npos)
+    return fs::is_regular_file(word, code) ? std::optional<fs::path>(word) : std::nullopt;
+  const char* path = std::getenv("PATH");
+  const std::string folders = path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path;
+  for (std::size_t at = 0; at <= folders.size();) {
+    const std::size_t end = std::min(folders.find(':', at), folders.size());
+    const fs::path candidate = fs::path(folders.substr(at, end - at)) / word;
+    if (fs::is_regular_file(candidate, code)) return candidate;
+    at = end + 1;
+  }
+  return std::nullopt;
+}
+
+// What the cached answer depends on, without reading the files: a program of 100 MB takes a while.
+std::string cache_name(const std::vector<std::string>& command) {
+  Json identity = {{"format", kCacheFormat},
+                   {"protocol", protocol::kVersion},
+                   {"words", command},
+                   {"folder", fs::current_path().string()}};
+  for (std::size_t i = 0; i < command.size(); ++i) {
+    const std::optional<fs::path> file = file_of(command[i], i == 0);
+    struct stat status {};
+    if (!file || ::stat(file->c_str(), &status) != 0) continue;
+    identity["files"].push_back({file->string(), status.st_size, status.st_mtim.tv_sec,
+                                 status.st_mtim.tv_nsec, status.st_ino});
+  }
+  return sha256(identity.dump()) + ".json";
+}
+
+}  // namespace
+
+Catalogue describe(const std::vector<std::string>& command, const fs::path& cache,
+                   double timeout_s) {
+  if (command.empty()) refuse(command, "its command is empty");
+  const fs::path cached = cache.empty() ? fs::path() : cache / cache_name(command);
+  std::error_code code;
+  if (!cached.empty() && fs::exists(cached, code)) {
+    try {
+      return catalogue_from(parse_json(read_file(cached, kMaxCatalogueBytes), cached.string()));
+    } catch (const Error&) {
+      fs::remove(cached, code);  // of another version, or damaged: ask again
+    }
+  }
+  Catalogue catalogue = ask(command, timeout_s);
+  if (!cached.empty()) {
+    fs::create_directories(cache, code);
+    try {
+      write_file_atomically(cached, to_json(catalogue).dump() + "\n");
+    } catch (const Error&) {
+      // A cache that cannot be written costs time, no more.
+    }
+  }
+  return catalogue;
+}
+
+fs::path catalogue_cache() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache != '\0') return fs::path(cache) / "assay" / "catalogues";
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && *home != '\0') return fs::path(home) / ".cache" / "assay" / "catalogues";
+  return {};
+}
+
+std::vector<std::string> builtin_command() {
+  const char* given = std::getenv("ASSAY_EXEC");
+  if (given != nullptr && *given != '\0') return {given};
+  std::error_code code;
+  const fs::path here = fs::read_symlink("/proc/self/exe", code).parent_path();
+  std::string looked;
+  for (const fs::path& place : {here / "assay-exec", here.parent_path() / "bin" / "assay-exec",
+                                here.parent_path() / "libexec" / "assay-exec"}) {
+    if (::access(place.c_str(), X_OK) == 0) return {place.string()};
+    looked += (looked.empty() ? "" : ", ") + place.string();
+  }
+  throw Error(
+      ErrorKind::kEnvironment,
+      fmt::format("no assay-exec: looked at {}; build it, or set ASSAY_EXEC to its path", looked));
+}
+
+std::string provider_version(const std::vector<std::string>& command, const std::string& declared) {
+  Json digests = Json::array();
+  for (std::size_t i = 0; i < command.size(); ++i) {
+    if (i == 0 && command[i].find('/') == std::string::npos) continue;
+    if (const std::optional<fs::path> file = file_of(command[i], false))
+      digests.push_back(sha256_file(*file));
+    else
+      digests.push_back(command[i]);
+  }
+  return fmt::format("{}+{}", declared, sha256(digests.dump()).substr(0, 12));
+}
+
+Providers Providers::gather(const std::vector<std::vector<std::string>>& foreign, bool with_builtin,
+                            const fs::path& cache) {
+  Providers providers;
+  if (with_builtin) {
+    const std::vector<std::string> command = builtin_command();
+    providers.add(describe(command, cache), command);
+  }
+  for (const std::vector<std::string>& command : foreign) {
+    Catalogue catalogue = describe(command, cache);
+    catalogue.version = provider_version(command, catalogue.version);
+    providers.add(std::move(catalogue), command);
+  }
+  return providers;
+}
+
+void Providers::add(Catalogue catalogue, std::vector<std::string> command) {
+  if (commands_.contains(catalogue.provider))
+    throw Error(ErrorKind::kConfig,
+                fmt::format("two providers call themselves '{}': '{}' and '{}'", catalogue.provider,
+                            joined(commands_.at(catalogue.provider)), joined(command)));
+  const auto refuse_twice = [&](const auto& ours, const auto& others, std::string_view what,
+                                const std::string& provider) {
+    for (const auto& a : ours) {
+      for (const auto& b : others) {
+        if (a.name != b.name) continue;
+        throw Error(ErrorKind::kConfig,
+                    fmt::format("{} '{}' is offered by two providers, '{}' and '{}'", what, a.name,
+                                provider, catalogue.provider),
+                    {{"name", a.name}});
+      }
+    }
+  };
+  for (const Catalogue& other : catalogues_) {
+    refuse_twice(other.stages, catalogue.stages, "stage", other.provider);
+    refuse_twice(other.methods, catalogue.methods, "method", other.provider);
+    refuse_twice(other.metrics, catalogue.metrics, "metric", other.provider);
+    refuse_twice(other.families, catalogue.families, "family", other.provider);
+    refuse_twice(other.readers, catalogue.readers, "reader", other.provider);
+  }
+  commands_[catalogue.provider] = std::move(command);
+  catalogues_.push_back(std::move(catalogue));
+}
+
+}  // namespace assay::supervise

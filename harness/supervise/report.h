@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/core/error.h"
+#include "harness/core/json.h"
+#include "harness/core/protocol.h"
+#include "harness/plan/record.h"
+#include "harness/plan/stage.h"
+#include "harness/supervise/store.h"
+
+// What a supervisor is told and what it answers, as values.
+
+namespace assay::supervise {
+
+struct SlotOptions {
+  std::string name;                                // "host/0.1"; enters records and file names
+  std::map<std::string, std::string> environment;  // of its executors: CUDA_VISIBLE_DEVICES, ...
+};
+
+struct SupervisorOptions {
+  std::vector<SlotOptions> slots;
+  std::map<std::string, std::vector<std::string>> providers;  // Stage::provider -> command
+  std::filesystem::path logs;         // folder <run>/logs; "": output is dropped
+  std::string run;                    // run id; scope of stages with CachePolicy::kRun
+  Json environment = Json::object();  // facts that join those measured here: assay version, commit
+  double stall_timeout_s = 600;       // no progress, metric or checkpoint for so long; 0: none
+  double stage_timeout_s = 0;         // of one attempt; 0: none
+  double start_timeout_s = 120;       // until an executor says hello
+  double publish_window_s = 0.005;    // how long a finished stage waits for others
+  std::size_t publish_group = 64;     // how many are published at once
+};
+
+// One execution of a stage.
+struct Assignment {
+  plan::Stage stage;
+  int number = 1;                             // attempt number of this stage
+  std::map<std::string, std::string> inputs;  // input name -> path of the artifact
+
+  std::string attempt() const { return stage.key + "." + std::to_string(number); }
+};
+
+enum class ReportKind {
+  kStarted,     // sent to an executor that is ready (does not end the wait of poll() by itself)
+  kProgress,    // progress
+  kMetric,      // name, value, step
+  kCheckpoint,  // step
+  kListening,   // address (gangs)
+  kPublished,   // durable in the store: artifact, result, record, published
+  kFailed       // error, message, record
+};
+
+struct Report {
+  ReportKind kind = ReportKind::kStarted;
+  std::size_t slot = 0;
+  std::string attempt;
+  std::string key;
+  protocol::Progress progress;
+  std::string name;
+  double value = 0;
+  std::int64_t step = 0;
+  std::string address;
+  Artifact artifact;           // kPublished
+  bool first = true;           // kPublished: false: another run had published it meanwhile
+  std::string nondeterminism;  // kPublished: how its result differs from ours; "": it does not
+  ErrorKind error = ErrorKind::kCrash;  // kFailed
+  std::string message;                  // kFailed
+  bool checkpointed = false;            // kFailed: a checkpoint was made in this attempt
+  plan::AttemptRecord record;           // kPublished, kFailed: complete but for `quarantined`
+  std::vector<std::string> resident;    // kPublished: keys that the executor holds now
+};
+
+}  // namespace assay::supervise

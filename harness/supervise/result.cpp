@@ -1,0 +1,51 @@
+#include "harness/supervise/result.h"
+
+#include <fmt/format.h>
+
+#include "harness/core/error.h"
+
+namespace assay::supervise {
+namespace {
+
+[[noreturn]] void refuse(const plan::Stage& stage, const std::string& problem) {
+  throw Error(ErrorKind::kData, fmt::format("result of stage '{}': {}", stage.name, problem),
+              {{"stage", stage.name}});
+}
+
+}  // namespace
+
+Json assembled_result(const Json& returned, const plan::Stage& stage, const Json& files,
+                      const plan::AttemptRecord& record) {
+  Json result = returned;
+  for (const char* name : {"stage", "key", "files", "attempt"}) {
+    if (result.contains(name))
+      refuse(stage, fmt::format("member '{}' is set by the supervisor", name));
+  }
+  for (const char* name : {"metrics", "cost", "environment"}) {
+    if (!result.contains(name))
+      result[name] = Json::object();
+    else if (!result[name].is_object())
+      refuse(stage, fmt::format("member '{}' must be an object, not {}", name,
+                                result[name].dump().substr(0, 100)));
+  }
+  for (const auto& metric : result["metrics"].items()) {
+    if (!metric.value().is_number() && !metric.value().is_null())
+      refuse(stage, fmt::format("metric '{}' must be a number or null, not {}", metric.key(),
+                                metric.value().dump().substr(0, 100)));
+  }
+  result["stage"] = stage.name;
+  result["key"] = stage.key;
+  result["files"] = files;
+  result["attempt"] = record.number;
+  Json& cost = result["cost"];
+  cost["wall_s"] = record.ended_unix_s - record.started_unix_s;
+  cost["cpu_s"] = record.cpu_s;
+  cost["peak_memory_bytes"] = record.peak_memory_bytes;
+  Json& environment = result["environment"];
+  environment.update(record.environment);
+  environment["started_unix_s"] = record.started_unix_s;
+  environment["ended_unix_s"] = record.ended_unix_s;
+  return result;
+}
+
+}  // namespace assay::supervise

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "harness/core/json.h"
+#include "harness/plan/record.h"
+#include "harness/plan/stage.h"
+
+namespace assay::supervise {
+
+// result.json of a stage: what its body returned, who it is, its files, and what was measured. The
+// body may add members to "cost" and "environment" (load time, library versions). Throws
+// Error(kData) if it returned a member that is not its to set, or metrics that are no numbers.
+Json assembled_result(const Json& returned, const plan::Stage& stage, const Json& files,
+                      const plan::AttemptRecord& record);
+
+}  // namespace assay::supervise

@@ -1,0 +1,137 @@
+#include "harness/supervise/run_lock.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <random>
+#include <system_error>
+
+#include "harness/core/atomic_file.h"
+#include "harness/core/error.h"
+#include "harness/core/json.h"
+#include "harness/supervise/host.h"
+
+namespace assay::supervise {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr double kBeatSeconds = 10;
+constexpr double kWritingSeconds = 10;  // older than that, an unreadable lock is nobody's
+constexpr std::size_t kMaxBytes = 4096;
+
+std::string own_content() {
+  std::random_device entropy;
+  const Json json = {{"host", host_name()},
+                     {"boot_id", boot_id()},
+                     {"pid", ::getpid()},
+                     {"started", process_start(::getpid())},
+                     {"token", fmt::format("{:08x}{:08x}", entropy(), entropy())}};
+  return json.dump() + "\n";
+}
+
+// Makes the file if there is none. False if there is.
+bool create(const fs::path& path, const std::string& content) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0 && errno == EEXIST) return false;
+  const ssize_t written = fd < 0 ? -1 : ::write(fd, content.data(), content.size());
+  const int code = errno;
+  if (fd >= 0) ::close(fd);
+  if (written == static_cast<ssize_t>(content.size())) return true;
+  if (fd >= 0) ::unlink(path.c_str());
+  throw Error(ErrorKind::kIo,
+              fmt::format("cannot write {}: {}", path.string(), std::strerror(code)),
+              {{"file", path.string()}});
+}
+
+// The content, or "" if the file is gone.
+std::string content_of(const fs::path& path) {
+  try {
+    return read_file(path, kMaxBytes);
+  } catch (const Error&) {
+    std::error_code code;
+    if (!fs::exists(path, code)) return "";
+    throw;
+  }
+}
+
+double silent_s(const fs::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return 0;
+  return unix_seconds() - static_cast<double>(status.st_mtim.tv_sec);
+}
+
+// Who holds the lock, for the error; "" if nobody does any more.
+std::string live_holder(const fs::path& path, const std::string& content) {
+  std::string host;
+  std::string boot;
+  pid_t pid = 0;
+  std::uint64_t started = 0;
+  try {
+    const Json json = parse_json(content, path.string());
+    host = json.at("host").get<std::string>();
+    boot = json.at("boot_id").get<std::string>();
+    pid = json.at("pid").get<pid_t>();
+    started = json.at("started").get<std::uint64_t>();
+  } catch (const std::exception&) {
+    // Being written, or cut short by a power failure.
+    return silent_s(path) > kWritingSeconds ? "" : "a process that is just starting";
+  }
+  const std::string who = fmt::format("process {} on {}", pid, host);
+  if (host != host_name()) return silent_s(path) > RunLock::kStaleSeconds ? "" : who;
+  return boot == boot_id() && started != 0 && process_start(pid) == started ? who : "";
+}
+
+}  // namespace
+
+RunLock::RunLock(const fs::path& run_folder)
+    : path_(run_folder / "run.lock"), content_(own_content()) {
+  std::error_code code;
+  fs::create_directories(run_folder, code);
+  if (code)
+    throw Error(ErrorKind::kIo, fmt::format("cannot make the run folder {}: {}",
+                                            run_folder.string(), code.message()));
+  while (!create(path_, content_)) {
+    const std::string found = content_of(path_);
+    const std::string holder = live_holder(path_, found);
+    if (!holder.empty())
+      throw Error(ErrorKind::kEnvironment,
+                  fmt::format("{} is in use by {}; wait for that run, or end it with `assay cancel "
+                              "{}`",
+                              run_folder.string(), holder, run_folder.string()),
+                  {{"file", path_.string()}, {"holder", holder}});
+    // Only one of several that found it stale gets to move it; if meanwhile another one has put its
+    // own lock there, that one goes back.
+    const fs::path aside = path_.string() + fmt::format(".stale.{}.{}", host_name(), ::getpid());
+    if (::rename(path_.c_str(), aside.c_str()) != 0) continue;
+    if (content_of(aside) != found) {
+      [[maybe_unused]] const int result = ::link(aside.c_str(), path_.c_str());
+    }
+    ::unlink(aside.c_str());
+  }
+  last_beat_s_ = monotonic_seconds();
+}
+
+RunLock::~RunLock() {
+  try {
+    if (content_of(path_) == content_) ::unlink(path_.c_str());
+  } catch (const std::exception&) {
+    // Unreadable: it will be found stale.
+  }
+}
+
+void RunLock::beat() {
+  const double now = monotonic_seconds();
+  if (now - last_beat_s_ < kBeatSeconds) return;
+  last_beat_s_ = now;
+  if (content_of(path_) != content_)
+    throw Error(ErrorKind::kEnvironment,
+                fmt::format("{} was taken by another process; this run stops", path_.string()),
+                {{"file", path_.string()}});
+  ::utimensat(AT_FDCWD, path_.c_str(), nullptr, 0);
+}
+
+}  // namespace assay::supervise

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <poll.h>
+
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "harness/supervise/attempt_log.h"
+#include "harness/supervise/executor.h"
+#include "harness/supervise/publisher.h"
+#include "harness/supervise/report.h"
+#include "harness/supervise/store.h"
+
+namespace assay::supervise {
+
+// One slot of a supervisor: a queue of assignments, the one that runs, and an executor for each
+// provider that it has needed. Times are monotonic seconds.
+class Slot {
+ public:
+  Slot(std::size_t index, SlotOptions own, const SupervisorOptions& options, Store& store,
+       Publisher& publisher);
+
+  std::size_t load() const { return waiting_.size() + (running_ ? 1 : 0); }
+  bool holds(const std::string& attempt) const;
+
+  void enqueue(Assignment assignment) { waiting_.push_back(std::move(assignment)); }
+  // Starts what waits as far as possible.
+  void pump(std::vector<Report>& reports);
+
+  bool retract(const std::string& attempt);
+  void stop(const std::string& attempt, double grace_s, std::vector<Report>& reports);
+  void kill(const std::string& attempt, ErrorKind kind, const std::string& message,
+            std::vector<Report>& reports);
+  void send_peers(const std::string& attempt, const Json& peers, const std::string& secret);
+
+  // Appends two entries an executor; serve() gets the same ones back.
+  void descriptors(std::vector<pollfd>& into) const;
+  void serve(std::span<const pollfd> ready, std::vector<Report>& reports);
+
+  double deadline_s() const;
+  void check_deadlines(double now_s, std::vector<Report>& reports);
+
+  void stop_all(double grace_s, std::vector<Report>& reports);
+
+  // Tells idle executors to leave; empty() once they are gone.
+  void dismiss();
+  bool empty() const { return workers_.empty(); }
+
+ private:
+  struct Worker {
+    std::unique_ptr<Executor> executor;
+    bool ready = false;       // it has said hello
+    bool condemned = false;   // killed by us: what it still says does not count
+    std::int64_t copied = 0;  // of its output, into logs
+    double kill_at_s = 0;     // no hello by then, or it lives on after it closed its socket
+  };
+  struct Ending {  // why we kill the executor
+    ErrorKind kind = ErrorKind::kLost;
+    std::string message;
+  };
+  struct Running {
+    Assignment assignment;
+    std::string attempt;
+    std::unique_ptr<AttemptLog> log;
+    bool sent = false;
+    double sent_s = 0;
+    double sent_unix_s = 0;
+    double progress_s = 0;
+    double copy_s = 0;
+    double cpu_before_s = 0;
+    double grace_s = 0;
+    double kill_at_s = std::numeric_limits<double>::infinity();
+    bool checkpointed = false;
+    std::optional<Ending> ending;
+  };
+
+  void take_next();
+  Worker* worker();  // of what runs
+  void start_worker(const std::string& provider);
+  void send_run(std::vector<Report>& reports);
+  void condemn(ErrorKind kind, const std::string& message);
+  void read(const std::string& provider, std::vector<Report>& reports);
+  void handle(Worker& worker, const std::string& provider, const protocol::Message& message,
+              std::vector<Report>& reports);
+  void greet(Worker& worker, const std::string& provider, const protocol::Message& hello,
+             std::vector<Report>& reports);
+  void finish(const protocol::Message& done, std::vector<Report>& reports);
+  void fail(ErrorKind kind, const std::string& message, const Json& context,
+            std::vector<Report>& reports, const Death* death = nullptr);
+  void bury(const std::string& provider, const Death& death, std::vector<Report>& reports);
+  void copy_output(Worker& worker);
+  Report report(ReportKind kind) const;
+  plan::AttemptRecord record();
+  Json environment() const;
+
+  std::size_t index_;
+  SlotOptions own_;
+  const SupervisorOptions& options_;
+  Store& store_;
+  Publisher& publisher_;
+  std::deque<Assignment> waiting_;
+  std::optional<Running> running_;
+  std::map<std::string, Worker> workers_;  // by provider
+};
+
+}  // namespace assay::supervise

@@ -1,0 +1,74 @@
+#include "harness/supervise/store_layout.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <system_error>
+
+#include "harness/core/error.h"
+#include "harness/supervise/host.h"
+
+namespace assay::supervise {
+namespace fs = std::filesystem;
+namespace {
+
+// Equal pids in two containers of one host are two processes.
+std::string place_of_pids() {
+  std::error_code code;
+  const std::string link = fs::read_symlink("/proc/self/ns/pid", code).string();
+  std::string digits;
+  std::copy_if(link.begin(), link.end(), std::back_inserter(digits),
+               [](char c) { return c >= '0' && c <= '9'; });
+  return host_name() + "." + (digits.empty() ? "0" : digits);
+}
+
+}  // namespace
+
+std::string owner_name() {
+  return fmt::format("{}.{}.{}", place_of_pids(), ::getpid(), process_start(::getpid()));
+}
+
+void remove_dead_owners(const fs::path& tmp) {
+  const std::string ours = place_of_pids() + ".";
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(tmp, code)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(ours)) continue;
+    const char* const end = name.data() + name.size();
+    pid_t pid = 0;
+    std::uint64_t start = 0;
+    const auto first = std::from_chars(name.data() + ours.size(), end, pid);
+    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '.') continue;
+    const auto second = std::from_chars(first.ptr + 1, end, start);
+    if (second.ec != std::errc() || second.ptr != end || pid <= 0) continue;
+    if (process_start(pid) == start) continue;
+    std::error_code ignored;
+    fs::remove_all(entry.path(), ignored);
+  }
+}
+
+const std::string& checked_key(const std::string& key) {
+  const bool hexadecimal = std::all_of(key.begin(), key.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+  });
+  if (key.size() != 64 || !hexadecimal)
+    throw Error(ErrorKind::kData, fmt::format("a key is 64 lower-case hexadecimal digits, not '{}'",
+                                              key.substr(0, 100)));
+  return key;
+}
+
+const std::string& checked_name(const std::string& name, std::string_view what) {
+  const bool legal = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+           c == '_' || c == '-';
+  });
+  if (name.empty() || name.size() > 200 || name[0] == '.' || !legal)
+    throw Error(ErrorKind::kData,
+                fmt::format("{} '{}' is no legal name: letters, digits, '.', '_' and '-'", what,
+                            name.substr(0, 100)));
+  return name;
+}
+
+}  // namespace assay::supervise

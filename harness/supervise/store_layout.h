@@ -1,0 +1,25 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+// Names inside the store (store.h): what owns a folder in tmp/, and which texts may become names.
+
+namespace assay::supervise {
+
+inline constexpr std::string_view kResultFile = "result.json";
+
+// "<host>.<pid name space>.<pid>.<start time>" of this process.
+std::string owner_name();
+
+// Removes folders in `tmp` of processes of this host that are gone. Others are left: nobody here
+// can know.
+void remove_dead_owners(const std::filesystem::path& tmp);
+
+// The text itself. Throws Error(kData): 64 lower-case hexadecimal digits; letters, digits, '.', '_'
+// and '-', at most 200, no '.' at the start.
+const std::string& checked_key(const std::string& key);
+const std::string& checked_name(const std::string& name, std::string_view what);
+
+}  // namespace assay::supervise
