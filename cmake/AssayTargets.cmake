@@ -67,6 +67,9 @@ function(assay_test name)
   if(A_TORCH)
     target_link_libraries(${name} PRIVATE assay_torch)
     assay_use_torch_header(${name})
+    # Compiled like a library, or the precompiled header (made with -fPIC) does not fit.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC)
   endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   # One CTest a program: a case a process would start LibTorch hundreds of times.

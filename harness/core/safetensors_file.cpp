@@ -125,7 +125,9 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
     opener.lie("shorter than its 8-byte length field, or not a regular file");
   }
   size_ = static_cast<std::size_t>(status.st_size);
-  mapping_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
+  // Private and writable: a tensor on the mapping may be changed in place (its pages are copied
+  // then), the file never is.
+  mapping_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
   const int code = errno;
   ::close(fd);
   if (mapping_ == MAP_FAILED) {

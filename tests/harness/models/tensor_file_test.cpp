@@ -1,0 +1,86 @@
+#include "harness/models/tensor_file.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "harness/core/error.h"
+#include "harness/models/random_tensor.h"
+
+namespace assay::models {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TensorFile : public testing::Test {
+ protected:
+  TensorFile()
+      : folder_(fs::temp_directory_path() / ("assay_tensor_file_" + std::to_string(::getpid()))) {
+    fs::create_directories(folder_);
+  }
+  ~TensorFile() override { fs::remove_all(folder_); }
+
+  fs::path folder_;
+};
+
+TEST_F(TensorFile, every_dtype_comes_back_bit_for_bit) {
+  TensorMap tensors;
+  const at::Tensor base = at::arange(24).reshape({2, 3, 4});
+  for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong,
+                                    at::kInt, at::kShort, at::kChar, at::kByte, at::kBool})
+    tensors[at::toString(type)] = base.to(type);
+  tensors["scalar"] = at::full({}, 2.5);
+  tensors["nothing"] = at::empty({0, 3});
+  save_tensors(folder_ / "all.safetensors", tensors);
+  const TensorMap loaded = load_tensors(folder_ / "all.safetensors");
+  ASSERT_EQ(loaded.size(), tensors.size());
+  for (const auto& [name, tensor] : tensors) {
+    EXPECT_EQ(loaded.at(name).scalar_type(), tensor.scalar_type()) << name;
+    EXPECT_TRUE(at::equal(loaded.at(name), tensor)) << name;
+  }
+}
+
+TEST_F(TensorFile, transposed_tensors_are_written_as_they_read) {
+  const at::Tensor t = at::arange(6).reshape({2, 3}).t();
+  save_tensors(folder_ / "t.safetensors", {{"t", t}});
+  EXPECT_TRUE(at::equal(load_tensors(folder_ / "t.safetensors").at("t"), t));
+}
+
+TEST_F(TensorFile, a_loaded_tensor_may_change_and_the_file_does_not) {
+  save_tensors(folder_ / "x.safetensors", {{"x", at::ones({64})}});
+  load_tensors(folder_ / "x.safetensors").at("x").fill_(3);
+  EXPECT_TRUE(at::equal(load_tensors(folder_ / "x.safetensors").at("x"), at::ones({64})));
+}
+
+TEST_F(TensorFile, misaligned_tensors_are_copied_to_aligned_memory) {
+  // "a" has 4 bytes, so "b" starts 4 bytes past an aligned address.
+  save_tensors(folder_ / "m.safetensors", {{"a", at::ones({1})}, {"b", at::ones({16})}});
+  for (const auto& [name, tensor] : load_tensors(folder_ / "m.safetensors"))
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % 64, 0u) << name;
+}
+
+TEST_F(TensorFile, complex_tensors_are_refused) {
+  try {
+    save_tensors(folder_ / "c.safetensors", {{"c", at::zeros({2}, at::kComplexFloat)}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
+  }
+}
+
+TEST(RandomTensor, equal_streams_give_equal_bits_and_the_asked_moments) {
+  Philox a(3, "x");
+  Philox b(3, "x");
+  const at::Tensor x = normal_tensor(a, {100, 100}, 1.0, 2.0);
+  EXPECT_TRUE(at::equal(x, normal_tensor(b, {100, 100}, 1.0, 2.0)));
+  EXPECT_NEAR(x.mean().item<double>(), 1.0, 0.06);
+  EXPECT_NEAR(x.std().item<double>(), 2.0, 0.06);
+  const at::Tensor u = uniform_tensor(a, {1000}, -1.0, 3.0, at::kDouble);
+  EXPECT_GE(u.min().item<double>(), -1.0);
+  EXPECT_LT(u.max().item<double>(), 3.0);
+}
+
+}  // namespace
+}  // namespace assay::models
