@@ -1,0 +1,203 @@
+#include "datasets/bpe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <queue>
+
+#include "datasets/utf8.h"
+#include "harness/core/error.h"
+
+namespace assay::datasets {
+namespace {
+
+constexpr std::int32_t kMaxId = 1 << 24;
+
+[[noreturn]] void refuse(const std::string& what, const std::string& why) {
+  throw Error(ErrorKind::kData, fmt::format("{}: {}", what, why), {{"file", what}});
+}
+
+std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 |
+         static_cast<std::uint32_t>(right);
+}
+
+// A join that may be made: pairs in the heap can be stale, so the symbols are kept to compare.
+struct Candidate {
+  std::int32_t rank;
+  std::int32_t at;
+  std::int32_t left;
+  std::int32_t right;
+  std::int32_t id;
+
+  bool operator>(const Candidate& other) const {
+    return rank != other.rank ? rank > other.rank : at > other.at;
+  }
+};
+
+}  // namespace
+
+Bpe::Bpe(const BpeTables& tables, const std::string& what) : what_(what) {
+  options_.byte_level = tables.byte_level;
+  options_.byte_fallback = tables.byte_fallback;
+  options_.ignore_merges = tables.ignore_merges;
+  options_.fuse_unknown = tables.fuse_unknown;
+  options_.unknown = tables.unknown;
+  ids_.reserve(tables.vocabulary.size());
+  for (const auto& [piece, id] : tables.vocabulary) {
+    if (id < 0 || id > kMaxId) {
+      refuse(what, fmt::format("id {} of '{}'; legal: 0 to {}", id, piece, kMaxId));
+    }
+    const auto index = static_cast<std::size_t>(id);
+    if (index >= pieces_.size()) {
+      pieces_.resize(index + 1);
+    }
+    if (pieces_[index]) {
+      refuse(what, fmt::format("'{}' and '{}' have the same id {}", *pieces_[index], piece, id));
+    }
+    pieces_[index] = piece;
+    ids_.emplace(piece, id);
+  }
+  merges_.reserve(tables.merges.size());
+  std::int32_t rank = 0;
+  for (const auto& [left, right] : tables.merges) {
+    const auto first = id_of(left);
+    const auto second = id_of(right);
+    const auto joined = id_of(left + right);
+    if (!first || !second || !joined) {
+      refuse(what, fmt::format("merge {} ('{}' + '{}') names a piece that is not in the vocabulary",
+                               rank, left, right));
+    }
+    // The first of equal merges has the lower rank.
+    merges_.emplace(pair_key(*first, *second), Merge{rank, *joined});
+    ++rank;
+  }
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string piece = options_.byte_level ? std::string(1, static_cast<char>(byte))
+                                                  : fmt::format("<0x{:02X}>", byte);
+    const auto id = id_of(piece);
+    byte_ids_[static_cast<std::size_t>(byte)] = id.value_or(-1);
+    if (options_.byte_level && !id && !options_.unknown) {
+      refuse(what, fmt::format("the vocabulary lacks byte 0x{:02x}", byte));
+    }
+  }
+}
+
+std::optional<std::int32_t> Bpe::id_of(std::string_view piece) const {
+  const auto found = ids_.find(piece);
+  return found == ids_.end() ? std::nullopt : std::optional(found->second);
+}
+
+const std::string* Bpe::piece(std::int32_t id) const {
+  if (id < 0 || id >= size() || !pieces_[static_cast<std::size_t>(id)]) {
+    return nullptr;
+  }
+  return &*pieces_[static_cast<std::size_t>(id)];
+}
+
+std::optional<char> Bpe::fallback_byte(std::int32_t id) const {
+  if (options_.byte_level || !options_.byte_fallback) {
+    return std::nullopt;
+  }
+  const auto found = std::find(byte_ids_.begin(), byte_ids_.end(), id);
+  return found == byte_ids_.end() ? std::nullopt
+                                  : std::optional(static_cast<char>(found - byte_ids_.begin()));
+}
+
+void Bpe::first_symbols(std::string_view piece, std::vector<std::int32_t>& symbols) const {
+  bool after_unknown = false;
+  for (std::size_t at = 0; at < piece.size();) {
+    const std::size_t length =
+        options_.byte_level ? 1 : std::max<std::size_t>(1, code_point_at(piece, at).length);
+    const std::string_view character = piece.substr(at, length);
+    at += length;
+    const auto byte_id = [&](char byte) { return byte_ids_[static_cast<unsigned char>(byte)]; };
+    if (const auto id = id_of(character)) {
+      symbols.push_back(*id);
+    } else if (options_.byte_fallback &&
+               std::all_of(character.begin(), character.end(),
+                           [&](char byte) { return byte_id(byte) >= 0; })) {
+      for (const char byte : character) {
+        symbols.push_back(byte_id(byte));
+      }
+    } else if (options_.unknown) {
+      if (!after_unknown || !options_.fuse_unknown) {
+        symbols.push_back(*options_.unknown);
+      }
+      after_unknown = true;
+      continue;
+    } else {
+      refuse(what_, fmt::format("no piece for the character '{}' and no unknown token", character));
+    }
+    after_unknown = false;
+  }
+}
+
+const Bpe::Merge* Bpe::merge_of(std::int32_t left, std::int32_t right) const {
+  const auto found = merges_.find(pair_key(left, right));
+  return found == merges_.end() ? nullptr : &found->second;
+}
+
+void Bpe::encode(std::string_view piece, std::vector<std::int32_t>& ids) const {
+  if (options_.ignore_merges) {
+    if (const auto id = id_of(piece)) {
+      ids.push_back(*id);
+      return;
+    }
+  }
+  std::vector<std::int32_t> symbols;
+  first_symbols(piece, symbols);
+  if (symbols.size() > static_cast<std::size_t>(kMaxId) * 64) {
+    refuse(what_, "a piece of more than 2^30 symbols");
+  }
+  const auto count = static_cast<std::int32_t>(symbols.size());
+  std::vector<std::int32_t> next(symbols.size());
+  std::vector<std::int32_t> previous(symbols.size());
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> heap;
+  const auto symbol = [&](std::int32_t at) -> std::int32_t& {
+    return symbols[static_cast<std::size_t>(at)];
+  };
+  const auto after = [&](std::int32_t at) -> std::int32_t& {
+    return next[static_cast<std::size_t>(at)];
+  };
+  const auto before = [&](std::int32_t at) -> std::int32_t& {
+    return previous[static_cast<std::size_t>(at)];
+  };
+  const auto offer = [&](std::int32_t at) {
+    if (at < 0 || after(at) >= count) {
+      return;
+    }
+    if (const Merge* merge = merge_of(symbol(at), symbol(after(at)))) {
+      heap.push({merge->rank, at, symbol(at), symbol(after(at)), merge->id});
+    }
+  };
+  for (std::int32_t at = 0; at < count; ++at) {
+    after(at) = at + 1;
+    before(at) = at - 1;
+  }
+  for (std::int32_t at = 0; at < count; ++at) {
+    offer(at);
+  }
+  while (!heap.empty()) {
+    const Candidate best = heap.top();
+    heap.pop();
+    const std::int32_t gone = after(best.at);
+    if (symbol(best.at) != best.left || gone >= count || symbol(gone) != best.right) {
+      continue;
+    }
+    symbol(best.at) = best.id;
+    symbol(gone) = -1;  // ids are not negative, so stale candidates there never match
+    after(best.at) = after(gone);
+    if (after(gone) < count) {
+      before(after(gone)) = best.at;
+    }
+    offer(before(best.at));
+    offer(best.at);
+  }
+  for (std::int32_t at = 0; at < count; at = after(at)) {
+    ids.push_back(symbol(at));
+  }
+}
+
+}  // namespace assay::datasets

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+// Byte-pair encoding: within a piece, the adjacent pair with the lowest rank is joined until no
+// pair is in the table. Source: Sennrich 2016, section 3.2, in the form of GPT-2.
+
+namespace assay::datasets {
+
+// What a tokenizer file says, in bytes: stand-ins of byte-level files are already resolved.
+struct BpeTables {
+  std::vector<std::pair<std::string, std::int32_t>> vocabulary;
+  std::vector<std::pair<std::string, std::string>> merges;  // by rank
+  bool byte_level = true;      // first symbols are bytes; otherwise characters
+  bool byte_fallback = false;  // characters without a piece become "<0x..>" pieces
+  bool ignore_merges = false;  // a piece that is in the vocabulary is taken whole
+  bool fuse_unknown = false;   // neighbouring unknown characters give one id
+  std::optional<std::int32_t> unknown;
+};
+
+class Bpe {
+ public:
+  // Throws Error(kData) naming `what` if ids are negative, repeated or above 2^24, a merge names a
+  // piece that is not in the vocabulary, or a byte-level vocabulary lacks a byte.
+  Bpe(const BpeTables& tables, const std::string& what);
+
+  // Appends the ids of one piece. Time is n log n in its length. Throws Error(kData) for a
+  // character that has no piece, no fallback and no unknown id.
+  void encode(std::string_view piece, std::vector<std::int32_t>& ids) const;
+
+  // Bytes of an id; nullptr if there is none.
+  const std::string* piece(std::int32_t id) const;
+
+  // Value of a "<0x..>" piece under byte fallback.
+  std::optional<char> fallback_byte(std::int32_t id) const;
+
+  std::int64_t size() const { return static_cast<std::int64_t>(pieces_.size()); }
+  std::optional<std::int32_t> id_of(std::string_view piece) const;
+
+ private:
+  struct Merge {
+    std::int32_t rank;
+    std::int32_t id;
+  };
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+
+  void first_symbols(std::string_view piece, std::vector<std::int32_t>& symbols) const;
+  const Merge* merge_of(std::int32_t left, std::int32_t right) const;
+
+  std::string what_;
+  BpeTables options_;  // without its tables
+  std::vector<std::optional<std::string>> pieces_;
+  std::unordered_map<std::string, std::int32_t, TextHash, std::equal_to<>> ids_;
+  std::unordered_map<std::uint64_t, Merge> merges_;
+  std::array<std::int32_t, 256> byte_ids_{};  // -1: none
+};
+
+}  // namespace assay::datasets

@@ -1,0 +1,153 @@
+#include "datasets/pre_tokenizer.h"
+
+#include <fmt/format.h>
+
+#include "datasets/byte_level.h"
+#include "datasets/tokenizer_fields.h"
+#include "harness/core/error.h"
+
+namespace assay::datasets {
+namespace {
+
+// A text as an expression that matches it literally.
+std::string quoted(const std::string& text) {
+  std::string pattern;
+  for (const char c : text) {
+    if (std::string_view("\\^$.|?*+()[]{}#-/ \t\n\r").find(c) != std::string_view::npos) {
+      pattern += '\\';
+    }
+    pattern += c;
+  }
+  return pattern;
+}
+
+}  // namespace
+
+PreTokenizer::PreTokenizer(const Json& json, const std::string& what) {
+  if (!json.is_null()) {
+    add(json, what);
+  }
+}
+
+PreTokenizer PreTokenizer::gpt2(bool add_prefix_space) {
+  PreTokenizer result;
+  result.add_byte_level(add_prefix_space, true);
+  return result;
+}
+
+void PreTokenizer::add_byte_level(bool prefix_space, bool use_regex) {
+  Step step;
+  step.prepend = prefix_space ? Prepend::kAlways : Prepend::kNever;
+  if (use_regex) {
+    step.regex = std::make_unique<Regex>(kGpt2Expression);
+  }
+  steps_.push_back(std::move(step));
+  byte_level_ = true;
+}
+
+void PreTokenizer::add(const Json& json, const std::string& what) {
+  const std::string type = type_of(json, what + ": pre_tokenizer");
+  const std::string where = fmt::format("{}: pre_tokenizer {}", what, type);
+  if (byte_level_) {
+    throw Error(ErrorKind::kUnsupported, fmt::format("{} after ByteLevel is not offered", where));
+  }
+  if (type == "Sequence") {
+    for (const Json& part : list_field(json, "pretokenizers", where)) {
+      add(part, what);
+    }
+  } else if (type == "ByteLevel") {
+    add_byte_level(flag_field(json, "add_prefix_space", true, where),
+                   flag_field(json, "use_regex", true, where));
+  } else if (type == "Digits") {
+    Step step;
+    const bool single = flag_field(json, "individual_digits", false, where);
+    step.regex = std::make_unique<Regex>(single ? R"(\p{N})" : R"(\p{N}+)");
+    steps_.push_back(std::move(step));
+  } else if (type == "Split") {
+    const std::string behavior = text_field(json, "behavior", "", where);
+    const bool invert = flag_field(json, "invert", false, where);
+    if (behavior != "Isolated" && behavior != "Removed") {
+      throw Error(ErrorKind::kUnsupported, fmt::format("{}: behavior '{}' is not offered; offered: "
+                                                       "Isolated, Removed",
+                                                       where, behavior));
+    }
+    const Json& pattern = object_field(json, "pattern", where);
+    Step step;
+    step.regex = std::make_unique<Regex>(pattern.contains("Regex")
+                                             ? text_field(pattern, "Regex", "", where)
+                                             : quoted(text_field(pattern, "String", "", where)));
+    step.keep = behavior == "Isolated" ? Keep::kBoth : invert ? Keep::kMatches : Keep::kGaps;
+    steps_.push_back(std::move(step));
+  } else if (type == "Metaspace") {
+    Step step;
+    step.replacement = text_field(json, "replacement", "\xe2\x96\x81", where);
+    const std::string scheme = text_field(json, "prepend_scheme", "always", where);
+    if (flag_field(json, "split", true, where) || step.replacement.empty() ||
+        (scheme != "always" && scheme != "first" && scheme != "never")) {
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("{}: only split: false with prepend_scheme always, first or never is "
+                              "offered",
+                              where));
+    }
+    step.prepend = scheme == "always"  ? Prepend::kAlways
+                   : scheme == "first" ? Prepend::kFirst
+                                       : Prepend::kNever;
+    steps_.push_back(std::move(step));
+  } else {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{} is not offered; offered: Sequence, ByteLevel, Split, Digits, "
+                            "Metaspace",
+                            where));
+  }
+}
+
+void PreTokenizer::apply(const Step& step, const std::string& text, bool first,
+                         std::vector<std::string>& pieces) {
+  std::string changed = text;
+  const std::string space = step.replacement.empty() ? " " : step.replacement;
+  if (!step.replacement.empty()) {
+    changed.clear();
+    for (const char c : text) {
+      c == ' ' ? changed += space : changed += c;
+    }
+  }
+  if ((step.prepend == Prepend::kAlways || (step.prepend == Prepend::kFirst && first)) &&
+      !changed.starts_with(space)) {
+    changed = space + changed;
+  }
+  if (!step.regex) {
+    pieces.push_back(std::move(changed));
+    return;
+  }
+  std::size_t done = 0;
+  const auto gap = [&](std::size_t end) {
+    if (end > done && step.keep != Keep::kMatches) {
+      pieces.push_back(changed.substr(done, end - done));
+    }
+  };
+  step.regex->each_match(changed, [&](std::size_t begin, std::size_t end) {
+    gap(begin);
+    if (step.keep != Keep::kGaps) {
+      pieces.push_back(changed.substr(begin, end - begin));
+    }
+    done = end;
+  });
+  gap(changed.size());
+}
+
+std::vector<std::string> PreTokenizer::pieces(std::string_view text, bool first) const {
+  std::vector<std::string> pieces;
+  if (!text.empty()) {
+    pieces.emplace_back(text);
+  }
+  for (const Step& step : steps_) {
+    std::vector<std::string> finer;
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      apply(step, pieces[i], first && i == 0, finer);
+    }
+    pieces = std::move(finer);
+  }
+  return pieces;
+}
+
+}  // namespace assay::datasets
