@@ -7,8 +7,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "harness/core/catalogue.h"
 #include "harness/core/json.h"
 #include "harness/models/tap.h"
 
@@ -26,6 +28,9 @@ struct NetworkInfo {
       std;  // classification: the normalisation that the weights expect, one per channel
   std::int64_t context = 0;  // language: the most positions it can take
 };
+
+// The name of a task in catalogues and records: "classification" or "language".
+std::string_view name_of(Task task);
 
 enum class LayerKind { kLinear, kConv };
 
@@ -79,8 +84,20 @@ class Network {
   // Quantizable weights in execution order.
   virtual std::vector<Layer> layers() const = 0;
 
-  // Sites of activation quantizers in execution order (protocol P1 of docs/guides/networks.md).
+  // Sites of activation quantizers in execution order: protocol P1 for vision transformers, edges
+  // for convolutional networks, inputs of linear layers for language models
+  // (docs/guides/networks.md).
   virtual std::vector<std::string> sites() const = 0;
+
+  // Every site at which a forward pass calls the tap, in execution order; each fires once if the
+  // tap wants it.
+  virtual std::vector<std::string> taps() const = 0;
+
+  // Other names of the same tensors ("blocks.0.attn.qkv.in") and the site that fires.
+  virtual std::map<std::string, std::string> aliases() const { return {}; }
+
+  // The site that fires for a site or alias. Throws Error(kConfig) with the nearest name.
+  std::string resolve_site(const std::string& name) const;
 
   const ParameterTable& parameters() const { return parameters_; }  // learnable
   const ParameterTable& buffers() const { return buffers_; }        // running statistics
@@ -89,8 +106,10 @@ class Network {
   void set_training(bool training) { training_ = training; }
   bool training() const { return training_; }
 
-  // Converts parameters and floating buffers in place.
+  // Converts parameters and floating buffers in place. They become new tensors without gradients.
   void to(at::ScalarType dtype);
+
+  at::ScalarType dtype() const;  // of the parameters
 
  protected:
   ParameterTable parameters_;
@@ -101,6 +120,12 @@ class Network {
 // A network of the family with parameters allocated but not filled. Throws Error(kConfig |
 // kUnsupported) naming the field of the configuration that is missing, wrong or not offered.
 std::unique_ptr<Network> make_network(const std::string& family, const Json& configuration);
+
+// What is offered, for the catalogue: names, configuration fields with ranges and defaults.
+std::vector<FamilyDeclaration> families();
+
+// The family that a config.json describes. Throws Error(kUnsupported) naming what it says instead.
+std::string family_of(const Json& configuration);
 
 // Fills parameters by the family's usual initialisation from Philox(seed, "init").
 void initialise(Network& network, std::uint64_t seed);

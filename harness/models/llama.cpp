@@ -1,0 +1,317 @@
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "harness/core/error.h"
+#include "harness/core/philox.h"
+#include "harness/models/causal_attention.h"
+#include "harness/models/configuration.h"
+#include "harness/models/family.h"
+#include "harness/models/layers.h"
+#include "harness/models/random_tensor.h"
+#include "harness/models/rotary.h"
+
+// LLaMA (Touvron et al. 2023) and its relatives Mistral and Qwen2, with Hugging Face names.
+
+namespace assay::models {
+namespace {
+
+struct Block {
+  RmsNorm input_norm, post_norm;
+  Linear q, k, v, o, gate, up, down;
+
+  std::string in, q_in, q_out, k_out, v_out, q_rot, k_rot, probabilities, out_in, out_out;
+  std::string residual, gate_in, gate_out, up_out, down_in, down_out;
+
+  void name_sites(const std::string& prefix) {
+    in = prefix + "in";
+    q_in = prefix + "attn.q.in";
+    q_out = prefix + "attn.q.out";
+    k_out = prefix + "attn.k.out";
+    v_out = prefix + "attn.v.out";
+    q_rot = prefix + "attn.q.rot";
+    k_rot = prefix + "attn.k.rot";
+    probabilities = prefix + "attn.probabilities";
+    out_in = prefix + "attn.out.in";
+    out_out = prefix + "attn.out.out";
+    residual = prefix + "residual1";
+    gate_in = prefix + "mlp.gate.in";
+    gate_out = prefix + "mlp.gate.out";
+    up_out = prefix + "mlp.up.out";
+    down_in = prefix + "mlp.down.in";
+    down_out = prefix + "mlp.down.out";
+  }
+};
+
+struct LlamaConfiguration {
+  std::int64_t vocabulary, hidden, intermediate, depth, heads, kv_heads, head_dim, context;
+  double eps, rope_base;
+  bool tied, qkv_bias, out_bias, mlp_bias;
+  Json rope_scaling;
+};
+
+std::vector<ParameterSchema> fields() {
+  return {
+      integer_field("vocab_size", nullptr, 1, 1 << 24, "Entries of the vocabulary."),
+      integer_field("hidden_size", nullptr, 1, 1 << 16, "Width of the residual stream."),
+      integer_field("intermediate_size", nullptr, 1, 1 << 20, "Width of the MLP."),
+      integer_field("num_hidden_layers", nullptr, 1, 1024, "Number of blocks."),
+      integer_field("num_attention_heads", nullptr, 1, 1024, "Query heads of a block."),
+      integer_field("num_key_value_heads", 0, 0, 1024,
+                    "Key and value heads of a block; 0: as many as query heads."),
+      integer_field("head_dim", 0, 0, 1 << 14,
+                    "Channels of a head; 0: hidden_size / num_attention_heads."),
+      integer_field("max_position_embeddings", 2048, 1, 1 << 24, "Longest sequence, in tokens."),
+      real_field("rms_norm_eps", 1e-6, 0, 1, "Epsilon of every RMSNorm."),
+      real_field("rope_theta", 10000.0, 1, 1e12, "Base of the rotary position embedding."),
+      flag_field("tie_word_embeddings", false, "Whether the head is the token embedding."),
+      flag_field("attention_bias", false, "Whether q, k, v and o have biases."),
+      flag_field("mlp_bias", false, "Whether gate, up and down have biases."),
+      real_field("initializer_range", 0.02, 0, 10, "Deviation of freshly drawn weights."),
+  };
+}
+
+std::string model_type_of(const Json& given) {
+  const auto found = given.find("model_type");
+  return found != given.end() && found->is_string() ? found->get<std::string>() : "llama";
+}
+
+void refuse_what_is_not_offered(const Configuration& c) {
+  c.require("hidden_act", "silu", "the MLP is SwiGLU");
+  c.require("qk_norm", false, "queries and keys are not normalised");
+  c.require("partial_rotary_factor", 1.0, "all channels of a head are rotated");
+  c.require("quantization_config", nullptr, "the checkpoint is quantized already");
+  const Json& given = c.given();
+  const auto window = given.find("sliding_window");
+  const bool uses = !given.contains("use_sliding_window") || given["use_sliding_window"] == true;
+  if (window != given.end() && uses) {
+    if (!window->is_number_integer() ||
+        window->get<std::int64_t>() < c.integer("max_position_embeddings"))
+      c.require("sliding_window", nullptr, "attention sees the whole sequence");
+  }
+}
+
+LlamaConfiguration read_configuration(const Json& given) {
+  Json flat = given;
+  // Newer files keep base and scaling in one object.
+  if (given.is_object() && given.contains("rope_parameters") &&
+      given["rope_parameters"].is_object()) {
+    flat["rope_scaling"] = given["rope_parameters"];
+    if (given["rope_parameters"].contains("rope_theta"))
+      flat["rope_theta"] = given["rope_parameters"]["rope_theta"];
+  }
+  const Configuration c("llama", fields(), flat);
+  refuse_what_is_not_offered(c);
+  LlamaConfiguration l{};
+  l.vocabulary = c.integer("vocab_size");
+  l.hidden = c.integer("hidden_size");
+  l.intermediate = c.integer("intermediate_size");
+  l.depth = c.integer("num_hidden_layers");
+  l.heads = c.integer("num_attention_heads");
+  l.kv_heads = c.integer("num_key_value_heads");
+  if (l.kv_heads == 0) l.kv_heads = l.heads;
+  if (l.heads % l.kv_heads != 0)
+    c.reject("num_attention_heads",
+             fmt::format("is {}, not a multiple of num_key_value_heads {}", l.heads, l.kv_heads));
+  l.head_dim = c.integer("head_dim");
+  if (l.head_dim == 0) {
+    if (l.hidden % l.heads != 0)
+      c.reject("hidden_size",
+               fmt::format("is {}, not a multiple of num_attention_heads {}", l.hidden, l.heads));
+    l.head_dim = l.hidden / l.heads;
+  }
+  if (l.head_dim % 2 != 0) c.reject("head_dim", fmt::format("is {}, not even", l.head_dim));
+  l.context = c.integer("max_position_embeddings");
+  l.eps = c.real("rms_norm_eps");
+  l.rope_base = c.real("rope_theta");
+  l.tied = c.flag("tie_word_embeddings");
+  l.out_bias = c.flag("attention_bias");
+  l.qkv_bias = l.out_bias || model_type_of(given) == "qwen2";
+  l.mlp_bias = c.flag("mlp_bias");
+  l.rope_scaling = flat.value("rope_scaling", Json());
+  return l;
+}
+
+std::string block_prefix(std::size_t index) { return fmt::format("blocks.{}.", index); }
+std::string layer_prefix(std::size_t index) { return fmt::format("model.layers.{}.", index); }
+
+class Llama final : public Network {
+ public:
+  Llama(const Json& configuration, bool allocate);
+
+  const NetworkInfo& info() const override { return info_; }
+  const Json& configuration() const override { return configuration_; }
+  at::Tensor embed(const at::Tensor& input, Tap& tap) const override;
+  std::int64_t unit_count() const override { return config_.depth; }
+  at::Tensor unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const override;
+  at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
+  std::vector<Layer> layers() const override;
+  std::vector<std::string> sites() const override;
+  std::vector<std::string> taps() const override;
+  std::map<std::string, std::string> aliases() const override;
+
+ private:
+  at::Tensor attention(const Block& block, const at::Tensor& x, Tap& tap) const;
+
+  LlamaConfiguration config_;
+  Json configuration_;
+  NetworkInfo info_;
+  Rotary rotary_;
+  at::Tensor embedding_;
+  std::vector<Block> blocks_;
+  RmsNorm norm_;
+  at::Tensor lm_head_;  // undefined if tied
+};
+
+Llama::Llama(const Json& configuration, bool allocate)
+    : config_(read_configuration(configuration)),
+      configuration_(configuration),
+      rotary_(config_.head_dim, config_.rope_base, config_.rope_scaling) {
+  const LlamaConfiguration& c = config_;
+  if (!configuration_.contains("model_type")) configuration_["model_type"] = "llama";
+  info_ = {
+      .family = "llama", .task = Task::kLanguage, .outputs = c.vocabulary, .context = c.context};
+  Builder build(parameters_, buffers_, allocate);
+  build.parameter("model.embed_tokens.weight", embedding_, {c.vocabulary, c.hidden});
+  blocks_.resize(static_cast<std::size_t>(c.depth));
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    Block& b = blocks_[i];
+    b.name_sites(block_prefix(i));
+    const std::string prefix = layer_prefix(i);
+    const std::int64_t queries = c.heads * c.head_dim;
+    const std::int64_t keys = c.kv_heads * c.head_dim;
+    build.rms_norm(prefix + "input_layernorm", b.input_norm, c.hidden, c.eps);
+    build.linear(prefix + "self_attn.q_proj", b.q, c.hidden, queries, c.qkv_bias);
+    build.linear(prefix + "self_attn.k_proj", b.k, c.hidden, keys, c.qkv_bias);
+    build.linear(prefix + "self_attn.v_proj", b.v, c.hidden, keys, c.qkv_bias);
+    build.linear(prefix + "self_attn.o_proj", b.o, queries, c.hidden, c.out_bias);
+    build.rms_norm(prefix + "post_attention_layernorm", b.post_norm, c.hidden, c.eps);
+    build.linear(prefix + "mlp.gate_proj", b.gate, c.hidden, c.intermediate, c.mlp_bias);
+    build.linear(prefix + "mlp.up_proj", b.up, c.hidden, c.intermediate, c.mlp_bias);
+    build.linear(prefix + "mlp.down_proj", b.down, c.intermediate, c.hidden, c.mlp_bias);
+  }
+  build.rms_norm("model.norm", norm_, c.hidden, c.eps);
+  if (!c.tied) build.parameter("lm_head.weight", lm_head_, {c.vocabulary, c.hidden});
+}
+
+at::Tensor Llama::embed(const at::Tensor& input, Tap& tap) const {
+  check_tokens(input, config_.context);
+  return tap("embed.out", at::embedding(embedding_, input));
+}
+
+at::Tensor Llama::attention(const Block& b, const at::Tensor& x, Tap& tap) const {
+  const LlamaConfiguration& c = config_;
+  const std::int64_t batch = x.size(0);
+  const std::int64_t length = x.size(1);
+  const auto heads = [&](const at::Tensor& y, std::int64_t count) {
+    return y.reshape({batch, length, count, c.head_dim});
+  };
+  const at::Tensor q = heads(tap(b.q_out, b.q(x)), c.heads);
+  const at::Tensor k = heads(tap(b.k_out, b.k(x)), c.kv_heads);
+  const at::Tensor v = heads(tap(b.v_out, b.v(x)), c.kv_heads).transpose(1, 2);
+  const at::Tensor q_rot = tap(b.q_rot, rotary_(q).transpose(1, 2));  // [B, H, T, d]
+  const at::Tensor k_rot = tap(b.k_rot, rotary_(k).transpose(1, 2));
+  const double scale = 1.0 / std::sqrt(static_cast<double>(c.head_dim));
+  const at::Tensor mixed = causal_attention(q_rot, k_rot, v, scale, b.probabilities, tap);
+  const at::Tensor joined = mixed.transpose(1, 2).reshape({batch, length, c.heads * c.head_dim});
+  return tap(b.out_out, b.o(tap(b.out_in, joined)));
+}
+
+at::Tensor Llama::unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const {
+  const Block& b = blocks_.at(static_cast<std::size_t>(index));
+  const at::Tensor x = tap(b.in, hidden);
+  at::Tensor y = attention(b, tap(b.q_in, b.input_norm(x)), tap);
+  const at::Tensor middle = tap(b.residual, add_into(std::move(y), x));
+  const at::Tensor u = tap(b.gate_in, b.post_norm(middle));
+  at::Tensor gate = tap(b.gate_out, b.gate(u));
+  gate = is_ours(gate) ? at::silu_(gate) : at::silu(gate);
+  y = tap(b.down_in, scale_by(std::move(gate), tap(b.up_out, b.up(u))));
+  return add_into(tap(b.down_out, b.down(y)), middle);
+}
+
+at::Tensor Llama::head(const at::Tensor& hidden, Tap& tap) const {
+  const at::Tensor x = tap("head.in", norm_(tap("norm.in", hidden)));
+  return tap("head.out", at::linear(x, lm_head_.defined() ? lm_head_ : embedding_));
+}
+
+std::vector<Layer> Llama::layers() const {
+  std::vector<Layer> all;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& b = blocks_[i];
+    const auto add = [&](const char* name, const std::string& in, const std::string& out) {
+      all.push_back({.name = layer_prefix(i) + name,
+                     .unit = static_cast<std::int64_t>(i),
+                     .input_site = in,
+                     .output_site = out});
+    };
+    add("self_attn.q_proj", b.q_in, b.q_out);
+    add("self_attn.k_proj", b.q_in, b.k_out);
+    add("self_attn.v_proj", b.q_in, b.v_out);
+    add("self_attn.o_proj", b.out_in, b.out_out);
+    add("mlp.gate_proj", b.gate_in, b.gate_out);
+    add("mlp.up_proj", b.gate_in, b.up_out);
+    add("mlp.down_proj", b.down_in, b.down_out);
+  }
+  return all;
+}
+
+std::vector<std::string> Llama::sites() const {
+  std::vector<std::string> all;
+  for (const Block& b : blocks_) all.insert(all.end(), {b.q_in, b.out_in, b.gate_in, b.down_in});
+  return all;
+}
+
+std::vector<std::string> Llama::taps() const {
+  std::vector<std::string> all{"embed.out"};
+  for (const Block& b : blocks_)
+    all.insert(all.end(), {b.in, b.q_in, b.q_out, b.k_out, b.v_out, b.q_rot, b.k_rot,
+                           b.probabilities, b.out_in, b.out_out, b.residual, b.gate_in, b.gate_out,
+                           b.up_out, b.down_in, b.down_out});
+  all.insert(all.end(), {"norm.in", "head.in", "head.out"});
+  return all;
+}
+
+std::map<std::string, std::string> Llama::aliases() const {
+  std::map<std::string, std::string> all;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const std::string prefix = block_prefix(i);
+    all[prefix + "attn.k.in"] = blocks_[i].q_in;
+    all[prefix + "attn.v.in"] = blocks_[i].q_in;
+    all[prefix + "mlp.up.in"] = blocks_[i].gate_in;
+    all[prefix + "out"] = i + 1 < blocks_.size() ? blocks_[i + 1].in : "norm.in";
+  }
+  all["norm.out"] = "head.in";
+  return all;
+}
+
+std::unique_ptr<Network> make(const Json& configuration, bool allocate) {
+  return std::make_unique<Llama>(configuration, allocate);
+}
+
+at::Tensor initial(const Network& network, const std::string& name, const at::Tensor& like,
+                   Philox& random) {
+  const std::vector<std::int64_t> shape = like.sizes().vec();
+  if (name.ends_with(".bias")) return at::zeros(shape);
+  if (shape.size() == 1) return at::ones(shape);
+  return normal_tensor(random, shape, 0.0,
+                       network.configuration().value("initializer_range", 0.02));
+}
+
+}  // namespace
+
+Family llama_family() {
+  return {.declaration = {.name = "llama",
+                          .title = "LLaMA and relatives: Mistral, Qwen2",
+                          .task = "language",
+                          .model_types = {"llama", "mistral", "qwen2"},
+                          .configuration = fields()},
+          .make = make,
+          .rename = [](const std::string& name) { return name; },
+          .initial = initial,
+          .describes = [](const Json&) { return false; }};
+}
+
+}  // namespace assay::models

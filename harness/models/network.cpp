@@ -1,0 +1,64 @@
+#include "harness/models/network.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+#include "harness/core/suggest.h"
+
+namespace assay::models {
+
+std::string_view name_of(Task task) {
+  return task == Task::kClassification ? "classification" : "language";
+}
+
+void ParameterTable::add(const std::string& name, at::Tensor* slot) { slots_.emplace(name, slot); }
+
+at::Tensor& ParameterTable::at(const std::string& name) const {
+  const auto found = slots_.find(name);
+  if (found != slots_.end()) return *found->second;
+  std::vector<std::string> names;
+  for (const auto& item : slots_) names.push_back(item.first);
+  const std::string close = nearest(name, names);
+  throw Error(ErrorKind::kData,
+              fmt::format("the network has no tensor '{}'{}", name,
+                          close.empty() ? "" : "; did you mean '" + close + "'?"),
+              {{"tensor", name}});
+}
+
+at::Tensor Network::forward(const at::Tensor& input, Tap& tap) const {
+  at::Tensor hidden = embed(input, tap);
+  for (std::int64_t i = 0; i < unit_count(); ++i) hidden = unit(i, hidden, tap);
+  return head(hidden, tap);
+}
+
+at::Tensor Network::forward(const at::Tensor& input) const {
+  Tap nothing;
+  return forward(input, nothing);
+}
+
+std::string Network::resolve_site(const std::string& name) const {
+  std::vector<std::string> known = taps();
+  if (std::find(known.begin(), known.end(), name) != known.end()) return name;
+  const std::map<std::string, std::string> others = aliases();
+  const auto found = others.find(name);
+  if (found != others.end()) return found->second;
+  for (const auto& item : others) known.push_back(item.first);
+  const std::string close = nearest(name, known);
+  throw Error(ErrorKind::kConfig,
+              fmt::format("a network of family '{}' has no site '{}'{}", info().family, name,
+                          close.empty() ? "" : "; did you mean '" + close + "'?"),
+              {{"site", name}});
+}
+
+void Network::to(at::ScalarType dtype) {
+  for (const ParameterTable* table : {&parameters_, &buffers_})
+    for (const auto& item : table->slots())
+      if (item.second->is_floating_point()) *item.second = item.second->detach().to(dtype);
+}
+
+at::ScalarType Network::dtype() const { return parameters_.slots().begin()->second->scalar_type(); }
+
+}  // namespace assay::models

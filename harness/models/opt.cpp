@@ -1,0 +1,252 @@
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "harness/core/error.h"
+#include "harness/core/philox.h"
+#include "harness/models/causal_attention.h"
+#include "harness/models/configuration.h"
+#include "harness/models/family.h"
+#include "harness/models/layers.h"
+#include "harness/models/random_tensor.h"
+
+// OPT (Zhang et al. 2022) with pre-norm blocks, learned positions and Hugging Face names.
+
+namespace assay::models {
+namespace {
+
+constexpr std::int64_t kPositionOffset = 2;  // the table's first two rows belong to padding
+constexpr double kEps = 1e-5;
+
+struct Block {
+  LayerNorm attention_norm, final_norm;
+  Linear q, k, v, out, fc1, fc2;
+
+  std::string in, q_in, q_out, k_out, v_out, probabilities, out_in, out_out;
+  std::string residual, fc1_in, fc1_out, fc2_in, fc2_out;
+
+  void name_sites(const std::string& prefix) {
+    in = prefix + "in";
+    q_in = prefix + "attn.q.in";
+    q_out = prefix + "attn.q.out";
+    k_out = prefix + "attn.k.out";
+    v_out = prefix + "attn.v.out";
+    probabilities = prefix + "attn.probabilities";
+    out_in = prefix + "attn.out.in";
+    out_out = prefix + "attn.out.out";
+    residual = prefix + "residual1";
+    fc1_in = prefix + "mlp.fc1.in";
+    fc1_out = prefix + "mlp.fc1.out";
+    fc2_in = prefix + "mlp.fc2.in";
+    fc2_out = prefix + "mlp.fc2.out";
+  }
+};
+
+std::vector<ParameterSchema> fields() {
+  return {
+      integer_field("vocab_size", nullptr, 1, 1 << 24, "Entries of the vocabulary."),
+      integer_field("hidden_size", nullptr, 1, 1 << 16, "Width of the residual stream."),
+      integer_field("ffn_dim", nullptr, 1, 1 << 20, "Width of the MLP."),
+      integer_field("num_hidden_layers", nullptr, 1, 1024, "Number of blocks."),
+      integer_field("num_attention_heads", nullptr, 1, 1024, "Attention heads of a block."),
+      integer_field("max_position_embeddings", 2048, 1, 1 << 24, "Longest sequence, in tokens."),
+      flag_field("tie_word_embeddings", true, "Whether the head is the token embedding."),
+      real_field("init_std", 0.02, 0, 10, "Deviation of freshly drawn weights."),
+  };
+}
+
+Configuration read_configuration(const Json& given) {
+  Configuration c("opt", fields(), given);
+  c.require("do_layer_norm_before", true,
+            "blocks normalise before attention and MLP (opt-350m does not)");
+  c.require("word_embed_proj_dim", c.integer("hidden_size"),
+            "there is no projection between embedding and blocks (opt-350m has one)");
+  c.require("activation_function", "relu", "the MLP's activation is ReLU");
+  c.require("enable_bias", true, "linear layers have biases");
+  c.require("layer_norm_elementwise_affine", true, "norms have weights");
+  c.require("_remove_final_layer_norm", false, "the last norm is part of the network");
+  c.require("quantization_config", nullptr, "the checkpoint is quantized already");
+  if (c.integer("hidden_size") % c.integer("num_attention_heads") != 0)
+    c.reject("hidden_size",
+             fmt::format("is {}, not a multiple of num_attention_heads {}",
+                         c.integer("hidden_size"), c.integer("num_attention_heads")));
+  return c;
+}
+
+std::string block_prefix(std::size_t index) { return fmt::format("blocks.{}.", index); }
+std::string layer_prefix(std::size_t index) {
+  return fmt::format("model.decoder.layers.{}.", index);
+}
+
+class Opt final : public Network {
+ public:
+  Opt(const Json& configuration, bool allocate);
+
+  const NetworkInfo& info() const override { return info_; }
+  const Json& configuration() const override { return configuration_; }
+  at::Tensor embed(const at::Tensor& input, Tap& tap) const override;
+  std::int64_t unit_count() const override { return static_cast<std::int64_t>(blocks_.size()); }
+  at::Tensor unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const override;
+  at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
+  std::vector<Layer> layers() const override;
+  std::vector<std::string> sites() const override;
+  std::vector<std::string> taps() const override;
+  std::map<std::string, std::string> aliases() const override;
+
+ private:
+  at::Tensor attention(const Block& block, const at::Tensor& x, Tap& tap) const;
+
+  Json configuration_;
+  NetworkInfo info_;
+  std::int64_t width_ = 0;
+  std::int64_t heads_ = 0;
+  at::Tensor embedding_, positions_;
+  std::vector<Block> blocks_;
+  LayerNorm norm_;
+  at::Tensor lm_head_;  // undefined if tied
+};
+
+Opt::Opt(const Json& configuration, bool allocate) : configuration_(configuration) {
+  const Configuration c = read_configuration(configuration);
+  if (!configuration_.contains("model_type")) configuration_["model_type"] = "opt";
+  width_ = c.integer("hidden_size");
+  heads_ = c.integer("num_attention_heads");
+  info_ = {.family = "opt",
+           .task = Task::kLanguage,
+           .outputs = c.integer("vocab_size"),
+           .context = c.integer("max_position_embeddings")};
+  Builder build(parameters_, buffers_, allocate);
+  build.parameter("model.decoder.embed_tokens.weight", embedding_, {info_.outputs, width_});
+  build.parameter("model.decoder.embed_positions.weight", positions_,
+                  {info_.context + kPositionOffset, width_});
+  blocks_.resize(static_cast<std::size_t>(c.integer("num_hidden_layers")));
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    Block& b = blocks_[i];
+    b.name_sites(block_prefix(i));
+    const std::string prefix = layer_prefix(i);
+    build.linear(prefix + "self_attn.q_proj", b.q, width_, width_);
+    build.linear(prefix + "self_attn.k_proj", b.k, width_, width_);
+    build.linear(prefix + "self_attn.v_proj", b.v, width_, width_);
+    build.linear(prefix + "self_attn.out_proj", b.out, width_, width_);
+    build.layer_norm(prefix + "self_attn_layer_norm", b.attention_norm, width_, kEps);
+    build.linear(prefix + "fc1", b.fc1, width_, c.integer("ffn_dim"));
+    build.linear(prefix + "fc2", b.fc2, c.integer("ffn_dim"), width_);
+    build.layer_norm(prefix + "final_layer_norm", b.final_norm, width_, kEps);
+  }
+  build.layer_norm("model.decoder.final_layer_norm", norm_, width_, kEps);
+  if (!c.flag("tie_word_embeddings"))
+    build.parameter("lm_head.weight", lm_head_, {info_.outputs, width_});
+}
+
+at::Tensor Opt::embed(const at::Tensor& input, Tap& tap) const {
+  check_tokens(input, info_.context);
+  return tap("embed.out", add_into(at::embedding(embedding_, input),
+                                   positions_.narrow(0, kPositionOffset, input.size(1))));
+}
+
+at::Tensor Opt::attention(const Block& b, const at::Tensor& x, Tap& tap) const {
+  const std::int64_t batch = x.size(0);
+  const std::int64_t length = x.size(1);
+  const auto heads = [&](const at::Tensor& y) {  // [B, H, T, d]
+    return y.reshape({batch, length, heads_, width_ / heads_}).transpose(1, 2);
+  };
+  const at::Tensor q = heads(tap(b.q_out, b.q(x)));
+  const at::Tensor k = heads(tap(b.k_out, b.k(x)));
+  const at::Tensor v = heads(tap(b.v_out, b.v(x)));
+  const double scale = 1.0 / std::sqrt(static_cast<double>(width_ / heads_));
+  const at::Tensor mixed = causal_attention(q, k, v, scale, b.probabilities, tap);
+  const at::Tensor joined = mixed.transpose(1, 2).reshape({batch, length, width_});
+  return tap(b.out_out, b.out(tap(b.out_in, joined)));
+}
+
+at::Tensor Opt::unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const {
+  const Block& b = blocks_.at(static_cast<std::size_t>(index));
+  const at::Tensor x = tap(b.in, hidden);
+  at::Tensor y = attention(b, tap(b.q_in, b.attention_norm(x)), tap);
+  const at::Tensor middle = tap(b.residual, add_into(std::move(y), x));
+  y = apply_relu(tap(b.fc1_out, b.fc1(tap(b.fc1_in, b.final_norm(middle)))));
+  return add_into(tap(b.fc2_out, b.fc2(tap(b.fc2_in, y))), middle);
+}
+
+at::Tensor Opt::head(const at::Tensor& hidden, Tap& tap) const {
+  const at::Tensor x = tap("head.in", norm_(tap("norm.in", hidden)));
+  return tap("head.out", at::linear(x, lm_head_.defined() ? lm_head_ : embedding_));
+}
+
+std::vector<Layer> Opt::layers() const {
+  std::vector<Layer> all;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& b = blocks_[i];
+    const auto add = [&](const char* name, const std::string& in, const std::string& out) {
+      all.push_back({.name = layer_prefix(i) + name,
+                     .unit = static_cast<std::int64_t>(i),
+                     .input_site = in,
+                     .output_site = out});
+    };
+    add("self_attn.q_proj", b.q_in, b.q_out);
+    add("self_attn.k_proj", b.q_in, b.k_out);
+    add("self_attn.v_proj", b.q_in, b.v_out);
+    add("self_attn.out_proj", b.out_in, b.out_out);
+    add("fc1", b.fc1_in, b.fc1_out);
+    add("fc2", b.fc2_in, b.fc2_out);
+  }
+  return all;
+}
+
+std::vector<std::string> Opt::sites() const {
+  std::vector<std::string> all;
+  for (const Block& b : blocks_) all.insert(all.end(), {b.q_in, b.out_in, b.fc1_in, b.fc2_in});
+  return all;
+}
+
+std::vector<std::string> Opt::taps() const {
+  std::vector<std::string> all{"embed.out"};
+  for (const Block& b : blocks_)
+    all.insert(all.end(), {b.in, b.q_in, b.q_out, b.k_out, b.v_out, b.probabilities, b.out_in,
+                           b.out_out, b.residual, b.fc1_in, b.fc1_out, b.fc2_in, b.fc2_out});
+  all.insert(all.end(), {"norm.in", "head.in", "head.out"});
+  return all;
+}
+
+std::map<std::string, std::string> Opt::aliases() const {
+  std::map<std::string, std::string> all;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const std::string prefix = block_prefix(i);
+    all[prefix + "attn.k.in"] = blocks_[i].q_in;
+    all[prefix + "attn.v.in"] = blocks_[i].q_in;
+    all[prefix + "out"] = i + 1 < blocks_.size() ? blocks_[i + 1].in : "norm.in";
+  }
+  all["norm.out"] = "head.in";
+  return all;
+}
+
+std::unique_ptr<Network> make(const Json& configuration, bool allocate) {
+  return std::make_unique<Opt>(configuration, allocate);
+}
+
+at::Tensor initial(const Network& network, const std::string& name, const at::Tensor& like,
+                   Philox& random) {
+  const std::vector<std::int64_t> shape = like.sizes().vec();
+  if (name.ends_with(".bias")) return at::zeros(shape);
+  if (shape.size() == 1) return at::ones(shape);
+  return normal_tensor(random, shape, 0.0, network.configuration().value("init_std", 0.02));
+}
+
+}  // namespace
+
+Family opt_family() {
+  return {.declaration = {.name = "opt",
+                          .title = "OPT language models",
+                          .task = "language",
+                          .model_types = {"opt"},
+                          .configuration = fields()},
+          .make = make,
+          .rename = [](const std::string& name) { return name; },
+          .initial = initial,
+          .describes = [](const Json&) { return false; }};
+}
+
+}  // namespace assay::models

@@ -1,0 +1,95 @@
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+#include "harness/core/philox.h"
+#include "harness/core/suggest.h"
+#include "harness/models/family.h"
+
+namespace assay::models {
+namespace {
+
+std::string text_of(const Json& configuration, const char* field) {
+  const auto found = configuration.find(field);
+  return found != configuration.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+}  // namespace
+
+const std::vector<Family>& all_families() {
+  static const std::vector<Family> list{vit_family(), opt_family(), llama_family()};
+  return list;
+}
+
+const Family& find_family(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Family& family : all_families()) {
+    if (family.declaration.name == name) return family;
+    names.push_back(family.declaration.name);
+  }
+  throw Error(ErrorKind::kConfig,
+              fmt::format("unknown model family '{}'{}", name, suggestion(name, names)),
+              {{"family", name}});
+}
+
+std::vector<FamilyDeclaration> families() {
+  std::vector<FamilyDeclaration> all;
+  for (const Family& family : all_families()) all.push_back(family.declaration);
+  return all;
+}
+
+std::string family_of(const Json& configuration) {
+  if (!configuration.is_object())
+    throw Error(ErrorKind::kData, "config.json does not hold a JSON object");
+  const std::string type = text_of(configuration, "model_type");
+  const std::string architecture = text_of(configuration, "architecture");
+  std::string known;
+  for (const Family& family : all_families()) {
+    const std::vector<std::string>& types = family.declaration.model_types;
+    for (const std::string& name : {type, architecture})
+      if (!name.empty() && std::find(types.begin(), types.end(), name) != types.end())
+        return family.declaration.name;
+    if (type.empty() && family.describes(configuration)) return family.declaration.name;
+    known += (known.empty() ? "" : ", ") + fmt::format("{}", fmt::join(types, ", "));
+  }
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("config.json describes no family that is offered: model_type '{}', "
+                          "architecture '{}'; offered: {}",
+                          type, architecture, known),
+              {{"model_type", type}, {"architecture", architecture}});
+}
+
+std::unique_ptr<Network> make_network(const std::string& family, const Json& configuration,
+                                      bool allocate) {
+  const Family& record = find_family(family);
+  try {
+    return record.make(configuration, allocate);
+  } catch (const c10::Error& error) {
+    throw Error(ErrorKind::kOom,
+                fmt::format("cannot allocate the parameters of this '{}' network: {}", family,
+                            error.what_without_backtrace()),
+                {{"family", family}});
+  }
+}
+
+std::unique_ptr<Network> make_network(const std::string& family, const Json& configuration) {
+  return make_network(family, configuration, true);
+}
+
+void initialise(Network& network, std::uint64_t seed) {
+  const Family& family = find_family(network.info().family);
+  const at::NoGradGuard no_grad;
+  std::uint64_t index = 0;
+  for (const auto& [name, slot] : network.parameters().slots()) {
+    Philox random(seed, "init", index++);
+    slot->copy_(family.initial(network, name, *slot, random));
+  }
+  for (const auto& [name, slot] : network.buffers().slots())
+    slot->fill_(name.ends_with("running_var") ? 1.0 : 0.0);
+}
+
+}  // namespace assay::models

@@ -1,0 +1,112 @@
+#include "harness/models/rotary.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numbers>
+#include <string>
+
+#include "harness/core/error.h"
+
+namespace assay::models {
+namespace {
+
+double factor_of(const Json& scaling, const char* name) {
+  const auto found = scaling.find(name);
+  if (found == scaling.end() || !found->is_number() || !(found->get<double>() > 0.0) ||
+      !std::isfinite(found->get<double>())) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("configuration: 'rope_scaling' needs a positive number '{}'; it is {}",
+                            name, scaling.dump()),
+                {{"field", "rope_scaling"}});
+  }
+  return found->get<double>();
+}
+
+// Long wavelengths are stretched by `factor`, short ones kept, those between interpolated
+// (Llama 3.1).
+double llama3_frequency(double frequency, const Json& scaling) {
+  const double factor = factor_of(scaling, "factor");
+  const double low = factor_of(scaling, "low_freq_factor");
+  const double high = factor_of(scaling, "high_freq_factor");
+  const double context = factor_of(scaling, "original_max_position_embeddings");
+  if (high <= low) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("configuration: 'rope_scaling' has high_freq_factor {} not above "
+                            "low_freq_factor {}",
+                            high, low),
+                {{"field", "rope_scaling"}});
+  }
+  const double wavelength = 2.0 * std::numbers::pi / frequency;
+  if (wavelength > context / low) return frequency / factor;
+  if (wavelength < context / high) return frequency;
+  const double smooth = (context / wavelength - low) / (high - low);
+  return (1.0 - smooth) * frequency / factor + smooth * frequency;
+}
+
+std::string type_of(const Json& scaling) {
+  if (scaling.is_null()) return "default";
+  for (const char* name : {"rope_type", "type"})
+    if (scaling.is_object() && scaling.contains(name) && scaling[name].is_string())
+      return scaling[name].get<std::string>();
+  throw Error(ErrorKind::kConfig,
+              fmt::format("configuration: 'rope_scaling' is {}, not an object with a 'rope_type'",
+                          scaling.dump()),
+              {{"field", "rope_scaling"}});
+}
+
+}  // namespace
+
+Rotary::Rotary(std::int64_t width, double base, const Json& scaling) {
+  const std::string type = type_of(scaling);
+  if (type != "default" && type != "linear" && type != "llama3") {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("configuration: 'rope_scaling' of type '{}' is not offered; legal: "
+                            "default, linear, llama3",
+                            type),
+                {{"field", "rope_scaling"}});
+  }
+  for (std::int64_t j = 0; j < width / 2; ++j) {
+    double frequency = std::pow(base, -2.0 * static_cast<double>(j) / static_cast<double>(width));
+    if (type == "linear") frequency /= factor_of(scaling, "factor");
+    if (type == "llama3") frequency = llama3_frequency(frequency, scaling);
+    frequencies_.push_back(frequency);
+  }
+}
+
+void Rotary::extend(std::int64_t length, const at::Tensor& like) const {
+  if (cosine_.defined() && cosine_.size(0) >= length &&
+      cosine_.scalar_type() == like.scalar_type() && cosine_.device() == like.device())
+    return;
+  const at::Tensor positions = at::arange(length, at::kDouble).unsqueeze(1);
+  const at::Tensor angles = positions * at::tensor(frequencies_, at::kDouble);  // [T, width / 2]
+  const auto table = [&](const at::Tensor& values) {
+    return values.unsqueeze(1).to(like.options()).detach();
+  };
+  cosine_ = table(angles.cos());
+  sine_ = table(angles.sin());
+}
+
+at::Tensor Rotary::operator()(const at::Tensor& x) const {
+  const std::int64_t length = x.size(1);
+  extend(length, x);
+  const at::Tensor c = cosine_.narrow(0, 0, length);
+  const at::Tensor s = sine_.narrow(0, 0, length);
+  const std::int64_t half = x.size(3) / 2;
+  const at::Tensor first = x.narrow(3, 0, half);
+  const at::Tensor second = x.narrow(3, half, half);
+  if (c10::GradMode::is_enabled())
+    return at::cat({first * c - second * s, second * c + first * s}, 3);
+  at::Tensor turned = at::empty(x.sizes(), x.options());
+  at::Tensor left = turned.narrow(3, 0, half);
+  at::Tensor right = turned.narrow(3, half, half);
+  at::mul_out(left, first, c);
+  left.addcmul_(second, s, -1);
+  at::mul_out(right, second, c);
+  right.addcmul_(first, s);
+  return turned;
+}
+
+}  // namespace assay::models
