@@ -1,0 +1,102 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "harness/app/run_progress.h"
+#include "harness/app/run_site.h"
+#include "harness/app/run_status.h"
+#include "harness/plan/record.h"
+#include "harness/schedule/coordinator.h"
+#include "harness/supervise/store.h"
+
+namespace assay::app {
+
+// What the store and the database know of a run before it starts.
+struct Inventory {
+  std::vector<schedule::Known> known;              // one a stage
+  std::vector<std::filesystem::path> artifacts;    // of the stages in the store
+  std::vector<plan::StageRecord> missing_records;  // in the store, but not in the database
+};
+
+// Stands between the coordinator, which decides, and supervisors, store and database, which do:
+// turns reports into events, and actions into commands and records. Commands go out only after the
+// records of the same round are durable, so what is acknowledged is never lost. One thread.
+class Conductor {
+ public:
+  using SiteId = std::size_t;
+
+  Conductor(const plan::Plan& plan, const std::string& run_id, schedule::Options options,
+            Inventory inventory, supervise::Store& store, plan::RunSink& sink,
+            RunProgress& progress);
+
+  void start();
+  SiteId join(Site& site, const SiteOffer& offer);
+  void leave(SiteId site, const std::string& reason);
+  void take(SiteId site, const supervise::Report& report);
+  void tick();
+  void stop(schedule::StopReason reason, bool kill, const std::string& message);
+
+  // Ends a round: commits what was recorded, then sends the commands. Throws what the sink throws.
+  void settle();
+
+  const std::optional<schedule::Finish>& finish() const { return finish_; }
+  schedule::Counts counts() const { return coordinator_.counts(); }
+  bool stopping() const { return coordinator_.stopping(); }
+  RunStatus status() const;
+  const std::vector<RunStatus::Failure>& failures() const { return failures_; }
+
+ private:
+  struct Seat {
+    SiteId site = 0;
+    std::size_t index = 0;  // slot of that supervisor
+    RunStatus::Slot shown;
+    std::string attempt;  // what the supervisor says that it runs
+  };
+  struct Joined {
+    Site* site = nullptr;
+    std::string host;
+    std::vector<schedule::SlotId> slots;
+  };
+
+  void feed(const schedule::Event& event);
+  std::optional<schedule::Attempt> attempt_of(SiteId site, const supervise::Report& report) const;
+  void note_report(Seat& seat, const supervise::Report& report);
+  void decide(const schedule::RecordAttempt& action);
+  void decide(const schedule::SettleStage& action);
+  void perform(const schedule::Action& action);
+  void send_start(const schedule::StartStage& action);
+  void drop(schedule::StageIndex stage);
+  void stage_settled_for_trials(schedule::StageIndex stage, bool done);
+  std::string attempt_text(const schedule::Attempt& attempt) const;
+
+  const plan::Plan& plan_;
+  const std::string run_id_;
+  schedule::Coordinator coordinator_;
+  Inventory inventory_;
+  supervise::Store& store_;
+  plan::RunSink& sink_;
+  RunProgress& progress_;
+  std::unordered_map<std::string, schedule::StageIndex> index_of_;  // by key; look-ups only
+  std::vector<Joined> sites_;
+  std::map<schedule::SlotId, Seat> seats_;
+  schedule::SlotId next_slot_ = 0;
+  std::set<std::string> started_;              // attempts that a supervisor has started
+  std::set<std::string> retracted_;            // that were asked back
+  const supervise::Report* report_ = nullptr;  // that led to the actions being decided
+  plan::RecordGroup group_;
+  std::vector<schedule::Action> commands_;
+  std::vector<std::size_t> open_stages_;  // of each trial, not yet done
+  std::vector<std::vector<std::size_t>> trials_of_;
+  std::size_t trials_done_ = 0;
+  std::vector<RunStatus::Failure> failures_;
+  double started_unix_s_ = 0;
+  std::optional<schedule::Finish> finish_;
+};
+
+}  // namespace assay::app

@@ -1,0 +1,158 @@
+#include "harness/app/run_ranks.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "harness/supervise/host.h"
+
+namespace assay::app {
+namespace {
+
+const Json kBye = {{"type", "bye"}};
+
+}  // namespace
+
+class Ranks::Remote : public Site {
+ public:
+  explicit Remote(int number) : rank(number) {}
+
+  void start(std::size_t slot, const supervise::Assignment& assignment) override {
+    commands.push_back(
+        to_json(Command{Command::Kind::kStart, slot, assignment, assignment.attempt(), 0}));
+  }
+  void stop(const std::string& attempt, double grace_s) override {
+    commands.push_back(to_json(Command{Command::Kind::kStop, 0, {}, attempt, grace_s}));
+  }
+  void kill(const std::string& attempt) override {
+    commands.push_back(to_json(Command{Command::Kind::kKill, 0, {}, attempt, 0}));
+  }
+  void retract(const std::string& attempt) override {
+    commands.push_back(to_json(Command{Command::Kind::kRetract, 0, {}, attempt, 0}));
+  }
+
+  const int rank;
+  enum class State { kAbsent, kGreeted, kWelcomed, kJoined, kGone } state = State::kAbsent;
+  Conductor::SiteId site = 0;
+  Json commands = Json::array();
+  int owed = 0;  // requests that were not answered yet
+  double owed_since_s = 0;
+  double heard_s = 0;
+};
+
+Ranks::Ranks(schedule::Transport& transport) : transport_(transport) {
+  for (int rank = 1; rank < transport.size(); ++rank) {
+    ranks_[rank] = std::make_unique<Remote>(rank);
+    ranks_[rank]->heard_s = supervise::monotonic_seconds();
+  }
+}
+
+Ranks::~Ranks() = default;
+
+void Ranks::welcome(const Welcome& welcome, Conductor& conductor) {
+  welcome_ = to_json(welcome);
+  conductor_ = &conductor;
+}
+
+bool Ranks::pump(double now) {
+  bool any = false;
+  while (auto incoming = transport_.receive()) {
+    any = true;
+    take(incoming->from, incoming->text, now);
+  }
+  return any;
+}
+
+void Ranks::take(int from, const std::string& text, double now) {
+  const auto found = ranks_.find(from);
+  if (found == ranks_.end()) return;
+  Remote& rank = *found->second;
+  rank.heard_s = now;
+  if (rank.owed++ == 0) rank.owed_since_s = now;
+  const Json message = parse_json(text, fmt::format("message of rank {}", from));
+  const std::string type = message.value("type", "");
+  if (rank.state == Remote::State::kGone) {
+    reply(rank, kBye);
+  } else if (type == "hello") {
+    rank.state = Remote::State::kGreeted;
+  } else if (type == "ready" && conductor_ != nullptr) {
+    rank.state = Remote::State::kJoined;
+    rank.site = conductor_->join(rank, site_offer_from(message));
+  } else if (type == "reports" && rank.state == Remote::State::kJoined) {
+    for (const Json& report : message.at("reports")) {
+      conductor_->take(rank.site, report_from(report));
+    }
+  } else {
+    throw Error(ErrorKind::kEnvironment,
+                fmt::format("rank {} sent '{}' out of turn; do all ranks run the same version?",
+                            from, type));
+  }
+}
+
+void Ranks::reply(Remote& rank, const Json& message) {
+  transport_.send(rank.rank, message.dump());
+  --rank.owed;
+  rank.owed_since_s = supervise::monotonic_seconds();
+}
+
+void Ranks::answer(double now) {
+  for (auto& [number, rank] : ranks_) {
+    if (rank->state == Remote::State::kGreeted && !welcome_.is_null()) {
+      rank->state = Remote::State::kWelcomed;
+      reply(*rank, welcome_);
+      continue;
+    }
+    while (
+        rank->state == Remote::State::kJoined && rank->owed > 0 &&
+        (rank->owed > 1 || !rank->commands.empty() || now - rank->owed_since_s >= kHoldSeconds)) {
+      reply(*rank,
+            {{"type", "commands"}, {"commands", std::exchange(rank->commands, Json::array())}});
+    }
+    if (rank->state != Remote::State::kGone && now - rank->heard_s > kSilentSeconds) {
+      const bool joined = rank->state == Remote::State::kJoined;
+      rank->state = Remote::State::kGone;
+      rank->owed = 0;
+      if (joined) {
+        conductor_->leave(rank->site, fmt::format("rank {} is silent", number));
+      } else {
+        spdlog::warn("rank {} never joined", number);
+      }
+    }
+  }
+}
+
+bool Ranks::all_alive() const {
+  return std::none_of(ranks_.begin(), ranks_.end(), [](const auto& entry) {
+    return entry.second->state == Remote::State::kGone;
+  });
+}
+
+bool Ranks::dismiss(double patience_s) {
+  const double until = supervise::monotonic_seconds() + patience_s;
+  std::map<int, bool> dismissed;
+  for (;;) {
+    bool missing = false;
+    for (auto& [number, rank] : ranks_) {
+      if (dismissed[number] || rank->state == Remote::State::kGone) continue;
+      if (rank->owed > 0) {
+        while (rank->owed > 0) reply(*rank, kBye);
+        dismissed[number] = true;
+      } else {
+        missing = true;
+      }
+    }
+    if (!missing) return all_alive();
+    if (supervise::monotonic_seconds() >= until) return false;
+    while (auto incoming = transport_.receive()) {
+      const auto found = ranks_.find(incoming->from);
+      if (found != ranks_.end()) ++found->second->owed;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+}  // namespace assay::app

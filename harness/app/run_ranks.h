@@ -1,0 +1,47 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "harness/app/run_conductor.h"
+#include "harness/app/run_messages.h"
+#include "harness/schedule/transport.h"
+
+namespace assay::app {
+
+// The other ranks as rank 0 sees them: sites of the conductor whose commands wait for the rank's
+// next request. It only ever answers. One thread.
+class Ranks {
+ public:
+  explicit Ranks(schedule::Transport& transport);
+  ~Ranks();
+
+  // What ranks are told when they say hello; before, they wait.
+  void welcome(const Welcome& welcome, Conductor& conductor);
+
+  // Takes in what has arrived. True if there was something.
+  bool pump(double now);
+  // Answers those for whom there are commands, or who have waited for a second; gives up ranks that
+  // were silent for kSilentSeconds.
+  void answer(double now);
+
+  // Dismisses every rank: answers with bye for up to `patience_s`. False if one is missing.
+  bool dismiss(double patience_s);
+  bool all_alive() const;
+
+  static constexpr double kHoldSeconds = 1;
+  static constexpr double kSilentSeconds = 60;
+
+ private:
+  class Remote;
+  void take(int from, const std::string& text, double now);
+  void reply(Remote& rank, const Json& message);
+
+  schedule::Transport& transport_;
+  Conductor* conductor_ = nullptr;
+  Json welcome_;
+  std::map<int, std::unique_ptr<Remote>> ranks_;
+};
+
+}  // namespace assay::app

@@ -1,0 +1,107 @@
+#include "harness/app/run_slots.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "harness/core/error.h"
+#include "harness/supervise/host.h"
+
+namespace assay::app {
+namespace {
+
+// Cores that this process may use: affinity, then the cgroup's quota.
+int usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int cores = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  std::ifstream quota("/sys/fs/cgroup/cpu.max");
+  double limit = 0;
+  double period = 0;
+  if (quota >> limit >> period && limit > 0 && period > 0) {
+    cores = std::min(cores, std::max(1, static_cast<int>(limit / period)));
+  }
+  return std::max(1, cores);
+}
+
+// Of the node or the cgroup, whichever is less; 0 if neither is known.
+std::int64_t usable_memory_bytes() {
+  std::int64_t bytes = 0;
+  std::ifstream meminfo("/proc/meminfo");
+  std::string name;
+  std::int64_t kib = 0;
+  if (meminfo >> name >> kib && name == "MemTotal:") bytes = kib * 1024;
+  std::int64_t limit = 0;
+  std::ifstream cgroup("/sys/fs/cgroup/memory.max");
+  if (cgroup >> limit && limit > 0) bytes = bytes == 0 ? limit : std::min(bytes, limit);
+  return bytes;
+}
+
+// Ids as CUDA_VISIBLE_DEVICES names them.
+std::vector<std::string> visible_gpus() {
+  std::vector<std::string> gpus;
+  if (const char* listed = std::getenv("CUDA_VISIBLE_DEVICES")) {
+    std::stringstream ids(listed);
+    for (std::string id; std::getline(ids, id, ',');) {
+      if (!id.empty() && id != "-1") gpus.push_back(id);
+    }
+    return gpus;
+  }
+  for (int i = 0; std::filesystem::exists(fmt::format("/dev/nvidia{}", i)); ++i) {
+    gpus.push_back(std::to_string(i));
+  }
+  return gpus;
+}
+
+}  // namespace
+
+Slots slots_of_this_node(const SlotRequest& request) {
+  const int cores = std::max(1, usable_cores() / request.local_size);
+  const bool cuda = request.device.starts_with("cuda");
+  std::vector<std::string> gpus;
+  if (cuda) {
+    const auto all = visible_gpus();
+    for (std::size_t i = static_cast<std::size_t>(request.local_rank); i < all.size();
+         i += static_cast<std::size_t>(request.local_size)) {
+      gpus.push_back(all[i]);
+    }
+    if (gpus.empty()) {
+      throw Error(ErrorKind::kEnvironment,
+                  fmt::format("run.device is {}, but rank {} of {} on this node has no GPU: "
+                              "CUDA_VISIBLE_DEVICES and /dev/nvidia* name {}; set run.device: cpu",
+                              request.device, request.local_rank, request.local_size, all.size()));
+    }
+  }
+  int count = request.jobs;
+  if (count == 0) {
+    count = cuda ? static_cast<int>(gpus.size()) : std::max(1, cores / request.threads);
+  }
+
+  Slots slots;
+  slots.offer.host = supervise::host_name();
+  slots.offer.share.threads = request.threads;
+  slots.offer.share.memory_bytes = usable_memory_bytes() / request.local_size / count;
+  if (cuda) slots.offer.share.gpus = static_cast<double>(gpus.size()) / count;
+  for (int i = 0; i < count; ++i) {
+    supervise::SlotOptions slot;
+    slot.name = fmt::format("{}/{}.{}", slots.offer.host, request.rank, i);
+    const std::string threads = std::to_string(request.threads);
+    slot.environment["OMP_NUM_THREADS"] = threads;
+    slot.environment["MKL_NUM_THREADS"] = threads;
+    // Spinning barriers collapse on a busy machine.
+    if (request.threads > 1) slot.environment["OMP_WAIT_POLICY"] = "passive";
+    slot.environment["CUDA_VISIBLE_DEVICES"] =
+        cuda ? gpus[static_cast<std::size_t>(i) % gpus.size()] : "";
+    slots.offer.slots.push_back(slot.name);
+    slots.options.push_back(std::move(slot));
+  }
+  return slots;
+}
+
+}  // namespace assay::app

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/app/run_site.h"
+#include "harness/supervise/supervisor.h"
+
+namespace assay::app {
+
+struct SlotRequest {
+  int jobs = 0;     // slots wanted; 0: as many as there is room for
+  int threads = 1;  // of each executor
+  std::string device = "cpu";
+  int rank = 0;
+  int local_rank = 0;  // this process among those that share the node
+  int local_size = 1;
+};
+
+struct Slots {
+  std::vector<supervise::SlotOptions> options;
+  SiteOffer offer;
+};
+
+// This process's share of its node: cores, memory and GPUs divided by the node-local rank, at least
+// one slot. `device: cuda` gives a slot for each GPU of the share; Error(kEnvironment) without one.
+Slots slots_of_this_node(const SlotRequest& request);
+
+}  // namespace assay::app
