@@ -19,6 +19,20 @@ const Record* find_by_name(const std::vector<Record>& records, std::string_view 
   return found == records.end() ? nullptr : &*found;
 }
 
+template <typename Record>
+void append(std::vector<Record>& all, const std::vector<Record>& more, std::string_view what,
+            std::string_view provider) {
+  for (const Record& record : more) {
+    if (find_by_name(all, record.name) != nullptr) {
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("provider '{}' offers {} '{}', which another provider offers too",
+                              provider, what, record.name),
+                  {{"provider", std::string(provider)}, {"name", record.name}});
+    }
+    all.push_back(record);
+  }
+}
+
 [[noreturn]] void refuse(const ParameterSchema& schema, const Json& value,
                          const std::string& legal) {
   throw Error(ErrorKind::kConfig,
@@ -169,6 +183,22 @@ Json checked_parameters(const std::vector<ParameterSchema>& schemas, const Json&
     }
   }
   return result;
+}
+
+Catalogue joined(const std::vector<Catalogue>& catalogues) {
+  Catalogue all;
+  for (const Catalogue& each : catalogues) {
+    if (&each == catalogues.data()) {
+      all = each;
+      continue;
+    }
+    append(all.stages, each.stages, "stage", each.provider);
+    append(all.methods, each.methods, "method", each.provider);
+    append(all.metrics, each.metrics, "metric", each.provider);
+    append(all.families, each.families, "family", each.provider);
+    append(all.readers, each.readers, "reader", each.provider);
+  }
+  return all;
 }
 
 const StageDeclaration* Catalogue::find_stage(std::string_view name) const {

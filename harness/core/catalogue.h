@@ -198,6 +198,10 @@ struct Catalogue {
   const ReaderDeclaration* find_reader(std::string_view name) const;
 };
 
+// What several providers offer together, to look names up in; provider, version and numerics are
+// those of the first. Throws Error(kConfig) if two offer a thing of one name.
+Catalogue joined(const std::vector<Catalogue>& catalogues);
+
 Json to_json(const Catalogue& catalogue);
 
 // Throws Error(kData) naming the record and field that is missing, unknown, of a wrong type,

@@ -18,6 +18,14 @@ struct PlannedMetric {
   std::size_t stage = 0;  // index into Plan::stages
 };
 
+// That a trial is one row of an ablation table.
+struct PlannedAblation {
+  std::string ablation;  // name of the ablation: "ablate" unless it has one
+  std::string variant;   // "base", "without swing", "only swing", "images = 8"
+
+  bool operator==(const PlannedAblation&) const = default;
+};
+
 // A trial as the plan, the database and the boards know it.
 struct PlannedTrial {
   std::string id;     // first 16 digits of the SHA-256 of canonical_json(identity)
@@ -32,6 +40,7 @@ struct PlannedTrial {
   std::vector<std::size_t> stages;  // every stage it rests on, indices into Plan::stages, ascending
   std::vector<PlannedMetric> metrics;
   int network_stage = -1;  // stage whose artifact is its network; -1: the model as it is
+  std::vector<PlannedAblation> ablations;
 };
 
 // A pair of trial and evaluate entry that was left out, and why.

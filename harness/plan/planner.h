@@ -22,6 +22,10 @@ struct PlanOptions {
 // that rest on them. Pure but for `digests`. Throws Error(kConfig): a trial that cannot be (a
 // method that does not fit the family, calibration data that is not there), a missing input file
 // with the places that were looked at.
+// Stages of providers other than the built-in one ("assay") carry its name and version in their
+// recipes. `sweep` was loaded with joined(catalogues).
+Plan make_plan(const spec::Sweep& sweep, const std::vector<Catalogue>& catalogues,
+               InputDigests& digests, const PlanOptions& options = {});
 Plan make_plan(const spec::Sweep& sweep, const Catalogue& catalogue, InputDigests& digests,
                const PlanOptions& options = {});
 

@@ -1,0 +1,130 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "harness/plan/planner.h"
+#include "harness/spec/expression.h"
+
+namespace assay::plan {
+namespace {
+
+const std::vector<std::string> kNames{"id",
+                                      "model",
+                                      "family",
+                                      "task",
+                                      "method",
+                                      "bits",
+                                      "w_bits",
+                                      "a_bits",
+                                      "seed",
+                                      "calibration_seed",
+                                      "calibration_data",
+                                      "ablation"};
+
+std::vector<std::string> legal_names(const Plan& plan) {
+  std::set<std::string> parameters;
+  for (const PlannedTrial& trial : plan.trials) {
+    for (const Json& step : trial.identity.at("method")) {
+      const auto& method = step.at("name").get_ref<const std::string&>();
+      for (const auto& item : step.at("parameters").items()) {
+        parameters.insert(item.key());
+        parameters.insert(method + "." + item.key());
+      }
+    }
+  }
+  std::vector<std::string> names = kNames;
+  names.insert(names.end(), parameters.begin(), parameters.end());
+  return names;
+}
+
+Json text_or_nothing(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
+Json bits_of(const PlannedTrial& trial, bool weights) {
+  if (trial.bits.empty()) return {};
+  const std::size_t a = trial.bits.find('A');
+  return std::stoi(weights ? trial.bits.substr(1, a - 1) : trial.bits.substr(a + 1));
+}
+
+Json parameter_of(const PlannedTrial& trial, const std::string& name) {
+  const std::size_t dot = name.find('.');
+  for (const Json& step : trial.identity.at("method")) {
+    if (dot != std::string::npos && step.at("name") != name.substr(0, dot)) continue;
+    const Json& parameters = step.at("parameters");
+    const auto found = parameters.find(dot == std::string::npos ? name : name.substr(dot + 1));
+    if (found != parameters.end()) return *found;
+  }
+  return {};
+}
+
+Json value_of(const PlannedTrial& trial, const std::string& name) {
+  if (name == "id") return trial.id;
+  if (name == "model") return trial.model;
+  if (name == "family") return trial.family;
+  if (name == "task") return trial.task;
+  if (name == "method") return trial.method;
+  if (name == "bits") return text_or_nothing(trial.bits);
+  if (name == "w_bits") return bits_of(trial, true);
+  if (name == "a_bits") return bits_of(trial, false);
+  if (name == "ablation") {
+    return trial.ablations.empty() ? Json() : Json(trial.ablations[0].variant);
+  }
+  if (name == "seed" || name == "calibration_seed" || name == "calibration_data") {
+    const auto found = trial.identity.find(name);
+    return found == trial.identity.end() ? Json() : *found;
+  }
+  return parameter_of(trial, name);
+}
+
+// Keeps the stages that `plan.trials` need, and numbers them anew.
+void drop_unneeded_stages(Plan& plan) {
+  std::vector<std::size_t> renumbered(plan.stages.size(), 0);
+  for (const PlannedTrial& trial : plan.trials) {
+    for (const std::size_t stage : trial.stages) renumbered[stage] = 1;
+  }
+  std::vector<Stage> stages;
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    if (renumbered[i] == 0) continue;
+    renumbered[i] = stages.size();
+    stages.push_back(std::move(plan.stages[i]));
+  }
+  plan.stages = std::move(stages);
+  for (PlannedTrial& trial : plan.trials) {
+    for (std::size_t& stage : trial.stages) stage = renumbered[stage];
+    for (PlannedMetric& metric : trial.metrics) metric.stage = renumbered[metric.stage];
+    if (trial.network_stage >= 0) {
+      trial.network_stage =
+          static_cast<int>(renumbered[static_cast<std::size_t>(trial.network_stage)]);
+    }
+  }
+}
+
+}  // namespace
+
+Plan filter_trials(const Plan& plan, const std::string& expression) {
+  spec::Place place;
+  place.file = std::make_shared<const std::string>("--only");
+  const spec::Expression where(expression, place, legal_names(plan));
+  Plan kept;
+  kept.sweep = plan.sweep;
+  std::set<std::string> ids;
+  for (const PlannedTrial& trial : plan.trials) {
+    const bool holds =
+        where.holds([&](std::size_t name) { return value_of(trial, where.names()[name]); });
+    if (!holds) continue;
+    ids.insert(trial.id);
+    kept.trials.push_back(trial);
+  }
+  if (kept.trials.empty()) {
+    spec::refuse(place, fmt::format("no trial of {} fits \"{}\"", plan.trials.size(), expression),
+                 expression);
+  }
+  for (const LeftOut& pair : plan.left_out) {
+    if (ids.contains(pair.trial)) kept.left_out.push_back(pair);
+  }
+  kept.stages = plan.stages;
+  drop_unneeded_stages(kept);
+  return kept;
+}
+
+}  // namespace assay::plan

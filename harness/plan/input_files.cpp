@@ -1,0 +1,302 @@
+#include "harness/plan/input_files.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "harness/core/digest.h"
+#include "harness/core/suggest.h"
+
+namespace assay::plan {
+namespace {
+
+namespace fs = std::filesystem;
+using Kind = InputDigests::Kind;
+using spec::refuse;
+
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+constexpr std::size_t kMaxShards = 10'000;
+constexpr const char* kTokenizerFiles[] = {"tokenizer.json",       "tokenizer.model", "vocab.json",
+                                           "merges.txt",           "encoder.json",    "vocab.bpe",
+                                           "tokenizer_config.json"};
+
+RecipePart part_of(Json value, Json location) {
+  std::string text = canonical_json(value);
+  std::string id = sha256(text).substr(0, 16);
+  return {std::move(value), std::move(text), std::move(location), std::move(id)};
+}
+
+}  // namespace
+
+const RecipePart& InputFiles::model(std::size_t index, bool weights, bool tokenizer) {
+  const auto key = std::make_pair(index, (weights ? 1 : 0) + (tokenizer ? 2 : 0));
+  const auto found = models_.find(key);
+  if (found != models_.end()) return found->second;
+  return models_.emplace(key, make_model(sweep_.models[index], weights, tokenizer)).first->second;
+}
+
+const RecipePart& InputFiles::data(std::size_t index, const std::string& split) {
+  const auto key = std::make_pair(index, split);
+  const auto found = data_.find(key);
+  if (found != data_.end()) return found->second;
+  return data_.emplace(key, make_data(sweep_.data[index], split)).first->second;
+}
+
+RecipePart InputFiles::make_model(const spec::Model& model, bool weights, bool tokenizer) {
+  Json value{{"family", model.family}};
+  if (model.weights.empty()) {
+    if (tokenizer) {
+      refuse(model.place, fmt::format("model '{}' has no weights and so no tokenizer, but its "
+                                      "trials read one; name a checkpoint folder as 'weights'",
+                                      model.name));
+    }
+    value["config"] = model.config;
+    return part_of(std::move(value), nullptr);
+  }
+  const Kind kind = digests_.kind(model.weights);
+  if (kind == Kind::kMissing) {
+    refuse(model.place,
+           fmt::format("weights of model '{}': no file or folder '{}'", model.name,
+                       model.weights.string()),
+           model.weights.string());
+  }
+  Json files = Json::object();
+  const fs::path folder = kind == Kind::kFolder ? model.weights : model.weights.parent_path();
+  if (weights) {
+    if (digests_.kind(folder / "config.json") != Kind::kFile) {
+      refuse(model.place,
+             fmt::format("model '{}': no config.json in '{}'; it stands beside the "
+                         "weights, as Hugging Face folders have it",
+                         model.name, folder.string()),
+             folder.string());
+    }
+    files["config.json"] = digests_.digest(folder / "config.json");
+    add_weights(model, files);
+  }
+  if (tokenizer) add_tokenizer(model, folder, files);
+  value["files"] = std::move(files);
+  return part_of(std::move(value), {{"path", model.weights.string()}});
+}
+
+void InputFiles::add_weights(const spec::Model& model, Json& files) {
+  if (digests_.kind(model.weights) == Kind::kFile) {
+    if (model.weights.extension() != ".safetensors") {
+      refuse(model.place,
+             fmt::format("weights of model '{}': '{}' is not a .safetensors file; "
+                         "convert it first",
+                         model.name, model.weights.string()),
+             model.weights.string());
+    }
+    files[model.weights.filename().string()] = digests_.digest(model.weights);
+    return;
+  }
+  if (digests_.kind(model.weights / kIndexFile) == Kind::kFile) {
+    add_sharded(model, model.weights / kIndexFile, files);
+    return;
+  }
+  std::vector<std::string> found;
+  std::vector<std::string> other;
+  for (const std::string& name : digests_.files_in(model.weights)) {
+    if (name.ends_with(".safetensors")) found.push_back(name);
+    if (name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth")) {
+      other.push_back(name);
+    }
+  }
+  if (std::find(found.begin(), found.end(), "model.safetensors") != found.end()) {
+    found = {"model.safetensors"};
+  }
+  if (found.size() != 1) {
+    refuse(model.place,
+           fmt::format(
+               "model '{}': '{}' holds {}; expected model.safetensors, {} or one .safetensors file",
+               model.name, model.weights.string(),
+               !found.empty()   ? fmt::format("{} .safetensors files", found.size())
+               : !other.empty() ? fmt::format("no .safetensors file but {}, to be converted first",
+                                              fmt::join(other, ", "))
+                                : "no .safetensors file",
+               kIndexFile),
+           model.weights.string());
+  }
+  files[found[0]] = digests_.digest(model.weights / found[0]);
+}
+
+void InputFiles::add_sharded(const spec::Model& model, const fs::path& index, Json& files) {
+  const Json json =
+      spec::at_place(model.place, [&] { return parse_json(digests_.text(index), index.string()); });
+  const auto map = json.is_object() ? json.find("weight_map") : json.end();
+  if (!json.is_object() || map == json.end() || !map->is_object() || map->empty()) {
+    refuse(model.place, fmt::format("'{}' has no weight_map", index.string()), index.string());
+  }
+  std::set<std::string> shards;
+  for (const auto& item : map->items()) {
+    const std::string name = item.value().is_string() ? item.value().get<std::string>() : "";
+    if (name.empty() || name.find('/') != std::string::npos || name == "..") {
+      refuse(model.place,
+             fmt::format("'{}' maps tensor '{}' to {}; expected a file beside it", index.string(),
+                         item.key(), item.value().dump()),
+             index.string());
+    }
+    shards.insert(name);
+    if (shards.size() > kMaxShards) {
+      refuse(model.place, fmt::format("'{}' names more than {} files", index.string(), kMaxShards));
+    }
+  }
+  files[kIndexFile] = digests_.digest(index);
+  for (const std::string& name : shards) {
+    const fs::path shard = model.weights / name;
+    if (digests_.kind(shard) != Kind::kFile) {
+      refuse(model.place,
+             fmt::format("model '{}': '{}' names '{}', which is not there", model.name,
+                         index.string(), name),
+             shard.string());
+    }
+    files[name] = digests_.digest(shard);
+  }
+}
+
+void InputFiles::add_tokenizer(const spec::Model& model, const fs::path& folder, Json& files) {
+  bool found = false;
+  for (const char* name : kTokenizerFiles) {
+    if (digests_.kind(folder / name) != Kind::kFile) continue;
+    files[name] = digests_.digest(folder / name);
+    found = true;
+  }
+  if (!found) {
+    refuse(model.place,
+           fmt::format("model '{}': no tokenizer in '{}'; looked for {}", model.name,
+                       folder.string(), fmt::join(kTokenizerFiles, ", ")),
+           folder.string());
+  }
+}
+
+RecipePart InputFiles::make_data(const spec::DataSet& data, const std::string& split) {
+  const ReaderDeclaration& reader = *catalogue_.find_reader(data.reader);
+  std::set<std::string> splits{"train", "test", split};
+  for (const auto& [name, files] : reader.files) splits.insert(name);
+  for (const auto& [name, files] : data.splits) splits.insert(name);
+  // A parameter named like a split belongs to that split only.
+  Json parameters = Json::object();
+  for (const auto& item : data.parameters.items()) {
+    if (item.key() == split || !splits.contains(item.key())) parameters[item.key()] = item.value();
+  }
+  Json files = Json::array();
+  Json locations = Json::array();
+  for (const File& file : files_of(data, reader, split)) {
+    const bool folder = digests_.kind(file.path) == Kind::kFolder;
+    files.push_back(
+        {{"role", file.role},
+         {"name", file.name},
+         {"digest", folder ? digests_.manifest(file.path) : digests_.digest(file.path)}});
+    locations.push_back({{"role", file.role}, {"path", file.path.string()}});
+  }
+  return part_of({{"reader", reader.name},
+                  {"parameters", std::move(parameters)},
+                  {"split", split},
+                  {"files", std::move(files)}},
+                 {{"files", std::move(locations)}});
+}
+
+std::vector<InputFiles::File> InputFiles::files_of(const spec::DataSet& data,
+                                                   const ReaderDeclaration& reader,
+                                                   const std::string& split) {
+  if (reader.files.empty()) return named_files(data, reader, split);
+  const auto declared = reader.files.find(split);
+  if (declared == reader.files.end()) {
+    std::vector<std::string> legal;
+    for (const auto& [name, unused] : reader.files) legal.push_back(name);
+    refuse(data.place,
+           fmt::format("data '{}' has no split '{}'{}", data.name, split, suggestion(split, legal)),
+           split);
+  }
+  const fs::path root = root_of(data, reader, declared->second);
+  std::vector<File> files;
+  for (const ReaderFile& file : declared->second) {
+    files.push_back({file.role, file.path, root / file.path});
+    if (digests_.kind(files.back().path) == Kind::kMissing) {
+      refuse(data.place,
+             fmt::format("data '{}', split '{}': no file '{}' ({})", data.name, split,
+                         files.back().path.string(), reader.title),
+             files.back().path.string());
+    }
+  }
+  return files;
+}
+
+std::vector<InputFiles::File> InputFiles::named_files(const spec::DataSet& data,
+                                                      const ReaderDeclaration& reader,
+                                                      const std::string& split) {
+  const auto named = data.splits.find(split);
+  if (named == data.splits.end()) {
+    if (reader.folder && !data.root.empty()) return {{"", split, folder_of(data, split)}};
+    std::vector<std::string> legal;
+    for (const auto& [name, unused] : data.splits) legal.push_back(name);
+    refuse(data.place,
+           fmt::format("data '{}' has no split '{}'{}; name its files: '{}: ...'", data.name, split,
+                       suggestion(split, legal), split),
+           split);
+  }
+  std::vector<File> files;
+  for (const spec::DataFile& file : named->second) {
+    const Kind kind = digests_.kind(file.path);
+    if (kind == Kind::kMissing || (kind == Kind::kFolder) != reader.folder) {
+      refuse(data.place,
+             fmt::format("data '{}', split '{}': '{}' {}", data.name, split, file.path.string(),
+                         kind == Kind::kMissing ? "is not there"
+                         : reader.folder        ? "is a file; expected a folder"
+                                                : "is a folder; expected a file"),
+             file.path.string());
+    }
+    files.push_back({file.role, file.path.filename().string(), file.path});
+  }
+  return files;
+}
+
+// The folder of a split below the root of an image folder; ImageNet's test split is val/.
+fs::path InputFiles::folder_of(const spec::DataSet& data, const std::string& split) {
+  std::vector<std::string> names{split};
+  if (split == "test") names.insert(names.end(), {"val", "validation"});
+  for (const std::string& name : names) {
+    if (digests_.kind(data.root / name) == Kind::kFolder) return data.root / name;
+  }
+  refuse(data.place,
+         fmt::format("data '{}', split '{}': no folder {} in '{}'", data.name, split,
+                     fmt::join(names, " or "), data.root.string()),
+         data.root.string());
+}
+
+fs::path InputFiles::root_of(const spec::DataSet& data, const ReaderDeclaration& reader,
+                             const std::vector<ReaderFile>& files) {
+  if (!data.root.empty()) {
+    if (digests_.kind(data.root) == Kind::kFolder) return data.root;
+    refuse(data.place,
+           fmt::format("data '{}': root '{}' is not a folder", data.name, data.root.string()),
+           data.root.string());
+  }
+  std::vector<std::string> looked;
+  for (const std::string& each : reader.roots) {
+    const std::string root = expanded(each);
+    if (root.empty()) continue;
+    if (!files.empty() && digests_.kind(fs::path(root) / files[0].path) != Kind::kMissing) {
+      return root;
+    }
+    looked.push_back(root);
+  }
+  refuse(data.place,
+         fmt::format("data '{}' was not found ({}); looked in {}; install it or name its folder: "
+                     "'root: /path'",
+                     data.name, reader.title, fmt::join(looked, ", ")),
+         data.name);
+}
+
+// "$NAME/rest" with the variable's value; "" if it is not set.
+std::string InputFiles::expanded(const std::string& root) {
+  if (!root.starts_with('$')) return root;
+  const std::size_t slash = std::min(root.find('/'), root.size());
+  const auto value = digests_.environment(root.substr(1, slash - 1));
+  if (!value || value->empty()) return "";
+  return *value + root.substr(slash);
+}
+
+}  // namespace assay::plan

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/core/catalogue.h"
+#include "harness/core/json.h"
+#include "harness/plan/inputs.h"
+#include "harness/spec/sweep.h"
+
+namespace assay::plan {
+
+// A part of a recipe: the value, its canonical text, and the paths behind its digests.
+struct RecipePart {
+  Json value;
+  std::string text;  // canonical_json(value)
+  Json location;     // null: nothing lies on disk
+  std::string id;    // a short digest of the text
+};
+
+// Finds the files of models and data sets and makes their parts of recipes, each once. Throws
+// Error(kConfig) with the place of the entry and the paths looked at if something is missing.
+class InputFiles {
+ public:
+  InputFiles(const spec::Sweep& sweep, const Catalogue& catalogue, InputDigests& digests)
+      : sweep_(sweep), catalogue_(catalogue), digests_(digests) {}
+
+  // {family, files: {name: digest}} or {family, config}; location {path}.
+  const RecipePart& model(std::size_t index, bool weights, bool tokenizer);
+  // {reader, parameters, split, files: [{role, name, digest}]}; location {files: [{role, path}]}.
+  const RecipePart& data(std::size_t index, const std::string& split);
+
+ private:
+  struct File {
+    std::string role;
+    std::string name;  // enters the recipe
+    std::filesystem::path path;
+  };
+
+  RecipePart make_model(const spec::Model& model, bool weights, bool tokenizer);
+  RecipePart make_data(const spec::DataSet& data, const std::string& split);
+  void add_weights(const spec::Model& model, Json& files);
+  void add_sharded(const spec::Model& model, const std::filesystem::path& index, Json& files);
+  void add_tokenizer(const spec::Model& model, const std::filesystem::path& folder, Json& files);
+  std::vector<File> files_of(const spec::DataSet& data, const ReaderDeclaration& reader,
+                             const std::string& split);
+  std::vector<File> named_files(const spec::DataSet& data, const ReaderDeclaration& reader,
+                                const std::string& split);
+  std::filesystem::path root_of(const spec::DataSet& data, const ReaderDeclaration& reader,
+                                const std::vector<ReaderFile>& files);
+  std::filesystem::path folder_of(const spec::DataSet& data, const std::string& split);
+  std::string expanded(const std::string& root);
+
+  const spec::Sweep& sweep_;
+  const Catalogue& catalogue_;
+  InputDigests& digests_;
+  std::map<std::pair<std::size_t, int>, RecipePart> models_;
+  std::map<std::pair<std::size_t, std::string>, RecipePart> data_;
+};
+
+}  // namespace assay::plan

@@ -1,0 +1,311 @@
+#include "harness/plan/planner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "harness/plan/stage_builder.h"
+#include "harness/spec/method_expression.h"
+
+namespace assay::plan {
+namespace {
+
+constexpr const char* kMethodSplit = "train";
+constexpr const char* kLimit = "limit";
+
+// An evaluation with what follows from it alone.
+struct PreparedEvaluation {
+  const spec::Evaluation* evaluation = nullptr;
+  const MetricDeclaration* metric = nullptr;
+  Json parameters;
+  ParameterSet set;
+  int shards = 1;
+  int split = 0;
+};
+
+class Planner {
+ public:
+  Planner(const spec::Sweep& sweep, const std::vector<Catalogue>& catalogues, InputDigests& digests,
+          const PlanOptions& options)
+      : sweep_(sweep),
+        options_(options),
+        joined_(joined(catalogues)),
+        builder_(sweep, joined_, catalogues, digests, plan_) {}
+
+  Plan make() {
+    plan_.sweep = sweep_.name;
+    plan_.trials.reserve(sweep_.trials.size());
+    prepare_steps();
+    prepare_evaluations();
+    method_split_ = builder_.split_id(kMethodSplit);
+    for (std::size_t i = 0; i < sweep_.trials.size(); ++i) add_trial(i);
+    return std::move(plan_);
+  }
+
+ private:
+  void prepare_steps();
+  void prepare_evaluations();
+  void add_trial(std::size_t index);
+  void add_methods(const spec::Trial& trial, Request& request, std::vector<std::size_t>& roots);
+  void add_metrics(const spec::Trial& trial, const Request& request, PlannedTrial& planned,
+                   std::vector<std::size_t>& roots);
+  std::size_t add_metric(std::size_t evaluation, Request request);
+  Json protocol_of(const PreparedEvaluation& prepared, const Request& request);
+  const std::vector<std::string>& mismatches_of(const spec::Trial& trial);
+  std::string label_of(const spec::Trial& trial) const;
+  void add_closure(const std::vector<std::size_t>& roots, PlannedTrial& planned);
+
+  const spec::Sweep& sweep_;
+  const PlanOptions& options_;
+  Catalogue joined_;
+  Plan plan_;
+  StageBuilder builder_;
+  int method_split_ = 0;
+  std::vector<const MethodDeclaration*> methods_;  // by step
+  std::vector<ParameterSet> step_sets_;            // by step
+  std::vector<std::string> step_labels_;           // by step: parameters off their defaults
+  std::vector<PreparedEvaluation> evaluations_;
+  std::map<std::pair<std::uint32_t, std::vector<const MethodDeclaration*>>,
+           std::vector<std::string>>
+      mismatches_;
+  // (evaluation, shard 0, model, seeds) -> what joins the shards
+  std::map<std::tuple<std::size_t, std::size_t, std::size_t, std::int64_t, std::int64_t>,
+           std::size_t>
+      merged_;
+  std::map<std::pair<std::size_t, int>, Json> protocols_;
+  std::vector<std::uint32_t> seen_;  // by stage: the trial that saw it last, plus one
+};
+
+std::string shown(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  return value.is_number_float() ? canonical_json(value) : value.dump();
+}
+
+void Planner::prepare_steps() {
+  for (std::size_t i = 0; i < sweep_.steps.size(); ++i) {
+    const spec::MethodStep& step = sweep_.steps[i];
+    const MethodDeclaration& method = *joined_.find_method(step.method);
+    methods_.push_back(&method);
+    step_sets_.push_back({i, &step.parameters, fmt::format("method '{}'", step.method)});
+    std::string label;
+    for (const ParameterSchema& schema : method.parameters) {
+      const Json& value = step.parameters.at(schema.name);
+      if (!schema.default_value.is_null() && checked_value(schema, schema.default_value) == value) {
+        continue;
+      }
+      label += fmt::format(" {}={}", schema.name, shown(value));
+    }
+    step_labels_.push_back(std::move(label));
+  }
+}
+
+void Planner::prepare_evaluations() {
+  evaluations_.reserve(sweep_.evaluations.size());  // sets point into the elements
+  for (const spec::Evaluation& evaluation : sweep_.evaluations) {
+    PreparedEvaluation& prepared = evaluations_.emplace_back();
+    prepared.evaluation = &evaluation;
+    prepared.metric = joined_.find_metric(evaluation.metric);
+    prepared.parameters = evaluation.parameters;
+    if (options_.limit && prepared.parameters.contains(kLimit)) {
+      const auto own = prepared.parameters[kLimit].get<std::int64_t>();
+      prepared.parameters[kLimit] = own > 0 ? std::min(own, *options_.limit) : *options_.limit;
+    }
+    prepared.set = {sweep_.steps.size() + evaluations_.size(), &prepared.parameters,
+                    fmt::format("metric '{}'", evaluation.metric)};
+    prepared.split = builder_.split_id(evaluation.split);
+    const std::string& parameter = prepared.metric->shards_parameter;
+    if (parameter.empty()) continue;
+    const Json& value = prepared.parameters.at(parameter);
+    constexpr std::int64_t kMaxShards = 100'000;
+    const std::int64_t shards = value.is_number_integer() ? value.get<std::int64_t>() : 0;
+    if (shards < 1 || shards > kMaxShards || (shards > 1 && prepared.metric->merge.empty())) {
+      spec::refuse(evaluation.place,
+                   fmt::format("metric '{}': {} = {}; expected {}", evaluation.metric, parameter,
+                               value.dump(),
+                               prepared.metric->merge.empty()
+                                   ? "1, for nothing joins its shards"
+                                   : fmt::format("an integer from 1 to {}", kMaxShards)));
+    }
+    prepared.shards = static_cast<int>(shards);
+  }
+}
+
+void Planner::add_trial(std::size_t index) {
+  const spec::Trial& trial = sweep_.trials[index];
+  const spec::Model& model = sweep_.models[trial.model];
+  Request request;
+  request.model = trial.model;
+  request.data = trial.calibration_data;
+  request.split = method_split_;
+  request.weight_bits = trial.weight_bits;
+  request.activation_bits = trial.activation_bits;
+  request.seed = trial.seed.value_or(0);
+  request.calibration_seed = trial.calibration_seed.value_or(0);
+  request.trial = options_.share ? -1 : static_cast<int>(index);
+  request.place = &model.place;
+
+  PlannedTrial& planned = plan_.trials.emplace_back();
+  planned.id = trial.id;
+  planned.identity = spec::identity_of(sweep_, trial);
+  planned.label = label_of(trial);
+  planned.model = model.name;
+  planned.family = model.family;
+  planned.task = model.task;
+  planned.method = spec::method_text(sweep_, trial);
+  planned.bits = spec::bits_text(trial);
+  planned.deterministic = !trial.seed && !trial.calibration_seed;
+  for (const spec::AblationTag& tag : trial.ablations) {
+    planned.ablations.push_back({tag.ablation, tag.variant});
+  }
+  std::vector<std::size_t> roots;
+  add_methods(trial, request, roots);
+  planned.network_stage = request.network;
+  add_metrics(trial, request, planned, roots);
+  add_closure(roots, planned);
+}
+
+// Stages of the methods, left to right; each takes the network of the one before it.
+void Planner::add_methods(const spec::Trial& trial, Request& request,
+                          std::vector<std::size_t>& roots) {
+  for (const std::uint32_t step : trial.steps) {
+    request.parameters = &step_sets_[step];
+    const MethodDeclaration& method = *methods_[step];
+    int network = request.network;
+    if (!method.network.empty()) {
+      const std::size_t made = builder_.stage(method.network, request);
+      roots.push_back(made);
+      network = static_cast<int>(made);
+    }
+    for (const std::string& extra : method.extra_stages) {
+      roots.push_back(builder_.stage(extra, request));
+    }
+    request.network = network;
+  }
+}
+
+void Planner::add_metrics(const spec::Trial& trial, const Request& method_request,
+                          PlannedTrial& planned, std::vector<std::size_t>& roots) {
+  const std::vector<std::string>& reasons = mismatches_of(trial);
+  for (std::size_t i = 0; i < evaluations_.size(); ++i) {
+    const PreparedEvaluation& prepared = evaluations_[i];
+    if (!reasons[i].empty()) {
+      plan_.left_out.push_back({trial.id, prepared.evaluation->metric, reasons[i]});
+      continue;
+    }
+    Request request = method_request;
+    request.parameters = &prepared.set;
+    request.data = spec::data_of(sweep_, trial, *prepared.evaluation);
+    request.split = prepared.split;
+    request.place = &prepared.evaluation->place;
+    PlannedMetric& metric = planned.metrics.emplace_back();
+    metric.metric = prepared.evaluation->metric;
+    if (request.data >= 0) metric.data = sweep_.data[static_cast<std::size_t>(request.data)].name;
+    metric.split = prepared.evaluation->split;
+    metric.values = prepared.metric->values;
+    metric.stage = add_metric(i, request);
+    metric.protocol = protocol_of(prepared, request);
+    roots.push_back(metric.stage);
+  }
+}
+
+std::size_t Planner::add_metric(std::size_t evaluation, Request request) {
+  const PreparedEvaluation& prepared = evaluations_[evaluation];
+  Request part = request;
+  part.shards = prepared.shards;
+  part.shard = 0;
+  const std::size_t first = builder_.stage(prepared.metric->stage, part);
+  if (prepared.metric->merge.empty()) return first;
+  const auto key =
+      std::make_tuple(evaluation, first, request.model, request.seed, request.calibration_seed);
+  const auto found = merged_.find(key);
+  if (found != merged_.end()) return found->second;
+  std::vector<std::pair<std::string, std::size_t>> shards{{"shard.0", first}};
+  for (part.shard = 1; part.shard < part.shards; ++part.shard) {
+    shards.emplace_back(fmt::format("shard.{}", part.shard),
+                        builder_.stage(prepared.metric->stage, part));
+  }
+  const std::size_t merged = builder_.stage(prepared.metric->merge, request, shards);
+  merged_.emplace(key, merged);
+  return merged;
+}
+
+// The settings that make two values comparable. The number of shards is none of them: it does not
+// move a result.
+Json Planner::protocol_of(const PreparedEvaluation& prepared, const Request& request) {
+  const auto key = std::make_pair(prepared.set.id, request.data);
+  const auto found = protocols_.find(key);
+  if (found != protocols_.end()) return found->second;
+  Json protocol = prepared.parameters;
+  if (!prepared.metric->shards_parameter.empty()) {
+    protocol.erase(prepared.metric->shards_parameter);
+  }
+  protocol["split"] = prepared.evaluation->split;
+  const bool reads_data = request.data >= 0 && spec::reach_of(joined_, *prepared.metric).data;
+  if (reads_data) {
+    protocol["data"] = builder_.files()
+                           .data(static_cast<std::size_t>(request.data), prepared.evaluation->split)
+                           .id;
+  }
+  return protocols_.emplace(key, std::move(protocol)).first->second;
+}
+
+// Why each evaluation does not apply to trials of this model and composition.
+const std::vector<std::string>& Planner::mismatches_of(const spec::Trial& trial) {
+  std::vector<const MethodDeclaration*> methods;
+  for (const std::uint32_t step : trial.steps) methods.push_back(methods_[step]);
+  const auto key = std::make_pair(trial.model, std::move(methods));
+  const auto found = mismatches_.find(key);
+  if (found != mismatches_.end()) return found->second;
+  std::vector<std::string> reasons;
+  for (const PreparedEvaluation& each : evaluations_) {
+    reasons.push_back(spec::mismatch(sweep_, trial, *each.evaluation, joined_));
+  }
+  return mismatches_.emplace(key, std::move(reasons)).first->second;
+}
+
+std::string Planner::label_of(const spec::Trial& trial) const {
+  const spec::Model& model = sweep_.models[trial.model];
+  std::string label = model.name + " " + spec::method_text(sweep_, trial);
+  if (trial.weight_bits > 0) label += " " + spec::bits_text(trial);
+  if (trial.seed) label += fmt::format(" seed={}", *trial.seed);
+  if (trial.calibration_seed && trial.calibration_seed != trial.seed) {
+    label += fmt::format(" calibration_seed={}", *trial.calibration_seed);
+  }
+  if (trial.calibration_data >= 0) {
+    const std::string& data = sweep_.data[static_cast<std::size_t>(trial.calibration_data)].name;
+    if (data != model.data) label += " calibration_data=" + data;
+  }
+  for (const std::uint32_t step : trial.steps) label += step_labels_[step];
+  return label;
+}
+
+void Planner::add_closure(const std::vector<std::size_t>& roots, PlannedTrial& planned) {
+  const auto mark = static_cast<std::uint32_t>(plan_.trials.size());
+  seen_.resize(plan_.stages.size(), 0);
+  std::vector<std::size_t> open = roots;
+  while (!open.empty()) {
+    const std::size_t stage = open.back();
+    open.pop_back();
+    if (seen_[stage] == mark) continue;
+    seen_[stage] = mark;
+    planned.stages.push_back(stage);
+    for (const std::uint32_t below : builder_.below(stage)) open.push_back(below);
+  }
+  std::sort(planned.stages.begin(), planned.stages.end());
+}
+
+}  // namespace
+
+Plan make_plan(const spec::Sweep& sweep, const std::vector<Catalogue>& catalogues,
+               InputDigests& digests, const PlanOptions& options) {
+  return Planner(sweep, catalogues, digests, options).make();
+}
+
+Plan make_plan(const spec::Sweep& sweep, const Catalogue& catalogue, InputDigests& digests,
+               const PlanOptions& options) {
+  return make_plan(sweep, std::vector<Catalogue>{catalogue}, digests, options);
+}
+
+}  // namespace assay::plan
