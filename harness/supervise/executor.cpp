@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,7 +65,7 @@ Executor::Executor(const Command& command, std::string name, const std::filesyst
     throw;
   }
   ::close(ends[1]);
-  pidfd_ = ::pidfd_open(pid_, 0);
+  pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
 }
 
 Executor::~Executor() {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -144,6 +145,7 @@ pid_t spawn(const Command& command, int output, int socket) {
     if (each >= 0) ::close(each);
   }
   if (code != 0) {
+    if (pid > 0) ::waitpid(pid, nullptr, 0);
     throw Error(
         ErrorKind::kEnvironment,
         fmt::format("cannot start the executor {}: {}", launch.program, std::strerror(code)),

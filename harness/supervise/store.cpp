@@ -99,7 +99,8 @@ std::string difference(const Artifact& theirs, const Json& our_result, const fs:
                        after.substr(0, 100));
   }
   if (our_files.empty()) return "";
-  for (const auto& item : our_result.value("files", Json::object()).items()) {
+  const Json files = our_result.value("files", Json::object());
+  for (const auto& item : files.items()) {
     if (sha256_file(theirs.path / item.key()) != sha256_file(our_files / item.key()))
       return fmt::format("the content of {}", item.key());
   }

@@ -1,0 +1,137 @@
+#include "harness/supervise/executor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+#include "harness/core/error.h"
+#include "harness/supervise/host.h"
+#include "tests/harness/supervise/temporary_folder.h"
+
+namespace assay::supervise {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Death wait_for(Executor& executor) {
+  for (int i = 0; i < 1000; ++i) {
+    if (const auto death = executor.reap()) return *death;
+    pollfd ended{executor.pidfd(), POLLIN, 0};
+    ::poll(&ended, 1, 10);
+  }
+  ADD_FAILURE() << "it lives on";
+  return {};
+}
+
+std::string printed_by(const std::string& script) {
+  Executor executor({{"sh", "-c", script}, {{"GIVEN", "yes"}}}, "test", "");
+  wait_for(executor);
+  return executor.output(0, executor.output_bytes());
+}
+
+TEST(Executor, inherits_three_descriptors_and_the_socket_only) {
+  EXPECT_EQ(printed_by("echo $ASSAY_FD; ls /proc/$$/fd; true"), "3\n0\n1\n2\n3\n")
+      << "a descriptor leaked";
+  EXPECT_EQ(printed_by("readlink /proc/self/fd/0"), "/dev/null\n");
+}
+
+TEST(Executor, gets_a_cleaned_environment) {
+  ::setenv("OMPI_COMM_WORLD_RANK", "3", 1);
+  ::setenv("PMIX_RANK", "3", 1);
+  ::setenv("SLURM_STEP_ID", "1", 1);
+  ::setenv("SLURM_JOB_ID", "77", 1);
+  const std::string output = printed_by("env; echo noise >&2");
+  EXPECT_THAT(output, Not(HasSubstr("OMPI_COMM")));
+  EXPECT_THAT(output, Not(HasSubstr("PMIX_RANK")));
+  EXPECT_THAT(output, Not(HasSubstr("SLURM_STEP_ID")));
+  EXPECT_THAT(output, HasSubstr("SLURM_JOB_ID=77"));
+  EXPECT_THAT(output, HasSubstr("GIVEN=yes"));
+  EXPECT_THAT(output, HasSubstr("noise"));
+}
+
+TEST(Executor, is_a_group_of_its_own_with_default_signals) {
+  ::signal(SIGPIPE, SIG_IGN);
+  EXPECT_EQ(printed_by("ps -o pgid= -p $$ | tr -d ' ' | grep -qx $$ && echo leader"), "leader\n");
+  EXPECT_THAT(printed_by("grep SigIgn /proc/self/status"), HasSubstr("0000000000000000"));
+  ::signal(SIGPIPE, SIG_DFL);
+}
+
+TEST(Executor, that_cannot_start_is_an_environment_error) {
+  for (const char* program : {"no-such-program-here", "/no/such/program", "/etc/passwd"}) {
+    try {
+      Executor executor({{program}, {}}, "test", "");
+      FAIL() << program;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::kEnvironment);
+      EXPECT_THAT(e.what(), HasSubstr(program));
+    }
+  }
+}
+
+TEST(Executor, ends_are_told_apart) {
+  Executor left({{"sh", "-c", "exit 3"}, {}}, "test", "");
+  EXPECT_EQ(wait_for(left).exit_code, 3);
+  Executor aborted({{"sh", "-c", "kill -ABRT $$"}, {}}, "test", "");
+  EXPECT_EQ(wait_for(aborted).signal, SIGABRT);
+  Executor taken({{"sleep", "60"}, {}}, "test", "");
+  ::kill(taken.pid(), SIGKILL);
+  EXPECT_EQ(wait_for(taken).kind, ErrorKind::kLost);
+  EXPECT_GT(taken.peak_memory_bytes(), 0);
+  EXPECT_GE(taken.cpu_s(), 0);
+}
+
+TEST(Executor, takes_its_children_along) {
+  TemporaryFolder folder;
+  const std::string file = (folder.path() / "pid").string();
+  pid_t grandchild = 0;
+  {
+    Executor executor({{"sh", "-c", "sleep 60 & echo $! > " + file + "; wait"}, {}}, "test", "");
+    for (int i = 0; i < 500 && grandchild == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      if (std::FILE* stream = std::fopen(file.c_str(), "r")) {
+        if (std::fscanf(stream, "%d", &grandchild) != 1) grandchild = 0;
+        std::fclose(stream);
+      }
+    }
+    ASSERT_GT(grandchild, 0);
+  }
+  for (int i = 0; i < 300 && process_start(grandchild) != 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(process_start(grandchild), 0u);
+}
+
+TEST(Executor, dies_with_a_supervisor_that_is_killed) {
+  TemporaryFolder folder;
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t supervisor = ::fork();
+  if (supervisor == 0) {
+    // A provider that never looks at its socket.
+    Executor executor({{"sleep", "60"}, {}}, "test", "");
+    const pid_t pid = executor.pid();
+    [[maybe_unused]] const ssize_t n = ::write(ends[1], &pid, sizeof pid);
+    ::pause();
+  }
+  pid_t executor = 0;
+  ASSERT_EQ(::read(ends[0], &executor, sizeof executor), static_cast<ssize_t>(sizeof executor));
+  EXPECT_NE(process_start(executor), 0u);
+  ::kill(supervisor, SIGKILL);
+  int status = 0;
+  ::waitpid(supervisor, &status, 0);
+  for (int i = 0; i < 300 && process_start(executor) != 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(process_start(executor), 0u);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+}  // namespace
+}  // namespace assay::supervise

@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""A provider in plain Python: proves that any executable can join, and misbehaves on request.
+
+Speaks the executor protocol (docs/formats/protocol.md) with nothing but the standard library. What it offers stands in
+echo_catalogue.json beside it; echo_provider.cpp offers the same.
+"""
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NAME = "echo-py"
+
+
+class Failure(Exception):
+    def __init__(self, kind, message):
+        super().__init__(message)
+        self.kind = kind
+
+
+class Wire:
+    """JSON lines on the descriptor that ASSAY_FD names."""
+
+    def __init__(self):
+        self.socket = socket.socket(fileno=int(os.environ["ASSAY_FD"]))
+        self.buffer = b""
+
+    def send(self, **message):
+        self.raw((json.dumps(message) + "\n").encode())
+
+    def raw(self, data):
+        self.socket.sendall(data)
+
+    def receive(self, wait=True):
+        """The next message; None if there is none yet (wait=False). Ends the program at end of file."""
+        while b"\n" not in self.buffer:
+            if not wait and not select.select([self.socket], [], [], 0)[0]:
+                return None
+            data = self.socket.recv(65536)
+            if not data:
+                sys.exit(0)
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return json.loads(line)
+
+
+class Stage:
+    """One run: its message and what it may tell the supervisor."""
+
+    def __init__(self, wire, run):
+        self.wire = wire
+        self.run = run
+        self.parameters = run["recipe"].get("parameters", {})
+        self.seed = run["recipe"].get("seed", 0)
+        self.told = 0.0
+
+    def parameter(self, name, default):
+        return self.parameters.get(name, default)
+
+    def tell(self, kind, **fields):
+        self.wire.send(type=kind, attempt=self.run["attempt"], **fields)
+
+    def progress(self, done, total, unit):
+        if time.monotonic() - self.told >= 0.5:  # at most two a second
+            self.told = time.monotonic()
+            self.tell("progress", done=done, total=total, unit=unit)
+
+    def stop_requested(self):
+        message = self.wire.receive(wait=False)
+        return message is not None and message["type"] == "stop" and message["attempt"] == self.run["attempt"]
+
+    def metrics(self, **more):
+        return {"metrics": {"echo_value": self.parameter("value", 0), "echo_seed": self.seed, **more}}
+
+    def attempts_before(self):
+        """Counts the executions of this stage, over crashes, by a file in resume_dir."""
+        os.makedirs(self.run["resume_dir"], exist_ok=True)
+        path = os.path.join(self.run["resume_dir"], "attempts")
+        before = os.path.getsize(path) if os.path.exists(path) else 0
+        with open(path, "ab") as file:
+            file.write(b".")
+        return before
+
+
+def recovered(stage):
+    after = stage.parameter("recovers_after", 0)
+    return after > 0 and stage.attempts_before() >= after
+
+
+def value(stage):
+    return stage.metrics()
+
+
+def sleep(stage):
+    start = time.monotonic()
+    seconds = stage.parameter("seconds", 0.1)
+    while (passed := time.monotonic() - start) < seconds:
+        if stage.stop_requested():
+            raise Failure("lost", "stopped as asked")
+        stage.progress(int(passed * 1000), int(seconds * 1000), "ms")
+        time.sleep(min(0.02, seconds - passed))
+    return stage.metrics()
+
+
+def fail(stage):
+    if recovered(stage):
+        return stage.metrics()
+    raise Failure(stage.parameter("kind", "method"), stage.parameter("message", "it was asked to fail"))
+
+
+def crash(stage):
+    if recovered(stage):
+        return stage.metrics()
+    print("about to abort", flush=True)
+    os.abort()
+
+
+def hang(stage):
+    while True:
+        time.sleep(60)
+
+
+def noise(stage):
+    line = "noise " * 16 + "\n"
+    count = stage.parameter("bytes", 1000)
+    for stream in (sys.stdout, sys.stderr):
+        stream.write((line * (count // len(line) + 1))[:count])
+        stream.flush()
+    return stage.metrics()
+
+
+def write_safetensors(path, name, values):
+    header = json.dumps({name: {"dtype": "F64", "shape": [len(values)], "data_offsets": [0, 8 * len(values)]}}).encode()
+    header += b" " * (-(8 + len(header)) % 64)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header + struct.pack(f"<{len(values)}d", *values))
+
+
+def file(stage):
+    output = stage.run["output"]
+    os.makedirs(output)
+    samples = [stage.parameter("value", 0) + stage.seed + i for i in range(stage.parameter("samples", 10))]
+    write_safetensors(os.path.join(output, "samples.safetensors"), "value", samples)
+    with open(os.path.join(output, "note.txt"), "w", encoding="utf-8") as note:
+        note.write(f"value {stage.parameter('value', 0)} seed {stage.seed}\n")
+    return stage.metrics()
+
+
+def long(stage):
+    folder = stage.run["resume_dir"]
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "checkpoint.json")
+    step = 0
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as checkpoint:
+            step = json.load(checkpoint)["step"]
+    steps = stage.parameter("steps", 20)
+    executed = 0
+    while step < steps:
+        if stage.stop_requested():
+            raise Failure("lost", f"stopped as asked after step {step}")
+        time.sleep(stage.parameter("step_s", 0.05))
+        step += 1
+        executed += 1
+        with open(path + ".new", "w", encoding="utf-8") as checkpoint:
+            json.dump({"step": step}, checkpoint)
+        os.replace(path + ".new", path)
+        stage.tell("checkpoint", step=step)
+        stage.progress(step, steps, "steps")
+    return {**stage.metrics(echo_steps=step), "cost": {"executed_steps": executed}}
+
+
+def garbage(stage):
+    attempt = stage.run["attempt"]
+    how = stage.parameter("how", "not_json")
+    if how == "not_json":
+        stage.wire.raw(b"Traceback (most recent call last):\n")
+    elif how == "binary":
+        stage.wire.raw(bytes(range(256)) * 4 + b"\n")
+    elif how == "unknown_type":
+        stage.tell("dnoe")
+    elif how == "wrong_type":
+        stage.tell("progress", done="half", total=1, unit="")
+    elif how == "missing_field":
+        stage.tell("metric", name="x")
+    elif how == "too_long":
+        stage.tell("done", result={"note": "x" * 70000})
+    elif how == "endless_line":
+        stage.wire.raw(b"x" * 100000)
+    elif how == "downward":
+        stage.wire.send(type="stop", attempt=attempt, grace_s=1)
+    elif how == "bad_result":
+        return {"metrics": {"echo_value": "many"}}
+    elif how == "closed":
+        stage.wire.socket.close()
+    time.sleep(60)
+    return stage.metrics()
+
+
+def measure(stage):
+    path = stage.run["inputs"].get("network", "")
+    if not path:
+        return stage.metrics()
+    if os.path.isdir(path):
+        path = os.path.join(path, "result.json")
+    with open(path, encoding="utf-8") as result:
+        metrics = json.load(result)["metrics"]
+    return {"metrics": {"echo_value": metrics["echo_value"], "echo_seed": metrics["echo_seed"]}}
+
+
+def time_it(stage):
+    start = time.perf_counter()
+    for _ in range(1000):
+        pass
+    return {"metrics": {"echo_ms": (time.perf_counter() - start) * 1e3}}
+
+
+BODIES = {"echo.value": value, "echo.sleep": sleep, "echo.fail": fail, "echo.crash": crash, "echo.hang": hang,
+          "echo.noise": noise, "echo.file": file, "echo.long": long, "echo.garbage": garbage, "echo.measure": measure,
+          "echo.time": time_it}
+
+
+def execute(wire, run):
+    stage = Stage(wire, run)
+    try:
+        if run["stage"] not in BODIES:
+            raise Failure("unsupported", f"no stage '{run['stage']}' here")
+        stage.tell("done", result=BODIES[run["stage"]](stage))
+    except Failure as failure:
+        stage.tell("failed", kind=failure.kind, message=str(failure), context={})
+    except Exception as problem:  # a fault of the body is a failure of the stage, not of the executor
+        stage.tell("failed", kind="method", message=f"{type(problem).__name__}: {problem}", context={})
+
+
+def main():
+    wire = Wire()
+    wire.send(type="hello", protocol=1, provider=NAME, pid=os.getpid())
+    while True:
+        message = wire.receive()
+        if message["type"] == "exit":
+            return
+        if message["type"] == "describe":
+            with open(os.path.join(HERE, "echo_catalogue.json"), encoding="utf-8") as source:
+                catalogue = {"provider": NAME, **json.load(source)}
+            with open(message["path"], "w", encoding="utf-8") as target:
+                json.dump(catalogue, target)
+            wire.send(type="described", path=message["path"])
+        elif message["type"] == "run":
+            execute(wire, message)
+
+
+if __name__ == "__main__":
+    main()
