@@ -1,0 +1,252 @@
+#include "results/board/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "harness/core/error.h"
+#include "harness/core/suggest.h"
+
+namespace assay::results {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, Format>, 6> kFormats = {
+    {{"text", Format::kText},
+     {"md", Format::kMarkdown},
+     {"csv", Format::kCsv},
+     {"json", Format::kJson},
+     {"latex", Format::kLatex},
+     {"html", Format::kHtml}}};
+
+std::string padded(const std::string& text, std::size_t width, bool right) {
+  const std::string space(width - std::min(width, display_width(text)), ' ');
+  return right ? space + text : text + space;
+}
+
+// Control characters of messages and names must not reach a terminal.
+std::string printable(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+  }
+  return out;
+}
+
+void trim_right(std::string& line) { line.erase(line.find_last_not_of(' ') + 1); }
+
+std::string as_text(const Table& table, bool colour) {
+  std::vector<std::size_t> widths;
+  for (const Column& column : table.columns) widths.push_back(display_width(column.name));
+  for (const auto& row : table.rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], display_width(row[i].text));
+    }
+  }
+  std::string out;
+  if (!table.title.empty()) {
+    out += colour ? fmt::format("\x1b[1m{}\x1b[0m\n", printable(table.title))
+                  : printable(table.title) + "\n";
+  }
+  const auto line = [&](const auto& text_of) {
+    std::string text;
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      text += (i == 0 ? "" : "  ") +
+              padded(printable(text_of(i)), widths[i], table.columns[i].numeric);
+    }
+    trim_right(text);
+    out += text + "\n";
+  };
+  line([&](std::size_t i) { return table.columns[i].name; });
+  line([&](std::size_t i) { return std::string(widths[i], '-'); });
+  for (const auto& row : table.rows) line([&](std::size_t i) { return row[i].text; });
+  for (const std::string& note : table.notes) out += printable(note) + "\n";
+  return out;
+}
+
+std::string replaced(std::string_view text,
+                     const std::vector<std::pair<char, std::string_view>>& replacements) {
+  std::string out;
+  for (const char c : text) {
+    const auto found = std::find_if(replacements.begin(), replacements.end(),
+                                    [c](const auto& pair) { return pair.first == c; });
+    if (found == replacements.end()) {
+      out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    } else {
+      out += found->second;
+    }
+  }
+  return out;
+}
+
+std::string escaped_markdown(std::string_view text) {
+  return replaced(text, {{'|', "\\|"}, {'*', "\\*"}, {'<', "&lt;"}});
+}
+
+std::string escaped_html(std::string_view text) {
+  return replaced(text, {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}});
+}
+
+std::string escaped_latex(std::string_view text) {
+  return replaced(text, {{'&', "\\&"},
+                         {'%', "\\%"},
+                         {'$', "\\$"},
+                         {'#', "\\#"},
+                         {'_', "\\_"},
+                         {'{', "\\{"},
+                         {'}', "\\}"},
+                         {'~', "\\textasciitilde{}"},
+                         {'^', "\\textasciicircum{}"},
+                         {'\\', "\\textbackslash{}"}});
+}
+
+std::string as_markdown(const Table& table) {
+  std::string out = table.title.empty() ? "" : "### " + escaped_markdown(table.title) + "\n\n";
+  std::string rule;
+  for (const Column& column : table.columns) {
+    out += "| " + escaped_markdown(column.name) + " ";
+    rule += column.numeric ? "|---:" : "|---";
+  }
+  out += "|\n" + rule + "|\n";
+  for (const auto& row : table.rows) {
+    for (const Cell& cell : row) out += "| " + escaped_markdown(cell.text) + " ";
+    out += "|\n";
+  }
+  for (const std::string& note : table.notes) out += "\n" + escaped_markdown(note) + "\n";
+  return out;
+}
+
+std::string as_csv(const Table& table) {
+  std::string out;
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    out += (i == 0 ? "" : ",") + csv_field(table.columns[i].name);
+  }
+  out += "\n";
+  for (const auto& row : table.rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const Json& value = row[i].value;
+      if (i != 0) out += ",";
+      if (value.is_null()) continue;
+      if (value.is_number_float()) {
+        out += exact_number(value.get<double>());
+      } else {
+        out += csv_field(value.is_string() ? value.get<std::string>() : value.dump());
+      }
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+Json as_json(const Table& table) {
+  Json rows = Json::array();
+  for (const auto& row : table.rows) {
+    Json object = Json::object();
+    for (std::size_t i = 0; i < row.size(); ++i) object[table.columns[i].name] = row[i].value;
+    rows.push_back(std::move(object));
+  }
+  return {{"title", table.title}, {"rows", rows}};
+}
+
+std::string as_latex(const Table& table) {
+  std::string out = "\\begin{tabular}{";
+  for (const Column& column : table.columns) out += column.numeric ? 'r' : 'l';
+  out += "}\n\\hline\n";
+  const auto line = [&](const auto& text_of) {
+    for (std::size_t i = 0; i < table.columns.size(); ++i) {
+      out += (i == 0 ? "" : " & ") + escaped_latex(text_of(i));
+    }
+    out += " \\\\\n";
+  };
+  line([&](std::size_t i) { return table.columns[i].name; });
+  out += "\\hline\n";
+  for (const auto& row : table.rows) line([&](std::size_t i) { return row[i].text; });
+  return out + "\\hline\n\\end{tabular}\n" + (table.title.empty() ? "" : "% " + printable(table.title) + "\n");
+}
+
+std::string as_html(const Table& table) {
+  std::string out = "<table>\n";
+  if (!table.title.empty()) out += "<caption>" + escaped_html(table.title) + "</caption>\n";
+  out += "<thead><tr>";
+  for (const Column& column : table.columns) out += "<th>" + escaped_html(column.name) + "</th>";
+  out += "</tr></thead>\n<tbody>\n";
+  for (const auto& row : table.rows) {
+    out += "<tr>";
+    for (const Cell& cell : row) out += "<td>" + escaped_html(cell.text) + "</td>";
+    out += "</tr>\n";
+  }
+  out += "</tbody>\n</table>\n";
+  for (const std::string& note : table.notes) out += "<p>" + escaped_html(note) + "</p>\n";
+  return out;
+}
+
+std::string rendered(const Table& table, const Style& style) {
+  switch (style.format) {
+    case Format::kMarkdown:
+      return as_markdown(table);
+    case Format::kCsv:
+      return as_csv(table);
+    case Format::kLatex:
+      return as_latex(table);
+    case Format::kHtml:
+      return as_html(table);
+    default:
+      return as_text(table, style.colour);
+  }
+}
+
+}  // namespace
+
+Cell text_cell(std::string text) {
+  Json value = text;
+  return {std::move(text), std::move(value)};
+}
+
+Cell number_cell(double value, int decimals) {
+  return {fmt::format("{:.{}f}", value, decimals), value};
+}
+
+Cell count_cell(std::int64_t value) { return {std::to_string(value), value}; }
+
+Cell empty_cell() { return {"-", nullptr}; }
+
+Format format_from(std::string_view name) {
+  std::vector<std::string> legal;
+  for (const auto& [text, format] : kFormats) {
+    if (text == name) return format;
+    legal.emplace_back(text);
+  }
+  throw Error(ErrorKind::kConfig,
+              fmt::format("unknown format '{}'{}", name, suggestion(name, legal)));
+}
+
+std::string render(const std::vector<Table>& tables, const Style& style) {
+  if (style.format == Format::kJson) {
+    Json list = Json::array();
+    for (const Table& table : tables) list.push_back(as_json(table));
+    return list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+  std::string out;
+  for (const Table& table : tables) {
+    if (!out.empty()) out += "\n";
+    out += rendered(table, style);
+  }
+  return out;
+}
+
+std::string csv_field(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
+std::string exact_number(double value) { return fmt::format("{}", value); }
+
+std::size_t display_width(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+}  // namespace assay::results

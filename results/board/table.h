@@ -1,0 +1,55 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/core/json.h"
+
+namespace assay::results {
+
+// What every command that prints rows makes: one value, rendered in any format.
+
+struct Cell {
+  std::string text;  // as people read it
+  Json value;        // as programs read it
+};
+
+Cell text_cell(std::string text);
+Cell number_cell(double value, int decimals);
+Cell count_cell(std::int64_t value);
+Cell empty_cell();  // shown "-", null to programs
+
+struct Column {
+  std::string name;
+  bool numeric = false;  // right-aligned
+};
+
+struct Table {
+  std::string title;
+  std::vector<Column> columns;
+  std::vector<std::vector<Cell>> rows;
+  std::vector<std::string> notes;  // lines below it; in text, Markdown and HTML only
+};
+
+enum class Format { kText, kMarkdown, kCsv, kJson, kLatex, kHtml };
+
+// "text", "md", "csv", "json", "latex", "html". Throws Error(kConfig) for another name.
+Format format_from(std::string_view name);
+
+struct Style {
+  Format format = Format::kText;
+  bool colour = false;  // bold titles in text
+};
+
+// CSV: RFC 4180, one header; several tables are told apart by an empty line. JSON: a list of
+// {"title", "rows": [{column: value}]}. Ends with a newline.
+std::string render(const std::vector<Table>& tables, const Style& style);
+
+std::string csv_field(std::string_view text);
+// Shortest text that reads back as the same double.
+std::string exact_number(double value);
+// Columns that a text takes on a terminal (code points; wide characters count as one).
+std::size_t display_width(std::string_view text);
+
+}  // namespace assay::results

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <filesystem>
+
+namespace SQLite {
+class Database;
+}
+
+namespace assay::results {
+
+// Opens for writing: creates the file if needed, checks it for damage, chooses the journal by the
+// file system, migrates. Throws Error(kEnvironment) or Error(kIo), see sqlite_error.h.
+SQLite::Database open_for_writing(const std::filesystem::path& path);
+
+// Opens an existing database of the newest format so that no statement can change it.
+SQLite::Database open_read_only(const std::filesystem::path& path);
+
+}  // namespace assay::results

@@ -1,0 +1,120 @@
+#include "results/store/fingerprint.h"
+
+#include <map>
+#include <set>
+
+#include "harness/core/digest.h"
+
+namespace assay::results {
+namespace {
+
+// Walks from an evaluating stage to where its data stand.
+class ProtocolWalk {
+ public:
+  using Index = std::unordered_map<std::string_view, std::size_t>;
+  ProtocolWalk(const plan::Plan& plan, const Index& index_of) : plan_(plan), index_of_(index_of) {}
+
+  void visit(std::size_t index) {
+    const plan::Stage& stage = plan_.stages[index];
+    if (!seen_.insert(index).second) return;
+    note_evaluator(stage);
+    if (stage.recipe.contains("tokenizer")) add(tokenizers_, stage.recipe["tokenizer"]);
+    if (stage.recipe.contains("data")) {
+      add(data_, stage.recipe["data"]);
+      return;
+    }
+    for (const plan::StageInput& input : stage.inputs) {
+      const auto found = index_of_.find(input.key);
+      if (input.name != "network" && found != index_of_.end()) visit(found->second);
+    }
+  }
+
+  Json fields() const {
+    Json json = Json::object();
+    json["evaluator"] = evaluators_;
+    json["data"] = joined(data_);
+    if (!tokenizers_.empty()) json["tokenizer"] = joined(tokenizers_);
+    return json;
+  }
+
+ private:
+  static void add(std::map<std::string, Json>& into, const Json& value) {
+    into.emplace(canonical_json(value), value);
+  }
+
+  static Json joined(const std::map<std::string, Json>& values) {
+    if (values.size() == 1) return values.begin()->second;
+    Json list = Json::array();
+    for (const auto& [text, value] : values) list.push_back(value);
+    return list;
+  }
+
+  void note_evaluator(const plan::Stage& stage) {
+    evaluators_[stage.name] = stage.recipe.value("revision", Json(1));
+  }
+
+  const plan::Plan& plan_;
+  const Index& index_of_;
+  std::set<std::size_t> seen_;
+  Json evaluators_ = Json::object();
+  std::map<std::string, Json> data_;
+  std::map<std::string, Json> tokenizers_;
+};
+
+void flatten(const Json& value, const std::string& name, std::map<std::string, std::string>& out) {
+  if (value.is_object() && !value.empty()) {
+    for (const auto& [member, inner] : value.items()) {
+      flatten(inner, name.empty() ? member : name + "." + member, out);
+    }
+    return;
+  }
+  out[name] = value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+}  // namespace
+
+Protocols::Protocols(const plan::Plan& plan) : plan_(plan) {
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) index_of_.emplace(plan.stages[i].key, i);
+}
+
+Json Protocols::planned(const plan::PlannedMetric& metric) const {
+  ProtocolWalk walk(plan_, index_of_);
+  walk.visit(metric.stage);
+  Json fields = walk.fields();
+  fields["metric"] = metric.metric;
+  fields["split"] = metric.split;
+  fields["settings"] = metric.protocol.is_null() ? Json::object() : metric.protocol;
+  const plan::Stage& stage = plan_.stages[metric.stage];
+  const Json numerics = stage.recipe.value("numerics", Json::object());
+  // A timing means nothing without the device; accuracy only depends on the precision.
+  if (stage.cache == CachePolicy::kRun) {
+    fields["numerics"] = numerics;
+  } else if (numerics.contains("precision")) {
+    fields["precision"] = numerics["precision"];
+  }
+  return fields;
+}
+
+Fingerprint fingerprint_of(const Json& planned, const Json& result) {
+  Json fields = planned;
+  fields["measured"] = result.value("fingerprint", Json::object());
+  return {sha256(canonical_json(fields)), std::move(fields)};
+}
+
+std::vector<std::string> protocol_differences(const Json& left, const Json& right) {
+  std::map<std::string, std::string> a, b;
+  flatten(left, "", a);
+  flatten(right, "", b);
+  std::map<std::string, std::string> names = a;
+  names.insert(b.begin(), b.end());
+  std::vector<std::string> differences;
+  for (const auto& [name, unused] : names) {
+    const auto x = a.find(name), y = b.find(name);
+    const std::string of_a = x == a.end() ? "(absent)" : x->second;
+    const std::string of_b = y == b.end() ? "(absent)" : y->second;
+    if (of_a != of_b) differences.push_back(name + ": " + of_a + " and " + of_b);
+  }
+  return differences;
+}
+
+}  // namespace assay::results

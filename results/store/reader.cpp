@@ -1,0 +1,144 @@
+#include "results/store/reader.h"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include "harness/core/error.h"
+#include "results/store/database.h"
+#include "results/store/sqlite_error.h"
+#include "results/store/statement.h"
+
+namespace assay::results {
+namespace {
+
+Json json_of(const SQLite::Column& column) {
+  if (column.isNull()) return nullptr;
+  if (column.isInteger()) return column.getInt64();
+  if (column.isFloat()) return column.getDouble();
+  if (column.isText()) return column.getString();
+  std::string hex = "x'";
+  for (const char byte : column.getString()) {
+    hex += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  }
+  return hex + "'";
+}
+
+[[noreturn]] void refuse(const std::string& sql, const std::string& reason) {
+  throw Error(ErrorKind::kConfig, fmt::format("query: {}; in: {}", reason, sql), {{"sql", sql}});
+}
+
+// What follows the first statement must be white space or comments.
+void check_single(SQLite::Database& database, const std::string& sql) {
+  sqlite3_stmt* first = nullptr;
+  const char* rest = nullptr;
+  const int code = sqlite3_prepare_v2(database.getHandle(), sql.c_str(),
+                                      static_cast<int>(sql.size() + 1), &first, &rest);
+  const bool empty = first == nullptr;
+  const bool reads = empty || sqlite3_stmt_readonly(first) != 0;
+  const int columns = empty ? 0 : sqlite3_column_count(first);
+  sqlite3_finalize(first);
+  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) throw SQLite::Exception(database.getHandle());
+  if (code != SQLITE_OK) refuse(sql, database.getErrorMsg());
+  if (empty) refuse(sql, "there is no statement");
+  if (!reads) refuse(sql, "only statements that read are allowed");
+  if (columns == 0) refuse(sql, "the statement gives no rows; write a SELECT");
+  sqlite3_stmt* second = nullptr;
+  const int next = sqlite3_prepare_v2(database.getHandle(), rest, -1, &second, nullptr);
+  const bool more = second != nullptr || next != SQLITE_OK;
+  sqlite3_finalize(second);
+  if (more) refuse(sql, "one statement at a time");
+}
+
+}  // namespace
+
+class Reader::Impl {
+ public:
+  explicit Impl(const std::filesystem::path& p) : path(p), database(open_read_only(p)) {}
+
+  template <typename Row, typename... Values>
+  std::vector<Row> rows(const std::string& tail, const Values&... values) {
+    try {
+      return select<Row>(database, tail, values...);
+    } catch (const SQLite::Exception& e) {
+      throw translate(e, path);
+    }
+  }
+
+  std::filesystem::path path;
+  SQLite::Database database;
+};
+
+Reader::Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>(path)) {}
+Reader::~Reader() = default;
+Reader::Reader(Reader&&) noexcept = default;
+
+const std::filesystem::path& Reader::path() const { return impl_->path; }
+
+std::vector<ResultRow> Reader::results() {
+  return impl_->rows<ResultRow>("leaderboard ORDER BY trial, metric, data, split, settings, name, stage");
+}
+
+std::vector<CostRow> Reader::cost() { return impl_->rows<CostRow>("cost ORDER BY trial, stage"); }
+
+std::vector<StageCostRow> Reader::stage_costs() {
+  return impl_->rows<StageCostRow>("stage_cost ORDER BY stage");
+}
+
+std::vector<TrialSummary> Reader::trials() {
+  return impl_->rows<TrialSummary>("trial JOIN trial_state ON trial = id ORDER BY id");
+}
+
+std::vector<TrialStageSummary> Reader::stages_of(const std::string& trial) {
+  return impl_->rows<TrialStageSummary>(
+      "(SELECT s.*, coalesce((SELECT a.log_path FROM attempt a WHERE a.stage = s.key ORDER BY "
+      "a.number DESC LIMIT 1), '') AS log_path, (SELECT count(*) FROM attempt a WHERE a.stage = "
+      "s.key) AS attempts FROM stage s JOIN trial_stage ts ON ts.stage = s.key AND ts.current = 1 "
+      "WHERE ts.trial = ?) ORDER BY name, key",
+      trial);
+}
+
+std::optional<StartSummary> Reader::last_start() {
+  auto rows = impl_->rows<StartSummary>("sweep ORDER BY id DESC LIMIT 1");
+  if (rows.empty()) return std::nullopt;
+  return std::move(rows.front());
+}
+
+Json Reader::protocol(const std::string& fingerprint) {
+  try {
+    SQLite::Statement statement(impl_->database,
+                                "SELECT fields FROM protocol WHERE fingerprint = ?");
+    statement.bind(1, fingerprint);
+    if (!statement.executeStep()) return nullptr;
+    return parse_json(statement.getColumn(0).getString(), "protocol " + fingerprint);
+  } catch (const SQLite::Exception& e) {
+    throw translate(e, impl_->path);
+  }
+}
+
+QueryResult Reader::query(const std::string& sql, std::size_t max_rows) {
+  try {
+    check_single(impl_->database, sql);
+    SQLite::Statement statement(impl_->database, sql);
+    QueryResult result;
+    for (int i = 0; i < statement.getColumnCount(); ++i) {
+      result.columns.emplace_back(statement.getColumnName(i));
+    }
+    while (statement.executeStep()) {
+      if (result.rows.size() == max_rows) {
+        refuse(sql, fmt::format("more than {} rows; add a LIMIT", max_rows));
+      }
+      std::vector<Json>& row = result.rows.emplace_back();
+      for (int i = 0; i < statement.getColumnCount(); ++i) {
+        row.push_back(json_of(statement.getColumn(i)));
+      }
+    }
+    return result;
+  } catch (const SQLite::Exception& e) {
+    const int code = e.getErrorCode();
+    if (code == SQLITE_ERROR || code == SQLITE_AUTH || code == SQLITE_READONLY) refuse(sql, e.what());
+    throw translate(e, impl_->path);
+  }
+}
+
+}  // namespace assay::results

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/plan/plan.h"
+#include "harness/plan/record.h"
+
+namespace SQLite {
+class Database;
+}
+
+namespace assay::results {
+
+// A metric of a trial that waits for the result of a stage.
+struct Awaited {
+  std::string trial;
+  std::string metric;
+  std::vector<std::string> names;
+  Json protocol;  // planned part of its fingerprint
+};
+
+// By stage key.
+using AwaitedMetrics = std::map<std::string, std::vector<Awaited>>;
+
+// Writes sweep, stages, trials, their links and the metrics to come; inside the caller's
+// transaction. Returns the id of the new row of `sweep`. Writing the same plan again changes
+// nothing but that row.
+std::int64_t register_plan(SQLite::Database& database, const plan::Plan& plan,
+                           const plan::RunStart& start);
+
+AwaitedMetrics awaited_metrics(const plan::Plan& plan);
+
+}  // namespace assay::results

@@ -1,0 +1,241 @@
+#include "results/store/sink.h"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "harness/core/digest.h"
+#include "harness/core/error.h"
+#include "results/store/database.h"
+#include "results/store/fingerprint.h"
+#include "results/store/registration.h"
+#include "results/store/rows.h"
+#include "results/store/sqlite_error.h"
+#include "results/store/statement.h"
+
+namespace assay::results {
+namespace {
+
+template <typename T>
+std::optional<T> measured(T value) {
+  return value < 0 ? std::nullopt : std::optional<T>(value);
+}
+
+AttemptRow row_of(const plan::AttemptRecord& a, const std::string& environment) {
+  return {.stage = a.key,
+          .number = a.number,
+          .outcome = a.outcome,
+          .message = a.message,
+          .context = a.context,
+          .quarantined = a.quarantined,
+          .slot = a.slot,
+          .host = a.host,
+          .started_unix_s = a.started_unix_s,
+          .ended_unix_s = a.ended_unix_s,
+          .cpu_s = measured(a.cpu_s),
+          .peak_memory_bytes = measured(a.peak_memory_bytes),
+          .exit_code = measured(a.exit_code),
+          .signal = a.signal,
+          .log_path = a.log_path,
+          .environment = environment};
+}
+
+// A figure of a result; nothing if it is missing, no number, or not finite.
+std::optional<double> figure(const Json& result, const std::string& name) {
+  const auto metrics = result.find("metrics");
+  if (metrics == result.end() || !metrics->is_object()) return std::nullopt;
+  const auto value = metrics->find(name);
+  if (value == metrics->end() || !value->is_number()) return std::nullopt;
+  const double number = value->get<double>();
+  return std::isfinite(number) ? std::optional<double>(number) : std::nullopt;
+}
+
+plan::StageState state_from(const std::string& name) {
+  for (const auto state : {plan::StageState::kDone, plan::StageState::kFailed,
+                           plan::StageState::kBlocked}) {
+    if (name == name_of(state)) return state;
+  }
+  return plan::StageState::kPending;
+}
+
+}  // namespace
+
+class DatabaseSink::Impl {
+ public:
+  explicit Impl(const std::filesystem::path& path) : path_(path), database_(open_for_writing(path)) {}
+
+  // Runs `work` in one transaction; what it throws leaves nothing behind.
+  template <typename Work>
+  void transact(const Work& work) {
+    try {
+      SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
+      work();
+      transaction.commit();
+    } catch (const SQLite::Exception& e) {
+      throw translate(e, path_);
+    }
+  }
+
+  plan::History history() {
+    plan::History history;
+    SQLite::Statement stages(
+        database_,
+        "SELECT s.key, s.state, s.kind, s.message, coalesce(max(a.number), 0), "
+        "coalesce(max(a.quarantined), 0) FROM stage s LEFT JOIN attempt a ON a.stage = s.key "
+        "GROUP BY s.key");
+    while (stages.executeStep()) {
+      history.stages[stages.getColumn(0).getString()] = {
+          .state = state_from(stages.getColumn(1).getString()),
+          .attempts = stages.getColumn(4).getInt(),
+          .kind = stages.getColumn(2).getString(),
+          .message = stages.getColumn(3).getString(),
+          .quarantined = stages.getColumn(5).getInt() != 0};
+    }
+    std::map<std::string, std::vector<double>> durations;
+    SQLite::Statement done(database_,
+                           "SELECT s.name, a.ended_unix_s - a.started_unix_s FROM attempt a JOIN "
+                           "stage s ON s.key = a.stage WHERE a.outcome = 'done'");
+    while (done.executeStep()) {
+      durations[done.getColumn(0).getString()].push_back(done.getColumn(1).getDouble());
+    }
+    for (auto& [name, values] : durations) {
+      const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+      std::nth_element(values.begin(), middle, values.end());
+      history.stage_wall_s[name] = *middle;
+    }
+    return history;
+  }
+
+  void begin(const plan::Plan& plan, const plan::RunStart& start) {
+    awaited_ = awaited_metrics(plan);
+    sweep_ = register_plan(database_, plan, start);
+    // Stages that earlier runs of this folder finished may serve trials that are new.
+    SQLite::Statement done(database_, "SELECT result FROM stage WHERE key = ? AND state = 'done'");
+    for (const auto& [key, unused] : awaited_) {
+      done.reset();
+      done.bind(1, key);
+      if (done.executeStep()) {
+        set_metrics(key, parse_json(done.getColumn(0).getString(), "result of stage " + key));
+      }
+    }
+  }
+
+  void commit(const plan::RecordGroup& group) {
+    if (!writers_) writers_.emplace(database_);
+    for (const plan::StageRecord& record : group.stages) write(record);
+    for (const plan::AttemptRecord& record : group.attempts) write(record);
+    for (const plan::EventRecord& e : group.events) {
+      writers_->event({.unix_s = e.unix_s, .kind = e.kind, .stage = e.key, .message = e.message});
+    }
+  }
+
+  void end(double unix_s, int exit_code) {
+    SQLite::Statement update(database_,
+                             "UPDATE sweep SET ended_unix_s = ?, exit_code = ? WHERE id = ?");
+    run(update, unix_s, exit_code, sweep_);
+  }
+
+ private:
+  struct Writers {
+    explicit Writers(SQLite::Database& d)
+        : attempt(d, "attempt", "ON CONFLICT (stage, number) DO NOTHING"),
+          samples(d, "sample_set",
+                  "ON CONFLICT (stage) DO UPDATE SET file = excluded.file, size_bytes = "
+                  "excluded.size_bytes"),
+          event(d, "event"),
+          environment(d, "INSERT INTO environment (id, facts) VALUES (?, ?) ON CONFLICT DO NOTHING"),
+          stage(d,
+                "UPDATE stage SET state = ?, kind = ?, message = ?, reused = ?, result = ?, "
+                "size_bytes = ?, wall_s = ? WHERE key = ?") {}
+    Insert<AttemptRow> attempt;
+    Insert<SampleSetRow> samples;
+    Insert<EventRow> event;
+    SQLite::Statement environment;
+    SQLite::Statement stage;
+  };
+
+  void write(const plan::AttemptRecord& record) {
+    const std::string facts = record.environment.dump();
+    const std::string id = sha256(facts).substr(0, 16);
+    run(writers_->environment, id, facts);
+    writers_->attempt(row_of(record, id));
+  }
+
+  void write(const plan::StageRecord& record) {
+    const int changed =
+        run(writers_->stage, std::string(name_of(record.state)), record.kind, record.message,
+            record.reused, record.result, measured(record.size_bytes), measured(record.wall_s),
+            record.key);
+    if (changed == 0) {
+      throw Error(ErrorKind::kData, "stage " + record.key + " is not part of the registered plan",
+                  {{"stage", record.key}});
+    }
+    if (record.state != plan::StageState::kDone) {
+      SQLite::Statement clear(
+          database_, "UPDATE metric SET value = NULL, fingerprint = NULL WHERE stage = ?");
+      run(clear, record.key);
+      return;
+    }
+    set_metrics(record.key, record.result);
+    const Json files = record.result.value("files", Json::object());
+    if (const auto samples = files.find("samples.safetensors"); samples != files.end()) {
+      writers_->samples({.stage = record.key,
+                         .file = "samples.safetensors",
+                         .size_bytes = samples->is_number_integer() ? samples->get<std::int64_t>()
+                                                                    : std::int64_t{0}});
+    }
+  }
+
+  void set_metrics(const std::string& key, const Json& result) {
+    const auto awaited = awaited_.find(key);
+    if (awaited == awaited_.end()) return;
+    SQLite::Statement protocol(
+        database_, "INSERT INTO protocol (fingerprint, fields) VALUES (?, ?) ON CONFLICT DO NOTHING");
+    SQLite::Statement metric(database_,
+                             "UPDATE metric SET value = ?, fingerprint = ? WHERE trial = ? AND "
+                             "stage = ? AND metric = ? AND name = ?");
+    for (const Awaited& wait : awaited->second) {
+      const Fingerprint fingerprint = fingerprint_of(wait.protocol, result);
+      run(protocol, fingerprint.digest, fingerprint.fields);
+      for (const std::string& name : wait.names) {
+        run(metric, figure(result, name), fingerprint.digest, wait.trial, key, wait.metric, name);
+      }
+    }
+  }
+
+ public:
+  std::filesystem::path path_;
+  SQLite::Database database_;
+  std::optional<Writers> writers_;
+  AwaitedMetrics awaited_;
+  std::int64_t sweep_ = 0;
+};
+
+DatabaseSink::DatabaseSink(const std::filesystem::path& path)
+    : impl_(std::make_unique<Impl>(path)) {}
+DatabaseSink::~DatabaseSink() = default;
+
+plan::History DatabaseSink::history() {
+  try {
+    return impl_->history();
+  } catch (const SQLite::Exception& e) {
+    throw translate(e, impl_->path_);
+  }
+}
+
+void DatabaseSink::begin(const plan::Plan& plan, const plan::RunStart& start) {
+  impl_->transact([&] { impl_->begin(plan, start); });
+}
+
+void DatabaseSink::commit(const plan::RecordGroup& group) {
+  if (group.empty()) return;
+  impl_->transact([&] { impl_->commit(group); });
+}
+
+void DatabaseSink::end(double unix_s, int exit_code) {
+  impl_->transact([&] { impl_->end(unix_s, exit_code); });
+}
+
+}  // namespace assay::results

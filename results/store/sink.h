@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "harness/plan/record.h"
+
+namespace assay::results {
+
+// The results database of a run folder as the run writes it: results.sqlite. One per run folder and
+// one thread, under the folder's run.lock. An existing database goes on where it was: begin()
+// registers the plan again, older results stay as history. A run with {"only": EXPRESSION} in its
+// options adds to the trials that are current, any other run replaces them.
+class DatabaseSink : public plan::RunSink {
+ public:
+  // Opens or creates it. Throws Error(kEnvironment) for a damaged, foreign or newer database.
+  explicit DatabaseSink(const std::filesystem::path& path);
+  ~DatabaseSink() override;
+
+  plan::History history() override;
+  void begin(const plan::Plan& plan, const plan::RunStart& start) override;
+  void commit(const plan::RecordGroup& group) override;
+  void end(double unix_s, int exit_code) override;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace assay::results

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <filesystem>
+
+#include "harness/core/error.h"
+
+namespace SQLite {
+class Exception;
+}
+
+namespace assay::results {
+
+// What an SQLite error means to a user: kIo for a full or read-only disk, kEnvironment with the
+// mend for a damaged or busy database, kData for anything that a query did wrong.
+Error translate(const SQLite::Exception& error, const std::filesystem::path& path);
+
+}  // namespace assay::results
