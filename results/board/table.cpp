@@ -12,13 +12,12 @@
 namespace assay::results {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Format>, 6> kFormats = {
-    {{"text", Format::kText},
-     {"md", Format::kMarkdown},
-     {"csv", Format::kCsv},
-     {"json", Format::kJson},
-     {"latex", Format::kLatex},
-     {"html", Format::kHtml}}};
+constexpr std::array<std::pair<std::string_view, Format>, 6> kFormats = {{{"text", Format::kText},
+                                                                          {"md", Format::kMarkdown},
+                                                                          {"csv", Format::kCsv},
+                                                                          {"json", Format::kJson},
+                                                                          {"latex", Format::kLatex},
+                                                                          {"html", Format::kHtml}}};
 
 std::string padded(const std::string& text, std::size_t width, bool right) {
   const std::string space(width - std::min(width, display_width(text)), ' ');
@@ -52,8 +51,8 @@ std::string as_text(const Table& table, bool colour) {
   const auto line = [&](const auto& text_of) {
     std::string text;
     for (std::size_t i = 0; i < widths.size(); ++i) {
-      text += (i == 0 ? "" : "  ") +
-              padded(printable(text_of(i)), widths[i], table.columns[i].numeric);
+      text +=
+          (i == 0 ? "" : "  ") + padded(printable(text_of(i)), widths[i], table.columns[i].numeric);
     }
     trim_right(text);
     out += text + "\n";
@@ -162,7 +161,8 @@ std::string as_latex(const Table& table) {
   line([&](std::size_t i) { return table.columns[i].name; });
   out += "\\hline\n";
   for (const auto& row : table.rows) line([&](std::size_t i) { return row[i].text; });
-  return out + "\\hline\n\\end{tabular}\n" + (table.title.empty() ? "" : "% " + printable(table.title) + "\n");
+  return out + "\\hline\n\\end{tabular}\n" +
+         (table.title.empty() ? "" : "% " + printable(table.title) + "\n");
 }
 
 std::string as_html(const Table& table) {

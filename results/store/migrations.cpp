@@ -180,18 +180,20 @@ int checked_version(SQLite::Database& database) {
   if (application == 0 && version == 0 && objects == 0) return 0;
   const std::string& file = database.getFilename();
   if (application != kApplicationId) {
-    throw Error(ErrorKind::kEnvironment,
-                fmt::format("{}: an SQLite database of another program (application_id {}, not {}); "
-                            "name another run folder with --out",
-                            file, application, kApplicationId),
-                {{"file", file}});
+    throw Error(
+        ErrorKind::kEnvironment,
+        fmt::format("{}: an SQLite database of another program (application_id {}, not {}); "
+                    "name another run folder with --out",
+                    file, application, kApplicationId),
+        {{"file", file}});
   }
   if (version < 1 || version > static_cast<int>(kMigrations.size())) {
-    throw Error(ErrorKind::kEnvironment,
-                fmt::format("{}: results database of format {}, this program knows 1 to {}; use the "
-                            "newer Assay that wrote it, or another run folder (--out)",
-                            file, version, kMigrations.size()),
-                {{"file", file}, {"version", std::to_string(version)}});
+    throw Error(
+        ErrorKind::kEnvironment,
+        fmt::format("{}: results database of format {}, this program knows 1 to {}; use the "
+                    "newer Assay that wrote it, or another run folder (--out)",
+                    file, version, kMigrations.size()),
+        {{"file", file}, {"version", std::to_string(version)}});
   }
   return version;
 }
@@ -216,13 +218,13 @@ void check_version(SQLite::Database& database) {
   const int version = checked_version(database);
   if (version == static_cast<int>(kMigrations.size())) return;
   const std::string& file = database.getFilename();
-  throw Error(
-      ErrorKind::kEnvironment,
-      version == 0 ? fmt::format("{}: holds no results yet; start the sweep with `assay run`", file)
-                   : fmt::format("{}: results database of format {}; `assay run` on its sweep "
-                                 "brings it to format {}",
-                                 file, version, kMigrations.size()),
-      {{"file", file}});
+  throw Error(ErrorKind::kEnvironment,
+              version == 0
+                  ? fmt::format("{}: holds no results yet; start the sweep with `assay run`", file)
+                  : fmt::format("{}: results database of format {}; `assay run` on its sweep "
+                                "brings it to format {}",
+                                file, version, kMigrations.size()),
+              {{"file", file}});
 }
 
 }  // namespace assay::results

@@ -38,7 +38,8 @@ void check_single(SQLite::Database& database, const std::string& sql) {
   const bool reads = empty || sqlite3_stmt_readonly(first) != 0;
   const int columns = empty ? 0 : sqlite3_column_count(first);
   sqlite3_finalize(first);
-  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) throw SQLite::Exception(database.getHandle());
+  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+    throw SQLite::Exception(database.getHandle());
   if (code != SQLITE_OK) refuse(sql, database.getErrorMsg());
   if (empty) refuse(sql, "there is no statement");
   if (!reads) refuse(sql, "only statements that read are allowed");
@@ -76,7 +77,8 @@ Reader::Reader(Reader&&) noexcept = default;
 const std::filesystem::path& Reader::path() const { return impl_->path; }
 
 std::vector<ResultRow> Reader::results() {
-  return impl_->rows<ResultRow>("leaderboard ORDER BY trial, metric, data, split, settings, name, stage");
+  return impl_->rows<ResultRow>(
+      "leaderboard ORDER BY trial, metric, data, split, settings, name, stage");
 }
 
 std::vector<CostRow> Reader::cost() { return impl_->rows<CostRow>("cost ORDER BY trial, stage"); }
@@ -136,7 +138,8 @@ QueryResult Reader::query(const std::string& sql, std::size_t max_rows) {
     return result;
   } catch (const SQLite::Exception& e) {
     const int code = e.getErrorCode();
-    if (code == SQLITE_ERROR || code == SQLITE_AUTH || code == SQLITE_READONLY) refuse(sql, e.what());
+    if (code == SQLITE_ERROR || code == SQLITE_AUTH || code == SQLITE_READONLY)
+      refuse(sql, e.what());
     throw translate(e, impl_->path);
   }
 }

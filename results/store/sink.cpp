@@ -53,8 +53,8 @@ std::optional<double> figure(const Json& result, const std::string& name) {
 }
 
 plan::StageState state_from(const std::string& name) {
-  for (const auto state : {plan::StageState::kDone, plan::StageState::kFailed,
-                           plan::StageState::kBlocked}) {
+  for (const auto state :
+       {plan::StageState::kDone, plan::StageState::kFailed, plan::StageState::kBlocked}) {
     if (name == name_of(state)) return state;
   }
   return plan::StageState::kPending;
@@ -64,7 +64,8 @@ plan::StageState state_from(const std::string& name) {
 
 class DatabaseSink::Impl {
  public:
-  explicit Impl(const std::filesystem::path& path) : path_(path), database_(open_for_writing(path)) {}
+  explicit Impl(const std::filesystem::path& path)
+      : path_(path), database_(open_for_writing(path)) {}
 
   // Runs `work` in one transaction; what it throws leaves nothing behind.
   template <typename Work>
@@ -145,7 +146,8 @@ class DatabaseSink::Impl {
                   "ON CONFLICT (stage) DO UPDATE SET file = excluded.file, size_bytes = "
                   "excluded.size_bytes"),
           event(d, "event"),
-          environment(d, "INSERT INTO environment (id, facts) VALUES (?, ?) ON CONFLICT DO NOTHING"),
+          environment(d,
+                      "INSERT INTO environment (id, facts) VALUES (?, ?) ON CONFLICT DO NOTHING"),
           stage(d,
                 "UPDATE stage SET state = ?, kind = ?, message = ?, reused = ?, result = ?, "
                 "size_bytes = ?, wall_s = ? WHERE key = ?") {}
@@ -164,17 +166,16 @@ class DatabaseSink::Impl {
   }
 
   void write(const plan::StageRecord& record) {
-    const int changed =
-        run(writers_->stage, std::string(name_of(record.state)), record.kind, record.message,
-            record.reused, record.result, measured(record.size_bytes), measured(record.wall_s),
-            record.key);
+    const int changed = run(writers_->stage, std::string(name_of(record.state)), record.kind,
+                            record.message, record.reused, record.result,
+                            measured(record.size_bytes), measured(record.wall_s), record.key);
     if (changed == 0) {
       throw Error(ErrorKind::kData, "stage " + record.key + " is not part of the registered plan",
                   {{"stage", record.key}});
     }
     if (record.state != plan::StageState::kDone) {
-      SQLite::Statement clear(
-          database_, "UPDATE metric SET value = NULL, fingerprint = NULL WHERE stage = ?");
+      SQLite::Statement clear(database_,
+                              "UPDATE metric SET value = NULL, fingerprint = NULL WHERE stage = ?");
       run(clear, record.key);
       return;
     }
@@ -192,7 +193,8 @@ class DatabaseSink::Impl {
     const auto awaited = awaited_.find(key);
     if (awaited == awaited_.end()) return;
     SQLite::Statement protocol(
-        database_, "INSERT INTO protocol (fingerprint, fields) VALUES (?, ?) ON CONFLICT DO NOTHING");
+        database_,
+        "INSERT INTO protocol (fingerprint, fields) VALUES (?, ?) ON CONFLICT DO NOTHING");
     SQLite::Statement metric(database_,
                              "UPDATE metric SET value = ?, fingerprint = ? WHERE trial = ? AND "
                              "stage = ? AND metric = ? AND name = ?");

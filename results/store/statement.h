@@ -50,7 +50,8 @@ class Insert {
   void operator()(const Row& row) {
     statement_.reset();
     int index = 0;
-    Row::fields(row, [&](const char*, const auto& value) { bind_value(statement_, ++index, value); });
+    Row::fields(row,
+                [&](const char*, const auto& value) { bind_value(statement_, ++index, value); });
     statement_.exec();
     statement_.reset();
   }

@@ -1,0 +1,332 @@
+#include "results/board/board.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+#include <tuple>
+
+namespace assay::results {
+namespace {
+
+struct Spread {
+  double mean = 0;
+  std::optional<double> deviation;  // sample standard deviation; nothing for one value
+};
+
+Spread spread_of(const std::vector<double>& values) {
+  Spread spread;
+  for (const double v : values) spread.mean += v;
+  spread.mean /= static_cast<double>(values.size());
+  if (values.size() < 2) return spread;
+  double squares = 0;
+  for (const double v : values) squares += (v - spread.mean) * (v - spread.mean);
+  spread.deviation = std::sqrt(squares / static_cast<double>(values.size() - 1));
+  return spread;
+}
+
+int decimals_of(const std::string& unit) { return unit == "%" ? 2 : 3; }
+
+// "context=64 stride=32" of those settings whose value is not the same in all `others`.
+std::string telling_settings(const std::string& settings, const std::set<std::string>& others) {
+  if (others.size() < 2) return "";
+  const Json mine = Json::parse(settings, nullptr, false);
+  if (!mine.is_object()) return "";
+  std::string text;
+  for (const auto& [name, value] : mine.items()) {
+    const bool same = std::all_of(others.begin(), others.end(), [&](const std::string& other) {
+      const Json theirs = Json::parse(other, nullptr, false);
+      return theirs.is_object() && theirs.contains(name) && theirs[name] == value;
+    });
+    if (!same) text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value.dump());
+  }
+  return text;
+}
+
+// One line of a table: a trial, or its repeats.
+struct Line {
+  ResultRow first;
+  std::string run;
+  std::vector<double> values;
+  std::vector<std::string> trials;
+  double cost_s = 0;
+};
+
+using LineKey = std::pair<std::string, std::string>;  // run, repeats
+
+struct TableKey {
+  std::string metric, data, split, name, settings, fingerprint;
+  auto operator<=>(const TableKey&) const = default;
+};
+
+TableKey key_of(const ResultRow& r) {
+  return {r.metric, r.data, r.split, r.name, r.settings, r.fingerprint};
+}
+
+// A timing as a column: name, unit and what it was measured under.
+struct TimingKey {
+  std::string name, unit, settings, fingerprint;
+  auto operator<=>(const TimingKey&) const = default;
+};
+
+class BoardMaker {
+ public:
+  BoardMaker(const std::vector<RunResults>& runs, const BoardOptions& options)
+      : runs_(runs), options_(options) {
+    const bool only_timings = std::none_of(runs.begin(), runs.end(), [](const RunResults& run) {
+      return std::any_of(run.results.begin(), run.results.end(),
+                         [](const ResultRow& r) { return r.is_primary && !r.timing && r.value; });
+    });
+    for (const RunResults& run : runs) {
+      add_costs(run);
+      for (const ResultRow& row : run.results) {
+        if (!row.is_primary || !row.value) continue;
+        all_.push_back(row);
+        if (row.timing && !only_timings) {
+          add_timing(run, row);
+        } else {
+          add_figure(run, row);
+        }
+      }
+    }
+    parameters_ = telling_parameters(all_);
+  }
+
+  std::vector<Table> tables() const {
+    std::vector<Table> out;
+    for (const auto& [key, lines] : tables_) out.push_back(table_of(key, lines));
+    return out;
+  }
+
+ private:
+  LineKey line_key(const RunResults& run, const ResultRow& row) const {
+    return {run.run, options_.each_seed ? row.trial : repeat_key(row.identity)};
+  }
+
+  void add_costs(const RunResults& run) {
+    for (const CostRow& row : run.cost) costs_[{run.run, row.trial}] += row.worth_s;
+  }
+
+  void add_figure(const RunResults& run, const ResultRow& row) {
+    // Two runs that found one result in the store show it once.
+    if (!seen_.insert({row.trial, row.stage, row.metric, row.name}).second) return;
+    Line& line = tables_[key_of(row)][line_key(run, row)];
+    if (line.values.empty()) {
+      line.first = row;
+      line.run = run.run;
+    }
+    line.values.push_back(*row.value);
+    line.trials.push_back(row.trial);
+    const auto cost = costs_.find({run.run, row.trial});
+    if (cost != costs_.end()) line.cost_s += cost->second;
+    settings_[{row.metric, row.name}].insert(row.settings);
+  }
+
+  void add_timing(const RunResults& run, const ResultRow& row) {
+    timings_[{row.name, row.unit, row.settings, row.fingerprint}][line_key(run, row)].push_back(
+        *row.value);
+    settings_[{"timing", row.name}].insert(row.settings);
+  }
+
+  std::vector<const Line*> sorted(const std::map<LineKey, Line>& lines) const {
+    std::vector<const Line*> order;
+    for (const auto& [key, line] : lines) order.push_back(&line);
+    std::stable_sort(order.begin(), order.end(), [](const Line* a, const Line* b) {
+      if (a->first.model != b->first.model) return a->first.model < b->first.model;
+      const double x = spread_of(a->values).mean, y = spread_of(b->values).mean;
+      if (x != y) return a->first.higher_is_better ? x > y : x < y;
+      return std::tie(a->first.method, a->first.bits, a->trials) <
+             std::tie(b->first.method, b->first.bits, b->trials);
+    });
+    return order;
+  }
+
+  std::string title_of(const TableKey& key, const ResultRow& row) const {
+    std::string title =
+        fmt::format("{}{}", key.name, row.unit.empty() ? "" : " (" + row.unit + ")");
+    if (key.name != key.metric) title += " of " + key.metric;
+    if (!key.data.empty()) title += fmt::format(" on {}/{}", key.data, key.split);
+    const std::string telling =
+        telling_settings(key.settings, settings_.at({key.metric, key.name}));
+    if (!telling.empty()) title += ", " + telling;
+    return title + fmt::format(", {} is better, protocol {}",
+                               row.higher_is_better ? "higher" : "lower",
+                               key.fingerprint.substr(0, 8));
+  }
+
+  std::string timing_title(const TimingKey& key) const {
+    std::string title = key.unit.empty() ? key.name : key.name + " " + key.unit;
+    const std::string telling = telling_settings(key.settings, settings_.at({"timing", key.name}));
+    if (!telling.empty()) title += " " + telling;
+    const auto same = std::count_if(timings_.begin(), timings_.end(), [&](const auto& other) {
+      return other.first.name == key.name && other.first.settings == key.settings;
+    });
+    return same > 1 ? title + " " + key.fingerprint.substr(0, 8) : title;
+  }
+
+  std::vector<TimingKey> timing_columns(const std::map<LineKey, Line>& lines) const {
+    std::vector<TimingKey> columns;
+    for (const auto& [key, values] : timings_) {
+      if (std::any_of(lines.begin(), lines.end(),
+                      [&values = values](const auto& l) { return values.contains(l.first); })) {
+        columns.push_back(key);
+      }
+    }
+    return columns;
+  }
+
+  static std::map<std::string, double> float_values(const std::map<LineKey, Line>& lines) {
+    std::map<std::string, double> values;
+    for (const auto& [key, line] : lines) {
+      if (line.first.method == "float") {
+        values.emplace(line.first.model, spread_of(line.values).mean);
+      }
+    }
+    return values;
+  }
+
+  Table table_of(const TableKey& key, const std::map<LineKey, Line>& lines) const {
+    const ResultRow& row = lines.begin()->second.first;
+    const std::vector<TimingKey> timings = timing_columns(lines);
+    const std::map<std::string, double> floats = float_values(lines);
+    Table table{.title = title_of(key, row),
+                .columns = {{"#", true}, {"model"}, {"method"}, {"bits"}}};
+    if (runs_.size() > 1) table.columns.insert(table.columns.begin() + 1, {"run"});
+    table.columns.push_back({row.unit.empty() ? key.name : key.name + " " + row.unit, true});
+    table.columns.push_back({"std", true});
+    table.columns.push_back({"n", true});
+    if (!floats.empty()) table.columns.push_back({"vs float", true});
+    for (const TimingKey& timing : timings) table.columns.push_back({timing_title(timing), true});
+    table.columns.push_back({"cost s", true});
+    table.columns.push_back({"trial"});
+    int rank = 0;
+    std::string model;
+    for (const Line* line : sorted(lines)) {
+      rank = line->first.model == model ? rank + 1 : 1;
+      model = line->first.model;
+      table.rows.push_back(cells_of(*line, rank, timings, floats));
+    }
+    return table;
+  }
+
+  std::vector<Cell> cells_of(const Line& line, int rank, const std::vector<TimingKey>& timings,
+                             const std::map<std::string, double>& floats) const {
+    const Spread spread = spread_of(line.values);
+    const int decimals = decimals_of(line.first.unit);
+    const std::string& parameters = parameters_.at(line.first.trial);
+    std::vector<Cell> cells = {count_cell(rank)};
+    if (runs_.size() > 1) cells.push_back(text_cell(line.run));
+    cells.push_back(text_cell(line.first.model));
+    cells.push_back(
+        text_cell(parameters.empty() ? line.first.method : line.first.method + " " + parameters));
+    cells.push_back(text_cell(line.first.bits));
+    cells.push_back(number_cell(spread.mean, decimals));
+    cells.push_back(spread.deviation ? deviation_cell(*spread.deviation, decimals) : empty_cell());
+    const auto n = static_cast<std::int64_t>(line.values.size());
+    cells.push_back(line.first.deterministic ? Cell{"deterministic", n} : count_cell(n));
+    if (!floats.empty()) {
+      const auto base = floats.find(line.first.model);
+      cells.push_back(base == floats.end() ? empty_cell()
+                                           : signed_cell(spread.mean - base->second, decimals));
+    }
+    for (const TimingKey& timing : timings) cells.push_back(timing_cell(timing, line));
+    cells.push_back(number_cell(line.cost_s, 2));
+    cells.push_back(text_cell(line.trials.size() == 1 ? line.trials.front()
+                                                      : fmt::format("{} +{}", line.trials.front(),
+                                                                    line.trials.size() - 1)));
+    return cells;
+  }
+
+  static Cell deviation_cell(double deviation, int decimals) {
+    Cell cell = number_cell(deviation, decimals);
+    cell.text = "\u00b1" + cell.text;
+    return cell;
+  }
+
+  static Cell signed_cell(double value, int decimals) {
+    return {fmt::format("{:+.{}f}", value, decimals), value};
+  }
+
+  Cell timing_cell(const TimingKey& timing, const Line& line) const {
+    const std::string repeats =
+        options_.each_seed ? line.first.trial : repeat_key(line.first.identity);
+    const auto& values = timings_.at(timing);
+    const auto found = values.find({line.run, repeats});
+    return found == values.end() ? empty_cell() : number_cell(spread_of(found->second).mean, 3);
+  }
+
+  const std::vector<RunResults>& runs_;
+  const BoardOptions& options_;
+  std::vector<ResultRow> all_;
+  std::map<std::string, std::string> parameters_;
+  std::map<std::pair<std::string, std::string>, double> costs_;  // by run, trial
+  std::set<std::tuple<std::string, std::string, std::string, std::string>> seen_;
+  std::map<TableKey, std::map<LineKey, Line>> tables_;
+  std::map<TimingKey, std::map<LineKey, std::vector<double>>> timings_;
+  std::map<std::pair<std::string, std::string>, std::set<std::string>> settings_;
+};
+
+std::string state_note(const RunResults& run) {
+  std::map<std::string, int> states;
+  for (const TrialSummary& trial : run.trials) ++states[trial.state];
+  std::string note = fmt::format("{}: {} trials", run.run, run.trials.size());
+  for (const char* state : {"done", "failed", "blocked", "pending"}) {
+    if (states[state] > 0) note += fmt::format(", {} {}", states[state], state);
+  }
+  return note;
+}
+
+std::vector<std::string> notes_of(const RunResults& run) {
+  constexpr int kMaxShown = 10;
+  std::vector<std::string> notes = {state_note(run)};
+  int shown = 0;
+  for (const TrialSummary& trial : run.trials) {
+    if (trial.state != "failed" && trial.state != "blocked") continue;
+    if (++shown > kMaxShown) break;
+    notes.push_back(fmt::format("  {} {} ({}): assay show {}", trial.state, trial.label,
+                                trial.model, trial.id));
+  }
+  const Ledger l = ledger_of(run.stages);
+  notes.push_back(
+      fmt::format("  cost: {} executions, {:.2f} s here ({:.2f} s for these trials); stages worth "
+                  "{:.2f} s in all",
+                  l.executions, l.paid_s, l.attributed_s, l.worth_s));
+  notes.push_back(
+      fmt::format("  saved: {} executions shared between trials ({:.2f} s), {} stages from the "
+                  "store ({:.2f} s)",
+                  l.avoided, l.saved_s, l.reused, l.reused_s));
+  return notes;
+}
+
+}  // namespace
+
+Ledger ledger_of(const std::vector<StageCostRow>& stages) {
+  Ledger ledger;
+  for (const StageCostRow& stage : stages) {
+    ledger.executions += stage.executions;
+    ledger.paid_s += stage.paid_s;
+    if (stage.trials == 0) continue;
+    ledger.attributed_s += stage.paid_s;
+    ledger.worth_s += stage.worth_s;
+    if (stage.state != "done") continue;
+    ledger.avoided += stage.trials - 1;
+    ledger.saved_s += (stage.trials - 1) * stage.worth_s;
+    if (!stage.reused) continue;
+    ledger.reused += 1;
+    ledger.reused_s += stage.worth_s;
+  }
+  return ledger;
+}
+
+std::vector<Table> board(const std::vector<RunResults>& runs, const BoardOptions& options) {
+  std::vector<Table> tables = BoardMaker(runs, options).tables();
+  if (tables.empty()) tables.push_back({.title = "no results yet", .columns = {{"run"}}});
+  for (const RunResults& run : runs) {
+    for (std::string& note : notes_of(run)) tables.back().notes.push_back(std::move(note));
+  }
+  return tables;
+}
+
+}  // namespace assay::results

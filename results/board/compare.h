@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/core/safetensors_file.h"
+#include "results/board/bootstrap.h"
+#include "results/board/table.h"
+#include "results/store/reader.h"
+
+namespace assay::results {
+
+// A metric that two trials measured under one protocol.
+struct MetricPair {
+  ResultRow left;
+  ResultRow right;
+};
+
+// The metrics that two trials have in common, one a stage, timings left out. Throws Error(kConfig)
+// naming the fields where the protocols of a metric differ if none of its settings agrees, and if
+// nothing is in common. `protocol_of`: fields of a fingerprint.
+std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
+                                       const std::vector<ResultRow>& right,
+                                       const std::function<Json(const std::string&)>& protocol_of);
+
+// Samples that only one side got right.
+struct Flips {
+  std::int64_t only_left = 0;
+  std::int64_t only_right = 0;
+};
+
+struct Comparison {
+  std::string metric;
+  std::string where;  // "fashion/test"
+  std::string name;   // "accuracy", "nll", "perplexity"
+  std::string unit;
+  bool higher_is_better = true;
+  PairedEstimate estimate;
+  std::optional<Flips> flips;
+};
+
+// Compares the per-sample values of one metric, sample by sample. Tensors, each [samples]:
+//   "correct..."  0 or 1: accuracy in %, with flips
+//   "nll..."      nats of a window: mean, and perplexity as exp of the mean
+// Other tensors describe the samples. Throws Error(kData) naming both files if they have none of
+// these in common, or of different length.
+std::vector<Comparison> compare_samples(const SafetensorsFile& left, const SafetensorsFile& right,
+                                        const BootstrapOptions& options);
+
+Table comparison_table(const std::string& left_label, const std::string& right_label,
+                       const std::vector<Comparison>& comparisons, const BootstrapOptions& options);
+
+}  // namespace assay::results

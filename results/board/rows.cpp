@@ -1,0 +1,68 @@
+#include "results/board/rows.h"
+
+#include <set>
+
+namespace assay::results {
+
+RunResults load(Reader& reader, const std::string& run) {
+  return {.run = run,
+          .results = reader.results(),
+          .trials = reader.trials(),
+          .cost = reader.cost(),
+          .stages = reader.stage_costs()};
+}
+
+std::string repeat_key(const Json& identity) {
+  Json without = identity;
+  if (without.is_object()) {
+    without.erase("seed");
+    without.erase("calibration_seed");
+  }
+  return canonical_json(without);
+}
+
+std::map<std::string, std::string> parameters_of(const Json& identity) {
+  std::map<std::string, std::string> parameters;
+  const auto text = [](const Json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  if (!identity.is_object()) return parameters;
+  if (identity.contains("calibration_data")) {
+    parameters["calibration_data"] = text(identity["calibration_data"]);
+  }
+  const Json steps = identity.value("method", Json::array());
+  if (!steps.is_array()) return parameters;
+  for (const Json& step : steps) {
+    if (!step.is_object()) continue;
+    const Json values = step.value("parameters", Json::object());
+    const Json name = step.value("name", Json(""));
+    if (!values.is_object() || !name.is_string()) continue;
+    for (const auto& [parameter, value] : values.items()) {
+      const std::string owner = steps.size() > 1 ? name.get<std::string>() + "." : "";
+      parameters[owner + parameter] = text(value);
+    }
+  }
+  return parameters;
+}
+
+std::map<std::string, std::string> telling_parameters(const std::vector<ResultRow>& rows) {
+  std::map<std::string, std::map<std::string, std::string>> of_trial;        // by trial
+  std::map<std::string, std::map<std::string, std::set<std::string>>> seen;  // by method
+  for (const ResultRow& row : rows) {
+    if (of_trial.contains(row.trial)) continue;
+    of_trial[row.trial] = parameters_of(row.identity);
+    for (const auto& [name, value] : of_trial[row.trial]) seen[row.method][name].insert(value);
+  }
+  std::map<std::string, std::string> texts;
+  for (const ResultRow& row : rows) {
+    if (texts.contains(row.trial)) continue;
+    std::string& text = texts[row.trial];
+    for (const auto& [name, value] : of_trial[row.trial]) {
+      if (seen[row.method][name].size() < 2) continue;
+      text += (text.empty() ? "" : " ") + name + "=" + value;
+    }
+  }
+  return texts;
+}
+
+}  // namespace assay::results

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "results/store/reader.h"
+
+namespace assay::results {
+
+// All of one run folder that a board is made of.
+struct RunResults {
+  std::string run;  // name for people
+  std::vector<ResultRow> results;
+  std::vector<TrialSummary> trials;
+  std::vector<CostRow> cost;
+  std::vector<StageCostRow> stages;
+};
+
+RunResults load(Reader& reader, const std::string& run);
+
+// Identity without its seeds: trials that agree in it are repeats.
+std::string repeat_key(const Json& identity);
+
+// "psaq_vit.images" -> "32" of a trial's method; "calibration_data" as it is.
+std::map<std::string, std::string> parameters_of(const Json& identity);
+
+// For each trial the parameters by which it differs from others of the same method text:
+// "images=32 steps=100", or "".
+std::map<std::string, std::string> telling_parameters(const std::vector<ResultRow>& rows);
+
+}  // namespace assay::results

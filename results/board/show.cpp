@@ -1,0 +1,123 @@
+#include "results/board/show.h"
+
+#include <fmt/format.h>
+
+#include "harness/core/error.h"
+#include "harness/core/suggest.h"
+#include "results/board/rows.h"
+
+namespace assay::results {
+namespace {
+
+constexpr std::size_t kMinPrefix = 4;
+
+Table facts(Reader& reader, const TrialSummary& trial) {
+  Table table{.title = trial.label, .columns = {{"fact"}, {"value"}}};
+  const auto add = [&](const char* name, const std::string& value) {
+    table.rows.push_back({text_cell(name), text_cell(value)});
+  };
+  add("trial", trial.id);
+  add("state", fmt::format("{} ({} of {} stages done)", trial.state, trial.done, trial.stages));
+  add("model", trial.model);
+  add("method", trial.method);
+  if (!trial.bits.empty()) add("bits", trial.bits);
+  for (const auto& [name, value] : parameters_of(trial.identity)) {
+    table.rows.push_back({text_cell(name), text_cell(value)});
+  }
+  for (const char* seed : {"seed", "calibration_seed"}) {
+    if (trial.identity.contains(seed)) add(seed, trial.identity[seed].dump());
+  }
+  if (const auto start = reader.last_start()) {
+    add("assay", start->assay_version + (start->git_commit.empty() ? "" : " " + start->git_commit) +
+                     (start->dirty ? " (with local changes)" : ""));
+    add("host", start->host);
+    add("run as", start->command_line);
+    add("repeat alone", fmt::format("assay run SWEEP --only \"id == '{}'\"", trial.id));
+  }
+  return table;
+}
+
+Table figures(Reader& reader, const TrialSummary& trial) {
+  Table table{
+      .title = "Figures",
+      .columns = {{"metric"}, {"data"}, {"value"}, {"", true}, {"unit"}, {"state"}, {"protocol"}}};
+  table.columns[3].name = "figure";
+  for (const ResultRow& row : reader.results()) {
+    if (row.trial != trial.id) continue;
+    table.rows.push_back(
+        {text_cell(row.metric), text_cell(row.data + "/" + row.split), text_cell(row.name),
+         row.value ? number_cell(*row.value, 4) : empty_cell(), text_cell(row.unit),
+         text_cell(row.state), text_cell(row.fingerprint.substr(0, 8))});
+  }
+  return table;
+}
+
+Table stages(Reader& reader, const TrialSummary& trial) {
+  Table table{
+      .title = "Stages",
+      .columns = {
+          {"stage"}, {"state"}, {"attempts", true}, {"s", true}, {"key"}, {"log"}, {"message"}}};
+  for (const TrialStageSummary& stage : reader.stages_of(trial.id)) {
+    const std::string state =
+        stage.reused && stage.state == "done" ? "done (from the store)" : stage.state;
+    table.rows.push_back(
+        {text_cell(stage.label),
+         text_cell(state),
+         count_cell(stage.attempts),
+         stage.wall_s ? number_cell(*stage.wall_s, 2) : empty_cell(),
+         {stage.key.substr(0, 12), stage.key},
+         text_cell(stage.log_path),
+         text_cell(stage.kind.empty() ? stage.message : stage.kind + ": " + stage.message)});
+  }
+  return table;
+}
+
+}  // namespace
+
+TrialSummary find_trial(Reader& reader, const std::string& name) {
+  std::vector<TrialSummary> found;
+  std::vector<std::string> legal;
+  for (TrialSummary& trial : reader.trials()) {
+    legal.push_back(trial.label);
+    if (trial.id == name || trial.label == name) return trial;
+    if (name.size() >= kMinPrefix && trial.id.starts_with(name)) found.push_back(std::move(trial));
+  }
+  if (found.size() == 1) return found.front();
+  if (found.size() > 1) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("trial '{}' is not unique: {} trials begin with it; "
+                            "give more digits",
+                            name, found.size()));
+  }
+  constexpr std::size_t kMaxListed = 20;
+  const std::string hint = nearest(name, legal);
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("{}: no trial '{}'{}; `assay board` shows the ids", reader.path().string(), name,
+                  hint.empty() && legal.size() <= kMaxListed
+                      ? suggestion(name, legal)
+                      : (hint.empty() ? "" : "; did you mean '" + hint + "'?")));
+}
+
+std::vector<Table> show(Reader& reader, const TrialSummary& trial) {
+  return {facts(reader, trial), figures(reader, trial), stages(reader, trial)};
+}
+
+Table table_of(const QueryResult& result) {
+  Table table;
+  for (const std::string& name : result.columns) table.columns.push_back({name});
+  for (const auto& row : result.rows) {
+    auto& cells = table.rows.emplace_back();
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (row[i].is_number()) table.columns[i].numeric = true;
+      const std::string text = row[i].is_null()           ? "-"
+                               : row[i].is_string()       ? row[i].get<std::string>()
+                               : row[i].is_number_float() ? exact_number(row[i].get<double>())
+                                                          : row[i].dump();
+      cells.push_back({text, row[i]});
+    }
+  }
+  return table;
+}
+
+}  // namespace assay::results

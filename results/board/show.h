@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "results/board/table.h"
+#include "results/store/reader.h"
+
+namespace assay::results {
+
+// The trial that `name` means: its id, a unique beginning of at least 4 digits, or its label.
+// Throws Error(kConfig) if there is none or several.
+TrialSummary find_trial(Reader& reader, const std::string& name);
+
+// One trial: what it is, its figures, its stages with attempts and logs.
+std::vector<Table> show(Reader& reader, const TrialSummary& trial);
+
+// A query as a table.
+Table table_of(const QueryResult& result);
+
+}  // namespace assay::results
