@@ -75,4 +75,8 @@ function(assay_test name)
   # One CTest a program: a case a process would start LibTorch hundreds of times.
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
+  if(A_TORCH)
+    # As executors run; two threads on a busy machine spin at barriers for most of the time.
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT OMP_NUM_THREADS=1)
+  endif()
 endfunction()

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "harness/core/atomic_file.h"
@@ -27,7 +28,9 @@ bool is_known_buffer(std::string_view name) {
 class Filling {
  public:
   Filling(Network& network, const Family& family, const CheckpointFiles& files)
-      : network_(network), family_(family), files_(files) {}
+      : network_(network), family_(family), files_(files) {
+    for (const auto& item : files_.tensors) names_.insert(bare_name(item.first));
+  }
 
   void run() {
     for (const auto& [name, file] : files_.tensors) {
@@ -44,17 +47,21 @@ class Filling {
   }
 
  private:
+  // Without the prefix of a data-parallel wrapper.
+  static std::string bare_name(const std::string& name) {
+    return name.starts_with("module.") ? name.substr(7) : name;
+  }
+
   // With and without the prefixes that libraries put around a network, then the family's own names.
   std::optional<std::string> slot_of(const std::string& name) const {
-    std::string bare = name;
-    if (bare.starts_with("module.")) bare.erase(0, 7);
+    const std::string bare = bare_name(name);
     std::vector<std::string> candidates{bare, "model." + bare, "transformer." + bare};
     for (const std::string_view prefix : {"model.", "transformer."})
       if (bare.starts_with(prefix)) candidates.push_back(bare.substr(prefix.size()));
-    for (const std::string& candidate : candidates)
-      for (const std::string& known : {candidate, family_.rename(candidate)})
-        if (network_.parameters().contains(known) || network_.buffers().contains(known))
-          return known;
+    for (const std::string& candidate : candidates) {
+      const std::string known = family_.rename(candidate, names_);
+      if (network_.parameters().contains(known) || network_.buffers().contains(known)) return known;
+    }
     return std::nullopt;
   }
 
@@ -139,6 +146,7 @@ class Filling {
   Network& network_;
   const Family& family_;
   const CheckpointFiles& files_;
+  std::set<std::string> names_;                // of the checkpoint
   std::map<std::string, std::string> filled_;  // slot -> name in the file
   std::vector<std::string> missing_, unexpected_, misfits_;
 };

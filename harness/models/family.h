@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,8 @@ struct Family {
   std::unique_ptr<Network> (*make)(const Json& configuration, bool allocate) = nullptr;
 
   // The name in our table of a tensor that some checkpoints call otherwise; the name itself if
-  // none.
-  std::string (*rename)(const std::string& name) = nullptr;
+  // none. `all`: every name of the checkpoint, which tells the convention.
+  std::string (*rename)(const std::string& name, const std::set<std::string>& all) = nullptr;
 
   // The usual initialisation of one parameter, in float32.
   at::Tensor (*initial)(const Network& network, const std::string& name, const at::Tensor& like,
@@ -35,6 +36,9 @@ struct Family {
 
 const std::vector<Family>& all_families();
 const Family& find_family(const std::string& name);  // throws Error(kConfig) with the nearest name
+
+// For families whose names are one everywhere.
+inline std::string keep_name(const std::string& name, const std::set<std::string>&) { return name; }
 
 // One per family file.
 Family vit_family();

@@ -309,7 +309,7 @@ Family llama_family() {
                           .model_types = {"llama", "mistral", "qwen2"},
                           .configuration = fields()},
           .make = make,
-          .rename = [](const std::string& name) { return name; },
+          .rename = keep_name,
           .initial = initial,
           .describes = [](const Json&) { return false; }};
 }

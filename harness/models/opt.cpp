@@ -244,7 +244,7 @@ Family opt_family() {
                           .model_types = {"opt"},
                           .configuration = fields()},
           .make = make,
-          .rename = [](const std::string& name) { return name; },
+          .rename = keep_name,
           .initial = initial,
           .describes = [](const Json&) { return false; }};
 }

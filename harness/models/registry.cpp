@@ -21,7 +21,9 @@ std::string text_of(const Json& configuration, const char* field) {
 }  // namespace
 
 const std::vector<Family>& all_families() {
-  static const std::vector<Family> list{vit_family(), opt_family(), llama_family()};
+  static const std::vector<Family> list{vit_family(),          resnet_family(),
+                                        cifar_resnet_family(), mobilenet_v2_family(),
+                                        opt_family(),          llama_family()};
   return list;
 }
 

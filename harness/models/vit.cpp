@@ -8,6 +8,7 @@
 #include "harness/core/error.h"
 #include "harness/core/philox.h"
 #include "harness/models/family.h"
+#include "harness/models/image_configuration.h"
 #include "harness/models/layers.h"
 #include "harness/models/random_tensor.h"
 #include "harness/models/vit_configuration.h"
@@ -66,7 +67,6 @@ class Vit final : public Network {
   std::map<std::string, std::string> aliases() const override;
 
  private:
-  void check_images(const at::Tensor& input) const;
   at::Tensor attention(const Block& block, const at::Tensor& x, Tap& tap) const;
   at::Tensor mlp(const Block& block, const at::Tensor& x, Tap& tap) const;
 
@@ -81,19 +81,14 @@ class Vit final : public Network {
 
 Vit::Vit(const Json& configuration, bool allocate) : config_(vit_configuration(configuration)) {
   const VitConfiguration& c = config_;
-  info_ = {.family = "vit",
-           .task = Task::kClassification,
-           .outputs = c.num_classes,
-           .input = {c.in_chans, c.img_size, c.img_size},
-           .mean = c.mean,
-           .std = c.std};
+  info_ = c.info;
   Builder build(parameters_, buffers_, allocate);
   build.parameter("cls_token", cls_token_, {1, 1, c.embed_dim});
   if (c.distilled) build.parameter("dist_token", dist_token_, {1, 1, c.embed_dim});
   build.parameter("pos_embed", pos_embed_,
                   {1, c.patches() + (c.class_position ? c.prefix_tokens() : 0), c.embed_dim});
   patch_.stride = c.patch_size;
-  build.convolution("patch_embed.proj", patch_, c.in_chans, c.embed_dim, c.patch_size, true);
+  build.convolution("patch_embed.proj", patch_, info_.input[0], c.embed_dim, c.patch_size, true);
   blocks_.resize(static_cast<std::size_t>(c.depth));
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     Block& block = blocks_[i];
@@ -110,21 +105,12 @@ Vit::Vit(const Json& configuration, bool allocate) : config_(vit_configuration(c
     build.parameter(prefix + "ls2.gamma", block.gamma2, {c.embed_dim});
   }
   build.layer_norm("norm", norm_, c.embed_dim, c.norm_eps);
-  build.linear("head", head_, c.embed_dim, c.num_classes);
-  if (c.distilled) build.linear("head_dist", head_dist_, c.embed_dim, c.num_classes);
-}
-
-void Vit::check_images(const at::Tensor& input) const {
-  if (input.dim() == 4 && input.size(1) == info_.input[0] && input.size(2) == info_.input[1] &&
-      input.size(3) == info_.input[2])
-    return;
-  throw Error(ErrorKind::kData,
-              fmt::format("the network takes images [batch, {}, {}, {}], not a tensor {}",
-                          info_.input[0], info_.input[1], info_.input[2], c10::str(input.sizes())));
+  build.linear("head", head_, c.embed_dim, info_.outputs);
+  if (c.distilled) build.linear("head_dist", head_dist_, c.embed_dim, info_.outputs);
 }
 
 at::Tensor Vit::embed(const at::Tensor& input, Tap& tap) const {
-  check_images(input);
+  check_images(input, info_, /*exact=*/true);
   at::Tensor x = tap("input", input);
   x = patch_(x).flatten(2).transpose(1, 2);  // [B, n, D]
   x = tap("patch_embed.proj.out", x);
@@ -273,7 +259,7 @@ std::unique_ptr<Network> make(const Json& configuration, bool allocate) {
 }
 
 // Original DeiT-III files keep LayerScale as blocks.i.gamma_1 and gamma_2.
-std::string rename(const std::string& name) {
+std::string rename(const std::string& name, const std::set<std::string>&) {
   for (const auto& [old, ours] :
        {std::pair{".gamma_1", ".ls1.gamma"}, std::pair{".gamma_2", ".ls2.gamma"}})
     if (name.ends_with(old)) return name.substr(0, name.size() - 8) + ours;

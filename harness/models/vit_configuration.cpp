@@ -9,6 +9,7 @@
 
 #include "harness/core/error.h"
 #include "harness/models/configuration.h"
+#include "harness/models/image_configuration.h"
 
 namespace assay::models {
 namespace {
@@ -23,11 +24,6 @@ constexpr std::array<Size, 5> kSizes{{{"tiny", 192, 12, 3},
                                       {"base", 768, 12, 12},
                                       {"large", 1024, 24, 16},
                                       {"huge", 1280, 32, 16}}};
-
-std::string architecture_of(const Json& given) {
-  const auto found = given.find("architecture");
-  return found != given.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 // The fields that a timm model name stands for, or nothing.
 std::optional<Json> fields_of_name(const std::string& name) {
@@ -55,33 +51,13 @@ std::optional<Json> fields_of_name(const std::string& name) {
   return fields;
 }
 
-void overlay(Json& fields, const Json& more) {
-  if (!more.is_object()) return;
-  for (const auto& item : more.items())
-    if (!item.value().is_null()) fields[item.key()] = item.value();
-}
-
 // One object of plain fields out of the forms that people have.
 Json flattened(const Json& given) {
   const std::string architecture = architecture_of(given);
-  Json fields =
-      fields_of_name(architecture.substr(0, architecture.find('.'))).value_or(Json::object());
-  if (given.contains("pretrained_cfg") && given["pretrained_cfg"].is_object()) {
-    const Json& pretrained = given["pretrained_cfg"];
-    for (const char* name : {"mean", "std", "num_classes"})
-      if (pretrained.contains(name)) fields[name] = pretrained[name];
-    const auto input = pretrained.find("input_size");
-    if (input != pretrained.end() && input->is_array() && input->size() == 3 &&
-        (*input)[0].is_number_integer() && (*input)[1].is_number_integer()) {
-      fields["in_chans"] = (*input)[0];
-      fields["img_size"] = (*input)[1];
-    }
-  }
-  if (architecture.find("Distilled") != std::string::npos) fields["distilled"] = true;
-  if (given.contains("model_args")) overlay(fields, given["model_args"]);
-  overlay(fields, given);
-  if (fields.contains("init_values") && !fields["init_values"].is_null())
-    fields["layer_scale"] = true;
+  Json start = fields_of_name(architecture).value_or(Json::object());
+  if (architecture.find("Distilled") != std::string::npos) start["distilled"] = true;
+  Json fields = with_image_facts(std::move(start), given);
+  if (fields.contains("init_values")) fields["layer_scale"] = true;
   return fields;
 }
 
@@ -100,30 +76,27 @@ void refuse_what_is_not_offered(const Configuration& c) {
   c.require("act_layer", "gelu", "the activation is the exact GELU");
 }
 
-void check_relations(const Configuration& c, const VitConfiguration& v) {
-  if (v.img_size % v.patch_size != 0)
-    c.reject("img_size",
-             fmt::format("is {}, not a multiple of patch_size {}", v.img_size, v.patch_size));
-  if (v.embed_dim % v.num_heads != 0)
-    c.reject("embed_dim",
-             fmt::format("is {}, not a multiple of num_heads {}", v.embed_dim, v.num_heads));
-  for (const auto& [name, values] : {std::pair{"mean", &v.mean}, std::pair{"std", &v.std}})
-    if (static_cast<std::int64_t>(values->size()) != v.in_chans)
-      c.reject(name, fmt::format("has {} values for {} channels", values->size(), v.in_chans));
+void check_relations(const Configuration& c) {
+  const std::int64_t size = c.integer("img_size");
+  const std::int64_t patch = c.integer("patch_size");
+  if (size % patch != 0)
+    c.reject("img_size", fmt::format("is {}, not a multiple of patch_size {}", size, patch));
+  const std::int64_t width = c.integer("embed_dim");
+  const std::int64_t heads = c.integer("num_heads");
+  if (width % heads != 0)
+    c.reject("embed_dim", fmt::format("is {}, not a multiple of num_heads {}", width, heads));
 }
 
 }  // namespace
 
 std::vector<ParameterSchema> vit_fields() {
-  return {
-      integer_field("img_size", 224, 1, 4096, "Height and width of the images, in pixels."),
+  std::vector<ParameterSchema> all = image_fields(224, 1000);
+  const std::vector<ParameterSchema> more{
       integer_field("patch_size", 16, 1, 1024, "Height and width of a patch, in pixels."),
-      integer_field("in_chans", 3, 1, 1024, "Channels of the images."),
       integer_field("embed_dim", nullptr, 1, 1 << 16, "Width of the residual stream."),
       integer_field("depth", nullptr, 1, 1024, "Number of blocks."),
       integer_field("num_heads", nullptr, 1, 1024, "Attention heads of a block."),
       real_field("mlp_ratio", 4.0, 0.01, 64, "Width of the MLP relative to embed_dim."),
-      integer_field("num_classes", 1000, 1, 1 << 24, "Outputs of the head."),
       flag_field("qkv_bias", true, "Whether the query, key and value projection has a bias."),
       flag_field("no_embed_class", false,
                  "Whether the position embedding leaves out the class token (DeiT-III)."),
@@ -131,35 +104,28 @@ std::vector<ParameterSchema> vit_fields() {
                  "Whether each residual branch is scaled per channel (DeiT-III)."),
       flag_field("distilled", false, "Whether there is a distillation token with its own head."),
       real_field("norm_eps", 1e-6, 0, 1, "Epsilon of every LayerNorm."),
-      reals_field("mean", {0.485, 0.456, 0.406}, -1e6, 1e6,
-                  "Mean per channel that images are normalised with."),
-      reals_field("std", {0.229, 0.224, 0.225}, 1e-9, 1e6,
-                  "Deviation per channel that images are normalised with."),
   };
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
 }
 
 VitConfiguration vit_configuration(const Json& given) {
-  if (!given.is_object()) Configuration("vit", {}, given);  // throws with the family's name
   const Configuration c("vit", vit_fields(), flattened(given));
   refuse_what_is_not_offered(c);
+  check_relations(c);
   VitConfiguration v;
-  v.img_size = c.integer("img_size");
   v.patch_size = c.integer("patch_size");
-  v.in_chans = c.integer("in_chans");
   v.embed_dim = c.integer("embed_dim");
   v.depth = c.integer("depth");
   v.num_heads = c.integer("num_heads");
   v.hidden_dim = std::max<std::int64_t>(
       1, static_cast<std::int64_t>(static_cast<double>(v.embed_dim) * c.real("mlp_ratio")));
-  v.num_classes = c.integer("num_classes");
   v.qkv_bias = c.flag("qkv_bias");
   v.class_position = !c.flag("no_embed_class");
   v.layer_scale = c.flag("layer_scale");
   v.distilled = c.flag("distilled");
   v.norm_eps = c.real("norm_eps");
-  v.mean = c.reals("mean");
-  v.std = c.reals("std");
-  check_relations(c, v);
+  v.info = image_info("vit", c);
   v.normal_form = c.values();
   v.normal_form["architecture"] = "vit";
   return v;
@@ -167,7 +133,7 @@ VitConfiguration vit_configuration(const Json& given) {
 
 bool describes_vit(const Json& given) {
   const std::string architecture = architecture_of(given);
-  return fields_of_name(architecture.substr(0, architecture.find('.'))).has_value() ||
+  return fields_of_name(architecture).has_value() ||
          architecture.find("VisionTransformer") != std::string::npos;
 }
 

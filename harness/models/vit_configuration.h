@@ -6,29 +6,29 @@
 
 #include "harness/core/catalogue.h"
 #include "harness/core/json.h"
+#include "harness/models/network.h"
 
 namespace assay::models {
 
 // ViT, DeiT and DeiT-III as timm builds them. `class_position` false (DeiT-III): the position
 // embedding covers the patches only.
 struct VitConfiguration {
-  std::int64_t img_size = 224;
   std::int64_t patch_size = 16;
-  std::int64_t in_chans = 3;
   std::int64_t embed_dim = 0;
   std::int64_t depth = 0;
   std::int64_t num_heads = 0;
   std::int64_t hidden_dim = 0;  // of the MLP: embed_dim * mlp_ratio
-  std::int64_t num_classes = 0;
   bool qkv_bias = true;
   bool class_position = true;
   bool layer_scale = false;
   bool distilled = false;
   double norm_eps = 1e-6;
-  std::vector<double> mean, std;
+  NetworkInfo info;
   Json normal_form;  // the fields above under their names in config.json
 
-  std::int64_t patches() const { return (img_size / patch_size) * (img_size / patch_size); }
+  std::int64_t patches() const {
+    return (info.input[1] / patch_size) * (info.input[1] / patch_size);
+  }
   std::int64_t prefix_tokens() const { return distilled ? 2 : 1; }
 };
 
