@@ -1,0 +1,62 @@
+#include "harness/app/run_folder.h"
+
+#include <fmt/format.h>
+
+#include <random>
+
+#include "harness/core/atomic_file.h"
+#include "harness/core/error.h"
+#include "harness/core/json.h"
+#include "harness/supervise/host.h"
+
+namespace assay::app {
+namespace {
+
+// Not a result: only has to differ from the ids of other runs in one store.
+std::string fresh_id(const std::string& sweep) {
+  std::random_device device;
+  return fmt::format("{}-{:08x}{:08x}", sweep, device(), device());
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const std::filesystem::path& path, const std::string& sweep) : path_(path) {
+  std::error_code code;
+  std::filesystem::create_directories(logs(), code);
+  if (code) {
+    throw Error(ErrorKind::kIo,
+                fmt::format("cannot make the run folder {}: {}", path.string(), code.message()));
+  }
+  path_ = std::filesystem::canonical(path);
+  const auto file = path_ / "run.json";
+  if (std::filesystem::exists(file)) {
+    const Json json = parse_json(read_file(file), file.string());
+    id_ = json.value("id", "");
+    const std::string other = json.value("sweep", "");
+    if (id_.empty()) throw Error(ErrorKind::kData, fmt::format("{}: no 'id'", file.string()));
+    if (other != sweep) {
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("{} holds the run of sweep '{}', not of '{}'; name another folder "
+                              "with --out",
+                              path_.string(), other, sweep));
+    }
+    return;
+  }
+  id_ = fresh_id(sweep);
+  const Json json = {{"id", id_}, {"sweep", sweep}, {"created_unix_s", supervise::unix_seconds()}};
+  write_file_atomically(file, json.dump(2) + "\n", Durability::kSynced);
+}
+
+std::filesystem::path RunFolder::move_database_aside() const {
+  std::filesystem::path aside;
+  for (int i = 1; aside.empty() || std::filesystem::exists(aside); ++i) {
+    aside = path_ / fmt::format("results.damaged-{}.sqlite", i);
+  }
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    const std::filesystem::path from = database().string() + suffix;
+    if (std::filesystem::exists(from)) std::filesystem::rename(from, aside.string() + suffix);
+  }
+  return aside;
+}
+
+}  // namespace assay::app

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace assay::app {
+
+// The folder of a run. run.json: {"id", "sweep", "created_unix_s"}; the id is made once and names
+// the run in the store (results that are valid in this run only).
+class RunFolder {
+ public:
+  // Makes what is missing. Throws Error(kIo), and Error(kConfig) if the folder holds the run of
+  // another sweep.
+  RunFolder(const std::filesystem::path& path, const std::string& sweep);
+
+  const std::filesystem::path& path() const { return path_; }
+  const std::string& id() const { return id_; }
+  std::filesystem::path logs() const { return path_ / "logs"; }
+  std::filesystem::path database() const { return path_ / "results.sqlite"; }
+  std::filesystem::path status_file() const { return path_ / "status.json"; }
+
+  // Moves a damaged database (with its journals) out of the way; returns where to.
+  std::filesystem::path move_database_aside() const;
+
+ private:
+  std::filesystem::path path_;
+  std::string id_;
+};
+
+}  // namespace assay::app

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/app/run_conductor.h"
+
+namespace assay::app {
+
+struct InventoryRequest {
+  std::string run;  // run id, for stages that are valid in one run only
+  bool retry_failed = false;
+  std::vector<std::string> force;  // stage names, or at least 8 digits of a key
+};
+
+// Looks every stage up in the store, which is the truth, and in what the database knows. Forced
+// stages and what rests on them are removed from the store. Throws Error(kConfig) for a name in
+// `force` that no stage of the plan has.
+Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
+                         supervise::Store& store, const InventoryRequest& request);
+
+}  // namespace assay::app

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/core/catalogue.h"
+#include "harness/plan/plan.h"
+#include "harness/spec/sweep.h"
+#include "harness/supervise/providers.h"
+
+namespace assay::app {
+
+// What the user asked for: a sweep, and what the command line changes about it.
+struct SweepRequest {
+  std::filesystem::path file;
+  std::vector<std::string> overrides;  // --set
+  std::optional<std::int64_t> limit;   // --limit
+  std::string only;                    // --only; "": all trials
+  bool share = true;                   // --no-share
+};
+
+struct LoadedSweep {
+  supervise::Providers providers;
+  Catalogue catalogue;  // of all providers
+  spec::Sweep sweep;
+  plan::Plan plan;
+};
+
+// From a file to a plan: asks the providers what they offer, reads the sweep, plans it. `run` and
+// `plan` begin alike. Throws Error(kConfig) for whatever is wrong with the sweep,
+// Error(kEnvironment) for a provider that does not start.
+LoadedSweep load_and_plan(const SweepRequest& request);
+
+}  // namespace assay::app
