@@ -1,0 +1,133 @@
+#include "methods/quant/stage_inputs.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "datasets/image_set.h"
+#include "harness/core/error.h"
+#include "harness/models/tensor_file.h"
+#include "methods/quant/chunk.h"
+#include "methods/quant/grid.h"
+
+namespace assay::quant {
+namespace {
+
+at::Tensor tensor_in(const std::filesystem::path& folder, const char* file, const char* name) {
+  models::TensorMap tensors = models::load_tensors(folder / file);
+  const auto found = tensors.find(name);
+  if (found == tensors.end() || found->second.numel() == 0) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: tensor '{}' is missing or empty", (folder / file).string(), name));
+  }
+  return found->second;
+}
+
+at::Tensor images_for(const StageContext& context, const models::Network& network) {
+  const std::filesystem::path folder = context.input("images");
+  at::Tensor images = tensor_in(folder, "images.safetensors", "images");
+  const models::NetworkInfo& info = network.info();
+  if (images.scalar_type() == at::kByte) {
+    images = datasets::normalise(images, info.mean, info.std);
+  }
+  if (images.dim() != 4 || images.sizes().slice(1) != at::IntArrayRef(info.input)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: images are [{}], but the network takes [n, {}]", folder.string(),
+                            fmt::join(images.sizes().vec(), ", "), fmt::join(info.input, ", ")));
+  }
+  return images.to(device_of(network), dtype_of(network)).contiguous();
+}
+
+at::Tensor tokens_for(const StageContext& context, const models::Network& network) {
+  const std::filesystem::path folder = context.input("tokens");
+  const at::Tensor tokens = tensor_in(folder, "tokens.safetensors", "tokens").to(at::kLong);
+  const models::NetworkInfo& info = network.info();
+  if (tokens.dim() != 2 || tokens.min().item<std::int64_t>() < 0 ||
+      tokens.max().item<std::int64_t>() >= info.outputs) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: tokens must be [samples, context] with ids below {}",
+                            folder.string(), info.outputs));
+  }
+  if (info.context > 0 && tokens.size(1) > info.context) {
+    throw Error(ErrorKind::kData, fmt::format("{}: {} tokens a sample, but the network takes {}",
+                                              folder.string(), tokens.size(1), info.context));
+  }
+  return tokens.to(device_of(network));
+}
+
+const at::Tensor& first_parameter(const models::Network& network) {
+  return *network.parameters().slots().begin()->second;
+}
+
+}  // namespace
+
+StageParameters::StageParameters(const StageContext& context)
+    : values_(context.recipe().at("parameters")) {}
+
+const Json& StageParameters::at(const std::string& name, const char* expected,
+                                bool (Json::*is)() const) const {
+  const auto found = values_.find(name);
+  if (found == values_.end() || !((*found).*is)()) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("parameter '{}' = {}: expected {}", name,
+                            found == values_.end() ? "nothing" : found->dump(), expected),
+                {{"parameter", name}});
+  }
+  return *found;
+}
+
+std::int64_t StageParameters::integer(const std::string& name) const {
+  return at(name, "an integer", &Json::is_number_integer).get<std::int64_t>();
+}
+
+double StageParameters::real(const std::string& name) const {
+  return at(name, "a number", &Json::is_number).get<double>();
+}
+
+bool StageParameters::flag(const std::string& name) const {
+  return at(name, "true or false", &Json::is_boolean).get<bool>();
+}
+
+std::string StageParameters::text(const std::string& name) const {
+  return at(name, "a text", &Json::is_string).get<std::string>();
+}
+
+int StageParameters::bits(const std::string& name) const {
+  const std::int64_t value = integer(name);
+  if (value < 1 || value > kFloatBits) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("parameter '{}' = {}: expected 1 to 15, or 16 for float", name, value),
+                {{"parameter", name}});
+  }
+  return static_cast<int>(value);
+}
+
+std::uint64_t stage_seed(const StageContext& context) {
+  const auto found = context.recipe().find("seed");
+  if (found == context.recipe().end() || !found->is_number_integer()) {
+    throw Error(ErrorKind::kConfig, "the recipe has no seed, but the stage is random");
+  }
+  return static_cast<std::uint64_t>(found->get<std::int64_t>());
+}
+
+at::ScalarType dtype_of(const models::Network& network) {
+  return first_parameter(network).scalar_type();
+}
+
+at::Device device_of(const models::Network& network) { return first_parameter(network).device(); }
+
+void widen(models::Network& network) {
+  const at::ScalarType type = dtype_of(network);
+  if (type != at::kFloat && type != at::kDouble) network.to(at::kFloat);
+}
+
+at::Tensor calibration_inputs(const StageContext& context, const models::Network& network) {
+  return network.info().task == models::Task::kClassification ? images_for(context, network)
+                                                              : tokens_for(context, network);
+}
+
+std::int64_t calibration_chunk(const models::Network& network) {
+  return network.info().task == models::Task::kClassification ? kImageChunk : kSequenceChunk;
+}
+
+}  // namespace assay::quant

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "harness/core/stage_context.h"
+#include "harness/models/network.h"
+
+// What the bodies of method stages read: parameters of the recipe, the network, calibration data.
+
+namespace assay::quant {
+
+// Gives a fresh, mutable network with the artifact of the methods before it laid over.
+using ModelLoader = std::function<std::unique_ptr<models::Network>(StageContext&)>;
+
+// The parameters of a recipe by name. Throws Error(kConfig) for one that is missing or of another
+// type.
+class StageParameters {
+ public:
+  explicit StageParameters(const StageContext& context);
+
+  std::int64_t integer(const std::string& name) const;
+  double real(const std::string& name) const;
+  bool flag(const std::string& name) const;
+  std::string text(const std::string& name) const;
+
+  // 1 .. 15, or kFloatBits. Throws Error(kConfig) for other values.
+  int bits(const std::string& name) const;
+
+ private:
+  const Json& at(const std::string& name, const char* expected, bool (Json::*is)() const) const;
+  const Json& values_;
+};
+
+// The recipe's seed. Throws Error(kConfig) if the stage was given none.
+std::uint64_t stage_seed(const StageContext& context);
+
+at::ScalarType dtype_of(const models::Network& network);
+at::Device device_of(const models::Network& network);
+
+// Half-precision networks are calibrated and rounded in float32.
+void widen(models::Network& network);
+
+// The calibration data that the task calls for, on the network's device, rows first:
+//   input "images" (images.safetensors: images uint8 as stored, or float, normalised) -> floating
+//   [n, C, H, W], normalised by the network's mean and std;
+//   input "tokens" (tokens.safetensors: tokens [n, context]) -> int64.
+// Throws Error(kData) if shapes or token ids do not fit the network.
+at::Tensor calibration_inputs(const StageContext& context, const models::Network& network);
+
+// Rows of one pass: kImageChunk or kSequenceChunk by task.
+std::int64_t calibration_chunk(const models::Network& network);
+
+}  // namespace assay::quant

@@ -1,0 +1,35 @@
+#include "methods/quant/canary.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "methods/rtn/method.h"
+#include "methods/rtn/rounding.h"
+
+namespace assay::rtn {
+namespace {
+
+// Relative error of the logits at these bits; the grids themselves have up to 16 bits here.
+double error_at(int weight_bits, int activation_bits) {
+  const std::unique_ptr<models::Network> network = quant::canary_network("vit");
+  const at::Tensor inputs = quant::canary_inputs(*network, 4);
+  const at::Tensor expected = network->forward(inputs);
+  const Options options{.weight_bits = weight_bits, .activation_bits = activation_bits};
+  const quant::Ranges ranges = quant::observe(*network, inputs, 4, network->sites(), {});
+  const quant::QuantizedModel model = round_to_nearest(*network, options, ranges);
+  const std::unique_ptr<models::Tap> tap = apply(model, *network);
+  return quant::relative_error(network->forward(inputs, *tap), expected);
+}
+
+}  // namespace
+
+void canary() {
+  const at::NoGradGuard no_gradients;
+  const double eight = error_at(8, 8), four = error_at(4, 8), low = error_at(4, 4);
+  quant::assert_canary(error_at(16, 16) == 0, "rtn", "W16A16 is the float network");
+  quant::assert_canary(error_at(15, 15) < 1e-2, "rtn", "15 bits are close to float");
+  quant::assert_canary(eight > 0 && eight < 0.1, "rtn", "8 bits change the network a little");
+  quant::assert_canary(eight < four && four < low, "rtn", "fewer bits are worse");
+}
+
+}  // namespace assay::rtn

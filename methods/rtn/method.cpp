@@ -1,0 +1,161 @@
+#include "methods/rtn/method.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include "harness/core/atomic_file.h"
+#include "harness/core/error.h"
+#include "methods/rtn/rounding.h"
+
+namespace assay::rtn {
+namespace {
+
+constexpr const char* kRanges = "ranges.json";
+
+Options options_of(const StageContext& context) {
+  const quant::StageParameters parameters(context);
+  return {.activation_bits = parameters.bits("a_bits"),
+          .range = parameters.text("range"),
+          .percentile = parameters.real("percentile"),
+          .symmetric = parameters.flag("symmetric"),
+          .scheme = quant::activation_scheme_from(parameters.text("act")),
+          .layers = parameters.text("layers"),
+          .sites = parameters.text("sites")};
+}
+
+Json observe(StageContext& context, const quant::ModelLoader& loader) {
+  const at::NoGradGuard no_gradients;
+  const Options options = options_of(context);
+  quant::Ranges ranges;
+  if (options.scheme == quant::ActivationScheme::kTensorStatic) {
+    const std::unique_ptr<models::Network> network = loader(context);
+    quant::widen(*network);
+    ranges = quant::observe(
+        *network, quant::calibration_inputs(context, *network), quant::calibration_chunk(*network),
+        selected_sites(*network, options), observer_options(options),
+        [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); });
+  }
+  write_file_atomically(context.output() / kRanges, to_json(ranges).dump(1) + "\n");
+  return {{"metrics", {{"sites", ranges.size()}}}};
+}
+
+Json quantize(StageContext& context, const quant::ModelLoader& loader) {
+  const at::NoGradGuard no_gradients;
+  const quant::StageParameters parameters(context);
+  Options options = options_of(context);
+  options.weight_bits = parameters.bits("w_bits");
+  options.granularity = quant::granularity_from(parameters.text("granularity"));
+  options.group = parameters.integer("group");
+  quant::Ranges ranges;
+  if (options.activation_bits != quant::kFloatBits) {
+    const std::filesystem::path file = context.input("ranges") / kRanges;
+    ranges = quant::ranges_from(parse_json(read_file(file), file.string()), file.string());
+  }
+  const std::unique_ptr<models::Network> network = loader(context);
+  quant::widen(*network);
+  const quant::QuantizedModel model = round_to_nearest(*network, options, ranges);
+  save_quantized(context.output(), model);
+  return {{"metrics",
+           {{"bits_per_weight", storage_cost(model).bits_per_weight()},
+            {"quantized_layers", model.layers.size()},
+            {"quantized_sites", model.activations.size()}}}};
+}
+
+}  // namespace
+
+MethodDeclaration declaration() {
+  using enum ParameterType;
+  return {
+      .name = "rtn",
+      .title = "Round to nearest",
+      .parameters =
+          {{.name = "range",
+            .type = kString,
+            .default_value = "minmax",
+            .choices = {"minmax", "percentile", "mse"},
+            .doc = "How the range of weights and of static activations is chosen."},
+           {.name = "percentile",
+            .type = kReal,
+            .default_value = 0.9999,
+            .minimum = 0.5,
+            .maximum = 1,
+            .doc = "Upper quantile of `range: percentile`; the lower one is 1 - percentile."},
+           {.name = "granularity",
+            .type = kString,
+            .default_value = "channel",
+            .choices = {"tensor", "channel", "group"},
+            .doc = "What shares a scale and zero point of a weight."},
+           {.name = "group",
+            .type = kInteger,
+            .default_value = 128,
+            .unit = "columns",
+            .minimum = 1,
+            .doc = "Input columns per group of `granularity: group`."},
+           {.name = "symmetric",
+            .type = kBool,
+            .default_value = false,
+            .doc = "Zero points in the middle of the range."},
+           {.name = "act",
+            .type = kString,
+            .default_value = "tensor_static",
+            .choices = {"tensor_static", "tensor_dynamic", "token"},
+            .doc = "Range of activations: calibrated, of the current tensor, or of each token."},
+           {.name = "layers",
+            .type = kString,
+            .default_value = "auto",
+            .choices = {"auto", "all", "blocks", "inner"},
+            .doc = "Rounded layers: all, those of the blocks, or all but the first and last; auto: "
+                   "all for classification, blocks for language models."},
+           {.name = "sites",
+            .type = kString,
+            .default_value = "auto",
+            .choices = {"auto", "network", "inputs"},
+            .doc = "Quantized activations: the sites that the family names or the inputs of the "
+                   "rounded layers; auto: network for classification, inputs for language models."},
+           {.name = "samples",
+            .type = kInteger,
+            .default_value = 32,
+            .unit = "samples",
+            .minimum = 1,
+            .maximum = 100000,
+            .doc = "Calibration images or token windows."},
+           {.name = "context",
+            .type = kInteger,
+            .default_value = 2048,
+            .unit = "tokens",
+            .minimum = 1,
+            .maximum = 1 << 20,
+            .doc = "Length of a calibration window."}},
+      .reads_bits = true,
+      .calibration = "calibration",
+      .traits = {"quantizer"},
+      .network = "rtn.quantize"};
+}
+
+std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
+  const StageDeclaration observing{
+      .name = "rtn.observe",
+      .reads = {"range", "percentile", "symmetric", "act", "layers", "sites", "a_bits"},
+      .reads_model = true,
+      .reads_network = true,
+      .inputs = {{.name = "images",
+                  .stage = "sample_images",
+                  .split = "train",
+                  .when = "quantizes_activations,task:classification"},
+                 {.name = "tokens",
+                  .stage = "sample_calibration",
+                  .split = "train",
+                  .when = "quantizes_activations,task:language"}}};
+  const StageDeclaration quantizing{
+      .name = "rtn.quantize",
+      .reads = {"range", "percentile", "granularity", "group", "symmetric", "act", "layers",
+                "sites", "w_bits", "a_bits"},
+      .reads_model = true,
+      .reads_network = true,
+      .inputs = {{.name = "ranges", .stage = "rtn.observe", .when = "quantizes_activations"}}};
+  return {{observing, [loader](StageContext& context) { return observe(context, loader); }},
+          {quantizing, [loader](StageContext& context) { return quantize(context, loader); }}};
+}
+
+}  // namespace assay::rtn

@@ -1,0 +1,110 @@
+#include "methods/rtn/rounding.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+#include "methods/quant/stage_inputs.h"
+
+namespace assay::rtn {
+namespace {
+
+bool is_language(const models::Network& network) {
+  return network.info().task == models::Task::kLanguage;
+}
+
+bool in_units(const models::Network& network, const models::Layer& layer) {
+  return layer.unit >= 0 && layer.unit < network.unit_count();
+}
+
+quant::ActivationQuantizer quantizer_at(const std::string& site, const Options& options,
+                                        const quant::Ranges& ranges, at::ScalarType type) {
+  if (options.scheme != quant::ActivationScheme::kTensorStatic) {
+    return {
+        .scheme = options.scheme, .bits = options.activation_bits, .symmetric = options.symmetric};
+  }
+  const auto range = ranges.find(site);
+  if (range == ranges.end()) {
+    throw Error(ErrorKind::kData, fmt::format("the calibrated ranges lack site '{}'", site),
+                {{"site", site}});
+  }
+  return quant::static_quantizer(range->second, options.activation_bits, options.symmetric, type);
+}
+
+void check_tokens(const models::Network& network, const Options& options) {
+  if (options.scheme != quant::ActivationScheme::kToken) return;
+  for (const models::Layer& layer : network.layers()) {
+    if (layer.kind == models::LayerKind::kConv && in_units(network, layer)) {
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("act 'token': activations of a {} network are feature maps without "
+                              "token rows; use tensor_static or tensor_dynamic",
+                              network.info().family));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<models::Layer> selected_layers(const models::Network& network,
+                                           const std::string& which) {
+  std::vector<models::Layer> layers = network.layers();
+  if (which == "blocks" || (which == "auto" && is_language(network))) {
+    std::erase_if(layers, [&](const models::Layer& layer) { return !in_units(network, layer); });
+  } else if (which == "inner" && layers.size() > 2) {
+    layers.erase(layers.begin());
+    layers.pop_back();
+  }
+  return layers;
+}
+
+std::vector<std::string> selected_sites(const models::Network& network, const Options& options) {
+  if (options.sites == "network" || (options.sites == "auto" && !is_language(network))) {
+    return network.sites();
+  }
+  std::vector<std::string> sites;
+  for (const models::Layer& layer : selected_layers(network, options.layers)) {
+    if (std::find(sites.begin(), sites.end(), layer.input_site) == sites.end()) {
+      sites.push_back(layer.input_site);
+    }
+  }
+  return sites;
+}
+
+quant::ObserverOptions observer_options(const Options& options) {
+  quant::ObserverOptions out{.percentile = options.percentile,
+                             .bits = options.activation_bits,
+                             .symmetric = options.symmetric};
+  if (options.range == "percentile") out.kind = quant::ObserverKind::kPercentile;
+  if (options.range == "mse") out.kind = quant::ObserverKind::kMse;
+  return out;
+}
+
+quant::QuantizedModel round_to_nearest(const models::Network& network, const Options& options,
+                                       const quant::Ranges& ranges) {
+  quant::QuantizedModel model{.method = "rtn"};
+  if (options.weight_bits != quant::kFloatBits) {
+    const quant::GridOptions grid{.bits = options.weight_bits,
+                                  .search = quant::range_search_from(options.range),
+                                  .granularity = options.granularity,
+                                  .group = options.group,
+                                  .symmetric = options.symmetric,
+                                  .percentile = options.percentile};
+    for (const models::Layer& layer : selected_layers(network, options.layers)) {
+      const at::Tensor weight = quant::as_matrix(network.parameters().at(layer.name + ".weight"));
+      model.layers.emplace(layer.name,
+                           quant::quantized_layer(weight, quant::find_grid(weight, grid)));
+    }
+  }
+  if (options.activation_bits != quant::kFloatBits) {
+    check_tokens(network, options);
+    for (const std::string& site : selected_sites(network, options)) {
+      model.activations.emplace(site,
+                                quantizer_at(site, options, ranges, quant::dtype_of(network)));
+    }
+  }
+  return model;
+}
+
+}  // namespace assay::rtn
