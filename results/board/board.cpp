@@ -40,7 +40,8 @@ std::string telling_settings(const std::string& settings, const std::set<std::st
       const Json theirs = Json::parse(other, nullptr, false);
       return theirs.is_object() && theirs.contains(name) && theirs[name] == value;
     });
-    if (!same) text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value.dump());
+    if (!same && value.is_primitive())
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value.dump());
   }
   return text;
 }

@@ -8,7 +8,7 @@ namespace assay::results {
 
 Error translate(const SQLite::Exception& error, const std::filesystem::path& path) {
   const Error::Context context = {{"file", path.string()},
-                                  {"sqlite", std::to_string(error.getExtendedErrorCode())}};
+                                  {"sqlite", std::to_string(error.getErrorCode())}};
   switch (error.getErrorCode()) {
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:

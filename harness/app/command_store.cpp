@@ -1,0 +1,173 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <map>
+
+#include "harness/app/cli.h"
+#include "harness/app/folders.h"
+#include "harness/core/atomic_file.h"
+#include "harness/core/error.h"
+#include "harness/spec/run_settings.h"
+#include "harness/supervise/host.h"
+#include "harness/supervise/store.h"
+#include "results/board/show.h"
+
+namespace assay::app {
+namespace {
+
+namespace fs = std::filesystem;
+using results::count_cell;
+using results::text_cell;
+
+struct Kind {
+  std::int64_t artifacts = 0;
+  std::int64_t bytes = 0;
+};
+
+results::Table store_table(supervise::Store& store) {
+  std::map<std::string, Kind> kinds;
+  store.for_each([&](const std::string& key, const fs::path&, std::int64_t size) {
+    const auto artifact = store.lookup(key);
+    if (!artifact) return;
+    Kind& kind = kinds[artifact->result.value("stage", std::string("(unknown)"))];
+    ++kind.artifacts;
+    kind.bytes += size;
+  });
+  const supervise::StoreUsage usage = store.usage();
+  results::Table table{.title = store.root().string(),
+                       .columns = {{"stage"}, {"artifacts", true}, {"bytes", true}}};
+  for (const auto& [name, kind] : kinds) {
+    table.rows.push_back({text_cell(name), count_cell(kind.artifacts), count_cell(kind.bytes)});
+  }
+  table.notes.push_back(fmt::format(
+      "{} artifacts, {} bytes; checkpoints {}, temporary {}, damaged {}", usage.objects,
+      usage.object_bytes, usage.partial_bytes, usage.temporary_bytes, usage.damaged_bytes));
+  return table;
+}
+
+CLI::App* add_below(CLI::App* parent, Cli& cli, const std::string& name,
+                    const std::string& description) {
+  CLI::App* command = parent->add_subcommand(name, description);
+  command->add_flag("-q,--quiet", cli.common.quiet, "Errors only");
+  return command;
+}
+
+void add_store(Cli& cli) {
+  CLI::App* store = add_command(cli, "store", "The store of artifacts, shared by all runs",
+                                "  assay store ls\n"
+                                "  assay store gc --dry-run      # what would go\n"
+                                "  assay store gc --min-age 7d");
+  store->require_subcommand(1);
+  CLI::App* ls = add_below(store, cli, "ls", "Artifacts and bytes by stage");
+  add_format(cli, ls);
+  ls->callback([&cli] {
+    cli.action = [&cli] {
+      supervise::Store opened;
+      cli.print({store_table(opened)});
+      return 0;
+    };
+  });
+  CLI::App* gc = add_below(store, cli, "gc", "Drop what no run folder needs any more");
+  auto dry = std::make_shared<bool>(false);
+  auto age = std::make_shared<std::string>("1h");
+  gc->add_flag("-n,--dry-run", *dry, "Only count");
+  gc->add_option("--min-age", *age, "Keep what is younger")->option_text("TIME (1h)");
+  gc->callback([&cli, dry, age] {
+    cli.action = [dry, age] {
+      const auto seconds = spec::seconds_from(*age);
+      if (!seconds) {
+        throw Error(ErrorKind::kConfig,
+                    fmt::format("--min-age '{}': legal are times as 90s, 10m, 1h30m, 2d", *age));
+      }
+      supervise::Store opened;
+      const auto live = opened.live_keys(supervise::unix_seconds());
+      const auto gone = opened.gc(live, *seconds, *dry);
+      fmt::print(stderr, "{}{} artifacts, {} bytes\n", *dry ? "would drop " : "dropped ",
+                 gone.objects, gone.bytes);
+      return 0;
+    };
+  });
+}
+
+fs::path network_of(const std::string& run, const std::string& name) {
+  results::Reader reader(database_of(find_run(run)));
+  const results::TrialSummary trial = results::find_trial(reader, name);
+  if (!trial.network_stage) {
+    throw Error(
+        ErrorKind::kConfig,
+        fmt::format("{}: its network is the model as it is; copy that checkpoint", trial.label));
+  }
+  supervise::Store store;
+  const auto artifact = store.lookup(*trial.network_stage);
+  if (!artifact) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("{}: its network is not in the store {}; `assay run SWEEP` makes what "
+                            "is missing",
+                            trial.label, store.root().string()));
+  }
+  for (const char* file : {"model.safetensors", "config.json"}) {
+    if (!fs::exists(artifact->path / file)) {
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("{}: its artifact holds no {} (a quantized network keeps codes and "
+                              "scales); saving those in the format 'hf' is not offered yet",
+                              trial.label, file));
+    }
+  }
+  return artifact->path;
+}
+
+// Copies the files beside the target, then renames, so that no half-written checkpoint is seen.
+void copy_checkpoint(const fs::path& from, const fs::path& to) {
+  if (fs::exists(to)) {
+    throw Error(ErrorKind::kConfig, fmt::format("{} exists; name a new folder", to.string()));
+  }
+  const fs::path parent = to.has_parent_path() ? to.parent_path() : ".";
+  const fs::path part = parent / fmt::format(".{}.{}", to.filename().string(), getpid());
+  std::error_code error;
+  fs::create_directories(part, error);
+  for (fs::directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().filename() == "result.json") continue;
+    fs::copy_file(it->path(), part / it->path().filename(), error);
+    if (error) break;
+  }
+  if (!error) fs::rename(part, to, error);
+  if (error) {
+    std::error_code ignored;
+    fs::remove_all(part, ignored);
+    throw Error(ErrorKind::kIo,
+                fmt::format("{}: cannot be written: {}", to.string(), error.message()));
+  }
+}
+
+void add_save(Cli& cli) {
+  CLI::App* command = add_command(cli, "save", "Write a trial's network as a checkpoint folder",
+                                  "  assay save 3f2a -o checkpoints/vit_trained --as hf");
+  auto trial = std::make_shared<std::string>();
+  auto run = std::make_shared<std::string>();
+  auto out = std::make_shared<std::string>();
+  auto as = std::make_shared<std::string>("hf");
+  command->add_option("trial", *trial, "Its id, first digits of it, or its label")
+      ->required()
+      ->option_text("TRIAL");
+  command->add_option("-o,--output", *out, "Folder to make")->required()->option_text("DIR");
+  command->add_option("--as", *as, "model.safetensors with config.json")
+      ->check(CLI::IsMember({"hf"}))
+      ->option_text("hf");
+  command->add_option("--run", *run, "Run folder (default: the newest)")->option_text("RUN");
+  command->callback([&cli, trial, run, out] {
+    cli.action = [trial, run, out] {
+      copy_checkpoint(network_of(*run, *trial), fs::path(*out).lexically_normal());
+      fmt::print(stderr, "wrote {}\n", *out);
+      return 0;
+    };
+  });
+}
+
+}  // namespace
+
+void add_store_commands(Cli& cli) {
+  add_store(cli);
+  add_save(cli);
+}
+
+}  // namespace assay::app

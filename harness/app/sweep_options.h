@@ -1,0 +1,16 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+#include "harness/app/run_load.h"
+
+namespace assay::app {
+
+// SWEEP, --set, --only, --limit and --no-share of `plan` and `run`. `request` must outlive parsing.
+void add_sweep_options(CLI::App* command, SweepRequest& request);
+
+// `assay plan`, also as `assay run --dry-run`. Returns the exit code.
+int plan_sweep(const SweepRequest& request, const std::filesystem::path& out);
+
+}  // namespace assay::app
