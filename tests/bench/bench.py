@@ -1,0 +1,49 @@
+"""What the benchmarks share: timing a command, medians, a folder that goes away."""
+import argparse
+import contextlib
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--build", default="build/release", help="build folder with bin/assay")
+    parser.add_argument("--repeat", type=int, default=0, help="repetitions (0: the benchmark's own)")
+    given = parser.parse_args()
+    given.build = (ROOT / given.build).resolve()
+    given.assay = given.build / "bin" / "assay"
+    given.echo = given.build / "tests" / "echo_provider"
+    return given
+
+
+def seconds(command, **options):
+    """Wall seconds of one command; its output is kept from the terminal unless it fails."""
+    start = time.perf_counter()
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    elapsed = time.perf_counter() - start
+    if done.returncode != 0:
+        raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stdout.decode(errors='replace')[-2000:]}")
+    return elapsed
+
+
+def median(values):
+    return statistics.median(values)
+
+
+@contextlib.contextmanager
+def scratch():
+    """A folder with an empty store in it, on the disk of the build (a memory file system would flatter)."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "build"))
+    try:
+        yield folder, {**os.environ, "ASSAY_STORE": str(folder / "store"), "XDG_CACHE_HOME": str(folder / "cache"),
+                       "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
