@@ -69,6 +69,8 @@ std::unique_ptr<Network> make_network(const std::string& family, const Json& con
                                       bool allocate) {
   const Family& record = find_family(family);
   try {
+    // Shapes first: a network that is too large is refused before any of it is allocated.
+    if (allocate) record.make(configuration, false);
     return record.make(configuration, allocate);
   } catch (const c10::Error& error) {
     throw Error(ErrorKind::kOom,
