@@ -184,12 +184,16 @@ std::string StageBuilder::label_of(const DeclaredStage& declared, const Request&
   std::string label = declared.declaration->name;
   if (declared.model || declared.network) label += " " + sweep_.models[request.model].name;
   if (declared.declaration->reads_data && request.data >= 0) {
-    label += " " + sweep_.data[static_cast<std::size_t>(request.data)].name;
+    label += " " + sweep_.data[static_cast<std::size_t>(request.data)].name + " " +
+             splits_[static_cast<std::size_t>(request.split)];
   }
   if (request.weight_bits > 0 && (declared.weight_bits || declared.network)) {
     label += fmt::format(" W{}A{}", request.weight_bits, request.activation_bits);
   }
   if (declared.seed) label += fmt::format(" seed={}", request.seed);
+  if (declared.declaration->random == "calibration_seed") {
+    label += fmt::format(" calibration_seed={}", request.calibration_seed);
+  }
   if (request.shards > 1) label += fmt::format(" [{}/{}]", request.shard, request.shards);
   return label;
 }

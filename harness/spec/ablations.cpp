@@ -146,8 +146,8 @@ void load_one(Node& node, const std::string& default_name, const Catalogue& cata
     mode = text_of(*given, "mode");
     if (std::find(kModes.begin(), kModes.end(), mode) == kModes.end()) {
       refuse(given->place,
-             fmt::format("unknown mode '{}'{}; loo: each switch off in turn, add_one: "
-                         "each on alone, factorial: all combinations",
+             fmt::format("unknown mode '{}' (loo: each switch off in turn, add_one: each on "
+                         "alone, factorial: all combinations){}",
                          mode, suggestion(mode, kModes)),
              mode);
     }

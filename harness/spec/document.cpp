@@ -145,7 +145,8 @@ Node load_document(const fs::path& file, const std::vector<std::string>& overrid
 }
 
 void apply_override(Node& root, const std::string& override_text) {
-  const std::string name = "--set " + override_text.substr(0, 200);
+  const std::string name =
+      "--set " + override_text.substr(0, std::min<std::size_t>(override_text.find('='), 200));
   Place place;
   place.file = std::make_shared<const std::string>(name);
   const std::size_t equals = override_text.find('=');

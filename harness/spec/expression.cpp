@@ -292,9 +292,8 @@ class Parser {
 
   std::size_t index_of(const Token& token) {
     if (std::find(legal_.begin(), legal_.end(), token.text) == legal_.end()) {
-      fail(token,
-           fmt::format("unknown name '{}'{}{}", token.text, suggestion(token.text, legal_),
-                       nearest(token.text, legal_).empty() ? "; texts stand in quotes" : ""));
+      fail(token, fmt::format("unknown name '{}'{}; a text stands in quotes", token.text,
+                              suggestion(token.text, legal_)));
     }
     const auto found = std::find(used_.begin(), used_.end(), token.text);
     if (found != used_.end()) return static_cast<std::size_t>(found - used_.begin());

@@ -126,8 +126,15 @@ DataSet data_set_from(Member& member, const Catalogue& catalogue) {
     if (Node* value = fields.take(schema.name))
       given[schema.name] = parameter_value(schema, *value);
   }
-  fields.allow({"train", "test"});
+  if (names_files) fields.allow({"train", "test"});
   for (Member* split : fields.rest()) {
+    if (!names_files && reader.files.contains(split->key)) {
+      refuse(split->place,
+             fmt::format("reader '{}' knows the files of split '{}'; 'root' names "
+                         "another folder for them",
+                         reader.name, split->key),
+             split->key);
+    }
     if (!names_files) fields.refuse_key(*split);
     if (find_schema(reader.parameters, split->key) != nullptr) continue;
     const bool looks_like_files = split->value.is_map() || split->value.is_list() ||

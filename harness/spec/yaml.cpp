@@ -50,6 +50,7 @@ class TreeBuilder : public YAML::EventHandler {
     check_tag(mark, tag);
     Node node = node_at(mark, Node::Kind::kScalar);
     node.plain = tag != "!" && tag != kTextTag;
+    last_scalar_ = mark;
     node.text = value;
     if (node.plain &&
         (value.empty() || value == "~" || value == "null" || value == "Null" || value == "NULL")) {
@@ -71,6 +72,24 @@ class TreeBuilder : public YAML::EventHandler {
   void OnMapEnd() override { close(); }
 
   Node take_root() { return std::move(root_); }
+
+  // yaml-cpp takes the end of the file for the end of a quoted text. Only the last text can have
+  // been ended so.
+  void check_last_quote(std::string_view text) const {
+    const auto start = static_cast<std::size_t>(std::max(last_scalar_.pos, 0));
+    if (start >= text.size() || (text[start] != '"' && text[start] != '\'')) return;
+    const char quote = text[start];
+    for (std::size_t i = start + 1; i < text.size(); ++i) {
+      const bool escape = quote == '"' ? text[i] == '\\'
+                                       : text[i] == quote && text.substr(i + 1).starts_with(quote);
+      if (escape) {
+        ++i;
+      } else if (text[i] == quote) {
+        return;
+      }
+    }
+    refuse(place(last_scalar_), "a quote that is never closed");
+  }
 
  private:
   static constexpr const char* kTextTag = "tag:yaml.org,2002:str";
@@ -121,7 +140,8 @@ class TreeBuilder : public YAML::EventHandler {
             Node::Kind kind) {
     check_tag(mark, tag);
     if (!open_.empty() && open_.back().node.is_map() && !open_.back().has_key) {
-      refuse(place(mark), "a key must be a text, not a list or a map");
+      refuse(place(mark),
+             "a key must be a text, not a list or a map; or a bracket is never closed");
     }
     if (open_.size() >= limits_.max_depth) refuse_depth(mark);
     Open opened;
@@ -177,6 +197,7 @@ class TreeBuilder : public YAML::EventHandler {
   YamlLimits limits_;
   std::size_t nodes_ = 0;
   Node root_;
+  YAML::Mark last_scalar_;
   std::vector<Open> open_;
   std::map<YAML::anchor_t, Anchor> anchors_;
 };
@@ -221,6 +242,16 @@ void check_text(std::string_view text, const std::shared_ptr<const std::string>&
                      static_cast<unsigned char>(text[bad])));
 }
 
+// Whether a line (from 0) is indented with tabs, which YAML forbids and yaml-cpp blames on others.
+bool starts_with_tab(std::string_view text, int line) {
+  for (; line > 0 && !text.empty(); --line) {
+    const std::size_t end = text.find('\n');
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  const std::string_view indent = text.substr(0, text.find_first_not_of(" \t"));
+  return indent.find('\t') != std::string_view::npos;
+}
+
 void emit(YAML::Emitter& out, const Node& node) {
   switch (node.kind) {
     case Node::Kind::kNull:
@@ -256,6 +287,7 @@ void emit(YAML::Emitter& out, const Node& node) {
 Node parse_yaml(std::string_view text, const std::string& file, const YamlLimits& limits) {
   const auto name = std::make_shared<const std::string>(file);
   check_text(text, name, limits);
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
@@ -263,6 +295,7 @@ Node parse_yaml(std::string_view text, const std::string& file, const YamlLimits
     if (!parser.HandleNextDocument(builder)) {
       refuse({name, 1, 1}, "the file is empty; a sweep starts with 'assay: 1'");
     }
+    builder.check_last_quote(text);
     TreeBuilder second(name, limits);
     if (parser.HandleNextDocument(second)) {
       refuse(second.take_root().place, "a second document; a sweep file holds one");
@@ -270,7 +303,10 @@ Node parse_yaml(std::string_view text, const std::string& file, const YamlLimits
     return builder.take_root();
   } catch (const YAML::Exception& e) {
     refuse({name, e.mark.line + 1, e.mark.column + 1},
-           fmt::format("not valid YAML: {}", e.msg.empty() ? "syntax error" : e.msg));
+           fmt::format("not valid YAML: {}{}", e.msg.empty() ? "syntax error" : e.msg,
+                       starts_with_tab(text, e.mark.line)
+                           ? "; the line is indented with a tab, write spaces"
+                           : ""));
   }
 }
 

@@ -1,0 +1,52 @@
+#include "harness/spec/run_settings.h"
+
+#include <gtest/gtest.h>
+
+#include "harness/spec/yaml.h"
+
+namespace assay::spec {
+namespace {
+
+RunSettings read(const std::string& text) {
+  Node node = parse_yaml(text, "run.yaml");
+  return run_settings_from(node);
+}
+
+TEST(RunSettings, an_empty_map_gives_the_documented_defaults) {
+  EXPECT_EQ(read("{}"), RunSettings());
+  EXPECT_EQ(read("{slots: auto, device: cpu, threads: 1, stage_timeout: none, stall_timeout: 10m, "
+                 "time_limit: none, retries: 2, max_failures: 20%, precision: float32}"),
+            RunSettings());
+}
+
+TEST(RunSettings, values_are_read_with_their_units) {
+  const RunSettings run = read(
+      "{slots: 4, device: 'cuda:H100', threads: 2, stage_timeout: 1h30m, stall_timeout: none, "
+      "time_limit: 2d, retries: 0, max_failures: 7}");
+  EXPECT_EQ(run.slots, 4);
+  EXPECT_EQ(run.device, "cuda:H100");
+  EXPECT_EQ(run.threads, 2);
+  EXPECT_EQ(run.stage_timeout_s, 5400);
+  EXPECT_EQ(run.stall_timeout_s, std::nullopt);
+  EXPECT_EQ(run.time_limit_s, 172800);
+  EXPECT_EQ(run.retries, 0);
+  EXPECT_EQ(run.max_failures, (FailureLimit{.fraction = {}, .count = 7}));
+  EXPECT_EQ(read("{max_failures: none}").max_failures, FailureLimit());
+}
+
+TEST(Durations, read_units_in_falling_order) {
+  EXPECT_EQ(seconds_from("90s"), 90);
+  EXPECT_EQ(seconds_from("45"), 45);
+  EXPECT_EQ(seconds_from("0.5h"), 1800);
+  EXPECT_EQ(seconds_from("1d2h3m4s"), 93784);
+}
+
+TEST(Durations, other_texts_are_none) {
+  for (const char* text : {"", "0", "-5m", "10x", "10m5h", "1h30", "m", "5mm", "inf", "nan", "1e9d",
+                           "99999d", "10 m"}) {
+    EXPECT_EQ(seconds_from(text), std::nullopt) << text;
+  }
+}
+
+}  // namespace
+}  // namespace assay::spec

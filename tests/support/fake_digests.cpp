@@ -1,0 +1,57 @@
+#include "tests/support/fake_digests.h"
+
+#include "harness/core/digest.h"
+#include "harness/core/error.h"
+
+namespace assay::testing {
+
+using Kind = plan::InputDigests::Kind;
+
+void FakeDigests::add_model(const std::string& folder, bool tokenizer) {
+  files[folder + "/config.json"] = "config of " + folder;
+  files[folder + "/model.safetensors"] = "weights of " + folder;
+  if (tokenizer) files[folder + "/tokenizer.json"] = "tokenizer of " + folder;
+}
+
+Kind FakeDigests::kind(const std::filesystem::path& path) {
+  if (files.contains(path.string())) return Kind::kFile;
+  const auto below = files.lower_bound(path.string() + "/");
+  const bool folder = below != files.end() && below->first.starts_with(path.string() + "/");
+  return folder ? Kind::kFolder : Kind::kMissing;
+}
+
+std::vector<std::string> FakeDigests::files_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& [path, content] : files) {
+    const std::filesystem::path file = path;
+    if (file.parent_path() == folder) names.push_back(file.filename().string());
+  }
+  return names;
+}
+
+std::string FakeDigests::digest(const std::filesystem::path& path) {
+  ++asked[path.string()];
+  return sha256(text(path));
+}
+
+std::string FakeDigests::manifest(const std::filesystem::path& folder) {
+  std::string lines;
+  for (const auto& [path, content] : files) {
+    if (path.starts_with(folder.string() + "/")) lines += path + content + "\n";
+  }
+  return sha256(lines);
+}
+
+std::string FakeDigests::text(const std::filesystem::path& path) {
+  const auto found = files.find(path.string());
+  if (found == files.end()) throw Error(ErrorKind::kIo, "no file " + path.string());
+  return found->second;
+}
+
+std::optional<std::string> FakeDigests::environment(std::string_view name) {
+  const auto found = variables.find(std::string(name));
+  if (found == variables.end()) return {};
+  return found->second;
+}
+
+}  // namespace assay::testing

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "harness/plan/inputs.h"
+
+namespace assay::testing {
+
+// Files that exist only here: path -> content. A folder exists if a file lies below it.
+class FakeDigests : public plan::InputDigests {
+ public:
+  std::map<std::string, std::string> files;
+  std::map<std::string, std::string> variables;
+  std::map<std::string, int> asked;  // how often the digest of a path was asked for
+
+  // config.json, model.safetensors and, with a tokenizer, tokenizer.json.
+  void add_model(const std::string& folder, bool tokenizer = false);
+
+  Kind kind(const std::filesystem::path& path) override;
+  std::vector<std::string> files_in(const std::filesystem::path& folder) override;
+  std::string digest(const std::filesystem::path& path) override;
+  std::string manifest(const std::filesystem::path& folder) override;
+  std::string text(const std::filesystem::path& path) override;
+  std::optional<std::string> environment(std::string_view name) override;
+};
+
+}  // namespace assay::testing

@@ -1,0 +1,69 @@
+#include "tests/support/sweep_text.h"
+
+#include "harness/core/error.h"
+#include "tests/support/test_catalogue.h"
+
+namespace assay::testing {
+
+const char* const kModels =
+    "assay: 1\n"
+    "data: {fashion: {reader: fashion_mnist}, text: {reader: text, train: a.txt, test: b.txt}}\n"
+    "models:\n"
+    "  {vit: {family: vit, weights: /m/vit, data: fashion}, vit2: {family: vit, weights: /m/vit2,\n"
+    "   data: fashion}, resnet: {family: resnet, config: {classes: 10}, data: fashion},\n"
+    "   opt: {family: opt, weights: /m/opt, data: text}, opt2: {family: opt, weights: /m/opt2, "
+    "data: text}}\n";
+
+spec::Sweep sweep_of(const std::string& text, const std::vector<std::string>& overrides) {
+  const TemporaryFolder folder;
+  return spec::load_sweep(folder.write("sweep.yaml", text), overrides, test_catalogue());
+}
+
+std::string refusal(const std::function<void()>& call, const TemporaryFolder* folder) {
+  try {
+    call();
+  } catch (const Error& e) {
+    std::string text = e.what();
+    if (e.kind() != ErrorKind::kConfig) text = std::string(name_of(e.kind())) + ": " + text;
+    if (folder == nullptr) return text;
+    const std::string prefix = folder->path().string() + "/";
+    for (std::size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix)) {
+      text.erase(at, prefix.size());
+    }
+    return text;
+  }
+  return "no error";
+}
+
+std::string refusal_of(const std::string& text, const std::vector<std::string>& overrides) {
+  const TemporaryFolder folder;
+  const auto file = folder.write("sweep.yaml", text);
+  return refusal([&] { spec::load_sweep(file, overrides, test_catalogue()); }, &folder);
+}
+
+std::string lines_of(const spec::Sweep& sweep) {
+  std::string lines;
+  for (const spec::Trial& trial : sweep.trials) {
+    lines += sweep.models[trial.model].name;
+    for (std::size_t i = 0; i < trial.steps.size(); ++i) {
+      const spec::MethodStep& step = sweep.steps[trial.steps[i]];
+      lines += (i == 0 ? " " : " + ") + step.method;
+      for (const auto& item : step.parameters.items()) {
+        lines += " " + item.key() + "=" + item.value().dump();
+      }
+    }
+    if (trial.weight_bits > 0) lines += " " + spec::bits_text(trial);
+    if (trial.seed) lines += " seed=" + std::to_string(*trial.seed);
+    if (trial.calibration_seed) lines += " cseed=" + std::to_string(*trial.calibration_seed);
+    if (trial.calibration_data >= 0) {
+      lines += " on " + sweep.data[static_cast<std::size_t>(trial.calibration_data)].name;
+    }
+    for (const spec::AblationTag& tag : trial.ablations) {
+      lines += " [" + tag.ablation + ": " + tag.variant + "]";
+    }
+    lines += "\n";
+  }
+  return lines;
+}
+
+}  // namespace assay::testing
