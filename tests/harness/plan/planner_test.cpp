@@ -135,7 +135,10 @@ TEST_F(Planner, compositions_hand_their_network_on_and_inputs_read_their_own_spl
       "9 perplexity.evaluate opt W4A16 <network:8 <tokens:3\n"
       "10 gptq.quantize opt W4A8 <network:7 <ranges:1 <samples:1\n"
       "11 perplexity.evaluate opt W4A8 <network:10 <tokens:3\n"
-      "opt gptq W4A16: 0 1 2 3 4 -> perplexity@4 net 2\n");
+      "opt gptq W4A16 calibration_seed=0: 0 1 2 3 4 -> perplexity@4 net 2\n"
+      "opt gptq W4A8 calibration_seed=0: 0 1 3 5 6 -> perplexity@6 net 5\n"
+      "opt smoothquant + gptq W4A16 calibration_seed=0: 0 1 3 7 8 9 -> perplexity@9 net 8\n"
+      "opt smoothquant + gptq W4A8 calibration_seed=0: 0 1 3 7 10 11 -> perplexity@11 net 10\n");
 }
 
 TEST_F(Planner, keys_are_digests_of_canonical_recipes_and_inputs_come_first) {
