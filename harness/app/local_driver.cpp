@@ -16,6 +16,8 @@ namespace assay::app {
 namespace {
 
 constexpr double kTick = 1;
+constexpr double kRenewSeconds = 600;
+constexpr int kErrorExit = 4;
 // With other ranks the messages must be looked for: a back-off costs an idle rank under 1 % of a
 // core (measured), and wakes within twice the cap.
 constexpr double kShortestWait = 50e-6;
@@ -62,12 +64,35 @@ LocalDriver::LocalDriver(Conductor& conductor, supervise::Supervisor& supervisor
       progress_(progress),
       status_file_(std::move(status_file)) {}
 
-void LocalDriver::run(const SiteOffer& offer, StopSignals& signals) {
+void LocalDriver::run(const SiteOffer& offer, StopSignals& signals,
+                      const std::function<void()>& renew) {
+  try {
+    turn(offer, signals, renew);
+  } catch (...) {
+    RunStatus status = conductor_.status();
+    status.state = "error";
+    status.exit_code = kErrorExit;
+    try {
+      write_status(status);
+    } catch (const Error&) {  // the disk that is full; what went wrong first is what counts
+    }
+    throw;
+  }
+}
+
+void LocalDriver::turn(const SiteOffer& offer, StopSignals& signals,
+                       const std::function<void()>& renew) {
   conductor_.start();
   if (!conductor_.finish()) site_id_ = conductor_.join(site_, offer);
   conductor_.settle();
   housekeeping(supervise::monotonic_seconds());
-  while (!conductor_.finish()) once(signals);
+  double renewed_s = supervise::monotonic_seconds();
+  while (!conductor_.finish()) {
+    once(signals);
+    if (supervise::monotonic_seconds() - renewed_s < kRenewSeconds) continue;
+    renewed_s = supervise::monotonic_seconds();
+    renew();
+  }
 }
 
 void LocalDriver::once(StopSignals& signals) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "harness/app/run_conductor.h"
 #include "harness/app/run_ranks.h"
@@ -36,13 +37,15 @@ class LocalDriver {
               Ranks* ranks, supervise::RunLock& lock, RunProgress& progress,
               std::filesystem::path status_file);
 
-  // Until the conductor has finished. Throws Error(kIo) or Error(kEnvironment) when store or
-  // database cannot be written.
-  void run(const SiteOffer& offer, StopSignals& signals);
+  // Until the conductor has finished. `renew` is called every ten minutes (the lease on artifacts).
+  // Throws Error(kIo) or Error(kEnvironment) when store or database cannot be written; status.json
+  // says "error" then.
+  void run(const SiteOffer& offer, StopSignals& signals, const std::function<void()>& renew);
 
   void write_status(const RunStatus& status);
 
  private:
+  void turn(const SiteOffer& offer, StopSignals& signals, const std::function<void()>& renew);
   void once(StopSignals& signals);
   void housekeeping(double now);
   void on_signal(int signal);

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "harness/app/build_info.h"
 #include "harness/app/local_driver.h"
 #include "harness/app/run_folder.h"
 #include "harness/app/run_inventory.h"
@@ -80,11 +81,16 @@ std::unique_ptr<plan::RunSink> open_database(const RunFolder& folder, const RunH
   }
 }
 
-supervise::Root root_of(const plan::Plan& plan, const RunFolder& folder, double lease_s) {
+supervise::Root root_of(const plan::Plan& plan, const RunFolder& folder,
+                        const supervise::Store& store, bool partial, double lease_s) {
   supervise::Root root;
   root.run = folder.id();
   root.folder = folder.path();
   for (const plan::Stage& stage : plan.stages) root.keys.insert(stage.key);
+  // A run of some of the trials (--only) does not give up what the others made.
+  for (const supervise::Root& mine : store.roots()) {
+    if (partial && mine.run == root.run) root.keys.insert(mine.keys.begin(), mine.keys.end());
+  }
   root.lease_until_unix_s = supervise::unix_seconds() + lease_s;
   return root;
 }
@@ -92,7 +98,9 @@ supervise::Root root_of(const plan::Plan& plan, const RunFolder& folder, double 
 plan::RunStart run_start(const RunRequest& request, const LoadedSweep& loaded) {
   plan::RunStart start;
   start.unix_s = supervise::unix_seconds();
-  start.assay_version = ASSAY_VERSION;
+  start.assay_version = kBuildInfo.version;
+  start.commit = kBuildInfo.commit;
+  start.dirty = kBuildInfo.dirty;
   start.host = supervise::host_name();
   start.command_line = request.command_line;
   start.sweep_text = loaded.sweep.resolved;
@@ -165,7 +173,8 @@ class Run {
   int go() {
     write_file_atomically(folder_.path() / "sweep.yaml", loaded_.sweep.resolved);
     supervise::Store store;
-    store.register_root(root_of(loaded_.plan, folder_, kLeaseSeconds));
+    const bool partial = !request_.sweep.only.empty();
+    store.register_root(root_of(loaded_.plan, folder_, store, partial, kLeaseSeconds));
     auto sink = open_database(folder_, hooks_);
     const plan::History history = sink->history();
     Inventory inventory = take_inventory(loaded_.plan, history, store,
@@ -177,6 +186,7 @@ class Run {
     Conductor conductor(loaded_.plan, folder_.id(),
                         coordinator_options(loaded_, history, ranks_ == nullptr),
                         std::move(inventory), store, *sink, *progress_);
+    if (partial) conductor.keep_temporary();  // the trials left out may want them
     std::string nonce;
     if (ranks_ != nullptr) {
       nonce = store.write_nonce();
@@ -184,7 +194,9 @@ class Run {
     }
     LocalDriver driver(conductor, supervisor, site, ranks_, lock_, *progress_,
                        folder_.status_file());
-    driver.run(slots_.offer, signals_);
+    driver.run(slots_.offer, signals_, [&] {
+      store.register_root(root_of(loaded_.plan, folder_, store, partial, kLeaseSeconds));
+    });
     if (ranks_ != nullptr) {
       all_alive_ = ranks_->dismiss(kDismissSeconds);
       store.remove_nonce(nonce);
@@ -194,7 +206,7 @@ class Run {
     const int code = exit_code_of(conductor.finish()->outcome);
     sink->end(supervise::unix_seconds(), code);
     sink.reset();
-    store.register_root(root_of(loaded_.plan, folder_, 0));
+    store.register_root(root_of(loaded_.plan, folder_, store, partial, 0));
     RunStatus status = conductor.status();
     status.state = state_of(code);
     status.exit_code = code;
@@ -222,7 +234,10 @@ class Run {
     return wanted;
   }
 
-  Json environment() const { return {{"assay", ASSAY_VERSION}}; }
+  Json environment() const {
+    return {
+        {"assay", kBuildInfo.version}, {"commit", kBuildInfo.commit}, {"dirty", kBuildInfo.dirty}};
+  }
 
   supervise::SupervisorOptions supervisor_options() const {
     const spec::RunSettings& settings = loaded_.sweep.run;

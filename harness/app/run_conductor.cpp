@@ -288,6 +288,7 @@ void Conductor::send_start(const schedule::StartStage& action) {
 
 // Another live run may be reading it: then it is left to `store gc`.
 void Conductor::drop(StageIndex stage) {
+  if (keep_temporary_) return;
   const std::string& key = plan_.stages[stage].key;
   const double now = supervise::unix_seconds();
   for (const supervise::Root& root : store_.roots()) {

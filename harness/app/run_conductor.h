@@ -42,6 +42,9 @@ class Conductor {
   void tick();
   void stop(schedule::StopReason reason, bool kill, const std::string& message);
 
+  // Temporary artifacts stay in the store.
+  void keep_temporary() { keep_temporary_ = true; }
+
   // Ends a round: commits what was recorded, then sends the commands. Throws what the sink throws.
   void settle();
 
@@ -96,6 +99,7 @@ class Conductor {
   std::size_t trials_done_ = 0;
   std::vector<RunStatus::Failure> failures_;
   double started_unix_s_ = 0;
+  bool keep_temporary_ = false;
   std::optional<schedule::Finish> finish_;
 };
 
