@@ -36,7 +36,10 @@ int open_output(const std::filesystem::path& path) {
       path.empty() ? ::memfd_create("executor output", MFD_CLOEXEC)
                    : ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) fail("its output " + path.string(), errno);
-  if (path.empty()) ::fcntl(fd, F_SETFL, O_APPEND);
+  if (path.empty())
+    ::fcntl(fd, F_SETFL, O_APPEND);
+  else
+    ::unlink(path.c_str());  // leaves nothing behind, however we end
   return fd;
 }
 
@@ -123,13 +126,18 @@ std::vector<protocol::Message> Executor::receive() {
 
 std::optional<Death> Executor::reap() {
   if (dead_) return std::nullopt;
+  siginfo_t ended{};
+  if (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+      ended.si_pid == 0)
+    return std::nullopt;
+  // What it started goes with it; before its number is free for another process.
+  ::kill(-pid_, SIGKILL);
   int status = 0;
   struct rusage usage {};
-  const pid_t got = ::wait4(pid_, &status, WNOHANG, &usage);
-  if (got == 0 || (got < 0 && errno == EINTR)) return std::nullopt;
+  pid_t got = 0;
+  do got = ::wait4(pid_, &status, 0, &usage);
+  while (got < 0 && errno == EINTR);
   dead_ = true;
-  // What it started goes with it.
-  ::kill(-pid_, SIGKILL);
   if (got < 0) return Death{ErrorKind::kLost, "the executor was reaped by somebody else", -1, 0};
   final_cpu_s_ = seconds(usage.ru_utime) + seconds(usage.ru_stime);
   final_peak_bytes_ = static_cast<std::int64_t>(usage.ru_maxrss) * 1024;

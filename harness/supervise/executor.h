@@ -21,7 +21,7 @@ namespace assay::supervise {
 class Executor {
  public:
   // Throws Error(kEnvironment) naming the program and why it cannot be started. `output`: file for
-  // stdout and stderr; "": an anonymous one in memory.
+  // stdout and stderr, without a name once it is open; "": an anonymous one in memory.
   Executor(const Command& command, std::string name, const std::filesystem::path& output);
   ~Executor();
   Executor(const Executor&) = delete;

@@ -246,31 +246,34 @@ void Slot::serve(std::span<const pollfd> ready, std::vector<Report>& reports) {
   for (const std::string& provider : talking) read(provider, reports);
   for (const std::string& provider : ended) {
     // Its last words, e.g. `failed` before the exit, count first.
-    while (!workers_.at(provider).condemned && !workers_.at(provider).executor->at_end())
-      read(provider, reports);
+    while (read(provider, reports)) {
+    }
     if (const std::optional<Death> death = workers_.at(provider).executor->reap())
       bury(provider, *death, reports);
   }
   pump(reports);
 }
 
-void Slot::read(const std::string& provider, std::vector<Report>& reports) {
+bool Slot::read(const std::string& provider, std::vector<Report>& reports) {
   Worker& from = workers_.at(provider);
-  const bool runs_here = running_ && running_->assignment.stage.provider == provider;
+  if (from.condemned || from.executor->at_end()) return false;
+  bool any = false;
   try {
     for (const protocol::Message& message : from.executor->receive()) {
-      if (from.condemned) return;
+      if (from.condemned) return false;
+      any = true;
       handle(from, provider, message, reports);
     }
   } catch (const Error& e) {
-    if (runs_here && running_)
+    if (worker() == &from)
       condemn(ErrorKind::kCrash, fmt::format("malformed message: {}", e.what()));
     from.condemned = true;
     from.executor->kill();
-    return;
+    return false;
   }
   // A process that closed its socket is given a second to die by itself.
   if (from.executor->at_end()) from.kill_at_s = monotonic_seconds() + 1;
+  return any;
 }
 
 void Slot::bury(const std::string& provider, const Death& death, std::vector<Report>& reports) {
@@ -391,7 +394,10 @@ void Slot::finish(const protocol::Message& done, std::vector<Report>& reports) {
     Json files = Json::object();
     if (::lstat(output.c_str(), &status) == 0) {
       files = inventory(output);
-      if (!files.empty()) finished.files = output;
+      if (files.empty())
+        store_.remove_attempt(now.attempt);
+      else
+        finished.files = output;
     }
     copy_output(mine);
     Report out = report(ReportKind::kPublished);
@@ -399,7 +405,6 @@ void Slot::finish(const protocol::Message& done, std::vector<Report>& reports) {
     out.record.outcome = "done";
     out.resident = done.resident;
     finished.result = assembled_result(done.result, stage, files, out.record);
-    if (finished.files.empty()) store_.remove_attempt(now.attempt);
     publisher_.add(std::move(finished), std::move(out), monotonic_seconds());
   } catch (const Error& e) {
     fail(e.kind(), e.what(), Json::object(), reports);

@@ -86,7 +86,8 @@ class Slot {
   void start_worker(const std::string& provider);
   void send_run(std::vector<Report>& reports);
   void condemn(ErrorKind kind, const std::string& message);
-  void read(const std::string& provider, std::vector<Report>& reports);
+  // False if nothing had arrived.
+  bool read(const std::string& provider, std::vector<Report>& reports);
   void handle(Worker& worker, const std::string& provider, const protocol::Message& message,
               std::vector<Report>& reports);
   void greet(Worker& worker, const std::string& provider, const protocol::Message& hello,

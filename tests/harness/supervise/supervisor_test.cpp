@@ -355,6 +355,14 @@ TEST_F(SupervisorTest, providers_that_cannot_start_are_an_environment_error) {
   EXPECT_THAT(message("unheard of"), HasSubstr("no command is known"));
 }
 
+TEST_F(SupervisorTest, a_child_that_keeps_the_socket_open_does_not_hide_the_death_of_its_parent) {
+  options.providers["leaver"] = {"sh", "-c", "sleep 30 & exit 3"};
+  const double start = monotonic_seconds();
+  const Report end = run(stage("value", {}, 1, "leaver"));
+  EXPECT_THAT(end.message, HasSubstr("left with exit code 3"));
+  EXPECT_LT(monotonic_seconds() - start, 5);
+}
+
 TEST_F(SupervisorTest, a_recipe_that_fits_no_message_is_refused) {
   const Report end = run(stage("value", {{"value", std::string(70000, 'x')}}));
   EXPECT_EQ(end.error, ErrorKind::kData);
