@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -78,7 +79,8 @@ Rotary::Rotary(std::int64_t width, double base, const Json& scaling) {
 
 void Rotary::extend(std::int64_t length, const at::Tensor& like) const {
   if (cosine_.defined() && cosine_.size(0) >= length &&
-      cosine_.scalar_type() == like.scalar_type() && cosine_.device() == like.device())
+      cosine_.scalar_type() == like.scalar_type() && cosine_.device() == like.device() &&
+      (!cosine_.is_inference() || c10::InferenceMode::is_enabled()))  // else autograd refuses them
     return;
   const at::Tensor positions = at::arange(length, at::kDouble).unsqueeze(1);
   const at::Tensor angles = positions * at::tensor(frequencies_, at::kDouble);  // [T, width / 2]

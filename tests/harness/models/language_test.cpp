@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -109,6 +110,17 @@ TEST_F(Language, gradients_reach_every_parameter) {
     network->forward(tokens()).square().sum().backward();
     for (const auto& [name, slot] : network->parameters().slots())
       EXPECT_TRUE(slot->grad().defined()) << name;
+  }
+}
+
+TEST_F(Language, gradients_work_after_a_pass_in_inference_mode) {
+  for (const auto& network : all(at::kDouble)) {
+    {
+      const c10::InferenceMode inference;
+      network->forward(tokens());
+    }
+    for (const auto& item : network->parameters().slots()) item.second->set_requires_grad(true);
+    EXPECT_NO_THROW(network->forward(tokens()).square().sum().backward());
   }
 }
 
