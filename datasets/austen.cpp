@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
+#include <utility>
 
 #include "datasets/compressed.h"
 #include "datasets/utf8.h"
@@ -27,7 +28,7 @@ constexpr std::uint32_t kMissing = 0xFFFFFFFF;
 
 class Cursor {
  public:
-  Cursor(std::string_view bytes, const std::string& what) : bytes_(bytes), what_(what) {}
+  Cursor(std::string_view bytes, std::string what) : bytes_(bytes), what_(std::move(what)) {}
 
   std::uint32_t number() {
     std::uint32_t value = 0;
@@ -49,7 +50,7 @@ class Cursor {
 
  private:
   std::string_view bytes_;
-  const std::string& what_;
+  std::string what_;
   std::size_t at_ = 0;
 };
 

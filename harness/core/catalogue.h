@@ -128,7 +128,8 @@ struct MetricValue {
 };
 
 // A metric that `evaluate:` may name. `stage` is fanned out `shards` times (shard i of m takes the
-// chunks [i C / m, (i + 1) C / m) of C), `merge` joins the shards; without fan-out `merge` is "".
+// chunks [i C / m, (i + 1) C / m) of C), `merge` joins the shards, which it finds as its inputs
+// "shard.0" to "shard.<m - 1>"; without fan-out `merge` is "".
 struct MetricDeclaration {
   std::string name;
   std::string title;

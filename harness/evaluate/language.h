@@ -1,0 +1,56 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "datasets/chunks.h"
+#include "datasets/token_set.h"
+#include "harness/evaluate/classification.h"
+#include "harness/evaluate/windows.h"
+#include "harness/models/network.h"
+#include "harness/models/tap.h"
+
+namespace assay::evaluate {
+
+// One value a window, in text order.
+struct LanguageRecords {
+  at::Tensor window_nll;     // float64 [n]: sum over the scored tokens, in nats
+  at::Tensor window_tokens;  // int64 [n]: scored tokens
+  at::Tensor window_words;   // float64 [n]: share of the text's words (Window::words)
+  at::Tensor window_bytes;   // float64 [n]
+};
+
+// Windows of one shard of `plan`, in chunks of `plan.chunk` windows; the last one is padded with
+// windows of zeros. Logits are taken as float32 (float64 for a float64 network), their log-softmax
+// in the same type, sums in float64. Throws Error(kData) for ids outside the vocabulary,
+// Error(kConfig) for windows longer than the network's context, Error(kMethod) naming the first
+// window whose likelihood is not finite.
+LanguageRecords score_windows(const models::Network& network, models::Tap& tap,
+                              const datasets::TokenSet& tokens, const std::vector<Window>& windows,
+                              const WindowProtocol& protocol, const datasets::ChunkPlan& plan,
+                              const Progress& progress = {});
+
+// Sum of -log softmax(logits)[target] over rows. logits: [n, vocabulary]; targets: int64 [n].
+double nll_sum(const at::Tensor& logits, const at::Tensor& targets);
+
+struct LanguageMetrics {
+  std::int64_t windows = 0;
+  std::int64_t tokens = 0;
+  double nll = 0;         // nats a token: mean of the window means if all windows score equally
+                          // many tokens, else total / tokens
+  double perplexity = 0;  // exp(nll)
+  double word_perplexity = 0;  // exp(total / words)
+  double byte_perplexity = 0;  // exp(total / bytes)
+  double bits_per_byte = 0;    // total / (bytes ln 2)
+};
+
+// Reduced in float64 in window order. Throws Error(kData) if there is no window.
+LanguageMetrics summarise(const LanguageRecords& records);
+
+// Windows a chunk where the sweep leaves it open: about 2,048 tokens, which is where the speed of a
+// CPU levels off and the logits of a large vocabulary still fit memory.
+std::int64_t default_window_chunk(std::int64_t context);
+
+}  // namespace assay::evaluate

@@ -1,0 +1,16 @@
+#include "harness/evaluate/network_traits.h"
+
+#include <ATen/ATen.h>
+
+namespace assay::evaluate {
+
+NetworkTraits traits_of(const models::Network& network) {
+  for (const auto& [name, slot] : network.parameters().slots()) {
+    if (slot->defined() && slot->is_floating_point()) {
+      return {slot->scalar_type(), slot->device()};
+    }
+  }
+  return {};
+}
+
+}  // namespace assay::evaluate

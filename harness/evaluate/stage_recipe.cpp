@@ -1,0 +1,167 @@
+#include "harness/evaluate/stage_recipe.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "harness/core/atomic_file.h"
+#include "harness/core/digest.h"
+#include "harness/core/error.h"
+#include "harness/evaluate/network_traits.h"
+
+namespace assay::evaluate {
+namespace {
+
+const Json& member_of(const Json& json, const std::string& name, const char* what) {
+  const auto found = json.find(name);
+  if (!json.is_object() || found == json.end()) {
+    throw Error(ErrorKind::kConfig, fmt::format("the {} lacks '{}'", what, name));
+  }
+  return *found;
+}
+
+[[noreturn]] void wrong(const std::string& name, const Json& value, const char* legal) {
+  throw Error(ErrorKind::kConfig,
+              fmt::format("parameter {} is {}, not {}", name, value.dump(), legal));
+}
+
+}  // namespace
+
+const Json& parameter(const StageContext& context, const std::string& name) {
+  return member_of(member_of(context.recipe(), "parameters", "recipe"), name,
+                   "recipe's parameters");
+}
+
+std::int64_t integer(const StageContext& context, const std::string& name) {
+  const Json& value = parameter(context, name);
+  if (!value.is_number_integer()) {
+    wrong(name, value, "an integer");
+  }
+  return value.get<std::int64_t>();
+}
+
+double real(const StageContext& context, const std::string& name) {
+  const Json& value = parameter(context, name);
+  if (!value.is_number()) {
+    wrong(name, value, "a number");
+  }
+  return value.get<double>();
+}
+
+std::string text(const StageContext& context, const std::string& name) {
+  const Json& value = parameter(context, name);
+  if (!value.is_string()) {
+    wrong(name, value, "a text");
+  }
+  return value.get<std::string>();
+}
+
+std::uint64_t seed_of(const StageContext& context) {
+  const Json& seed = member_of(context.recipe(), "seed", "recipe");
+  if (!seed.is_number_integer()) {
+    wrong("seed", seed, "an integer");
+  }
+  return static_cast<std::uint64_t>(seed.get<std::int64_t>());
+}
+
+const Json& data_of(const StageContext& context) {
+  return member_of(context.recipe(), "data", "recipe");
+}
+
+const Json& files_of(const StageContext& context) {
+  return member_of(member_of(context.locations(), "data", "locations"), "files", "locations' data");
+}
+
+datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples,
+                               std::int64_t chunk) {
+  datasets::ChunkPlan plan{.samples = samples, .chunk = chunk};
+  const auto shard = context.recipe().find("shard");
+  if (shard != context.recipe().end()) {
+    if (!shard->is_array() || shard->size() != 2 || !(*shard)[0].is_number_integer() ||
+        !(*shard)[1].is_number_integer()) {
+      wrong("shard", *shard, "[index, count]");
+    }
+    plan.shard = (*shard)[0].get<std::int64_t>();
+    plan.shards = (*shard)[1].get<std::int64_t>();
+  }
+  return plan;
+}
+
+std::shared_ptr<const datasets::ImageSet> images_of(StageContext& context,
+                                                    const std::string& preprocess) {
+  const Json& data = data_of(context);
+  // The recipe holds the digests of the files, so the key names their content.
+  const std::string key = fmt::format("images {} {}", sha256(canonical_json(data)), preprocess);
+  return std::static_pointer_cast<const datasets::ImageSet>(
+      context.resident(key, [&]() -> std::shared_ptr<void> {
+        return datasets::open_images(data, files_of(context), preprocess);
+      }));
+}
+
+Progress progress_of(StageContext& context, const char* unit) {
+  return [&context, unit](std::int64_t done, std::int64_t total) {
+    context.progress(done, total, unit);
+    if (context.stop_requested()) {
+      throw Error(ErrorKind::kLost, fmt::format("stopped after {} of {} {}", done, total, unit));
+    }
+  };
+}
+
+Json fingerprint_of(const std::filesystem::path& artifact) {
+  const std::filesystem::path file =
+      std::filesystem::is_directory(artifact) ? artifact / "result.json" : artifact;
+  const Json result = parse_json(read_file(file), file.string());
+  return result.is_object() ? result.value("fingerprint", Json::object()) : Json::object();
+}
+
+JoinedShards join_shards(const StageContext& context, const std::vector<std::string>& names) {
+  JoinedShards joined;
+  std::map<std::string, std::vector<at::Tensor>> parts;
+  std::int64_t count = 0;
+  for (; context.has_input(fmt::format("shard.{}", count)); ++count) {
+    const std::filesystem::path artifact = context.input(fmt::format("shard.{}", count));
+    models::TensorMap tensors = models::load_tensors(artifact / kSamplesFile);
+    for (const std::string& name : names) {
+      const auto found = tensors.find(name);
+      if (found == tensors.end()) {
+        throw Error(ErrorKind::kData,
+                    fmt::format("{}: the samples lack '{}'", artifact.string(), name));
+      }
+      parts[name].push_back(found->second);
+    }
+    Json fingerprint = fingerprint_of(artifact);
+    if (count > 0 && fingerprint != joined.fingerprint) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("shard {} was measured by another protocol than shard 0", count));
+    }
+    joined.fingerprint = std::move(fingerprint);
+  }
+  if (count != integer(context, "shards")) {
+    throw Error(ErrorKind::kConfig, fmt::format("{} shards to merge, the recipe says {}", count,
+                                                integer(context, "shards")));
+  }
+  for (const auto& [name, tensors] : parts) {
+    joined.samples[name] = at::cat(tensors);
+  }
+  return joined;
+}
+
+void add_numerics(const StageContext& context, const models::Network& network, Json& fingerprint) {
+  fingerprint["dtype"] = models::dtype_name(traits_of(network).dtype);
+  const Json numerics = context.recipe().value("numerics", Json::object());
+  fingerprint["device"] =
+      numerics.is_object() ? numerics.value("device", Json("cpu")) : Json("cpu");
+}
+
+void add_metric(Json& result, const std::string& name, double value) {
+  if (std::isfinite(value)) {
+    result["metrics"][name] = value;
+    return;
+  }
+  const std::string before = result.value("note", "");
+  result["note"] = fmt::format("{}{}{} is beyond the range of a double", before,
+                               before.empty() ? "" : "; ", name);
+}
+
+}  // namespace assay::evaluate

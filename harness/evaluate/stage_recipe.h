@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datasets/chunks.h"
+#include "datasets/image_set.h"
+#include "harness/core/stage_context.h"
+#include "harness/evaluate/classification.h"
+#include "harness/models/tensor_file.h"
+
+// What the stage bodies of this folder take from a recipe. A recipe that lacks something is our
+// planner's or a foreign provider's fault: Error(kConfig) naming the member.
+
+namespace assay::evaluate {
+
+const Json& parameter(const StageContext& context, const std::string& name);
+std::int64_t integer(const StageContext& context, const std::string& name);
+double real(const StageContext& context, const std::string& name);
+std::string text(const StageContext& context, const std::string& name);
+std::uint64_t seed_of(const StageContext& context);
+
+// recipe()["data"] and locations()["data"]["files"].
+const Json& data_of(const StageContext& context);
+const Json& files_of(const StageContext& context);
+
+// [index, count] of recipe()["shard"]; without it the only shard.
+datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples,
+                               std::int64_t chunk);
+
+// The data set of the stage, kept warm.
+std::shared_ptr<const datasets::ImageSet> images_of(StageContext& context,
+                                                    const std::string& preprocess);
+
+// Reports progress, and throws Error(kLost) once the supervisor asked for an end.
+Progress progress_of(StageContext& context, const char* unit);
+
+// Per-sample values of a stage.
+inline constexpr const char* kSamplesFile = "samples.safetensors";
+
+// Shards in order: their per-sample tensors joined, and their common fingerprint. Throws
+// Error(kData) if there is none or they disagree.
+struct JoinedShards {
+  models::TensorMap samples;
+  Json fingerprint;
+};
+JoinedShards join_shards(const StageContext& context, const std::vector<std::string>& names);
+
+// "fingerprint" of an input's result.json.
+Json fingerprint_of(const std::filesystem::path& artifact);
+
+// Device and dtype members that every fingerprint has.
+void add_numerics(const StageContext& context, const models::Network& network, Json& fingerprint);
+
+// Adds a metric; one that is not finite (the exponential of a diverged loss) is left out and named
+// in "note".
+void add_metric(Json& result, const std::string& name, double value);
+
+}  // namespace assay::evaluate

@@ -1,0 +1,115 @@
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "datasets/sampling.h"
+#include "datasets/text_set.h"
+#include "datasets/token_set.h"
+#include "datasets/tokenizer.h"
+#include "harness/core/error.h"
+#include "harness/evaluate/stage_recipe.h"
+#include "harness/evaluate/stages.h"
+
+namespace assay::evaluate {
+namespace {
+
+// The tokenizer of the stage's model. A network made from a configuration alone has no folder; with
+// 256 ids its tokens are bytes.
+std::unique_ptr<const datasets::Tokenizer> tokenizer_of(const StageContext& context) {
+  const Json model = context.locations().value("model", Json::object());
+  if (model.is_object() && model.contains("path") && model["path"].is_string()) {
+    std::filesystem::path path = model["path"].get<std::string>();
+    if (path.extension() == ".safetensors") {
+      path = path.parent_path();
+    }
+    return datasets::open_tokenizer(path);
+  }
+  const Json recipe_model = context.recipe().value("model", Json::object());
+  const Json config =
+      recipe_model.is_object() ? recipe_model.value("config", Json::object()) : Json();
+  if (config.is_object() && config.value("vocab_size", 0) == 256) {
+    return datasets::byte_tokenizer();
+  }
+  throw Error(
+      ErrorKind::kConfig,
+      "the model has no tokenizer: it has no folder, and its vocab_size is not 256 (bytes)");
+}
+
+Json tokenize(StageContext& context) {
+  const auto tokenizer = tokenizer_of(context);
+  const std::vector<std::string> documents =
+      datasets::open_documents(data_of(context), files_of(context));
+  const datasets::TokenSet tokens = datasets::tokenize(*tokenizer, documents);
+  datasets::write_tokens(context.output() / datasets::kTokensFile, tokens);
+  std::int64_t words = 0;
+  std::int64_t bytes = 0;
+  for (std::size_t d = 0; d < tokens.words.size(); ++d) {
+    words += tokens.words[d];
+    bytes += tokens.bytes[d];
+  }
+  // The recipe's model entry holds the digests of the tokenizer's files.
+  return {{"metrics",
+           {{"tokens", tokens.size()},
+            {"words", words},
+            {"bytes", bytes},
+            {"documents", tokens.documents()}}},
+          {"fingerprint",
+           {{"data", data_of(context)},
+            {"tokenizer",
+             context.recipe().value("tokenizer", context.recipe().value("model", Json::object()))},
+            {"adds_bos", tokenizer->adds_bos()},
+            {"vocabulary", tokenizer->vocabulary_size()}}}};
+}
+
+Json sample_calibration(StageContext& context) {
+  const datasets::TokenSet tokens =
+      datasets::read_tokens(context.input("tokens") / datasets::kTokensFile);
+  const datasets::WindowSampling sampling = {.samples = integer(context, "calibration"),
+                                             .context = integer(context, "calibration_context"),
+                                             .rule = text(context, "calibration_rule"),
+                                             .generator = text(context, "generator")};
+  const at::Tensor windows = datasets::calibration_windows(tokens, sampling, seed_of(context));
+  models::save_tensors(context.output() / datasets::kWindowsFile, {{"windows", windows}});
+  return {{"metrics", {{"samples", windows.size(0)}, {"context", windows.size(1)}}}};
+}
+
+Json sample_images(StageContext& context) {
+  const auto images = images_of(context, text(context, "preprocess"));
+  const std::vector<std::int64_t> indices =
+      datasets::sampled_indices(images->size(), integer(context, "calibration"), seed_of(context));
+  const datasets::ImageBatch batch = datasets::gather(*images, indices);
+  models::save_tensors(context.output() / datasets::kImagesFile,
+                       {{"images", batch.images},
+                        {"labels", batch.labels},
+                        {"indices", at::tensor(indices, at::kLong)}});
+  return {{"metrics", {{"samples", batch.labels.size(0)}}}};
+}
+
+}  // namespace
+
+std::vector<StageImplementation> data_stages() {
+  return {
+      {{.name = "tokenize", .reads_tokenizer = true, .reads_data = true, .exact = true}, tokenize},
+      {{.name = "sample_calibration",
+        .reads = {"calibration", "calibration_context", "calibration_rule", "generator"},
+        .inputs = {{.name = "tokens", .stage = "tokenize", .split = ""}},
+        .random = "calibration_seed",
+        .exact = true},
+       sample_calibration},
+      {{.name = "sample_images",
+        .reads = {"calibration", "preprocess"},
+        .reads_data = true,
+        .random = "calibration_seed",
+        .exact = true},
+       sample_images}};
+}
+
+std::vector<StageImplementation> evaluation_stages(const NetworkLoader& load) {
+  std::vector<StageImplementation> all;
+  for (auto& part :
+       {data_stages(), classification_stages(load), language_stages(load), latency_stages(load)}) {
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+}  // namespace assay::evaluate

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "harness/core/error.h"
+#include "harness/core/json.h"
+
+// A folder of its own for each test, and verbs to fill it.
+
+namespace assay::datasets {
+
+class FolderTest : public ::testing::Test {
+ protected:
+  FolderTest() {
+    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = std::filesystem::temp_directory_path() /
+              ("assay_" + std::to_string(getpid()) + "_" + test->name());
+    std::filesystem::create_directories(folder_);
+  }
+  ~FolderTest() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path write(const std::string& name, const std::string& content) const {
+    const std::filesystem::path path = folder_ / name;
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path, std::ios::binary) << content;
+    return path;
+  }
+
+  static Json file(const std::filesystem::path& path, const std::string& role = "") {
+    return {{"role", role}, {"path", path.string()}};
+  }
+
+  std::filesystem::path folder_;
+};
+
+// The error that a call throws: its kind, and a piece of its text.
+template <typename Call>
+void expect_error(ErrorKind kind, const std::string& piece, const Call& call) {
+  try {
+    call();
+    ADD_FAILURE() << "no error; expected one with '" << piece << "'";
+  } catch (const Error& error) {
+    EXPECT_EQ(name_of(error.kind()), name_of(kind)) << error.what();
+    EXPECT_NE(std::string(error.what()).find(piece), std::string::npos) << error.what();
+  }
+}
+
+// Where data that is not part of the source lies.
+inline std::filesystem::path test_data() {
+  const char* folder = std::getenv("ASSAY_TEST_DATA");
+  return folder != nullptr ? folder : "../shared";
+}
+
+inline std::string big_endian(std::uint32_t value) {
+  std::string bytes;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    bytes.push_back(static_cast<char>(value >> shift & 0xFF));
+  }
+  return bytes;
+}
+
+inline std::string idx(const std::vector<std::uint32_t>& shape, const std::string& data) {
+  std::string bytes = {0, 0, 8, static_cast<char>(shape.size())};
+  for (const std::uint32_t extent : shape) {
+    bytes += big_endian(extent);
+  }
+  return bytes + data;
+}
+
+}  // namespace assay::datasets
