@@ -19,7 +19,9 @@ std::unique_ptr<ImageSet> open_images(const Json& data, const Json& files,
                                       const std::string& preprocess) {
   const std::string reader = reader_name(data);
   if (reader == "image_folder") {
-    return open_image_folder(all_files(files, reader).front(), preprocess);
+    return open_image_folder(
+        all_files(files, reader).front(),
+        preprocess.empty() ? text_parameter(data, "preprocess", "") : preprocess);
   }
   if (!preprocess.empty() && !(reader == "cifar_binary" && preprocess == "cifar")) {
     throw Error(ErrorKind::kConfig,

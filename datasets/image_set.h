@@ -27,7 +27,7 @@ class ImageSet {
 // Opens one split: `data` is recipe()["data"] (reader, parameters, split), `files` is
 // locations()["data"]["files"]
 // ([{role, path}]); `preprocess` names the preprocessing of image folders ("deit_875", "cifar",
-// ...; "" = none).
+// ...; "" = the data entry's own, or none).
 std::unique_ptr<ImageSet> open_images(const Json& data, const Json& files,
                                       const std::string& preprocess = "");
 

@@ -1,6 +1,7 @@
 #include "datasets/readers.h"
 
 #include "datasets/austen.h"
+#include "datasets/preprocess.h"
 #include "datasets/text_rules.h"
 
 namespace assay::datasets {
@@ -100,6 +101,11 @@ std::vector<ReaderDeclaration> readers() {
           {.name = "image_folder",
            .title = "A folder a split, in it a folder a class with JPEG or PNG files",
            .task = "classification",
+           .parameters = {{.name = "preprocess",
+                           .type = ParameterType::kString,
+                           .default_value = "",
+                           .choices = preprocessing_names(),
+                           .doc = "Resize and crop, unless a metric names another."}},
            .folder = true},
           text(),
           austen()};

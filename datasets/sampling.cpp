@@ -7,7 +7,6 @@
 #include <cstring>
 #include <functional>
 
-#include "datasets/preprocess.h"
 #include "datasets/python_random.h"
 #include "harness/core/error.h"
 #include "harness/core/philox.h"
@@ -63,7 +62,7 @@ at::Tensor calibration_windows(const TokenSet& tokens, const WindowSampling& sam
                                                 sampling.samples, context));
   }
   if (std::find(kRules.begin(), kRules.end(), sampling.rule) == kRules.end()) {
-    throw Error(ErrorKind::kConfig, fmt::format("unknown calibration_rule '{}'{}", sampling.rule,
+    throw Error(ErrorKind::kConfig, fmt::format("unknown sampling rule '{}'{}", sampling.rule,
                                                 suggestion(sampling.rule, kRules)));
   }
   Randint randint = generator_named(sampling.generator, seed);
@@ -121,60 +120,13 @@ ImageBatch gather(const ImageSet& images, const std::vector<std::int64_t>& indic
 
 at::Tensor read_calibration_windows(const std::filesystem::path& artifact) {
   const SafetensorsFile file(artifact / kWindowsFile);
-  return tensor_at(file, "windows", "I32", at::kInt, 2).to(at::kLong);
+  return tensor_at(file, kWindowsName, "I32", at::kInt, 2).to(at::kLong);
 }
 
 ImageBatch read_sampled_images(const std::filesystem::path& artifact) {
   const SafetensorsFile file(artifact / kImagesFile);
   return {tensor_at(file, "images", "U8", at::kByte, 4),
           tensor_at(file, "labels", "I64", at::kLong, 1)};
-}
-
-std::vector<ParameterSchema> window_sampling_parameters(std::int64_t samples,
-                                                        std::int64_t context) {
-  return {{.name = "calibration",
-           .type = ParameterType::kInteger,
-           .default_value = samples,
-           .unit = "windows",
-           .minimum = 1,
-           .doc = "Calibration windows that are drawn."},
-          {.name = "calibration_context",
-           .type = ParameterType::kInteger,
-           .default_value = context,
-           .unit = "tokens",
-           .minimum = 1,
-           .doc = "Tokens of a calibration window."},
-          {.name = "calibration_rule",
-           .type = ParameterType::kString,
-           .default_value = "stream",
-           .choices = kRules,
-           .doc = "Windows from the whole text, or from documents that are long enough."},
-          {.name = "generator",
-           .type = ParameterType::kString,
-           .default_value = "python",
-           .choices = kGenerators,
-           .doc = "Random numbers as published codes draw them, or counter-based ones."}};
-}
-
-WindowSampling window_sampling(const Json& parameters) {
-  return {.samples = parameters.at("calibration").get<std::int64_t>(),
-          .context = parameters.at("calibration_context").get<std::int64_t>(),
-          .rule = parameters.at("calibration_rule").get<std::string>(),
-          .generator = parameters.at("generator").get<std::string>()};
-}
-
-std::vector<ParameterSchema> image_sampling_parameters(std::int64_t images) {
-  return {{.name = "calibration",
-           .type = ParameterType::kInteger,
-           .default_value = images,
-           .unit = "images",
-           .minimum = 1,
-           .doc = "Calibration images that are drawn."},
-          {.name = "preprocess",
-           .type = ParameterType::kString,
-           .default_value = "",
-           .choices = preprocessing_names(),
-           .doc = "Resize and crop of an image folder."}};
 }
 
 }  // namespace assay::datasets

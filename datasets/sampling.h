@@ -9,7 +9,6 @@
 
 #include "datasets/image_set.h"
 #include "datasets/token_set.h"
-#include "harness/core/catalogue.h"
 
 // Calibration data, and the artifacts in which methods find it.
 
@@ -38,23 +37,15 @@ std::vector<std::int64_t> sampled_indices(std::int64_t available, std::int64_t c
 // The images of those indices, in that order.
 ImageBatch gather(const ImageSet& images, const std::vector<std::int64_t>& indices);
 
-// Artifact of the stage `sample_calibration`: windows.safetensors with windows I32 [samples,
+// Artifact of the stage `sample_calibration`: tokens.safetensors with tokens I32 [samples,
 // context]; returns int64, as networks take it.
-inline constexpr const char* kWindowsFile = "windows.safetensors";
+inline constexpr const char* kWindowsFile = "tokens.safetensors";
+inline constexpr const char* kWindowsName = "tokens";
 at::Tensor read_calibration_windows(const std::filesystem::path& artifact);
 
 // Artifact of the stage `sample_images`: images.safetensors with images U8 [n, C, H, W], before
 // normalisation (datasets::normalise with the network's mean and deviation), and labels I64 [n].
 inline constexpr const char* kImagesFile = "images.safetensors";
 ImageBatch read_sampled_images(const std::filesystem::path& artifact);
-
-// Parameters that a method declares so that these stages can read them: "calibration" (windows),
-// "calibration_context", "calibration_rule", "generator".
-std::vector<ParameterSchema> window_sampling_parameters(std::int64_t samples = 128,
-                                                        std::int64_t context = 2048);
-WindowSampling window_sampling(const Json& parameters);
-
-// "calibration" (images) and "preprocess".
-std::vector<ParameterSchema> image_sampling_parameters(std::int64_t images = 32);
 
 }  // namespace assay::datasets

@@ -43,7 +43,7 @@ Json merge(StageContext& context) {
   const JoinedShards joined = join_shards(context, kNames);
   const auto at = [&](const char* name) { return joined.samples.at(name); };
   const ClassificationMetrics metrics =
-      summarise({at("correct"), at("top5"), at("margin"), at("nll")});
+      summarise(ClassificationRecords{at("correct"), at("top5"), at("margin"), at("nll")});
   models::save_tensors(context.output() / kSamplesFile, joined.samples);
   Json result = {{"metrics", {{"samples", metrics.samples}}}, {"fingerprint", joined.fingerprint}};
   add_metric(result, "top1", metrics.top1);

@@ -63,19 +63,18 @@ Json tokenize(StageContext& context) {
 Json sample_calibration(StageContext& context) {
   const datasets::TokenSet tokens =
       datasets::read_tokens(context.input("tokens") / datasets::kTokensFile);
-  const datasets::WindowSampling sampling = {.samples = integer(context, "calibration"),
-                                             .context = integer(context, "calibration_context"),
-                                             .rule = text(context, "calibration_rule"),
-                                             .generator = text(context, "generator")};
+  const datasets::WindowSampling sampling = {.samples = integer(context, "samples"),
+                                             .context = integer(context, "context")};
   const at::Tensor windows = datasets::calibration_windows(tokens, sampling, seed_of(context));
-  models::save_tensors(context.output() / datasets::kWindowsFile, {{"windows", windows}});
+  models::save_tensors(context.output() / datasets::kWindowsFile,
+                       {{datasets::kWindowsName, windows}});
   return {{"metrics", {{"samples", windows.size(0)}, {"context", windows.size(1)}}}};
 }
 
 Json sample_images(StageContext& context) {
-  const auto images = images_of(context, text(context, "preprocess"));
+  const auto images = images_of(context, "");
   const std::vector<std::int64_t> indices =
-      datasets::sampled_indices(images->size(), integer(context, "calibration"), seed_of(context));
+      datasets::sampled_indices(images->size(), integer(context, "samples"), seed_of(context));
   const datasets::ImageBatch batch = datasets::gather(*images, indices);
   models::save_tensors(context.output() / datasets::kImagesFile,
                        {{"images", batch.images},
@@ -90,13 +89,13 @@ std::vector<StageImplementation> data_stages() {
   return {
       {{.name = "tokenize", .reads_tokenizer = true, .reads_data = true, .exact = true}, tokenize},
       {{.name = "sample_calibration",
-        .reads = {"calibration", "calibration_context", "calibration_rule", "generator"},
+        .reads = {"samples", "context"},
         .inputs = {{.name = "tokens", .stage = "tokenize", .split = ""}},
         .random = "calibration_seed",
         .exact = true},
        sample_calibration},
       {{.name = "sample_images",
-        .reads = {"calibration", "preprocess"},
+        .reads = {"samples"},
         .reads_data = true,
         .random = "calibration_seed",
         .exact = true},

@@ -77,8 +77,8 @@ Json evaluate(StageContext& context, const NetworkLoader& load) {
 Json merge(StageContext& context) {
   const JoinedShards joined = join_shards(context, kNames);
   const auto at = [&](const char* name) { return joined.samples.at(name); };
-  const LanguageMetrics metrics =
-      summarise({at("window_nll"), at("window_tokens"), at("window_words"), at("window_bytes")});
+  const LanguageMetrics metrics = summarise(LanguageRecords{
+      at("window_nll"), at("window_tokens"), at("window_words"), at("window_bytes")});
   models::save_tensors(context.output() / kSamplesFile, joined.samples);
   Json result = {{"metrics", {{"windows", metrics.windows}, {"tokens", metrics.tokens}}},
                  {"fingerprint", joined.fingerprint}};

@@ -28,6 +28,11 @@ RecipePart part_of(Json value, Json location) {
   return {std::move(value), std::move(text), std::move(location), std::move(id)};
 }
 
+// A model without a tokenizer whose ids are byte values.
+bool takes_bytes(const Json& configuration) {
+  return configuration.is_object() && configuration.value("vocab_size", Json()) == 256;
+}
+
 }  // namespace
 
 const RecipePart& InputFiles::model(std::size_t index, bool weights, bool tokenizer) {
@@ -47,7 +52,7 @@ const RecipePart& InputFiles::data(std::size_t index, const std::string& split) 
 RecipePart InputFiles::make_model(const spec::Model& model, bool weights, bool tokenizer) {
   Json value{{"family", model.family}};
   if (model.weights.empty()) {
-    if (tokenizer) {
+    if (tokenizer && !takes_bytes(model.config)) {
       refuse(model.place, fmt::format("model '{}' has no weights and so no tokenizer, but its "
                                       "trials read one; name a checkpoint folder as 'weights'",
                                       model.name));
@@ -161,6 +166,12 @@ void InputFiles::add_tokenizer(const spec::Model& model, const fs::path& folder,
   for (const char* name : kTokenizerFiles) {
     if (digests_.kind(folder / name) != Kind::kFile) continue;
     files[name] = digests_.digest(folder / name);
+    found = true;
+  }
+  const fs::path configuration = folder / "config.json";
+  if (!found && digests_.kind(configuration) == Kind::kFile &&
+      takes_bytes(parse_json(digests_.text(configuration), configuration.string()))) {
+    if (!files.contains("config.json")) files["config.json"] = digests_.digest(configuration);
     found = true;
   }
   if (!found) {
