@@ -45,7 +45,7 @@ Finding cores() {
   const Json& facts = supervise::host_facts();
   return {.what = "CPU",
           .detail = fmt::format("{} usable cores; {}", usable,
-                                facts.value("cpu", Json("unknown model")).dump())};
+                                facts.value("cpu", std::string("unknown model")))};
 }
 
 Finding memory() {

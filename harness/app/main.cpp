@@ -7,6 +7,7 @@
 #include "harness/app/run_command.h"
 #include "harness/core/error.h"
 #include "harness/core/log.h"
+#include "harness/core/suggest.h"
 
 namespace {
 
@@ -18,7 +19,21 @@ std::string joined(int argc, char** argv) {
   return line;
 }
 
+// The message for a first word that is no command; "" if it is one, or an option.
+std::string unknown_command(const assay::app::Cli& cli, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-' || argv[1][0] == '\0') return "";
+  std::vector<std::string> legal;
+  for (const CLI::App* command : cli.root.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->check_name(argv[1])) return "";
+    if (!command->get_group().empty()) legal.push_back(command->get_name());
+  }
+  return fmt::format("unknown command '{}'{}", argv[1], assay::suggestion(argv[1], legal));
+}
+
 int dispatch(assay::app::Cli& cli, int argc, char** argv) {
+  if (const std::string problem = unknown_command(cli, argc, argv); !problem.empty()) {
+    throw assay::Error(assay::ErrorKind::kConfig, problem);
+  }
   try {
     cli.root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "harness/core/digest.h"
+#include "harness/core/error.h"
 
 namespace assay::results {
 namespace {
@@ -97,8 +98,15 @@ Json Protocols::planned(const plan::PlannedMetric& metric) const {
 
 Fingerprint fingerprint_of(const Json& planned, const Json& result) {
   Json fields = planned;
-  fields["measured"] = result.value("fingerprint", Json::object());
-  return {sha256(canonical_json(fields)), std::move(fields)};
+  fields["measured"] =
+      result.is_object() ? result.value("fingerprint", Json::object()) : Json::object();
+  std::string text;
+  try {
+    text = canonical_json(fields);
+  } catch (const Error&) {
+    text = fields.dump();  // an integer beyond 2^53 from a provider; members are sorted here too
+  }
+  return {sha256(text), std::move(fields)};
 }
 
 std::vector<std::string> protocol_differences(const Json& left, const Json& right) {

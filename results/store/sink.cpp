@@ -44,7 +44,7 @@ AttemptRow row_of(const plan::AttemptRecord& a, const std::string& environment) 
 
 // A figure of a result; nothing if it is missing, no number, or not finite.
 std::optional<double> figure(const Json& result, const std::string& name) {
-  const auto metrics = result.find("metrics");
+  const auto metrics = result.find("metrics");  // end() of what is no object
   if (metrics == result.end() || !metrics->is_object()) return std::nullopt;
   const auto value = metrics->find(name);
   if (value == metrics->end() || !value->is_number()) return std::nullopt;
@@ -64,6 +64,8 @@ plan::StageState state_from(const std::string& name) {
 
 class DatabaseSink::Impl {
  public:
+  const std::filesystem::path path_;
+
   explicit Impl(const std::filesystem::path& path)
       : path_(path), database_(open_for_writing(path)) {}
 
@@ -180,7 +182,8 @@ class DatabaseSink::Impl {
       return;
     }
     set_metrics(record.key, record.result);
-    const Json files = record.result.value("files", Json::object());
+    const Json files =
+        record.result.is_object() ? record.result.value("files", Json::object()) : Json::object();
     if (const auto samples = files.find("samples.safetensors"); samples != files.end()) {
       writers_->samples({.stage = record.key,
                          .file = "samples.safetensors",
@@ -207,8 +210,6 @@ class DatabaseSink::Impl {
     }
   }
 
- public:
-  std::filesystem::path path_;
   SQLite::Database database_;
   std::optional<Writers> writers_;
   AwaitedMetrics awaited_;

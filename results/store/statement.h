@@ -18,7 +18,9 @@ inline void bind_value(SQLite::Statement& s, int i, int v) { s.bind(i, v); }
 inline void bind_value(SQLite::Statement& s, int i, std::int64_t v) { s.bind(i, v); }
 inline void bind_value(SQLite::Statement& s, int i, double v) { s.bind(i, v); }
 inline void bind_value(SQLite::Statement& s, int i, const std::string& v) { s.bind(i, v); }
-inline void bind_value(SQLite::Statement& s, int i, const Json& v) { s.bind(i, v.dump()); }
+inline void bind_value(SQLite::Statement& s, int i, const Json& v) {
+  s.bind(i, v.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
 template <typename T>
 void bind_value(SQLite::Statement& s, int i, const std::optional<T>& v) {
   if (v) {

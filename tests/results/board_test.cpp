@@ -1,0 +1,110 @@
+#include "results/board/board.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/core/atomic_file.h"
+#include "results/board/show.h"
+#include "tests/results/sample_run.h"
+
+namespace assay::results {
+namespace {
+
+class BoardTest : public testing::Test {
+ protected:
+  RunResults run(const SamplePlan& plan) {
+    {
+      DatabaseSink sink(folder / "r.sqlite");
+      run_all(sink, plan.plan());
+    }
+    Reader reader(folder / "r.sqlite");
+    return load(reader, "sample");
+  }
+  TemporaryFolder folder;
+};
+
+TEST_F(BoardTest, looks_as_it_did) {
+  SamplePlan plan;
+  plan.trial("float", "").trial("rtn", "W8A8");
+  for (int seed = 0; seed < 3; ++seed) plan.trial("psaq_vit", "W4A8", seed);
+  plan.with_latency();
+  EXPECT_EQ(render(board({run(plan)}), {}), read_file("tests/results/golden/board.txt"));
+}
+
+TEST_F(BoardTest, different_protocols_never_share_a_table) {
+  const auto tables =
+      board({run(SamplePlan().trial("rtn", "W8A8", -1, "d1").trial("rtn", "W4A8", -1, "d2"))});
+  ASSERT_EQ(tables.size(), 2u);
+  EXPECT_EQ(tables[0].rows.size(), 1u);
+  EXPECT_EQ(tables[1].rows.size(), 1u);
+  EXPECT_NE(tables[0].title, tables[1].title);
+}
+
+TEST_F(BoardTest, seeds_become_mean_deviation_and_number) {
+  RunResults results = run(SamplePlan().trial("m", "W4A8", 0).trial("m", "W4A8", 1));
+  double value = 10;
+  for (ResultRow& row : results.results) row.value = value += 1;  // top1: 11 and 13
+  const auto tables = board({results});
+  ASSERT_EQ(tables[0].rows.size(), 1u);
+  EXPECT_EQ(tables[0].rows[0][4].text, "12.00");
+  EXPECT_EQ(tables[0].rows[0][5].text, "\u00b11.41");
+  EXPECT_EQ(tables[0].rows[0][6].text, "2");
+  EXPECT_EQ(board({results}, {.each_seed = true})[0].rows.size(), 2u);
+}
+
+TEST_F(BoardTest, deterministic_methods_have_no_spread) {
+  const auto tables = board({run(SamplePlan().trial("rtn", "W8A8"))});
+  EXPECT_EQ(tables[0].rows[0][5].text, "-");
+  EXPECT_EQ(tables[0].rows[0][6].text, "deterministic");
+}
+
+TEST_F(BoardTest, the_best_comes_first_in_the_direction_of_the_figure) {
+  RunResults results = run(SamplePlan().trial("a", "W8A8").trial("b", "W8A8"));
+  for (ResultRow& row : results.results) row.value = row.method == "a" ? 5.0 : 6.0;
+  EXPECT_EQ(board({results})[0].rows[0][2].text, "b");
+  for (ResultRow& row : results.results) row.higher_is_better = false;
+  EXPECT_EQ(board({results})[0].rows[0][2].text, "a");
+}
+
+TEST_F(BoardTest, cost_of_all_rows_adds_up_to_the_ledger) {
+  SamplePlan plan;
+  for (const char* bits : {"W8A8", "W4A8", "W2A8"}) plan.trial("m", bits, 0).trial("m", bits, 1);
+  const RunResults results = run(plan);
+  const Ledger ledger = ledger_of(results.stages);
+  double rows = 0, paid = 0;
+  const auto tables = board({results});
+  for (const auto& cells : tables[0].rows) rows += cells[7].value.get<double>();
+  for (const CostRow& row : results.cost) paid += row.paid_s;
+  EXPECT_EQ(ledger.executions, 13);  // 1 shared + 6 + 6
+  EXPECT_DOUBLE_EQ(ledger.paid_s, 26.0);
+  EXPECT_NEAR(rows, ledger.worth_s, 1e-9);
+  EXPECT_NEAR(paid, ledger.attributed_s, 1e-9);
+  EXPECT_EQ(ledger.avoided, 5);
+  EXPECT_DOUBLE_EQ(ledger.saved_s, 10.0);
+}
+
+TEST_F(BoardTest, two_runs_with_one_result_show_it_once) {
+  RunResults first = run(SamplePlan().trial("rtn", "W8A8"));
+  RunResults second = first;
+  second.run = "other";
+  EXPECT_EQ(board({first, second})[0].rows.size(), 1u);
+}
+
+TEST_F(BoardTest, a_board_without_results_says_so) {
+  EXPECT_EQ(board({RunResults{.run = "r"}})[0].title, "no results yet");
+}
+
+TEST_F(BoardTest, a_trial_is_found_by_id_prefix_or_label) {
+  const RunResults results = run(SamplePlan().trial("rtn", "W8A8").trial("rtn", "W4A8"));
+  Reader reader(folder / "r.sqlite");
+  const TrialSummary& trial = results.trials[0];
+  EXPECT_EQ(find_trial(reader, trial.id).id, trial.id);
+  EXPECT_EQ(find_trial(reader, trial.id.substr(0, 6)).id, trial.id);
+  EXPECT_EQ(find_trial(reader, trial.label).id, trial.id);
+  EXPECT_ANY_THROW(find_trial(reader, "zzzz"));
+  EXPECT_ANY_THROW(find_trial(reader, ""));
+  EXPECT_THAT(render(show(reader, trial), {}), testing::HasSubstr("repeat alone"));
+}
+
+}  // namespace
+}  // namespace assay::results

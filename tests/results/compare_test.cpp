@@ -1,0 +1,102 @@
+#include "results/board/compare.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "harness/core/error.h"
+#include "tests/results/sample_run.h"
+
+namespace assay::results {
+namespace {
+
+using testing::HasSubstr;
+
+class CompareTest : public testing::Test {
+ protected:
+  template <typename T>
+  std::filesystem::path write(const std::string& file, const std::string& tensor,
+                              const std::string& dtype, const std::vector<T>& values) {
+    const auto path = folder / file;
+    write_safetensors(path, {{tensor,
+                              {.dtype = dtype,
+                               .shape = {static_cast<std::int64_t>(values.size())},
+                               .bytes = std::as_bytes(std::span(values))}}});
+    return path;
+  }
+
+  TemporaryFolder folder;
+  BootstrapOptions quick{.resamples = 200};
+};
+
+TEST_F(CompareTest, accuracy_is_in_percent_and_flips_are_counted) {
+  const std::vector<std::uint8_t> a = {1, 1, 1, 0, 0, 1, 1, 1}, b = {1, 0, 0, 1, 0, 1, 1, 1};
+  const auto found = compare_samples(SafetensorsFile(write("a", "correct", "U8", a)),
+                                     SafetensorsFile(write("b", "correct", "U8", b)), quick);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_DOUBLE_EQ(found[0].estimate.left, 75.0);
+  EXPECT_DOUBLE_EQ(found[0].estimate.right, 62.5);
+  EXPECT_DOUBLE_EQ(found[0].estimate.difference, 12.5);
+  EXPECT_EQ(found[0].flips->only_left, 2);
+  EXPECT_EQ(found[0].flips->only_right, 1);
+  EXPECT_LE(found[0].estimate.low, 12.5);
+  EXPECT_GE(found[0].estimate.high, 12.5);
+}
+
+TEST_F(CompareTest, negative_log_likelihoods_give_mean_and_perplexity) {
+  const std::vector<double> a = {2.0, 3.0, 4.0}, b = {1.0, 2.0, 3.0};
+  const auto found = compare_samples(SafetensorsFile(write("a", "nll", "F64", a)),
+                                     SafetensorsFile(write("b", "nll", "F64", b)), quick);
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].name, "nll");
+  EXPECT_DOUBLE_EQ(found[0].estimate.difference, 1.0);
+  EXPECT_EQ(found[1].name, "perplexity");
+  EXPECT_DOUBLE_EQ(found[1].estimate.left, std::exp(3.0));
+  EXPECT_DOUBLE_EQ(found[1].estimate.right, std::exp(2.0));
+  const Table table = comparison_table("a", "b", found, quick);
+  EXPECT_EQ(table.rows[0].back().text, "B better");
+}
+
+TEST_F(CompareTest, samples_of_unequal_length_are_an_error_that_names_the_file) {
+  const std::vector<double> a = {1, 2, 3}, b = {1, 2};
+  try {
+    compare_samples(SafetensorsFile(write("a", "nll", "F64", a)),
+                    SafetensorsFile(write("b", "nll", "F64", b)), quick);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kData);
+    EXPECT_THAT(e.what(), HasSubstr((folder / "b").string()));
+  }
+}
+
+TEST_F(CompareTest, files_without_common_values_are_an_error) {
+  const std::vector<double> a = {1, 2};
+  EXPECT_THROW(compare_samples(SafetensorsFile(write("a", "nll", "F64", a)),
+                               SafetensorsFile(write("b", "correct", "F64", a)), quick),
+               Error);
+}
+
+TEST_F(CompareTest, different_protocols_are_refused_with_the_fields_that_differ) {
+  const SamplePlan plan =
+      SamplePlan().trial("rtn", "W8A8", -1, "d1").trial("rtn", "W4A8", -1, "d2");
+  DatabaseSink sink(folder / "r.sqlite");
+  run_all(sink, plan.plan());
+  Reader reader(folder / "r.sqlite");
+  std::vector<ResultRow> a, b;
+  for (const ResultRow& row : reader.results()) (row.bits == "W8A8" ? a : b).push_back(row);
+  const auto protocol = [&](const std::string& f) { return reader.protocol(f); };
+  EXPECT_EQ(common_metrics(a, a, protocol).size(), 1u);
+  try {
+    common_metrics(a, b, protocol);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kConfig);
+    EXPECT_THAT(e.what(), HasSubstr("data.files: d1 and d2"));
+  }
+  EXPECT_THROW(common_metrics(a, {}, protocol), Error);
+}
+
+}  // namespace
+}  // namespace assay::results

@@ -1,0 +1,183 @@
+#include "results/store/database.h"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "harness/core/atomic_file.h"
+#include "harness/core/error.h"
+#include "results/store/file_system.h"
+#include "results/store/migrations.h"
+#include "results/store/reader.h"
+#include "tests/results/sample_run.h"
+
+namespace assay::results {
+namespace {
+
+using testing::HasSubstr;
+
+class DatabaseTest : public testing::Test {
+ protected:
+  void make_database() {
+    DatabaseSink sink(file);
+    run_all(sink, SamplePlan().trial("rtn", "W8A8").plan());
+  }
+
+  // Kind and text of what opening for reading and writing throws.
+  template <typename Work>
+  static Error error_of(const Work& work) {
+    try {
+      work();
+    } catch (const Error& e) {
+      return e;
+    }
+    ADD_FAILURE() << "nothing was thrown";
+    return Error(ErrorKind::kConfig, "");
+  }
+
+  void expect_refused(ErrorKind kind, const std::string& text) {
+    const Error reading = error_of([&] { Reader(file).results(); });
+    EXPECT_EQ(reading.kind(), kind) << reading.what();
+    EXPECT_THAT(reading.what(), HasSubstr(text));
+    const Error writing = error_of([&] { DatabaseSink sink(file); });
+    EXPECT_EQ(writing.kind(), kind) << writing.what();
+    EXPECT_THAT(writing.what(), HasSubstr(text));
+  }
+
+  TemporaryFolder folder;
+  std::filesystem::path file = folder / "results.sqlite";
+};
+
+TEST_F(DatabaseTest, a_file_that_is_no_database_is_refused_with_the_mend) {
+  write_file_atomically(file, std::string(4096, 'x'));
+  expect_refused(ErrorKind::kEnvironment, "move the file away");
+}
+
+TEST_F(DatabaseTest, a_truncated_database_is_refused_with_the_mend) {
+  make_database();
+  std::filesystem::resize_file(file, 3 * 4096 + 100);
+  expect_refused(ErrorKind::kEnvironment, "damaged");
+}
+
+TEST_F(DatabaseTest, overwritten_pages_are_found_before_a_run_writes) {
+  make_database();
+  const auto size = std::filesystem::file_size(file);
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekp(4096);
+  const std::string noise(size - 4096, '\x7f');
+  stream.write(noise.data(), static_cast<std::streamsize>(noise.size()));
+  stream.close();
+  const Error error = error_of([&] { DatabaseSink sink(file); });
+  EXPECT_EQ(error.kind(), ErrorKind::kEnvironment);
+  EXPECT_THAT(error.what(), HasSubstr("damaged"));
+}
+
+TEST_F(DatabaseTest, damage_carries_the_code_that_says_so) {
+  write_file_atomically(file, std::string(4096, 'x'));
+  const Error error = error_of([&] { DatabaseSink sink(file); });
+  EXPECT_THAT(error.context(),
+              testing::Contains(std::pair<std::string, std::string>("sqlite", "26")));
+}
+
+TEST_F(DatabaseTest, a_newer_format_is_refused) {
+  make_database();
+  SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99");
+  expect_refused(ErrorKind::kEnvironment, "format 99");
+}
+
+TEST_F(DatabaseTest, a_database_of_another_program_is_refused_and_left_alone) {
+  {
+    SQLite::Database foreign(file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    foreign.exec("CREATE TABLE bookmarks (url TEXT)");
+  }
+  expect_refused(ErrorKind::kEnvironment, "another program");
+  SQLite::Database foreign(file.string());
+  EXPECT_EQ(foreign.execAndGet("SELECT count(*) FROM sqlite_master").getInt(), 1);
+}
+
+TEST_F(DatabaseTest, a_missing_database_is_the_users_error_and_is_not_made) {
+  const Error error = error_of([&] { Reader reader(file); });
+  EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+  EXPECT_FALSE(std::filesystem::exists(file));
+}
+
+TEST_F(DatabaseTest, an_empty_file_becomes_a_database) {
+  write_file_atomically(file, "");
+  make_database();
+  EXPECT_EQ(Reader(file).trials().size(), 1u);
+}
+
+TEST_F(DatabaseTest, a_database_of_each_released_format_still_opens) {
+  // The schema of format 1 as it was released, not as migrations() has it now.
+  {
+    SQLite::Database old(file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    old.exec(read_file("tests/results/golden/format_1.sql"));
+  }
+  DatabaseSink sink(file);
+  Reader reader(file);
+  const auto rows = reader.results();
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].trial, "00000000000000aa");
+  EXPECT_DOUBLE_EQ(rows[0].value.value(), 91.25);
+}
+
+TEST_F(DatabaseTest, every_table_is_strict_and_foreign_keys_hold) {
+  make_database();
+  SQLite::Database database = open_for_writing(file);
+  EXPECT_EQ(
+      database
+          .execAndGet("SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = "
+                      "'table' AND strict = 0 AND name NOT LIKE 'sqlite_%'")
+          .getInt(),
+      0);
+  EXPECT_THROW(database.exec("INSERT INTO trial_stage VALUES ('no', 'such', 1)"),
+               SQLite::Exception);
+  EXPECT_THROW(database.exec("UPDATE stage SET wall_s = 'long'"), SQLite::Exception);
+}
+
+TEST_F(DatabaseTest, local_disks_get_a_write_ahead_log_and_full_synchronisation) {
+  SQLite::Database database = open_for_writing(file);
+  const bool local = journal_for(file.parent_path()) == Journal::kWriteAhead;
+  EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), local ? "wal" : "delete");
+  EXPECT_EQ(database.execAndGet("PRAGMA synchronous").getInt(), 2);
+}
+
+TEST(file_system, network_file_systems_are_known_by_their_magic) {
+  for (const long magic : {0x6969L, 0x0BD00BD0L, 0x47504653L, 0x19830326L, 0x65735546L}) {
+    EXPECT_TRUE(is_network_magic(magic)) << magic;
+  }
+  for (const long magic : {0xEF53L, 0x58465342L, 0x01021994L}) {  // ext4, XFS, tmpfs
+    EXPECT_FALSE(is_network_magic(magic)) << magic;
+  }
+}
+
+TEST_F(DatabaseTest, a_query_reads_and_nothing_else) {
+  make_database();
+  Reader reader(file);
+  EXPECT_EQ(reader.query("SELECT 1 AS one, NULL, 'x', 1.5; -- end").rows.at(0),
+            (std::vector<Json>{1, nullptr, "x", 1.5}));
+  EXPECT_EQ(reader.query("SELECT 1 AS one").columns.at(0), "one");
+  for (const char* sql :
+       {"DELETE FROM trial", "DROP TABLE metric", "INSERT INTO event VALUES (1, 1, '', '', '')",
+        "PRAGMA user_version = 5", "PRAGMA query_only = OFF", "SELECT 1; DELETE FROM trial",
+        "ATTACH '/tmp/other.sqlite' AS other", "SELEC 1", "SELECT * FROM nothing", "", "-- only"}) {
+    const Error error = error_of([&] { reader.query(sql); });
+    EXPECT_EQ(error.kind(), ErrorKind::kConfig) << sql;
+  }
+  EXPECT_EQ(reader.trials().size(), 1u);
+}
+
+TEST_F(DatabaseTest, a_query_of_too_many_rows_is_refused) {
+  make_database();
+  const Error error = error_of([&] {
+    Reader(file).query(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n", 100);
+  });
+  EXPECT_THAT(error.what(), HasSubstr("LIMIT"));
+}
+
+}  // namespace
+}  // namespace assay::results

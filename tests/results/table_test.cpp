@@ -1,0 +1,51 @@
+#include "results/board/table.h"
+
+#include <gtest/gtest.h>
+
+#include "harness/core/error.h"
+
+namespace assay::results {
+namespace {
+
+Table sample() {
+  return {.title = "T",
+          .columns = {{"name"}, {"x", true}},
+          .rows = {{text_cell("a|b_c"), number_cell(1.5, 2)}, {text_cell("\u00e9"), empty_cell()}},
+          .notes = {"note"}};
+}
+
+TEST(table, text_is_aligned_without_boxes_or_trailing_space) {
+  EXPECT_EQ(render({sample()}, {}),
+            "T\nname      x\n-----  ----\na|b_c  1.50\n\u00e9         -\nnote\n");
+}
+
+TEST(table, markdown_escapes_its_own_marks) {
+  EXPECT_EQ(render({sample()}, {.format = Format::kMarkdown}),
+            "### T\n\n| name | x |\n|---|---:|\n| a\\|b_c | 1.50 |\n| \u00e9 | - |\n\nnote\n");
+}
+
+TEST(table, csv_and_json_carry_values_not_texts) {
+  EXPECT_EQ(render({sample()}, {.format = Format::kCsv}), "name,x\na|b_c,1.5\n\u00e9,\n");
+  const Json json = Json::parse(render({sample()}, {.format = Format::kJson}));
+  EXPECT_EQ(json[0]["rows"][0]["x"], 1.5);
+  EXPECT_TRUE(json[0]["rows"][1]["x"].is_null());
+}
+
+TEST(table, latex_and_html_escape) {
+  EXPECT_NE(render({sample()}, {.format = Format::kLatex}).find("a|b\\_c & 1.50 \\\\"),
+            std::string::npos);
+  Table evil = sample();
+  evil.rows[0][0] = text_cell("<script>");
+  EXPECT_EQ(render({evil}, {.format = Format::kHtml}).find("<script>"), std::string::npos);
+}
+
+TEST(table, control_characters_never_reach_a_terminal) {
+  Table evil = sample();
+  evil.rows[0][0] = text_cell("\x1b[31mred\n");
+  EXPECT_EQ(render({evil}, {}).find('\x1b'), std::string::npos);
+}
+
+TEST(table, an_unknown_format_names_the_legal_ones) { EXPECT_THROW(format_from("xml"), Error); }
+
+}  // namespace
+}  // namespace assay::results
