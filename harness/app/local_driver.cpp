@@ -21,7 +21,7 @@ constexpr int kErrorExit = 4;
 // With other ranks the messages must be looked for: a back-off costs an idle rank under 1 % of a
 // core (measured), and wakes within twice the cap.
 constexpr double kShortestWait = 50e-6;
-constexpr double kLongestWait = 5e-3;
+constexpr double kLongestWait = 10e-3;
 
 sigset_t stop_signals() {
   sigset_t set;

@@ -17,7 +17,7 @@ namespace assay::app {
 namespace {
 
 constexpr double kShortestWait = 50e-6;
-constexpr double kLongestWait = 5e-3;
+constexpr double kLongestWait = 10e-3;
 
 // Sends and waits for the answer, with a back-off that costs an idle rank next to nothing.
 Json ask(schedule::Transport& transport, const Json& message) {
