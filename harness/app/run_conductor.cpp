@@ -16,6 +16,8 @@ using schedule::StageIndex;
 using supervise::Report;
 using supervise::ReportKind;
 
+constexpr std::uintmax_t kLeastFreeBytes = std::uintmax_t{16} << 20;
+
 }  // namespace
 
 Conductor::Conductor(const plan::Plan& plan, const std::string& run_id, schedule::Options options,
@@ -132,6 +134,7 @@ void Conductor::take(SiteId site, const Report& report) {
         if (report.checkpointed) feed(schedule::StageCheckpointed{*attempt, report.step});
         feed(schedule::StageFailed{*attempt, report.error, report.message,
                                    record.peak_memory_bytes});
+        if (report.error == ErrorKind::kIo) stop_if_disk_is_full();
       }
       break;
     default:
@@ -142,6 +145,17 @@ void Conductor::take(SiteId site, const Report& report) {
     started_.erase(report.attempt);
     retracted_.erase(report.attempt);
   }
+}
+
+// Every stage would fail alike: the run ends at once and goes on when there is space.
+void Conductor::stop_if_disk_is_full() {
+  std::error_code code;
+  const auto space = std::filesystem::space(store_.root(), code);
+  if (code || space.available >= kLeastFreeBytes) return;
+  stop(schedule::StopReason::kEnvironment, false,
+       fmt::format("the disk of the store is full: {} MiB left at {}; make room (`assay store gc`) "
+                   "and give the same command again",
+                   space.available >> 20, store_.root().string()));
 }
 
 void Conductor::note_report(Seat& seat, const Report& report) {

@@ -70,12 +70,12 @@ class Conductor {
   void feed(const schedule::Event& event);
   std::optional<schedule::Attempt> attempt_of(SiteId site, const supervise::Report& report) const;
   void note_report(Seat& seat, const supervise::Report& report);
+  void stop_if_disk_is_full();
   void decide(const schedule::RecordAttempt& action);
   void decide(const schedule::SettleStage& action);
   void perform(const schedule::Action& action);
   void send_start(const schedule::StartStage& action);
   void drop(schedule::StageIndex stage);
-  void stage_settled_for_trials(schedule::StageIndex stage, bool done);
   std::string attempt_text(const schedule::Attempt& attempt) const;
 
   const plan::Plan& plan_;

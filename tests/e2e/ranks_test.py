@@ -35,10 +35,8 @@ def cpu_s(pid):
 class RanksTest(unittest.TestCase):
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory(prefix="assay-ranks-")
+        self.addCleanup(self.temporary.cleanup)  # after what tests add: first in, last out
         self.folder = Path(self.temporary.name)
-
-    def tearDown(self):
-        self.temporary.cleanup()
 
     def environment(self, name, **more):
         return {**os.environ, "ASSAY_STORE": str(self.folder / f"store-{name}"), "XDG_CACHE_HOME": str(self.folder / "cache"),

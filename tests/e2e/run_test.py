@@ -21,12 +21,10 @@ options = None
 class RunTest(unittest.TestCase):
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory(prefix="assay-run-")
+        self.addCleanup(self.temporary.cleanup)  # after what tests add: first in, last out
         self.folder = Path(self.temporary.name)
         self.environment = {**os.environ, "ASSAY_STORE": str(self.folder / "store"),
                             "XDG_CACHE_HOME": str(self.folder / "cache")}
-
-    def tearDown(self):
-        self.temporary.cleanup()
 
     def sweep(self, methods, settings="stall_timeout: 1m", name="tried"):
         path = self.folder / f"{name}.yaml"
@@ -186,6 +184,20 @@ run: {{max_failures: 100%, {settings}}}
         wrong = self.run_it(sweep, "--force", "echo.valeu")
         self.assertEqual(wrong.returncode, 2)
         self.assertIn("echo.value", wrong.stderr)
+
+    def test_a_full_disk_is_4_and_the_same_command_goes_on_when_there_is_room(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True).returncode != 0:
+            self.skipTest("only root can mount a small file system")
+        self.addCleanup(subprocess.run, ["umount", str(disk)], check=False)
+        sweep = self.sweep("{echo_file: {value: [1, 2, 3, 4, 5, 6, 7, 8], samples: [10000]}}")
+        full = self.run_it(sweep, ASSAY_STORE=str(disk / "store"))
+        self.assertEqual(full.returncode, 4, full.stderr)
+        self.assertIn("disk of the store is full", full.stderr)
+        subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
+        done = self.run_it(sweep, ASSAY_STORE=str(disk / "store"))
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_a_store_that_cannot_be_written_is_4(self):
         (self.folder / "file").write_text("")
