@@ -1,0 +1,117 @@
+#include "methods/train/train.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <filesystem>
+
+#include "harness/core/error.h"
+#include "harness/models/network.h"
+#include "harness/models/tensor_file.h"
+#include "methods/train/trainer.h"
+
+namespace assay::train {
+namespace {
+
+constexpr std::array<const char*, 6> kTokenizerFiles{"tokenizer.json",  "tokenizer_config.json",
+                                                     "tokenizer.model", "vocab.json",
+                                                     "merges.txt",      "special_tokens_map.json"};
+
+std::filesystem::path model_path(const StageContext& context) {
+  const Json model = context.locations().value("model", Json::object());
+  return model.value("path", std::string());
+}
+
+std::unique_ptr<models::Network> start_network(const StageContext& context, std::uint64_t seed) {
+  const Json& model = context.recipe().at("model");
+  const std::string family = model.at("family");
+  std::unique_ptr<models::Network> network;
+  if (model.contains("config")) {
+    network = models::make_network(family, model.at("config"));
+    models::initialise(*network, seed);
+  } else {
+    network = models::load_network(model_path(context), family);
+  }
+  const Json numerics = context.recipe().value("numerics", Json::object());
+  network->to(numerics.value("precision", std::string("float32")) == "float64" ? at::kDouble
+                                                                               : at::kFloat);
+  return network;
+}
+
+std::unique_ptr<Batches> data_for(const models::Network& network, const Settings& settings,
+                                  const StageContext& context, std::uint64_t seed) {
+  const models::NetworkInfo& info = network.info();
+  if (info.task == models::Task::kLanguage) {
+    std::filesystem::path file = context.input("tokens");
+    if (std::filesystem::is_directory(file)) file /= "tokens.safetensors";
+    const models::TensorMap tensors = models::load_tensors(file);
+    const auto tokens = tensors.find("tokens");
+    if (tokens == tensors.end())
+      throw Error(ErrorKind::kData, fmt::format("{} has no tensor 'tokens'", file.string()),
+                  {{"file", file.string()}});
+    return token_batches(tokens->second, info, settings, seed);
+  }
+  const Json& data = context.recipe().at("data");
+  return image_batches(
+      datasets::open_images(data, context.locations().at("data").at("files"),
+                            network.configuration().value("preprocess", std::string())),
+      info, settings, seed);
+}
+
+void copy_tokenizer(const StageContext& context, const std::filesystem::path& folder) {
+  const std::filesystem::path from = model_path(context);
+  if (from.empty() || !std::filesystem::is_directory(from)) return;
+  for (const char* name : kTokenizerFiles)
+    if (std::filesystem::exists(from / name))
+      std::filesystem::copy_file(from / name, folder / name,
+                                 std::filesystem::copy_options::overwrite_existing);
+}
+
+Json run(StageContext& context) {
+  const std::uint64_t seed = context.recipe().at("seed").get<std::uint64_t>();
+  const Settings settings = settings_from(context.recipe().at("parameters"));
+  const std::unique_ptr<models::Network> network = start_network(context, seed);
+  const std::unique_ptr<Batches> batches = data_for(*network, settings, context, seed);
+  Trainer trainer(*network, *batches, settings);
+  train_to_the_end(trainer, context);
+  for (const auto& [name, slot] : network->parameters().slots()) slot->set_requires_grad(false);
+  const std::filesystem::path folder = context.output();
+  models::save_network(*network, folder);
+  copy_tokenizer(context, folder);
+  std::int64_t parameters = 0;
+  for (const auto& [name, slot] : network->parameters().slots()) parameters += slot->numel();
+  return {{"metrics",
+           {{"train_loss", trainer.recent_loss()},
+            {"steps", trainer.total_steps()},
+            {"parameters", parameters}}}};
+}
+
+}  // namespace
+
+MethodDeclaration method() {
+  MethodDeclaration m;
+  m.name = "train";
+  m.title = "Training with AdamW, warm-up and cosine decay";
+  m.paper = "Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019";
+  m.parameters = parameter_schemas();
+  m.calibration = "training";
+  m.traits = {"trains"};
+  m.network = "train";
+  return m;
+}
+
+std::vector<StageImplementation> stages() {
+  StageDeclaration s;
+  s.name = "train";
+  s.revision = 1;
+  for (const ParameterSchema& schema : parameter_schemas()) s.reads.push_back(schema.name);
+  s.reads_model = true;
+  s.reads_data = true;
+  s.inputs = {{.name = "tokens", .stage = "tokenize", .split = "train", .when = "task:language"}};
+  s.random = "seed";
+  s.resources.memory_bytes = std::int64_t{1} << 30;
+  return {{s, &run}};
+}
+
+}  // namespace assay::train

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <vector>
+
+#include "harness/core/stage_context.h"
+
+namespace assay::train {
+
+// Method `train`: a network with random weights, or with those of a checkpoint, is trained on the
+// split "train" of its data. Its artifact is the trial's network: config.json, model.safetensors
+// and the tokenizer's files. Recipe fields and their defaults: settings.h; guide:
+// docs/guides/train.md.
+MethodDeclaration method();
+std::vector<StageImplementation> stages();
+
+}  // namespace assay::train
