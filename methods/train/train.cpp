@@ -6,9 +6,9 @@
 #include <array>
 #include <filesystem>
 
+#include "datasets/token_set.h"
 #include "harness/core/error.h"
 #include "harness/models/network.h"
-#include "harness/models/tensor_file.h"
 #include "methods/train/trainer.h"
 
 namespace assay::train {
@@ -43,14 +43,9 @@ std::unique_ptr<Batches> data_for(const models::Network& network, const Settings
                                   const StageContext& context, std::uint64_t seed) {
   const models::NetworkInfo& info = network.info();
   if (info.task == models::Task::kLanguage) {
-    std::filesystem::path file = context.input("tokens");
-    if (std::filesystem::is_directory(file)) file /= "tokens.safetensors";
-    const models::TensorMap tensors = models::load_tensors(file);
-    const auto tokens = tensors.find("tokens");
-    if (tokens == tensors.end())
-      throw Error(ErrorKind::kData, fmt::format("{} has no tensor 'tokens'", file.string()),
-                  {{"file", file.string()}});
-    return token_batches(tokens->second, info, settings, seed);
+    const datasets::TokenSet tokens =
+        datasets::read_tokens(context.input("tokens") / datasets::kTokensFile);
+    return token_batches(tokens.ids, info, settings, seed);
   }
   const Json& data = context.recipe().at("data");
   return image_batches(
@@ -89,7 +84,7 @@ Json run(StageContext& context) {
 
 }  // namespace
 
-MethodDeclaration method() {
+MethodDeclaration declaration() {
   MethodDeclaration m;
   m.name = "train";
   m.title = "Training with AdamW, warm-up and cosine decay";

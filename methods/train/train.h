@@ -10,7 +10,7 @@ namespace assay::train {
 // split "train" of its data. Its artifact is the trial's network: config.json, model.safetensors
 // and the tokenizer's files. Recipe fields and their defaults: settings.h; guide:
 // docs/guides/train.md.
-MethodDeclaration method();
+MethodDeclaration declaration();
 std::vector<StageImplementation> stages();
 
 }  // namespace assay::train
