@@ -1,0 +1,46 @@
+#include "methods/train/settings.h"
+
+#include <gmock/gmock.h>
+
+#include "harness/core/error.h"
+#include "methods/train/train.h"
+
+namespace assay::train {
+namespace {
+
+TEST(Settings, defaults_come_from_one_list) {
+  const Settings settings = settings_from(Json::object());
+  EXPECT_EQ(settings.batch, Settings().batch);
+  EXPECT_EQ(settings.optimiser.beta2, AdamWOptions().beta2);
+}
+
+TEST(Settings, a_value_out_of_range_names_the_parameter) {
+  try {
+    settings_from({{"smoothing", 1.5}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+    EXPECT_THAT(error.what(), testing::HasSubstr("smoothing"));
+  }
+}
+
+TEST(Settings, steps_win_over_epochs) {
+  EXPECT_EQ(settings_from({{"batch", 10}, {"epochs", 2.5}}).total_steps(105), 25);
+  EXPECT_EQ(settings_from({{"batch", 10}, {"steps", 7}}).total_steps(105), 7);
+}
+
+TEST(Settings, a_batch_larger_than_the_data_and_no_step_at_all_are_errors) {
+  EXPECT_THROW(settings_from({{"batch", 10}}).total_steps(9), Error);
+  EXPECT_THROW(settings_from({{"batch", 10}, {"epochs", 0.0}}).total_steps(100), Error);
+}
+
+TEST(Declaration, the_stage_reads_every_parameter_of_the_method) {
+  const MethodDeclaration method = declaration();
+  const StageDeclaration stage = stages().at(0).declaration;
+  EXPECT_EQ(method.network, stage.name);
+  EXPECT_EQ(method.parameters.size(), stage.reads.size());
+  EXPECT_EQ(stage.random, "seed");
+}
+
+}  // namespace
+}  // namespace assay::train

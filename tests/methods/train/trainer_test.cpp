@@ -1,0 +1,186 @@
+#include "methods/train/trainer.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include "harness/core/error.h"
+#include "tests/methods/train/stripes.h"
+
+namespace assay::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+Settings quick(std::int64_t steps) {
+  Settings s;
+  s.steps = steps;
+  s.batch = 8;
+  s.lr = 3e-3;
+  s.crop = 1;
+  s.flip = true;
+  s.smoothing = 0.05;
+  return s;
+}
+
+// A network on stripes with its data and trainer.
+struct Rig {
+  explicit Rig(const Settings& settings, const std::string& family = "vit",
+               const Json& configuration = stripes_vit())
+      : network(models::make_network(family, configuration)) {
+    models::initialise(*network, 5);
+    batches = image_batches(std::make_unique<Stripes>(32), network->info(), settings, 5);
+    trainer = std::make_unique<Trainer>(*network, *batches, settings);
+  }
+  void steps(int count) {
+    for (int i = 0; i < count; ++i) trainer->step();
+  }
+
+  std::unique_ptr<models::Network> network;
+  std::unique_ptr<Batches> batches;
+  std::unique_ptr<Trainer> trainer;
+};
+
+void expect_equal_bits(const Rig& a, const Rig& b) {
+  for (const auto& [name, slot] : a.network->parameters().slots())
+    EXPECT_TRUE(at::equal(*slot, b.network->parameters().at(name))) << name;
+  for (const auto& [name, slot] : a.network->buffers().slots())
+    EXPECT_TRUE(at::equal(*slot, b.network->buffers().at(name))) << name;
+  EXPECT_EQ(a.trainer->recent_loss(), b.trainer->recent_loss());
+}
+
+// A stage's context that asks for a stop after some calls.
+class FakeContext : public StageContext {
+ public:
+  explicit FakeContext(fs::path folder, int stop_after = 1 << 30)
+      : folder_(std::move(folder)), left_(stop_after) {}
+  const Json& recipe() const override { return json_; }
+  const Json& locations() const override { return json_; }
+  fs::path input(std::string_view) const override { return {}; }
+  bool has_input(std::string_view) const override { return false; }
+  fs::path output() override { return folder_; }
+  fs::path resume_dir() override { return folder_; }
+  void checkpoint(std::int64_t step) override { checkpoints.push_back(step); }
+  void progress(std::int64_t, std::int64_t, std::string_view) override {}
+  void metric(std::string_view, double, std::int64_t) override {}
+  bool stop_requested() const override { return --left_ <= 0; }
+  std::shared_ptr<void> resident(const std::string&,
+                                 const std::function<std::shared_ptr<void>()>& make) override {
+    return make();
+  }
+
+  std::vector<std::int64_t> checkpoints;
+
+ private:
+  Json json_ = Json::object();
+  fs::path folder_;
+  mutable int left_;
+};
+
+class Training : public testing::Test {
+ protected:
+  Training() {
+    std::string pattern = fs::temp_directory_path() / "assay-train-XXXXXX";
+    folder = ::mkdtemp(pattern.data());
+  }
+  ~Training() override { fs::remove_all(folder); }
+  fs::path folder;
+};
+
+TEST_F(Training, learns_what_can_be_learnt) {
+  Rig rig(quick(60));
+  const double before = rig.trainer->step();
+  rig.steps(59);
+  EXPECT_LT(rig.trainer->step(), 0.7 * before);
+}
+
+TEST_F(Training, gives_the_same_bits_twice) {
+  Rig a(quick(10));
+  Rig b(quick(10));
+  a.steps(10);
+  b.steps(10);
+  expect_equal_bits(a, b);
+}
+
+TEST_F(Training, resumed_from_a_checkpoint_ends_with_the_bits_of_an_uninterrupted_run) {
+  Rig whole(quick(12));
+  whole.steps(12);
+  Rig first(quick(12));
+  first.steps(5);
+  first.trainer->save(folder / "c.safetensors");
+  Rig second(quick(12));
+  second.steps(2);  // whatever it did before does not matter
+  second.trainer->load(folder / "c.safetensors");
+  EXPECT_EQ(second.trainer->steps_done(), 5);
+  second.steps(7);
+  expect_equal_bits(whole, second);
+}
+
+TEST_F(Training, batch_statistics_are_part_of_a_checkpoint) {
+  const Json resnet = {{"in_chans", 1},       {"img_size", 8},       {"num_classes", 2},
+                       {"blocks", {1, 1, 1}}, {"widths", {4, 4, 4}}, {"mean", {0.4}},
+                       {"std", {0.4}}};
+  Rig whole(quick(6), "cifar_resnet", resnet);
+  whole.steps(6);
+  Rig first(quick(6), "cifar_resnet", resnet);
+  const at::Tensor fresh = first.network->buffers().at("bn1.running_mean").clone();
+  first.steps(3);
+  EXPECT_FALSE(at::equal(first.network->buffers().at("bn1.running_mean"), fresh));
+  first.trainer->save(folder / "c.safetensors");
+  Rig second(quick(6), "cifar_resnet", resnet);
+  second.trainer->load(folder / "c.safetensors");
+  second.steps(3);
+  expect_equal_bits(whole, second);
+}
+
+TEST_F(Training, a_stop_leaves_a_checkpoint_and_the_next_attempt_ends_with_the_same_bits) {
+  Rig whole(quick(9));
+  whole.steps(9);
+  Rig first(quick(9));
+  FakeContext stopping(folder, 4);
+  try {
+    train_to_the_end(*first.trainer, stopping);
+    FAIL() << "it did not stop";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kLost);
+  }
+  EXPECT_THAT(stopping.checkpoints, testing::ElementsAre(4));
+  Rig second(quick(9));
+  FakeContext going_on(folder);
+  train_to_the_end(*second.trainer, going_on);
+  expect_equal_bits(whole, second);
+}
+
+TEST_F(Training, writes_checkpoints_by_the_clock) {
+  Rig rig(quick(4));
+  FakeContext context(folder);
+  train_to_the_end(*rig.trainer, context, 0);
+  EXPECT_EQ(context.checkpoints.size(), 4u);
+}
+
+TEST_F(Training, a_checkpoint_of_another_network_is_an_error) {
+  Rig rig(quick(4));
+  rig.steps(1);
+  rig.trainer->save(folder / "c.safetensors");
+  Json wider = stripes_vit();
+  wider["embed_dim"] = 32;
+  Rig other(quick(4), "vit", wider);
+  EXPECT_THROW(other.trainer->load(folder / "c.safetensors"), Error);
+}
+
+TEST_F(Training, a_loss_that_is_not_finite_is_an_error_of_the_method) {
+  Rig rig(quick(4));
+  {
+    const c10::NoGradGuard no_grad;
+    rig.network->parameters().at("head.bias").fill_(std::numeric_limits<float>::quiet_NaN());
+  }
+  try {
+    rig.trainer->step();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kMethod);
+    EXPECT_THAT(error.what(), testing::HasSubstr("loss is nan at step 0"));
+  }
+}
+
+}  // namespace
+}  // namespace assay::train
