@@ -1,7 +1,11 @@
 #include "methods/train/trainer.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <limits>
 
 #include "harness/core/error.h"
 #include "tests/methods/train/stripes.h"
