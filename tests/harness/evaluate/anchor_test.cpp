@@ -1,0 +1,113 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "datasets/memory_images.h"
+#include "datasets/text_set.h"
+#include "datasets/tokenizer.h"
+#include "harness/evaluate/language.h"
+#include "harness/models/tensor_file.h"
+
+// Whole paths from files to figures that were measured with other programs.
+
+namespace assay::evaluate {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path test_data(const std::string& name) {
+  const char* folder = std::getenv("ASSAY_TEST_DATA");
+  return fs::path(folder != nullptr ? folder : "../shared") / name;
+}
+
+#define NEED(path)                                                 \
+  do {                                                             \
+    if (!fs::exists(path)) {                                       \
+      GTEST_SKIP() << (path) << " is not there (ASSAY_TEST_DATA)"; \
+    }                                                              \
+  } while (false)
+
+LanguageRecords score(const models::Network& network, const datasets::TokenSet& tokens,
+                      const WindowProtocol& protocol) {
+  const auto windows = cut_windows(tokens, protocol);
+  models::Tap tap;
+  return score_windows(network, tap, tokens, windows, protocol,
+                       {static_cast<std::int64_t>(windows.size()), 4});
+}
+
+TEST(Anchor, stories260k_costs_1_26644_nats_a_token_on_five_stories) {
+  const fs::path folder = test_data("data/weights/stories260K");
+  const fs::path text = test_data("data/text/tinystories/tinystories_sample_cs336.txt");
+  NEED(folder);
+  const auto documents = datasets::open_documents(
+      {{"reader", "text"},
+       {"parameters", {{"separator", "<|endoftext|>"}, {"strip", true}, {"max_characters", 1200}}}},
+      Json::array({{{"role", ""}, {"path", text.string()}}}));
+  const auto tokens = datasets::tokenize(*datasets::open_tokenizer(folder), documents);
+  const auto network = models::load_network(folder);
+  const LanguageRecords records = score(*network, tokens, {.context = 512, .text = "documents"});
+  const LanguageMetrics metrics = summarise(records);
+  EXPECT_EQ(metrics.tokens, 1804);
+  EXPECT_NEAR(metrics.nll, 1.26644103133, 1e-5);
+  EXPECT_NEAR(metrics.perplexity, 3.54820212, 4e-5);
+  const double per_story[] = {490.8640, 407.4848, 211.3960, 633.2228, 541.6920};
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_NEAR(records.window_nll[i].item<double>(), per_story[i], 1e-5 * per_story[i]);
+  }
+  network->to(at::kDouble);
+  const LanguageMetrics wide =
+      summarise(score(*network, tokens, {.context = 512, .text = "documents"}));
+  EXPECT_NEAR(wide.nll, 1.26644103133, 1e-8);
+}
+
+TEST(Anchor, tiny_models_give_their_recorded_likelihoods) {
+  const fs::path file = test_data("parity/llm/models/tokens.safetensors");
+  NEED(file);
+  datasets::TokenSet tokens;
+  tokens.ids = models::load_tensors(file).at("test").flatten().to(at::kInt);
+  tokens.starts = {0, tokens.ids.numel()};
+  tokens.words = {1};
+  tokens.bytes = {tokens.ids.numel()};
+  for (const auto& [name, nll] :
+       {std::pair{"opt-tiny", 1.92224}, std::pair{"llama-tiny", 1.79551}}) {
+    const auto network = models::load_network(test_data("parity/llm/models") / name);
+    const LanguageMetrics metrics = summarise(score(*network, tokens, {.context = 128}));
+    EXPECT_EQ(metrics.windows, 32);
+    EXPECT_NEAR(metrics.nll, nll, 1e-5) << name;
+  }
+}
+
+TEST(Anchor, cifar_resnets_are_right_on_their_counted_images) {
+  const fs::path weights = test_data("data/weights/resnet-cifar10");
+  NEED(weights);
+  const auto images =
+      datasets::open_cifar({test_data("data/images/cifar10/cifar10_test_lossless100_eran.bin"),
+                            test_data("data/images/cifar10/cifar10_test_lossless200_abcrown.bin")});
+  struct Case {
+    int depth;
+    std::int64_t correct;
+    double cross_entropy;
+  };
+  for (const Case& one : {Case{20, 279, 0.260796}, Case{32, 275, 0.385083}, Case{44, 280, 0.386469},
+                          Case{56, 285, 0.309064}}) {
+    const int blocks = (one.depth - 2) / 6;
+    const auto network = models::make_network(
+        "cifar_resnet", {{"blocks", {blocks, blocks, blocks}}, {"num_classes", 10}});
+    const std::string file = "resnet" + std::to_string(one.depth) + ".safetensors";
+    for (const auto& [name, tensor] : models::load_tensors(weights / file)) {
+      const auto& table =
+          network->parameters().contains(name) ? network->parameters() : network->buffers();
+      if (table.contains(name)) {
+        table.at(name) = tensor;
+      }
+    }
+    models::Tap tap;
+    const ClassificationMetrics metrics = summarise(classify(*network, tap, *images, {300, 64}));
+    EXPECT_NEAR(metrics.top1 * 3, static_cast<double>(one.correct), 1e-9) << one.depth;
+    EXPECT_NEAR(metrics.cross_entropy, one.cross_entropy, 1e-5) << one.depth;
+  }
+}
+
+}  // namespace
+}  // namespace assay::evaluate

@@ -1,0 +1,118 @@
+#include "harness/evaluate/classification.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "datasets/memory_images.h"
+#include "harness/core/error.h"
+#include "tests/harness/evaluate/toy_networks.h"
+
+namespace assay::evaluate {
+namespace {
+
+std::unique_ptr<datasets::ImageSet> images(std::int64_t count, std::int64_t classes = 7) {
+  const at::Tensor pixels =
+      at::arange(count * 16).mul(37).remainder(251).view({count, 1, 4, 4}).to(at::kByte);
+  return datasets::memory_images(pixels, at::arange(count).remainder(classes), classes, "test");
+}
+
+ClassificationRecords in_shards(std::int64_t shards, std::int64_t samples) {
+  const ToyNetwork network = mixing_classifier(7);
+  models::Tap tap;
+  const auto set = images(samples);
+  std::vector<at::Tensor> correct, top5, margin, nll;
+  for (std::int64_t shard = 0; shard < shards; ++shard) {
+    const ClassificationRecords part = classify(network, tap, *set, {samples, 8, shard, shards});
+    correct.push_back(part.correct);
+    top5.push_back(part.top5);
+    margin.push_back(part.margin);
+    nll.push_back(part.nll);
+  }
+  return {at::cat(correct), at::cat(top5), at::cat(margin), at::cat(nll)};
+}
+
+TEST(Classification, records_follow_from_the_logits) {
+  const at::Tensor logits = at::tensor({3., 1., 2., 0., 0., 0., 0.}).view({1, 7}).repeat({3, 1});
+  const ClassificationRecords records = records_of(logits, at::tensor({0, 2, 6}, at::kLong));
+  EXPECT_TRUE(at::equal(records.correct, at::tensor({1, 0, 0}, at::kByte)));
+  EXPECT_TRUE(at::equal(records.top5, at::tensor({1, 1, 0}, at::kByte)));
+  EXPECT_TRUE(at::equal(records.margin, at::tensor({1.f, -1.f, -3.f})));
+  const double z = std::exp(3.) + std::exp(1.) + std::exp(2.) + 4;
+  EXPECT_NEAR(records.nll[1].item<double>(), std::log(z) - 2, 1e-12);
+}
+
+TEST(Classification, of_equal_logits_the_first_class_counts) {
+  const at::Tensor logits = at::zeros({2, 7});
+  const ClassificationRecords records = records_of(logits, at::tensor({0, 1}, at::kLong));
+  EXPECT_TRUE(at::equal(records.correct, at::tensor({1, 0}, at::kByte)));
+}
+
+TEST(Classification, any_number_of_shards_gives_the_same_bytes) {
+  for (const std::int64_t samples : {1, 8, 37}) {
+    const ClassificationRecords whole = in_shards(1, samples);
+    for (const std::int64_t shards : {2, 3, 8}) {
+      const ClassificationRecords parts = in_shards(shards, samples);
+      EXPECT_TRUE(at::equal(parts.correct, whole.correct));
+      EXPECT_TRUE(at::equal(parts.top5, whole.top5));
+      EXPECT_TRUE(at::equal(parts.margin, whole.margin));
+      EXPECT_TRUE(at::equal(parts.nll, whole.nll));
+    }
+  }
+}
+
+TEST(Classification, a_limit_gives_the_first_records_of_the_whole) {
+  const ClassificationRecords whole = in_shards(1, 37);
+  const ClassificationRecords head = in_shards(2, 13);
+  EXPECT_TRUE(at::equal(head.nll, whole.nll.narrow(0, 0, 13)));
+}
+
+TEST(Classification, uniform_logits_cost_the_logarithm_of_the_classes) {
+  const ClassificationRecords records = records_of(at::zeros({50, 7}), at::arange(50).remainder(7));
+  const ClassificationMetrics metrics = summarise(records);
+  EXPECT_NEAR(metrics.cross_entropy, std::log(7.0), 1e-12);
+  EXPECT_NEAR(metrics.top1, 100.0 * 8 / 50, 1e-12);  // labels 0: 0, 7, ... 49
+  EXPECT_EQ(metrics.samples, 50);
+}
+
+TEST(Classification, what_does_not_fit_is_an_error) {
+  const ToyNetwork network = mixing_classifier(5);
+  models::Tap tap;
+  EXPECT_THROW(classify(network, tap, *images(4, 7), {4, 4}), Error);
+  const auto large = datasets::memory_images(at::zeros({2, 1, 8, 8}, at::kByte),
+                                             at::zeros({2}, at::kLong), 2, "test");
+  EXPECT_THROW(classify(network, tap, *large, {2, 2}), Error);
+  EXPECT_THROW(summarise(records_of(at::zeros({0, 3}), at::zeros({0}, at::kLong))), Error);
+}
+
+TEST(Classification, logits_that_are_not_finite_are_an_error_that_names_the_sample) {
+  models::NetworkInfo info = mixing_classifier(2).info();
+  const ToyNetwork network(info, [](const at::Tensor& x) {
+    at::Tensor logits = at::zeros({x.size(0), 2});
+    logits[1][0] = std::numeric_limits<float>::quiet_NaN();
+    return logits;
+  });
+  models::Tap tap;
+  try {
+    classify(network, tap, *images(8, 2), {8, 4});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kMethod);
+    EXPECT_NE(std::string(error.what()).find("sample 1"), std::string::npos);
+  }
+}
+
+TEST(Classification, progress_counts_the_samples_of_the_shard) {
+  const ToyNetwork network = mixing_classifier(7);
+  models::Tap tap;
+  std::vector<std::int64_t> done;
+  classify(network, tap, *images(20), {20, 8, 1, 2}, [&](std::int64_t n, std::int64_t total) {
+    done.push_back(n);
+    EXPECT_EQ(total, 12);
+  });
+  EXPECT_EQ(done, (std::vector<std::int64_t>{8, 12}));
+}
+
+}  // namespace
+}  // namespace assay::evaluate

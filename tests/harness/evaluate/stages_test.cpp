@@ -1,0 +1,235 @@
+#include "harness/evaluate/stages.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "datasets/readers.h"
+#include "datasets/sampling.h"
+#include "harness/models/tensor_file.h"
+#include "tests/harness/evaluate/fake_context.h"
+#include "tests/harness/evaluate/toy_networks.h"
+
+namespace assay::evaluate {
+namespace {
+
+namespace fs = std::filesystem;
+
+class StagesTest : public ::testing::Test {
+ protected:
+  StagesTest() : root_(fs::temp_directory_path() / ("assay_stages_" + std::to_string(getpid()))) {
+    fs::create_directories(root_);
+  }
+  ~StagesTest() override { fs::remove_all(root_); }
+
+  static NetworkLoader serves(std::shared_ptr<const models::Network> network) {
+    return [network](StageContext&) {
+      return LoadedNetwork{network, std::make_shared<models::Tap>()};
+    };
+  }
+
+  static StageBody body(const std::string& name, const NetworkLoader& load = {}) {
+    for (const StageImplementation& stage : evaluation_stages(load)) {
+      if (stage.declaration.name == name) {
+        return stage.body;
+      }
+    }
+    throw Error(ErrorKind::kConfig, "no stage " + name);
+  }
+
+  // 10 records of CIFAR's form.
+  void give_images(FakeContext& context) const {
+    std::string bytes;
+    for (int i = 0; i < 10; ++i) {
+      bytes += static_cast<char>(i);
+      for (int j = 0; j < 3072; ++j) {
+        bytes += static_cast<char>((i * 31 + j * 7) % 256);
+      }
+    }
+    std::ofstream(root_ / "c.bin", std::ios::binary) << bytes;
+    context.recipe_json["data"] = {{"reader", "cifar_binary"}, {"parameters", Json::object()}};
+    context.locations_json["data"]["files"] = {
+        {{"role", ""}, {"path", (root_ / "c.bin").string()}}};
+  }
+
+  void give_text(FakeContext& context, const std::string& text) const {
+    std::ofstream(root_ / "t.txt", std::ios::binary) << text;
+    context.recipe_json["data"] = {{"reader", "text"}, {"parameters", Json::object()}};
+    context.recipe_json["model"] = {{"config", {{"vocab_size", 256}}}};
+    context.locations_json["data"]["files"] = {
+        {{"role", ""}, {"path", (root_ / "t.txt").string()}}};
+  }
+
+  Json tokenize(const std::string& text) const {
+    FakeContext context;
+    give_text(context, text);
+    context.folder = root_ / "tokens";
+    return context.run(body("tokenize"));
+  }
+
+  static std::shared_ptr<const models::Network> classifier() {
+    models::NetworkInfo info = mixing_classifier(10).info();
+    info.input = {3, 32, 32};
+    info.mean = info.std = {0.5, 0.5, 0.5};
+    const at::Tensor weight = at::arange(10 * 3072).mul(0.37).sin().view({10, 3072}).to(at::kFloat);
+    return std::make_shared<ToyNetwork>(
+        info, [weight](const at::Tensor& x) { return at::linear(x.flatten(1), weight); });
+  }
+
+  // Evaluates in m shards and merges; the merged result.
+  Json classified(int shards, const fs::path& folder) const {
+    FakeContext merge;
+    merge.folder = folder;
+    merge.recipe_json["parameters"] = {{"shards", shards}};
+    for (int i = 0; i < shards; ++i) {
+      FakeContext context;
+      give_images(context);
+      context.recipe_json["parameters"] = {{"limit", 0}, {"chunk", 4}, {"preprocess", ""}};
+      context.recipe_json["shard"] = {i, shards};
+      context.folder = folder / std::to_string(i);
+      context.run(body("evaluate.classification", serves(classifier())));
+      merge.inputs["shard." + std::to_string(i)] = context.folder;
+    }
+    return merge.run(body("merge.classification"));
+  }
+
+  fs::path root_;
+};
+
+TEST_F(StagesTest, shards_merge_into_the_same_bytes) {
+  const Json one = classified(1, root_ / "a");
+  const std::string bytes = read_file(root_ / "a" / "samples.safetensors");
+  EXPECT_EQ(one.at("metrics").at("samples"), 10);
+  EXPECT_EQ(one.at("fingerprint").at("metric"), "classification");
+  for (const int shards : {2, 3, 8}) {
+    const fs::path folder = root_ / ("b" + std::to_string(shards));
+    EXPECT_EQ(classified(shards, folder), one);
+    EXPECT_EQ(read_file(folder / "samples.safetensors"), bytes);
+  }
+}
+
+TEST_F(StagesTest, shards_of_another_protocol_do_not_merge) {
+  classified(2, root_ / "a");
+  Json result = parse_json(read_file(root_ / "a" / "1" / "result.json"), "result");
+  result["fingerprint"]["limit"] = 7;
+  write_file_atomically(root_ / "a" / "1" / "result.json", result.dump());
+  FakeContext merge;
+  merge.folder = root_ / "m";
+  merge.recipe_json["parameters"] = {{"shards", 2}};
+  merge.inputs = {{"shard.0", root_ / "a" / "0"}, {"shard.1", root_ / "a" / "1"}};
+  EXPECT_THROW(merge.run(body("merge.classification")), Error);
+  merge.inputs.erase("shard.1");
+  EXPECT_THROW(merge.run(body("merge.classification")), Error);
+}
+
+TEST_F(StagesTest, a_text_becomes_tokens_windows_and_a_perplexity) {
+  const Json tokens = tokenize(std::string(1000, 'a') + " b");
+  EXPECT_EQ(tokens.at("metrics").at("tokens"), 1002);
+  EXPECT_EQ(tokens.at("metrics").at("words"), 2);
+  FakeContext merge;
+  merge.folder = root_ / "merged";
+  merge.recipe_json["parameters"] = {{"shards", 2}};
+  for (int i = 0; i < 2; ++i) {
+    FakeContext context;
+    context.folder = root_ / std::to_string(i);
+    context.inputs["tokens"] = root_ / "tokens";
+    context.recipe_json["parameters"] = {{"context", 0},       {"stride", 0},
+                                         {"limit", 0},         {"chunk", 0},
+                                         {"bos", "tokenizer"}, {"windows", "stream"}};
+    context.recipe_json["shard"] = {i, 2};
+    context.run(body("evaluate.language",
+                     serves(std::make_shared<ToyNetwork>(uniform_language(256, 100)))));
+    merge.inputs["shard." + std::to_string(i)] = context.folder;
+  }
+  const Json result = merge.run(body("merge.language"));
+  EXPECT_NEAR(result.at("metrics").at("perplexity").get<double>(), 256, 1e-3);
+  EXPECT_EQ(result.at("metrics").at("windows"), 10);
+  EXPECT_EQ(result.at("metrics").at("tokens"), 990);
+  EXPECT_EQ(result.at("fingerprint").at("context"), 100);
+  EXPECT_EQ(result.at("fingerprint").at("text").at("vocabulary"), 256);
+}
+
+TEST_F(StagesTest, calibration_windows_and_images_are_found_by_methods) {
+  tokenize(std::string(300, 'x'));
+  FakeContext windows;
+  windows.folder = root_ / "windows";
+  windows.inputs["tokens"] = root_ / "tokens";
+  windows.recipe_json = {{"parameters", {{"samples", 5}, {"context", 64}}}, {"seed", 1}};
+  windows.run(body("sample_calibration"));
+  EXPECT_EQ(datasets::read_calibration_windows(windows.folder).sizes(), (at::IntArrayRef{5, 64}));
+
+  FakeContext images;
+  give_images(images);
+  images.folder = root_ / "images";
+  images.recipe_json["parameters"] = {{"samples", 4}};
+  images.recipe_json["seed"] = 0;
+  images.run(body("sample_images"));
+  const datasets::ImageBatch batch = datasets::read_sampled_images(images.folder);
+  EXPECT_EQ(batch.images.sizes(), (at::IntArrayRef{4, 3, 32, 32}));
+  EXPECT_EQ(batch.labels.sizes(), (at::IntArrayRef{4}));
+}
+
+TEST_F(StagesTest, latency_is_given_for_every_batch_size) {
+  FakeContext context;
+  context.folder = root_ / "latency";
+  context.recipe_json["parameters"] = {
+      {"batch", {1, 4}}, {"tokens", 8}, {"repetitions", 6}, {"warmup_s", 0.01}, {"max_s", 1}};
+  const Json result = context.run(body("measure.latency", serves(classifier())));
+  const Json& metrics = result.at("metrics");
+  EXPECT_GT(metrics.at("latency_ms").get<double>(), 0);
+  EXPECT_EQ(metrics.at("latency_ms"), metrics.at("latency_ms.b1"));
+  EXPECT_EQ(metrics.at("throughput"), metrics.at("throughput.b4"));
+  EXPECT_EQ(models::load_tensors(context.folder / "samples.safetensors").at("seconds.b4").numel(),
+            6);
+}
+
+TEST_F(StagesTest, a_stage_that_is_asked_to_stop_counts_as_lost) {
+  FakeContext context;
+  give_images(context);
+  context.recipe_json["parameters"] = {{"limit", 0}, {"chunk", 4}, {"preprocess", ""}};
+  context.folder = root_ / "stopped";
+  context.stop = true;
+  try {
+    context.run(body("evaluate.classification", serves(classifier())));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kLost);
+  }
+}
+
+TEST_F(StagesTest, a_recipe_that_lacks_something_names_it) {
+  FakeContext context;
+  context.folder = root_ / "x";
+  EXPECT_THROW(context.run(body("sample_images")), Error);
+  give_text(context, "abc");
+  context.recipe_json["model"] = {{"config", {{"vocab_size", 300}}}};
+  EXPECT_THROW(context.run(body("tokenize")), Error);
+}
+
+TEST(Catalogue, stages_metrics_and_readers_fit_together) {
+  Catalogue catalogue;
+  catalogue.provider = "assay";
+  catalogue.version = "0";
+  for (const StageImplementation& stage : evaluation_stages({})) {
+    catalogue.stages.push_back(stage.declaration);
+  }
+  catalogue.metrics = metrics();
+  catalogue.readers = datasets::readers();
+  EXPECT_EQ(catalogue_from(to_json(catalogue)), catalogue);
+  for (const MetricDeclaration& metric : catalogue.metrics) {
+    const Json defaults = checked_parameters(metric.parameters, Json::object(), metric.name);
+    for (const std::string& stage : {metric.stage, metric.merge}) {
+      if (stage.empty()) {
+        continue;
+      }
+      for (const std::string& name : catalogue.find_stage(stage)->reads) {
+        EXPECT_TRUE(defaults.contains(name)) << metric.name << " lacks " << name;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace assay::evaluate
