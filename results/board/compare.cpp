@@ -58,13 +58,31 @@ Flips flips_of(const std::vector<double>& left, const std::vector<double>& right
 
 Comparison accuracy(const std::string& name, std::vector<double> left, std::vector<double> right,
                     const BootstrapOptions& options) {
-  Comparison comparison{.name = name == "correct" ? "accuracy" : "accuracy (" + name + ")",
-                        .unit = "%",
-                        .flips = flips_of(left, right)};
+  Comparison comparison{
+      .name = name == "correct" ? "top1" : name, .unit = "%", .flips = flips_of(left, right)};
   for (double& value : left) value *= 100;
   for (double& value : right) value *= 100;
   comparison.estimate = paired_bootstrap(left, right, Statistic::kMean, options);
   return comparison;
+}
+
+void add_perplexity(const SafetensorsFile& left, const SafetensorsFile& right,
+                    const std::vector<double>& a, const std::vector<double>& b,
+                    const BootstrapOptions& options, std::vector<Comparison>& out) {
+  const auto n = static_cast<std::int64_t>(a.size());
+  const std::vector<double> tokens = samples_of(left, "window_tokens", n);
+  if (tokens != samples_of(right, "window_tokens", n)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{} and {} cannot be paired: their windows score different tokens",
+                            left.path().string(), right.path().string()));
+  }
+  out.push_back({.name = "nll",
+                 .unit = "nats/token",
+                 .higher_is_better = false,
+                 .estimate = paired_bootstrap(a, b, Statistic::kMean, options, tokens)});
+  out.push_back({.name = "perplexity",
+                 .higher_is_better = false,
+                 .estimate = paired_bootstrap(a, b, Statistic::kExpMean, options, tokens)});
 }
 
 void add_comparisons(const std::string& name, const SafetensorsFile& left,
@@ -73,18 +91,16 @@ void add_comparisons(const std::string& name, const SafetensorsFile& left,
   const auto& shape = left.at(name).shape;
   const std::int64_t n = shape.size() == 1 ? shape[0] : -1;
   const std::vector<double> a = samples_of(left, name, n), b = samples_of(right, name, n);
-  if (name.starts_with("correct")) {
+  if (name == "window_nll") {
+    add_perplexity(left, right, a, b, options, out);
+  } else if (name == "nll") {
+    out.push_back({.name = "nll",
+                   .unit = "nats",
+                   .higher_is_better = false,
+                   .estimate = paired_bootstrap(a, b, Statistic::kMean, options)});
+  } else {
     out.push_back(accuracy(name, a, b, options));
-    return;
   }
-  const std::string suffix = name == "nll" ? "" : " (" + name + ")";
-  out.push_back({.name = "nll" + suffix,
-                 .unit = "nats",
-                 .higher_is_better = false,
-                 .estimate = paired_bootstrap(a, b, Statistic::kMean, options)});
-  out.push_back({.name = "perplexity" + suffix,
-                 .higher_is_better = false,
-                 .estimate = paired_bootstrap(a, b, Statistic::kExpMean, options)});
 }
 
 std::string verdict(const Comparison& comparison) {
@@ -124,16 +140,17 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
 std::vector<Comparison> compare_samples(const SafetensorsFile& left, const SafetensorsFile& right,
                                         const BootstrapOptions& options) {
   std::vector<Comparison> comparisons;
-  for (const auto& [name, tensor] : left.tensors()) {
-    const bool comparable = name.starts_with("correct") || name.starts_with("nll");
-    if (comparable && right.tensors().contains(name)) {
+  for (const char* name : {"correct", "top5", "nll", "window_nll"}) {
+    if (left.tensors().contains(name) && right.tensors().contains(name)) {
       add_comparisons(name, left, right, options, comparisons);
     }
   }
   if (comparisons.empty()) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{} and {} have no per-sample values in common ('correct' or 'nll')",
-                            left.path().string(), right.path().string()));
+    throw Error(
+        ErrorKind::kData,
+        fmt::format(
+            "{} and {} have no per-sample values in common (correct, top5, nll or window_nll)",
+            left.path().string(), right.path().string()));
   }
   return comparisons;
 }

@@ -43,10 +43,11 @@ struct Comparison {
 };
 
 // Compares the per-sample values of one metric, sample by sample. Tensors, each [samples]:
-//   "correct..."  0 or 1: accuracy in %, with flips
-//   "nll..."      nats of a window: mean, and perplexity as exp of the mean
+//   "correct", "top5"              0 or 1: accuracy in %, with flips
+//   "nll"                          nats of a sample: mean
+//   "window_nll", "window_tokens"  nats of a window and its tokens: nats a token, and perplexity
 // Other tensors describe the samples. Throws Error(kData) naming both files if they have none of
-// these in common, or of different length.
+// these in common, or of different length, or windows of different tokens.
 std::vector<Comparison> compare_samples(const SafetensorsFile& left, const SafetensorsFile& right,
                                         const BootstrapOptions& options);
 

@@ -89,6 +89,8 @@ TEST(paired_bootstrap, samples_that_cannot_be_paired_are_an_error) {
   EXPECT_THROW(paired_bootstrap(two, bad, Statistic::kMean), Error);
   EXPECT_THROW(paired_bootstrap(two, two, Statistic::kMean, {.resamples = 0}), Error);
   EXPECT_THROW(paired_bootstrap(two, two, Statistic::kMean, {.level = 1}), Error);
+  EXPECT_THROW(paired_bootstrap(two, two, Statistic::kMean, {}, three), Error);
+  EXPECT_THROW(paired_bootstrap(two, two, Statistic::kMean, {}, std::vector<double>{1, 0}), Error);
 }
 
 }  // namespace

@@ -45,18 +45,28 @@ TEST_F(CompareTest, accuracy_is_in_percent_and_flips_are_counted) {
   EXPECT_GE(found[0].estimate.high, 12.5);
 }
 
-TEST_F(CompareTest, negative_log_likelihoods_give_mean_and_perplexity) {
-  const std::vector<double> a = {2.0, 3.0, 4.0}, b = {1.0, 2.0, 3.0};
-  const auto found = compare_samples(SafetensorsFile(write("a", "nll", "F64", a)),
-                                     SafetensorsFile(write("b", "nll", "F64", b)), quick);
+TEST_F(CompareTest, windows_give_nats_a_token_and_perplexity_over_all_tokens) {
+  const std::vector<double> a = {20, 90}, b = {10, 60};
+  const std::vector<std::int64_t> tokens = {10, 30}, other = {10, 20};
+  const auto save = [&](const char* file, const std::vector<double>& nll,
+                        const std::vector<std::int64_t>& counts) {
+    write_safetensors(
+        folder / file,
+        {{"window_nll", {.dtype = "F64", .shape = {2}, .bytes = std::as_bytes(std::span(nll))}},
+         {"window_tokens",
+          {.dtype = "I64", .shape = {2}, .bytes = std::as_bytes(std::span(counts))}}});
+    return folder / file;
+  };
+  const SafetensorsFile left(save("a", a, tokens)), right(save("b", b, tokens));
+  const auto found = compare_samples(left, right, quick);
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].name, "nll");
-  EXPECT_DOUBLE_EQ(found[0].estimate.difference, 1.0);
+  EXPECT_DOUBLE_EQ(found[0].estimate.difference, 110.0 / 40 - 70.0 / 40);
   EXPECT_EQ(found[1].name, "perplexity");
-  EXPECT_DOUBLE_EQ(found[1].estimate.left, std::exp(3.0));
-  EXPECT_DOUBLE_EQ(found[1].estimate.right, std::exp(2.0));
-  const Table table = comparison_table("a", "b", found, quick);
-  EXPECT_EQ(table.rows[0].back().text, "B better");
+  EXPECT_DOUBLE_EQ(found[1].estimate.left, std::exp(110.0 / 40));
+  EXPECT_DOUBLE_EQ(found[1].estimate.right, std::exp(70.0 / 40));
+  EXPECT_EQ(comparison_table("a", "b", found, quick).rows[0].back().text, "B better");
+  EXPECT_THROW(compare_samples(left, SafetensorsFile(save("c", b, other)), quick), Error);
 }
 
 TEST_F(CompareTest, samples_of_unequal_length_are_an_error_that_names_the_file) {
