@@ -319,10 +319,16 @@ int exit_code_of(const Error& error) {
 
 int run_command(const RunRequest& request, const RunHooks& hooks) {
   const auto transport = join_job();
-  if (transport == nullptr || transport->size() == 1) {
-    const int code = Run(request, hooks, nullptr, nullptr).go();
-    if (transport != nullptr) transport->finish(true);
-    return code;
+  if (transport == nullptr) return Run(request, hooks, nullptr, nullptr).go();
+  if (transport->size() == 1) {
+    try {
+      const int code = Run(request, hooks, nullptr, nullptr).go();
+      transport->finish(true);
+      return code;
+    } catch (...) {
+      transport->finish(true);  // else the launcher takes the refusal for a crash
+      throw;
+    }
   }
   if (transport->rank() == 0) return run_as_rank_0(request, hooks, *transport);
   const int code = run_worker(*transport);

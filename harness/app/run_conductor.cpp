@@ -16,6 +16,7 @@ using schedule::StageIndex;
 using supervise::Report;
 using supervise::ReportKind;
 
+constexpr double kRootsAgeSeconds = 10;  // the roots of large runs take a while to read
 constexpr std::uintmax_t kLeastFreeBytes = std::uintmax_t{16} << 20;
 
 }  // namespace
@@ -305,7 +306,11 @@ void Conductor::drop(StageIndex stage) {
   if (keep_temporary_) return;
   const std::string& key = plan_.stages[stage].key;
   const double now = supervise::unix_seconds();
-  for (const supervise::Root& root : store_.roots()) {
+  if (now - roots_read_s_ > kRootsAgeSeconds) {
+    roots_ = store_.roots();
+    roots_read_s_ = now;
+  }
+  for (const supervise::Root& root : roots_) {
     if (root.run != run_id_ && root.lease_until_unix_s > now && root.keys.contains(key)) return;
   }
   store_.remove(key, plan_.stages[stage].cache == CachePolicy::kRun ? run_id_ : "");

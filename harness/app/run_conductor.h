@@ -100,6 +100,8 @@ class Conductor {
   std::vector<RunStatus::Failure> failures_;
   double started_unix_s_ = 0;
   bool keep_temporary_ = false;
+  std::vector<supervise::Root> roots_;  // of all runs in the store, as they were a moment ago
+  double roots_read_s_ = 0;
   std::optional<schedule::Finish> finish_;
 };
 

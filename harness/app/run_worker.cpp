@@ -16,6 +16,8 @@
 namespace assay::app {
 namespace {
 
+// Rank 0 answers within a second or so; one that does not for so long is gone.
+constexpr double kPatienceSeconds = 120;
 constexpr double kShortestWait = 50e-6;
 constexpr double kLongestWait = 10e-3;
 
@@ -71,6 +73,12 @@ class Worker {
         send({{"type", "reports"}, {"reports", std::move(reports)}});
       }
       wait = any ? kShortestWait : std::min(2 * wait, kLongestWait);
+      if (supervise::monotonic_seconds() - heard_s_ > kPatienceSeconds) {
+        throw Error(ErrorKind::kLost,
+                    fmt::format("rank {}: rank 0 is silent for {:g} s; what was published is safe, "
+                                "give the same command again",
+                                transport_.rank(), kPatienceSeconds));
+      }
     }
     supervisor_->close(0);
   }
@@ -83,6 +91,7 @@ class Worker {
 
   void obey(const Json& message) {
     --unanswered_;
+    heard_s_ = supervise::monotonic_seconds();
     if (message.value("type", "") == "bye") {
       dismissed_ = true;
       return;
@@ -112,6 +121,7 @@ class Worker {
   std::optional<supervise::Supervisor> supervisor_;
   std::optional<LocalSite> site_;
   int unanswered_ = 0;
+  double heard_s_ = supervise::monotonic_seconds();
   bool dismissed_ = false;
 };
 
