@@ -123,7 +123,7 @@ TEST(Anchor, wikitext_2_joined_rows_have_the_published_digest) {
   EXPECT_EQ(sha256(text), "696cca6b65a171b0a358a4be6732cdfdf2dd6164a32e20fd70e3c13fc4dfae83");
 }
 
-TEST(Anchor, gpt_2_gives_the_counts_of_the_literature_in_about_a_second) {
+TEST(Anchor, gpt_2_gives_the_counts_of_the_literature) {
   NEED(data("text/gpt2-bpe/encoder.json"));
   const auto tokenizer = open_tokenizer(data("text/gpt2-bpe"));
   EXPECT_EQ(tokenizer->vocabulary_size(), 50257);

@@ -394,6 +394,11 @@ TEST_F(Planner, a_tokenizer_is_asked_for_only_where_it_is_read) {
   digests_.files.erase("/m/opt/tokenizer.json");
   EXPECT_EQ(error("trials: [{model: opt, method: float}]\n"), "no error");
   EXPECT_THAT(error(kLanguage), HasSubstr("no tokenizer in '/m/opt'; looked for tokenizer.json"));
+  // With 256 ids they are byte values, and config.json decides.
+  digests_.files["/m/opt/config.json"] = R"({"vocab_size": 256})";
+  const Plan made = plan(kLanguage);
+  EXPECT_EQ(stage(made, "tokenize").recipe.at("model").at("files"),
+            Json({{"config.json", sha256(R"({"vocab_size": 256})")}}));
 }
 
 TEST_F(Planner, usual_places_expand_the_environment_and_the_first_that_exists_wins) {
