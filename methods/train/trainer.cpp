@@ -66,7 +66,7 @@ double Trainer::step() {
     throw Error(ErrorKind::kMethod,
                 fmt::format("train: the loss is {} at step {}; lower `lr` or `clip`, or raise "
                             "`warmup`",
-                            value, index),
+                            std::abs(value), index),
                 {{"step", std::to_string(index)}});
   loss.backward();
   network_.set_training(false);

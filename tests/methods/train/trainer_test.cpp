@@ -121,7 +121,7 @@ TEST_F(Training, resumed_from_a_checkpoint_ends_with_the_bits_of_an_uninterrupte
 
 TEST_F(Training, batch_statistics_are_part_of_a_checkpoint) {
   const Json resnet = {{"in_chans", 1},       {"img_size", 8},       {"num_classes", 2},
-                       {"blocks", {1, 1, 1}}, {"widths", {4, 4, 4}}, {"mean", {0.4}},
+                       {"blocks", {1, 1, 1}}, {"widths", {4, 6, 8}}, {"mean", {0.4}},
                        {"std", {0.4}}};
   Rig whole(quick(6), "cifar_resnet", resnet);
   whole.steps(6);
