@@ -51,7 +51,7 @@ Ends ends_of(const at::Tensor& rows, const GridOptions& options) {
   high = high.clamp_min(0);
   if (options.symmetric) {
     high = at::maximum(-low, high);
-    low = -high;
+    low = options.mirror_positive ? -high : at::where(low < 0, -high, low);
   }
   // Also covers ranges so small that the scale would underflow to 0.
   const at::Tensor empty =

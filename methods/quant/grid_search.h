@@ -30,6 +30,9 @@ struct GridOptions {
   Granularity granularity = Granularity::kChannel;
   std::int64_t group = -1;  // kGroup: columns per pair
   bool symmetric = false;   // zero = 2^(bits - 1), range [-m, m]
+  // symmetric: [-m, m] also for a row without negative weights. The GPTQ release takes [0, m] there
+  // and so clips the upper half of the row.
+  bool mirror_positive = false;
   double percentile = 0.9999;
 };
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include "methods/rtn/method.h"
 #include "methods/rtn/rounding.h"
@@ -25,11 +26,12 @@ double error_at(int weight_bits, int activation_bits) {
 
 void canary() {
   const at::NoGradGuard no_gradients;
-  const double eight = error_at(8, 8), four = error_at(4, 8), low = error_at(4, 4);
+  const double fifteen = error_at(15, 15), eight = error_at(8, 8), low = error_at(4, 4);
+  const std::string found = fmt::format(
+      " (relative errors {:.2e}, {:.2e}, {:.2e} at 15, 8, 4 bits)", fifteen, eight, low);
   quant::assert_canary(error_at(16, 16) == 0, "rtn", "W16A16 is the float network");
-  quant::assert_canary(error_at(15, 15) < 1e-2, "rtn", "15 bits are close to float");
-  quant::assert_canary(eight > 0 && eight < 0.1, "rtn", "8 bits change the network a little");
-  quant::assert_canary(eight < four && four < low, "rtn", "fewer bits are worse");
+  quant::assert_canary(fifteen > 0 && fifteen < 1e-2, "rtn", "15 bits are close to float" + found);
+  quant::assert_canary(fifteen < eight && eight < low, "rtn", "fewer bits are worse" + found);
 }
 
 }  // namespace assay::rtn

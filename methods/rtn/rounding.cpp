@@ -90,6 +90,7 @@ quant::QuantizedModel round_to_nearest(const models::Network& network, const Opt
                                   .granularity = options.granularity,
                                   .group = options.group,
                                   .symmetric = options.symmetric,
+                                  .mirror_positive = true,
                                   .percentile = options.percentile};
     for (const models::Layer& layer : selected_layers(network, options.layers)) {
       const at::Tensor weight = quant::as_matrix(network.parameters().at(layer.name + ".weight"));

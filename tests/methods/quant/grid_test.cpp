@@ -100,9 +100,12 @@ TEST(Grid, symmetric_ranges_have_the_zero_point_in_the_middle) {
   EXPECT_NEAR(grid.scale.item<double>(), 1.8 / 15, 1e-15);
   // Without negative weights the upper half of the codes must still reach the largest weight.
   const at::Tensor positive = row({0.1, 0.9});
-  EXPECT_NEAR(fake_quantize(positive, find_grid(positive, {.bits = 8, .symmetric = true}))[0][1]
-                  .item<double>(),
-              0.9, 0.01);
+  EXPECT_NEAR(
+      fake_quantize(
+          positive,
+          find_grid(positive, {.bits = 8, .symmetric = true, .mirror_positive = true}))[0][1]
+          .item<double>(),
+      0.9, 0.01);
 }
 
 TEST(GridSearch, no_search_scores_worse_than_min_max_under_its_own_score) {

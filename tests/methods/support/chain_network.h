@@ -55,7 +55,8 @@ class ChainNetwork : public Network {
 
   std::vector<std::string> taps() const override {
     std::vector<std::string> out;
-    for (const Layer& layer : layers()) out.insert(out.end(), {layer.input_site, layer.output_site});
+    for (const Layer& layer : layers())
+      out.insert(out.end(), {layer.input_site, layer.output_site});
     return out;
   }
 

@@ -1,0 +1,111 @@
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/core/atomic_file.h"
+#include "harness/models/tensor_file.h"
+#include "methods/gptq/method.h"
+#include "methods/quant/canary.h"
+#include "tests/methods/support/fake_context.h"
+#include "tests/methods/support/refusal.h"
+
+namespace assay::gptq {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::unique_ptr<models::Network> opt(StageContext&) { return quant::canary_network("opt"); }
+
+class GptqStage : public ::testing::Test {
+ protected:
+  GptqStage() {
+    models::save_tensors(
+        tokens_.path() / "tokens.safetensors",
+        {{"tokens", quant::canary_inputs(*quant::canary_network("opt"), 11).to(at::kInt)}});
+  }
+  void prepare(FakeContext& context) { context.inputs["tokens"] = tokens_.path(); }
+  static std::string codes(FakeContext& context) {
+    return read_file(context.output() / "codes.safetensors");
+  }
+  static Json run(FakeContext& context) { return body_of(stages(opt), "gptq.quantize")(context); }
+
+  Folder tokens_;
+};
+
+TEST_F(GptqStage, canary) { canary(); }
+
+TEST_F(GptqStage, goes_on_from_its_checkpoint_with_the_same_bytes) {
+  FakeContext whole(parameters_of(declaration(), {}, 3, 16));
+  prepare(whole);
+  run(whole);
+  EXPECT_EQ(whole.checkpoints, (std::vector<std::int64_t>{1, 2}));
+  FakeContext broken(parameters_of(declaration(), {}, 3, 16));
+  prepare(broken);
+  broken.stop_at_checkpoint = 1;
+  EXPECT_THAT(refusal([&] { run(broken); }), HasSubstr("lost: stopped after 1 of 2 blocks"));
+  broken.stopping = false, broken.stop_at_checkpoint = -1;
+  run(broken);
+  EXPECT_EQ(broken.checkpoints, (std::vector<std::int64_t>{1, 2}));
+  EXPECT_EQ(codes(broken), codes(whole));
+  EXPECT_EQ(read_file(broken.output() / "losses.json"), read_file(whole.output() / "losses.json"));
+}
+
+TEST_F(GptqStage, every_option_runs_and_its_artifact_loads) {
+  for (const Json& given :
+       std::vector<Json>{{{"group", 16}},
+                         {{"group", 16}, {"act_order", true}},
+                         {{"group", 16}, {"static_groups", true}, {"act_order", true}},
+                         {{"group", 16}, {"group_grid_source", "current"}},
+                         {{"grid", "hessian"}},
+                         {{"grid", "mse"}, {"symmetric", true}},
+                         {{"true_sequential", true}},
+                         {{"moment_unit", "token"}}}) {
+    FakeContext context(parameters_of(declaration(), given, 3, 16));
+    prepare(context);
+    run(context);
+    const std::unique_ptr<models::Network> network = opt(context);
+    quant::apply_quantized(*network, context.output());
+    EXPECT_TRUE(network->forward(quant::canary_inputs(*network, 2)).isfinite().all().item<bool>())
+        << given;
+  }
+}
+
+TEST_F(GptqStage, images_calibrate_vision_transformers) {
+  const Folder images;
+  models::save_tensors(images.path() / "images.safetensors",
+                       {{"images", at::randint(0, 256, {5, 3, 16, 16}, at::kByte)}});
+  FakeContext context(parameters_of(declaration(), {}, 4, 16));
+  context.inputs["images"] = images.path();
+  const Json result = body_of(stages([](StageContext&) { return quant::canary_network("vit"); }),
+                              "gptq.quantize")(context);
+  EXPECT_EQ(result["metrics"]["quantized_layers"], 8);
+}
+
+TEST_F(GptqStage, what_it_does_not_offer_is_refused) {
+  FakeContext propagating(parameters_of(declaration(), {{"propagate", "float"}}, 3, 16));
+  EXPECT_THAT(refusal([&] { run(propagating); }), HasSubstr("unsupported: propagate 'float'"));
+  FakeContext activations(parameters_of(declaration(), {}, 3, 8));
+  EXPECT_THAT(refusal([&] { run(activations); }),
+              HasSubstr("unsupported: gptq quantizes weights only"));
+  FakeContext bad(parameters_of(declaration(), {}, 3, 16));
+  const Folder tokens;
+  models::save_tensors(tokens.path() / "tokens.safetensors",
+                       {{"tokens", at::full({2, 4}, 64, at::kInt)}});
+  bad.inputs["tokens"] = tokens.path();
+  EXPECT_THAT(refusal([&] { run(bad); }), HasSubstr("ids below 64"));
+}
+
+// Raise the stage's revision when these numbers move on purpose.
+TEST_F(GptqStage, golden_output_of_revision_1) {
+  EXPECT_EQ(stages(opt).front().declaration.revision, 1);
+  FakeContext context(parameters_of(declaration(), {}, 4, 16));
+  prepare(context);
+  const Json result = run(context);
+  const quant::QuantizedModel model = quant::load_quantized(context.output());
+  EXPECT_EQ(model.layers.at("model.decoder.layers.0.fc1").code.sum(at::kLong).item<std::int64_t>(),
+            15498);
+  EXPECT_NEAR(result["metrics"]["layer_loss"].get<double>(), 10.072134, 1e-3);
+}
+
+}  // namespace
+}  // namespace assay::gptq
