@@ -33,7 +33,10 @@ plan::Costs learned_costs(const std::filesystem::path& run) {
 int plan_sweep(const SweepRequest& request, const std::filesystem::path& out) {
   const LoadedSweep loaded = load_and_plan(request);
   supervise::Store store;
-  const auto is_done = [&store](const std::string& key) { return store.lookup(key).has_value(); };
+  const auto listed = store.listed();
+  const auto is_done = [&](const std::string& key) {
+    return listed.contains(key) && store.lookup(key).has_value();
+  };
   const auto run = out.empty() ? std::filesystem::path("runs") / loaded.sweep.name : out;
   const auto summary = plan::describe_plan(loaded.plan, is_done, learned_costs(run));
   fmt::print("{}", plan::markdown(summary));

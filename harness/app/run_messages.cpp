@@ -112,8 +112,6 @@ void visit_stage(T& s, const Visit& visit) {
   visit("key", s.key);
   visit("name", s.name);
   visit("label", s.label);
-  visit("recipe", s.recipe);
-  visit("locations", s.locations);
   visit("provider", s.provider);
   visit("cache", s.cache);
   visit("retention", s.retention);
@@ -186,6 +184,8 @@ Json to_json(const Command& command) {
   if (command.kind == Command::Kind::kStart) {
     Json stage = Json::object();
     visit_stage(command.assignment.stage, Writer{stage});
+    stage["recipe"] = command.assignment.stage.recipe_json();
+    stage["locations"] = *command.assignment.stage.locations;
     json["slot"] = command.slot;
     json["stage"] = std::move(stage);
     json["number"] = command.assignment.number;
@@ -206,6 +206,8 @@ Command command_from(const Json& json) {
     }
     if (command.kind == Command::Kind::kStart) {
       visit_stage(command.assignment.stage, Reader{json.at("stage")});
+      command.assignment.stage.recipe = json.at("stage").at("recipe");
+      command.assignment.stage.locations = json.at("stage").at("locations");
       json.at("slot").get_to(command.slot);
       json.at("number").get_to(command.assignment.number);
       json.at("inputs").get_to(command.assignment.inputs);

@@ -16,37 +16,45 @@
 namespace assay {
 namespace {
 
-class Sha256 {
- public:
-  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
-    if (!context_ || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1) {
-      throw Error(ErrorKind::kEnvironment, "libcrypto offers no SHA-256");
-    }
-  }
-  void update(const void* data, std::size_t size) { EVP_DigestUpdate(context_.get(), data, size); }
-  std::string hex() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> raw{};
-    unsigned int size = 0;
-    EVP_DigestFinal_ex(context_.get(), raw.data(), &size);
-    static constexpr char kDigits[] = "0123456789abcdef";
-    std::string text;
-    text.reserve(2 * size);
-    for (unsigned int i = 0; i < size; ++i) {
-      text += kDigits[raw[i] >> 4];
-      text += kDigits[raw[i] & 15];
-    }
-    return text;
-  }
-
- private:
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
-};
+// Looked up once: libcrypto searches its providers each time that an algorithm is named.
+const EVP_MD* algorithm() {
+  static const EVP_MD* const kFound = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return kFound;
+}
 
 }  // namespace
 
+Sha256::Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) { restart(); }
+
+void Sha256::restart() {
+  if (!context_ || algorithm() == nullptr ||
+      EVP_DigestInit_ex(context_.get(), algorithm(), nullptr) != 1) {
+    throw Error(ErrorKind::kEnvironment, "libcrypto offers no SHA-256");
+  }
+}
+
+void Sha256::update(std::string_view bytes) {
+  EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size());
+}
+
+std::string Sha256::hex() {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> raw{};
+  unsigned int size = 0;
+  EVP_DigestFinal_ex(context_.get(), raw.data(), &size);
+  restart();
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * std::size_t{size});
+  for (unsigned int i = 0; i < size; ++i) {
+    text += kDigits[raw[i] >> 4];
+    text += kDigits[raw[i] & 15];
+  }
+  return text;
+}
+
 std::string sha256(std::string_view bytes) {
   Sha256 hash;
-  hash.update(bytes.data(), bytes.size());
+  hash.update(bytes);
   return hash.hex();
 }
 
@@ -70,7 +78,7 @@ std::string sha256_file(const std::filesystem::path& path) {
                   {{"file", path.string()}});
     }
     if (got == 0) break;
-    hash.update(block.data(), static_cast<std::size_t>(got));
+    hash.update({block.data(), static_cast<std::size_t>(got)});
   }
   ::close(fd);
   return hash.hex();

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include "harness/core/error.h"
@@ -33,6 +34,13 @@ bool utf16_less(const std::string& a, const std::string& b) {
 }
 
 void write_string(std::string& out, const std::string& text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return c >= ' ' && c < 127 && c != '"' && c != '\\';
+  });
+  if (plain) {
+    out.append(1, '"').append(text).append(1, '"');
+    return;
+  }
   out += Json(text).dump(-1, ' ', false, Json::error_handler_t::strict);
 }
 
@@ -88,7 +96,11 @@ void write_integer(std::string& out, const Json& value) {
             "integer {} is beyond 2^53 and cannot be part of a recipe; write it as a string",
             value.dump()));
   }
-  out += value.dump();
+  if (value.is_number_unsigned()) {
+    fmt::format_to(std::back_inserter(out), "{}", value.get<std::uint64_t>());
+  } else {
+    fmt::format_to(std::back_inserter(out), "{}", value.get<std::int64_t>());
+  }
 }
 
 void write(std::string& out, const Json& value) {

@@ -25,7 +25,8 @@ const std::vector<std::string> kNames{"id",
 std::vector<std::string> legal_names(const Plan& plan) {
   std::set<std::string> parameters;
   for (const PlannedTrial& trial : plan.trials) {
-    for (const Json& step : trial.identity.at("method")) {
+    const Json identity = trial.identity();
+    for (const Json& step : identity.at("method")) {
       const auto& method = step.at("name").get_ref<const std::string&>();
       for (const auto& item : step.at("parameters").items()) {
         parameters.insert(item.key());
@@ -46,9 +47,9 @@ Json bits_of(const PlannedTrial& trial, bool weights) {
   return std::stoi(weights ? trial.bits.substr(1, a - 1) : trial.bits.substr(a + 1));
 }
 
-Json parameter_of(const PlannedTrial& trial, const std::string& name) {
+Json parameter_of(const Json& identity, const std::string& name) {
   const std::size_t dot = name.find('.');
-  for (const Json& step : trial.identity.at("method")) {
+  for (const Json& step : identity.at("method")) {
     if (dot != std::string::npos && step.at("name") != name.substr(0, dot)) continue;
     const Json& parameters = step.at("parameters");
     const auto found = parameters.find(dot == std::string::npos ? name : name.substr(dot + 1));
@@ -57,7 +58,7 @@ Json parameter_of(const PlannedTrial& trial, const std::string& name) {
   return {};
 }
 
-Json value_of(const PlannedTrial& trial, const std::string& name) {
+Json value_of(const PlannedTrial& trial, const Json& identity, const std::string& name) {
   if (name == "id") return trial.id;
   if (name == "model") return trial.model;
   if (name == "family") return trial.family;
@@ -70,10 +71,10 @@ Json value_of(const PlannedTrial& trial, const std::string& name) {
     return trial.ablations.empty() ? Json() : Json(trial.ablations[0].variant);
   }
   if (name == "seed" || name == "calibration_seed" || name == "calibration_data") {
-    const auto found = trial.identity.find(name);
-    return found == trial.identity.end() ? Json() : *found;
+    const auto found = identity.find(name);
+    return found == identity.end() ? Json() : *found;
   }
-  return parameter_of(trial, name);
+  return parameter_of(identity, name);
 }
 
 // Keeps the stages that `plan.trials` need, and numbers them anew.
@@ -109,8 +110,9 @@ Plan filter_trials(const Plan& plan, const std::string& expression) {
   kept.sweep = plan.sweep;
   std::set<std::string> ids;
   for (const PlannedTrial& trial : plan.trials) {
-    const bool holds =
-        where.holds([&](std::size_t name) { return value_of(trial, where.names()[name]); });
+    const Json identity = trial.identity();
+    const bool holds = where.holds(
+        [&](std::size_t name) { return value_of(trial, identity, where.names()[name]); });
     if (!holds) continue;
     ids.insert(trial.id);
     kept.trials.push_back(trial);

@@ -77,12 +77,45 @@ RecipePart InputFiles::make_model(const spec::Model& model, bool weights, bool t
                          model.name, folder.string()),
              folder.string());
     }
+    check_family(model, folder / "config.json");
     files["config.json"] = digests_.digest(folder / "config.json");
     add_weights(model, files);
   }
   if (tokenizer) add_tokenizer(model, folder, files);
   value["files"] = std::move(files);
   return part_of(std::move(value), {{"path", model.weights.string()}});
+}
+
+// Refuses a checkpoint that says it is of another family than the sweep does. What it says in names
+// that no family claims, or not as JSON, is for the network to judge when it is loaded.
+void InputFiles::check_family(const spec::Model& model, const fs::path& configuration) {
+  Json json;
+  try {
+    json = parse_json(digests_.text(configuration), configuration.string());
+  } catch (const Error&) {
+    return;
+  }
+  if (!json.is_object()) return;
+  const auto claims = [](const FamilyDeclaration& family, const std::string& type) {
+    return std::find(family.model_types.begin(), family.model_types.end(), type) !=
+           family.model_types.end();
+  };
+  const FamilyDeclaration* named = catalogue_.find_family(model.family);
+  for (const char* field : {"model_type", "architecture"}) {
+    const auto found = json.find(field);
+    if (found == json.end() || !found->is_string()) continue;
+    const std::string type = found->get<std::string>();
+    if (named != nullptr && claims(*named, type)) return;
+    for (const FamilyDeclaration& other : catalogue_.families) {
+      if (!claims(other, type)) continue;
+      refuse(model.place,
+             fmt::format("model '{}' is of family '{}' here, but '{}' says {} '{}', which is of "
+                         "family '{}'; write 'family: {}'",
+                         model.name, model.family, configuration.string(), field, type, other.name,
+                         other.name),
+             type);
+    }
+  }
 }
 
 void InputFiles::add_weights(const spec::Model& model, Json& files) {

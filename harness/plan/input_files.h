@@ -42,6 +42,7 @@ class InputFiles {
 
   RecipePart make_model(const spec::Model& model, bool weights, bool tokenizer);
   RecipePart make_data(const spec::DataSet& data, const std::string& split);
+  void check_family(const spec::Model& model, const std::filesystem::path& configuration);
   void add_weights(const spec::Model& model, Json& files);
   void add_sharded(const spec::Model& model, const std::filesystem::path& index, Json& files);
   void add_tokenizer(const spec::Model& model, const std::filesystem::path& folder, Json& files);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "harness/core/json.h"
+#include "harness/core/shared.h"
 #include "harness/plan/stage.h"
 
 namespace assay::plan {
@@ -13,8 +14,8 @@ struct PlannedMetric {
   std::string metric;  // declaration name: "top1"
   std::string data;    // name of the data entry
   std::string split;
-  std::vector<MetricValue> values;  // what to read from the result's "metrics"
-  Json protocol;          // resolved settings (the fingerprint is completed by the stage's result)
+  Shared<std::vector<MetricValue>> values;  // what to read from the result's "metrics"
+  Shared<Json> protocol;  // resolved settings (the fingerprint is completed by the stage's result)
   std::size_t stage = 0;  // index into Plan::stages
 };
 
@@ -28,9 +29,10 @@ struct PlannedAblation {
 
 // A trial as the plan, the database and the boards know it.
 struct PlannedTrial {
-  std::string id;     // first 16 digits of the SHA-256 of canonical_json(identity)
-  Json identity;      // model, method expression with resolved parameters, bits, seeds
-  std::string label;  // "vit_fashion psaq_vit W4A8 seed=1 images=64"
+  std::string id;             // first 16 digits of the SHA-256 of canonical_json(identity)
+  std::string identity_text;  // canonical_json of model, method expression with resolved
+                              // parameters, bits, seeds
+  std::string label;          // "vit_fashion psaq_vit W4A8 seed=1 images=64"
   std::string model;
   std::string family;
   std::string task;
@@ -41,6 +43,8 @@ struct PlannedTrial {
   std::vector<PlannedMetric> metrics;
   int network_stage = -1;  // stage whose artifact is its network; -1: the model as it is
   std::vector<PlannedAblation> ablations;
+
+  Json identity() const { return Json::parse(identity_text); }
 };
 
 // A pair of trial and evaluate entry that was left out, and why.

@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* kMethodSplit = "train";
 constexpr const char* kLimit = "limit";
+constexpr std::size_t kFirstTrials = 64;
 
 // An evaluation with what follows from it alone.
 struct PreparedEvaluation {
@@ -21,6 +22,7 @@ struct PreparedEvaluation {
   const MetricDeclaration* metric = nullptr;
   Json parameters;
   ParameterSet set;
+  Shared<std::vector<MetricValue>> values;
   int shards = 1;
   int split = 0;
 };
@@ -40,11 +42,19 @@ class Planner {
     prepare_steps();
     prepare_evaluations();
     method_split_ = builder_.split_id(kMethodSplit);
-    for (std::size_t i = 0; i < sweep_.trials.size(); ++i) add_trial(i);
+    for (std::size_t i = 0; i < sweep_.trials.size(); ++i) {
+      if (i == kFirstTrials) reserve_stages();
+      add_trial(i);
+    }
     return std::move(plan_);
   }
 
  private:
+  // The first trials bring most of what is shared, so the others add fewer stages each. Growing by
+  // doubling would hold all stages twice for a while.
+  void reserve_stages() {
+    builder_.reserve(plan_.stages.size() / kFirstTrials * sweep_.trials.size());
+  }
   void prepare_steps();
   void prepare_evaluations();
   void add_trial(std::size_t index);
@@ -52,7 +62,7 @@ class Planner {
   void add_metrics(const spec::Trial& trial, const Request& request, PlannedTrial& planned,
                    std::vector<std::size_t>& roots);
   std::size_t add_metric(std::size_t evaluation, Request request);
-  Json protocol_of(const PreparedEvaluation& prepared, const Request& request);
+  const Shared<Json>& protocol_of(const PreparedEvaluation& prepared, const Request& request);
   const std::vector<std::string>& mismatches_of(const spec::Trial& trial);
   std::string label_of(const spec::Trial& trial) const;
   void add_closure(const std::vector<std::size_t>& roots, PlannedTrial& planned);
@@ -74,8 +84,10 @@ class Planner {
   std::map<std::tuple<std::size_t, std::size_t, std::size_t, std::int64_t, std::int64_t>,
            std::size_t>
       merged_;
-  std::map<std::pair<std::size_t, int>, Json> protocols_;
-  std::vector<std::uint32_t> seen_;  // by stage: the trial that saw it last, plus one
+  std::map<std::pair<std::size_t, int>, Shared<Json>> protocols_;
+  std::vector<SharedText> shard_names_;     // "shard.0", ...
+  std::vector<std::size_t> open_, closed_;  // of add_closure
+  std::vector<std::uint32_t> seen_;         // by stage: the trial that saw it last, plus one
 };
 
 std::string shown(const Json& value) {
@@ -84,17 +96,22 @@ std::string shown(const Json& value) {
 }
 
 void Planner::prepare_steps() {
+  std::map<std::string_view, Json> defaults;  // of each method, checked
+  step_sets_.reserve(sweep_.steps.size());
   for (std::size_t i = 0; i < sweep_.steps.size(); ++i) {
     const spec::MethodStep& step = sweep_.steps[i];
     const MethodDeclaration& method = *joined_.find_method(step.method);
     methods_.push_back(&method);
     step_sets_.push_back({i, &step.parameters, fmt::format("method '{}'", step.method)});
+    const auto [known, fresh] = defaults.try_emplace(method.name, Json::object());
     std::string label;
     for (const ParameterSchema& schema : method.parameters) {
-      const Json& value = step.parameters.at(schema.name);
-      if (!schema.default_value.is_null() && checked_value(schema, schema.default_value) == value) {
-        continue;
+      if (fresh && !schema.default_value.is_null()) {
+        known->second[schema.name] = checked_value(schema, schema.default_value);
       }
+      const Json& value = step.parameters.at(schema.name);
+      const auto usual = known->second.find(schema.name);
+      if (usual != known->second.end() && *usual == value) continue;
       label += fmt::format(" {}={}", schema.name, shown(value));
     }
     step_labels_.push_back(std::move(label));
@@ -108,6 +125,7 @@ void Planner::prepare_evaluations() {
     prepared.evaluation = &evaluation;
     prepared.metric = joined_.find_metric(evaluation.metric);
     prepared.parameters = evaluation.parameters;
+    prepared.values = prepared.metric->values;
     if (options_.limit && prepared.parameters.contains(kLimit)) {
       const auto own = prepared.parameters[kLimit].get<std::int64_t>();
       prepared.parameters[kLimit] = own > 0 ? std::min(own, *options_.limit) : *options_.limit;
@@ -148,7 +166,7 @@ void Planner::add_trial(std::size_t index) {
 
   PlannedTrial& planned = plan_.trials.emplace_back();
   planned.id = trial.id;
-  planned.identity = spec::identity_of(sweep_, trial);
+  planned.identity_text = spec::identity_text(sweep_, trial);
   planned.label = label_of(trial);
   planned.model = model.name;
   planned.family = model.family;
@@ -203,7 +221,7 @@ void Planner::add_metrics(const spec::Trial& trial, const Request& method_reques
     metric.metric = prepared.evaluation->metric;
     if (request.data >= 0) metric.data = sweep_.data[static_cast<std::size_t>(request.data)].name;
     metric.split = prepared.evaluation->split;
-    metric.values = prepared.metric->values;
+    metric.values = prepared.values;
     metric.stage = add_metric(i, request);
     metric.protocol = protocol_of(prepared, request);
     roots.push_back(metric.stage);
@@ -221,10 +239,12 @@ std::size_t Planner::add_metric(std::size_t evaluation, Request request) {
       std::make_tuple(evaluation, first, request.model, request.seed, request.calibration_seed);
   const auto found = merged_.find(key);
   if (found != merged_.end()) return found->second;
-  std::vector<std::pair<std::string, std::size_t>> shards{{"shard.0", first}};
-  for (part.shard = 1; part.shard < part.shards; ++part.shard) {
-    shards.emplace_back(fmt::format("shard.{}", part.shard),
-                        builder_.stage(prepared.metric->stage, part));
+  StageBuilder::Inputs shards;
+  for (int shard = 0; shard < prepared.shards; ++shard) {
+    const auto number = static_cast<std::size_t>(shard);
+    if (number == shard_names_.size()) shard_names_.push_back(fmt::format("shard.{}", shard));
+    shards.emplace_back(shard_names_[number],
+                        shard == 0 ? first : builder_.other_shard(first, shard, prepared.shards));
   }
   const std::size_t merged = builder_.stage(prepared.metric->merge, request, shards);
   merged_.emplace(key, merged);
@@ -233,7 +253,8 @@ std::size_t Planner::add_metric(std::size_t evaluation, Request request) {
 
 // The settings that make two values comparable. The number of shards is none of them: it does not
 // move a result.
-Json Planner::protocol_of(const PreparedEvaluation& prepared, const Request& request) {
+const Shared<Json>& Planner::protocol_of(const PreparedEvaluation& prepared,
+                                         const Request& request) {
   const auto key = std::make_pair(prepared.set.id, request.data);
   const auto found = protocols_.find(key);
   if (found != protocols_.end()) return found->second;
@@ -284,16 +305,18 @@ std::string Planner::label_of(const spec::Trial& trial) const {
 void Planner::add_closure(const std::vector<std::size_t>& roots, PlannedTrial& planned) {
   const auto mark = static_cast<std::uint32_t>(plan_.trials.size());
   seen_.resize(plan_.stages.size(), 0);
-  std::vector<std::size_t> open = roots;
-  while (!open.empty()) {
-    const std::size_t stage = open.back();
-    open.pop_back();
+  closed_.clear();
+  open_ = roots;
+  while (!open_.empty()) {
+    const std::size_t stage = open_.back();
+    open_.pop_back();
     if (seen_[stage] == mark) continue;
     seen_[stage] = mark;
-    planned.stages.push_back(stage);
-    for (const std::uint32_t below : builder_.below(stage)) open.push_back(below);
+    closed_.push_back(stage);
+    for (const std::uint32_t below : builder_.below(stage)) open_.push_back(below);
   }
-  std::sort(planned.stages.begin(), planned.stages.end());
+  std::sort(closed_.begin(), closed_.end());
+  planned.stages.assign(closed_.begin(), closed_.end());
 }
 
 }  // namespace

@@ -1,38 +1,41 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "harness/core/catalogue.h"
 #include "harness/core/json.h"
+#include "harness/core/shared.h"
+#include "harness/plan/recipe.h"
 
 namespace assay::plan {
 
-struct StageInput {
-  std::string name;  // what the stage body asks for
-  std::string key;   // the stage that makes it
-
-  bool operator==(const StageInput&) const = default;
-};
-
 // One distinct unit of work of a plan. Two stages are the same work exactly if their keys are
-// equal.
+// equal. Plans hold a million of them: what stages have in common they share.
 struct Stage {
-  std::string key;   // SHA-256 of canonical_json(recipe)
-  std::string name;  // "gptq.quantize"
-  std::string
-      label;    // short, for people: "gptq.quantize opt_tiny W3A16", with " [2/8]" for a shard
-  Json recipe;  // everything that decides its bytes (docs/formats/recipe.md)
-  Json locations = Json::object();  // paths behind the digests in the recipe; not keyed
-  std::vector<StageInput> inputs;   // sorted by name
-  std::string provider;             // Catalogue::provider that runs it
+  SharedText key;     // SHA-256 of recipe_text()
+  SharedText name;    // "gptq.quantize"
+  std::string label;  // short, for people: "gptq.quantize opt_tiny W3A16", " [2/8]" for a shard
+  Recipe recipe;      // everything that decides its bytes, but for `inputs`
+  Shared<Json> locations = no_locations();  // paths behind the digests in the recipe; not keyed
+  std::vector<StageInput> inputs;           // sorted by name
+  SharedText provider;                      // Catalogue::provider that runs it
   Resources resources;
   CachePolicy cache = CachePolicy::kShared;
   Retention retention = Retention::kKeep;
   bool exclusive = false;
-  std::string residency;  // what a warm executor would hold for it (a model's digest), or ""
+  SharedText residency;  // what a warm executor would hold for it (a model's digest), or ""
+
+  // The recipe (docs/formats/recipe.md), put together on demand.
+  std::string recipe_text() const { return recipe.text(inputs); }
+  Json recipe_json() const { return Json::parse(recipe_text()); }
+
+ private:
+  static const Shared<Json>& no_locations() {
+    static const Shared<Json> kNone{Json::object()};
+    return kNone;
+  }
 };
 
 }  // namespace assay::plan

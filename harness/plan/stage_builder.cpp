@@ -3,8 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-
-#include "harness/core/digest.h"
+#include <iterator>
 
 namespace assay::plan {
 namespace {
@@ -32,25 +31,14 @@ RecipePart provider_of(const Catalogue& catalogue) {
   return part_of({{"name", catalogue.provider}, {"version", catalogue.version}});
 }
 
-// Writes members of a recipe in canonical order, as value and as text at once.
-class RecipeWriter {
- public:
-  void add(const char* name, const Json& value, const std::string& text) {
-    recipe_[name] = value;
-    text_ += text_.empty() ? "{\"" : ",\"";
-    text_ += name;
-    text_ += "\":";
-    text_ += text;
-  }
-  void add(const char* name, const Json& value) { add(name, value, canonical_json(value)); }
+std::string shard_label(int shard, int shards) {
+  return shards > 1 ? fmt::format(" [{}/{}]", shard, shards) : "";
+}
 
-  Json take_recipe() { return std::move(recipe_); }
-  std::string key() const { return sha256(text_ + "}"); }
-
- private:
-  Json recipe_ = Json::object();
-  std::string text_;
-};
+// `"name":text,`
+std::string member(const char* name, const std::string& text) {
+  return fmt::format("\"{}\":{},", name, text);
+}
 
 }  // namespace
 
@@ -82,7 +70,23 @@ StageBuilder::StageBuilder(const spec::Sweep& sweep, const Catalogue& joined,
   for (const Catalogue& catalogue : catalogues) {
     numerics_.push_back(numerics_of(catalogue, sweep.run));
     providers_.push_back(provider_of(catalogue));
+    provider_names_.emplace_back(catalogue.provider);
   }
+  for (std::size_t i = 0; i < graph_.size(); ++i) {
+    names_.emplace_back(graph_[i].declaration->name);
+    std::vector<SharedText>& inputs = input_names_.emplace_back();
+    for (const InputDeclaration& input : graph_[i].declaration->inputs) {
+      inputs.emplace_back(input.name);
+    }
+  }
+  last_parameters_.resize(graph_.size());
+  projections_.resize(graph_.size());
+}
+
+void StageBuilder::reserve(std::size_t stages) {
+  plan_.stages.reserve(stages);
+  by_key_.reserve(stages);
+  below_start_.reserve(stages + 1);
 }
 
 int StageBuilder::split_id(const std::string& split) {
@@ -97,24 +101,25 @@ std::size_t StageBuilder::stage(std::string_view name, const Request& request, c
 
 // Equal ids for parameter sets that agree in all that the stage and those below it read.
 std::size_t StageBuilder::projection(std::size_t declared, const ParameterSet& parameters) {
-  const auto key = std::make_pair(declared, parameters.id);
-  const auto found = projections_.find(key);
-  if (found != projections_.end()) return found->second;
+  std::vector<std::uint32_t>& known = projections_[declared];
+  if (parameters.id >= known.size()) known.resize(parameters.id + 1, 0);
+  if (known[parameters.id] > 0) return known[parameters.id] - 1;
   Json part = Json::object();
   for (const std::string& name : graph_[declared].reads) {
     const auto value = parameters.values->find(name);
     if (value != parameters.values->end()) part[name] = *value;
   }
   const auto id = projection_ids_.try_emplace(canonical_json(part), projection_ids_.size());
-  return projections_.emplace(key, id.first->second).first->second;
+  known[parameters.id] = static_cast<std::uint32_t>(id.first->second) + 1;
+  return id.first->second;
 }
 
 StageBuilder::Key StageBuilder::key_of(std::size_t declared, const Request& request) {
   const DeclaredStage& stage = graph_[declared];
   Key key{};
-  key.declared = declared;
-  key.parameters = projection(declared, *request.parameters);
-  key.model = stage.model ? request.model : 0;
+  key.declared = static_cast<std::uint32_t>(declared);
+  key.parameters = static_cast<std::uint32_t>(projection(declared, *request.parameters));
+  key.model = stage.model ? static_cast<std::uint32_t>(request.model) : 0;
   key.seed = stage.seed ? request.seed : 0;
   key.calibration_seed = stage.calibration_seed ? request.calibration_seed : 0;
   key.data = stage.data ? request.data : -1;
@@ -147,19 +152,34 @@ std::size_t StageBuilder::stage(std::size_t declared, const Request& request, co
     const InputDeclaration& input = stage.declaration->inputs[i];
     if (!input.when.empty() && !holds(input.when, conditions)) continue;
     below.split = input.split.empty() ? request.split : split_id(input.split);
-    inputs.emplace_back(input.name, this->stage(stage.inputs[i], below, {}));
+    inputs.emplace_back(input_names_[declared][i], this->stage(stage.inputs[i], below, {}));
   }
   if (stage.declaration->reads_network && request.network >= 0) {
-    inputs.emplace_back("network", static_cast<std::size_t>(request.network));
+    static const SharedText kNetwork("network");
+    inputs.emplace_back(kNetwork, static_cast<std::size_t>(request.network));
   }
   std::sort(inputs.begin(), inputs.end());
-  const std::size_t made = make(declared, request, std::move(inputs));
-  if (more.empty()) made_.emplace(key, made);
+  const std::size_t made = make(declared, request, inputs);
+  if (more.empty()) made_.emplace(key, static_cast<std::uint32_t>(made));
   return made;
 }
 
-Json StageBuilder::parameters_of(const StageDeclaration& declaration,
-                                 const Request& request) const {
+// Canonical text. Stages follow each other by trial, so most ask for what the one before them read.
+const SharedText& StageBuilder::parameters_of(std::size_t declared, const Request& request) {
+  static const SharedText kNone("{}");
+  const StageDeclaration& declaration = *graph_[declared].declaration;
+  if (declaration.reads.empty()) return kNone;
+  LastParameters& last = last_parameters_[declared];
+  if (last.set != request.parameters->id || last.weight_bits != request.weight_bits ||
+      last.activation_bits != request.activation_bits) {
+    last = {request.parameters->id, request.weight_bits, request.activation_bits,
+            canonical_json(parameter_values(declaration, request))};
+  }
+  return last.text;
+}
+
+Json StageBuilder::parameter_values(const StageDeclaration& declaration,
+                                    const Request& request) const {
   Json parameters = Json::object();
   for (const std::string& name : declaration.reads) {
     if (name == "w_bits") {
@@ -182,27 +202,42 @@ Json StageBuilder::parameters_of(const StageDeclaration& declaration,
 
 std::string StageBuilder::label_of(const DeclaredStage& declared, const Request& request) const {
   std::string label = declared.declaration->name;
-  if (declared.model || declared.network) label += " " + sweep_.models[request.model].name;
+  const auto add = [&label](std::string_view word) { label.append(" ").append(word); };
+  if (declared.model || declared.network) add(sweep_.models[request.model].name);
   if (declared.declaration->reads_data && request.data >= 0) {
-    label += " " + sweep_.data[static_cast<std::size_t>(request.data)].name + " " +
-             splits_[static_cast<std::size_t>(request.split)];
+    add(sweep_.data[static_cast<std::size_t>(request.data)].name);
+    add(splits_[static_cast<std::size_t>(request.split)]);
   }
+  const auto out = std::back_inserter(label);
   if (request.weight_bits > 0 && (declared.weight_bits || declared.network)) {
-    label += fmt::format(" W{}A{}", request.weight_bits, request.activation_bits);
+    fmt::format_to(out, " W{}A{}", request.weight_bits, request.activation_bits);
   }
-  if (declared.seed) label += fmt::format(" seed={}", request.seed);
+  if (declared.seed) fmt::format_to(out, " seed={}", request.seed);
   if (declared.declaration->random == "calibration_seed") {
-    label += fmt::format(" calibration_seed={}", request.calibration_seed);
+    fmt::format_to(out, " calibration_seed={}", request.calibration_seed);
   }
-  if (request.shards > 1) label += fmt::format(" [{}/{}]", request.shard, request.shards);
+  label += shard_label(request.shard, request.shards);
   return label;
 }
 
-std::size_t StageBuilder::make(std::size_t declared_index, const Request& request, Inputs inputs) {
-  const DeclaredStage& declared = graph_[declared_index];
+const StageBuilder::Common& StageBuilder::common(std::size_t declared, const Request& request) {
+  const DeclaredStage& stage = graph_[declared];
+  const StageDeclaration& declaration = *stage.declaration;
+  const bool model = declaration.reads_model || declaration.reads_tokenizer;
+  const auto key = std::make_tuple(declared, model ? request.model : 0,
+                                   declaration.reads_data ? request.data : -1,
+                                   declaration.reads_data ? request.split : 0);
+  const auto found = common_.find(key);
+  if (found != common_.end()) return found->second;
+  return common_.emplace(key, make_common(stage, request)).first->second;
+}
+
+StageBuilder::Common StageBuilder::make_common(const DeclaredStage& declared,
+                                               const Request& request) {
   const StageDeclaration& declaration = *declared.declaration;
-  RecipeWriter recipe;
+  RecipeFrame frame;
   Json locations = Json::object();
+  std::string residency;
   if (declaration.reads_data) {
     if (request.data < 0) {
       spec::refuse(*request.place,
@@ -212,63 +247,77 @@ std::size_t StageBuilder::make(std::size_t declared_index, const Request& reques
     }
     const RecipePart& part = files_.data(static_cast<std::size_t>(request.data),
                                          splits_[static_cast<std::size_t>(request.split)]);
-    recipe.add("data", part.value, part.text);
+    frame.data = member("data", part.text);
     locations["data"] = part.location;
   }
-  Json input_keys = Json::object();
-  std::string input_text;
-  for (const auto& [name, index] : inputs) {
-    const std::string& key = plan_.stages[index].key;
-    input_keys[name] = key;
-    input_text += fmt::format("{}\"{}\":\"{}\"", input_text.empty() ? "{" : ",", name, key);
-  }
-  recipe.add("inputs", input_keys, input_text.empty() ? "{}" : input_text + "}");
-  std::string residency;
   if (declaration.reads_model || declaration.reads_tokenizer) {
     const RecipePart& part =
         files_.model(request.model, declaration.reads_model, declaration.reads_tokenizer);
-    recipe.add("model", part.value, part.text);
+    frame.models = member("model", part.text);
     if (!part.location.is_null()) locations["model"] = part.location;
     if (declaration.reads_model) residency = part.id;
   }
-  if (!declaration.exact) {
-    const RecipePart& part = numerics_[declared.catalogue];
-    recipe.add("numerics", part.value, part.text);
-  }
-  recipe.add("parameters", parameters_of(declaration, request));
+  if (!declaration.exact) frame.models += member("numerics", numerics_[declared.catalogue].text);
   const RecipePart& provider = providers_[declared.catalogue];
-  if (!provider.value.is_null()) recipe.add("provider", provider.value, provider.text);
-  recipe.add("revision", declaration.revision);
-  if (!declaration.random.empty()) {
-    recipe.add("seed", declaration.random == "seed" ? request.seed : request.calibration_seed);
-  }
-  if (request.shard >= 0) recipe.add("shard", Json::array({request.shard, request.shards}));
-  recipe.add("stage", declaration.name);
-  if (request.trial >= 0) {
-    recipe.add("unshared", sweep_.trials[static_cast<std::size_t>(request.trial)].id);
-  }
+  if (!provider.value.is_null()) frame.revision = member("provider", provider.text);
+  frame.revision += fmt::format("\"revision\":{}", declaration.revision);
+  frame.stage = fmt::format("\"stage\":{}", canonical_json(declaration.name));
+  frame.random = !declaration.random.empty();
+  return {std::make_shared<const RecipeFrame>(std::move(frame)), std::move(locations),
+          std::move(residency)};
+}
 
-  const auto [found, inserted] = by_key_.try_emplace(recipe.key(), plan_.stages.size());
-  if (!inserted) return found->second;
+std::size_t StageBuilder::make(std::size_t declared_index, const Request& request,
+                               const Inputs& inputs) {
+  const DeclaredStage& declared = graph_[declared_index];
+  const StageDeclaration& declaration = *declared.declaration;
+  const Common& shared = common(declared_index, request);
   Stage stage;
-  stage.key = found->first;
-  stage.name = declaration.name;
+  stage.name = names_[declared_index];
   stage.label = label_of(declared, request);
-  stage.recipe = recipe.take_recipe();
-  stage.locations = std::move(locations);
-  std::vector<std::uint32_t>& below = below_.emplace_back();
+  stage.recipe =
+      Recipe(shared.frame, parameters_of(declared_index, request),
+             declaration.random == "seed" ? request.seed : request.calibration_seed, request.shard,
+             request.shards,
+             request.trial < 0 ? std::string()
+                               : sweep_.trials[static_cast<std::size_t>(request.trial)].id);
+  stage.locations = shared.locations;
+  stage.inputs.reserve(inputs.size());
+  below_stage_.clear();
   for (const auto& [name, index] : inputs) {
     stage.inputs.push_back({name, plan_.stages[index].key});
-    below.push_back(static_cast<std::uint32_t>(index));
+    below_stage_.push_back(static_cast<std::uint32_t>(index));
   }
-  stage.provider = catalogues_[declared.catalogue].provider;
+  stage.provider = provider_names_[declared.catalogue];
   stage.resources = declaration.resources;
   stage.cache = declaration.cache;
   stage.retention = declaration.retention;
   stage.exclusive = declaration.exclusive;
-  stage.residency = residency;
+  stage.residency = shared.residency;
+  return add(std::move(stage), below_stage_);
+}
+
+std::size_t StageBuilder::add(Stage&& stage, std::span<const std::uint32_t> below) {
+  text_.clear();
+  stage.recipe.write(stage.inputs, text_);
+  hash_.update(text_);
+  std::string key = hash_.hex();
+  const std::uint32_t index = by_key_.find_or_enter(key, plan_.stages);
+  if (index < plan_.stages.size()) return index;
+  stage.key = std::move(key);
   plan_.stages.push_back(std::move(stage));
-  return found->second;
+  below_.insert(below_.end(), below.begin(), below.end());
+  below_start_.push_back(below_.size());
+  return index;
+}
+
+std::size_t StageBuilder::other_shard(std::size_t first, int shard, int shards) {
+  Stage stage = plan_.stages[first];
+  stage.recipe = stage.recipe.for_shard(shard);
+  stage.label.resize(stage.label.size() - shard_label(0, shards).size());
+  stage.label += shard_label(shard, shards);
+  below_stage_.assign(below(first).begin(), below(first).end());
+  return add(std::move(stage), below_stage_);
 }
 
 }  // namespace assay::plan

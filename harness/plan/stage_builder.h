@@ -2,13 +2,18 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "harness/core/catalogue.h"
+#include "harness/core/digest.h"
 #include "harness/plan/input_files.h"
+#include "harness/plan/key_index.h"
 #include "harness/plan/plan.h"
 #include "harness/plan/stage_graph.h"
 #include "harness/spec/sweep.h"
@@ -47,35 +52,58 @@ class StageBuilder {
   StageBuilder(const spec::Sweep& sweep, const Catalogue& joined,
                const std::vector<Catalogue>& catalogues, InputDigests& digests, Plan& plan);
 
+  using Inputs = std::vector<std::pair<SharedText, std::size_t>>;
+
   // Index into Plan::stages. `more`: inputs beside the declared ones ("shard.0").
-  std::size_t stage(std::string_view name, const Request& request,
-                    const std::vector<std::pair<std::string, std::size_t>>& more = {});
+  std::size_t stage(std::string_view name, const Request& request, const Inputs& more = {});
+  // Shard 0 is there: another one, the same but for its number.
+  std::size_t other_shard(std::size_t first, int shard, int shards);
+
+  // So many stages are to be expected.
+  void reserve(std::size_t stages);
 
   int split_id(const std::string& split);
   // Stages that a stage takes as inputs, by index.
-  const std::vector<std::uint32_t>& below(std::size_t stage) const { return below_[stage]; }
+  std::span<const std::uint32_t> below(std::size_t stage) const {
+    return {below_.data() + below_start_[stage], below_start_[stage + 1] - below_start_[stage]};
+  }
   InputFiles& files() { return files_; }
 
  private:
   struct Key {
-    std::size_t declared;
-    std::size_t parameters;
-    std::size_t model;
     std::int64_t seed;
     std::int64_t calibration_seed;
+    std::uint32_t declared, parameters, model;
     int data, split, weight_bits, activation_bits, network, trial, shard, shards;
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
     std::size_t operator()(const Key& key) const;
   };
-  using Inputs = std::vector<std::pair<std::string, std::size_t>>;
+  // What stages of one declaration, model and data have in common.
+  struct Common {
+    std::shared_ptr<const RecipeFrame> frame;
+    Shared<Json> locations;
+    SharedText residency;
+  };
+  // The parameters that the last stage of a declaration read.
+  struct LastParameters {
+    std::size_t set = static_cast<std::size_t>(-1);
+    int weight_bits = 0;
+    int activation_bits = 0;
+    SharedText text;
+  };
 
   std::size_t stage(std::size_t declared, const Request& request, const Inputs& more);
   Key key_of(std::size_t declared, const Request& request);
   std::size_t projection(std::size_t declared, const ParameterSet& parameters);
-  std::size_t make(std::size_t declared, const Request& request, Inputs inputs);
-  Json parameters_of(const StageDeclaration& declaration, const Request& request) const;
+  std::size_t make(std::size_t declared, const Request& request, const Inputs& inputs);
+  // Adds `stage` with its key, unless it is there.
+  std::size_t add(Stage&& stage, std::span<const std::uint32_t> below);
+  const Common& common(std::size_t declared, const Request& request);
+  Common make_common(const DeclaredStage& declared, const Request& request);
+  const SharedText& parameters_of(std::size_t declared, const Request& request);
+  Json parameter_values(const StageDeclaration& declaration, const Request& request) const;
   std::string label_of(const DeclaredStage& declared, const Request& request) const;
 
   const spec::Sweep& sweep_;
@@ -83,14 +111,23 @@ class StageBuilder {
   StageGraph graph_;
   InputFiles files_;
   Plan& plan_;
-  std::vector<std::vector<std::uint32_t>> below_;
+  std::vector<std::uint32_t> below_;  // of all stages, one after the other
+  std::vector<std::size_t> below_start_{0};
   std::vector<RecipePart> numerics_;   // by catalogue
   std::vector<RecipePart> providers_;  // by catalogue; null: the built-in one
+  std::vector<SharedText> provider_names_;
+  std::vector<SharedText> names_;                     // of declared stages
+  std::vector<std::vector<SharedText>> input_names_;  // of declared stages
+  std::vector<LastParameters> last_parameters_;       // by declared stage
   std::vector<std::string> splits_;
-  std::unordered_map<Key, std::size_t, KeyHash> made_;
-  std::unordered_map<std::string, std::size_t> by_key_;
-  std::map<std::pair<std::size_t, std::size_t>, std::size_t> projections_;
+  std::unordered_map<Key, std::uint32_t, KeyHash> made_;
+  KeyIndex by_key_;
+  std::map<std::tuple<std::size_t, std::size_t, int, int>, Common> common_;
+  std::vector<std::vector<std::uint32_t>> projections_;  // by declared stage and parameter set, + 1
   std::unordered_map<std::string, std::size_t> projection_ids_;
+  Sha256 hash_;
+  std::string text_;                        // of the recipe at hand
+  std::vector<std::uint32_t> below_stage_;  // of the stage at hand
 };
 
 }  // namespace assay::plan

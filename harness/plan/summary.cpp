@@ -28,10 +28,10 @@ std::vector<std::int64_t> uses_of(const Plan& plan) {
 std::optional<std::int64_t> peak_bytes(const Plan& plan, const std::vector<bool>& done,
                                        const Costs& costs) {
   if (costs.size_bytes.empty()) return {};
-  std::unordered_map<std::string, std::size_t> index;
+  std::unordered_map<std::string_view, std::size_t> index;
   std::vector<std::size_t> last(plan.stages.size());
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-    index.emplace(plan.stages[i].key, i);
+    index.emplace(plan.stages[i].key.str(), i);
     last[i] = i;
     for (const StageInput& input : plan.stages[i].inputs) last[index.at(input.key)] = i;
   }
@@ -54,12 +54,12 @@ std::optional<std::int64_t> peak_bytes(const Plan& plan, const std::vector<bool>
 
 void add_stages(const Plan& plan, const std::vector<std::int64_t>& uses,
                 const std::vector<bool>& done, const Costs& costs, PlanSummary& summary) {
-  std::unordered_map<std::string, std::size_t> rows;
+  std::unordered_map<std::string_view, std::size_t> rows;
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const Stage& stage = plan.stages[i];
     const auto [row, inserted] = rows.try_emplace(stage.name, summary.by_stage.size());
     if (inserted) {
-      summary.by_stage.push_back({.name = stage.name});
+      summary.by_stage.push_back({.name = stage.name.str()});
       summary.by_stage.back().wall_s = known(costs.wall_s, stage.name);
     }
     StageSummary& line = summary.by_stage[row->second];
@@ -79,7 +79,8 @@ void add_stages(const Plan& plan, const std::vector<std::int64_t>& uses,
 }
 
 void add_left_out(const Plan& plan, PlanSummary& summary) {
-  std::unordered_map<std::string, const std::string*> labels;
+  if (plan.left_out.empty()) return;
+  std::unordered_map<std::string_view, const std::string*> labels;
   for (const PlannedTrial& trial : plan.trials) labels.emplace(trial.id, &trial.label);
   std::map<std::pair<std::string, std::string>, std::size_t> rows;
   for (const LeftOut& pair : plan.left_out) {
@@ -104,6 +105,8 @@ PlanSummary describe_plan(const Plan& plan,
   summary.trials = static_cast<std::int64_t>(plan.trials.size());
   summary.stages = static_cast<std::int64_t>(plan.stages.size());
   std::vector<bool> done;
+  done.reserve(plan.stages.size());
+  summary.by_trial.reserve(plan.trials.size());
   for (const Stage& stage : plan.stages) done.push_back(is_done(stage.key));
   add_stages(plan, uses_of(plan), done, costs, summary);
   for (const PlannedTrial& trial : plan.trials) {

@@ -13,7 +13,8 @@ std::uint32_t StepTable::intern(const MethodDeclaration& method, const Json& giv
   step.parameters =
       resolved_parameters(method.parameters, given, fmt::format("method '{}'", method.name), place);
   step.text = at_place(place, [&] {
-    return canonical_json({{"name", step.method}, {"parameters", step.parameters}});
+    return fmt::format("{{\"name\":{},\"parameters\":{}}}", canonical_json(step.method),
+                       canonical_json(step.parameters));
   });
   const auto [found, inserted] =
       index_.try_emplace(step.text, static_cast<std::uint32_t>(steps_.size()));

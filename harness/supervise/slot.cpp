@@ -106,8 +106,8 @@ void Slot::send_run(std::vector<Report>& reports) {
   message.run = {.attempt = now.attempt,
                  .stage = stage.name,
                  .key = stage.key,
-                 .recipe = stage.recipe,
-                 .locations = stage.locations,
+                 .recipe = stage.recipe_json(),
+                 .locations = *stage.locations,
                  .inputs = now.assignment.inputs,
                  .output = store_.attempt_folder(now.attempt).string(),
                  .resume_dir = store_.resume_folder(stage.key).string()};

@@ -7,6 +7,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "harness/core/json.h"
@@ -103,6 +104,10 @@ class Store {
   // damaged/ with a warning and counts as missing. Throws Error(kData) for a key that is not 64
   // lower-case hexadecimal digits.
   std::optional<Artifact> lookup(const std::string& key, const std::string& run = "");
+
+  // The keys that objects/ has a name for, nothing of them read: one look at the folders instead of
+  // two at each key of a large plan.
+  std::unordered_set<std::string> listed() const;
 
   // What lookup() moved aside so far, a sentence each.
   const std::vector<std::string>& damage() const { return damage_; }

@@ -167,6 +167,14 @@ void Store::for_each(
   }
 }
 
+std::unordered_set<std::string> Store::listed() const {
+  std::unordered_set<std::string> keys;
+  for (const fs::path& shard : entries(root_ / "objects")) {
+    for (const fs::path& path : entries(shard)) keys.insert(path.stem().string());
+  }
+  return keys;
+}
+
 std::string Store::write_nonce() const {
   std::random_device entropy;
   const std::string nonce =

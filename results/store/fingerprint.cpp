@@ -18,10 +18,11 @@ class ProtocolWalk {
   void visit(std::size_t index) {
     const plan::Stage& stage = plan_.stages[index];
     if (!seen_.insert(index).second) return;
-    note_evaluator(stage);
-    if (stage.recipe.contains("tokenizer")) add(tokenizers_, stage.recipe["tokenizer"]);
-    if (stage.recipe.contains("data")) {
-      add(data_, stage.recipe["data"]);
+    const Json recipe = stage.recipe_json();
+    evaluators_[stage.name.str()] = recipe.value("revision", Json(1));
+    if (recipe.contains("tokenizer")) add(tokenizers_, recipe["tokenizer"]);
+    if (recipe.contains("data")) {
+      add(data_, recipe["data"]);
       return;
     }
     for (const plan::StageInput& input : stage.inputs) {
@@ -48,10 +49,6 @@ class ProtocolWalk {
     Json list = Json::array();
     for (const auto& [text, value] : values) list.push_back(value);
     return list;
-  }
-
-  void note_evaluator(const plan::Stage& stage) {
-    evaluators_[stage.name] = stage.recipe.value("revision", Json(1));
   }
 
   const plan::Plan& plan_;
@@ -84,9 +81,9 @@ Json Protocols::planned(const plan::PlannedMetric& metric) const {
   Json fields = walk.fields();
   fields["metric"] = metric.metric;
   fields["split"] = metric.split;
-  fields["settings"] = metric.protocol.is_null() ? Json::object() : metric.protocol;
+  fields["settings"] = metric.protocol->is_null() ? Json::object() : *metric.protocol;
   const plan::Stage& stage = plan_.stages[metric.stage];
-  const Json numerics = stage.recipe.value("numerics", Json::object());
+  const Json numerics = stage.recipe_json().value("numerics", Json::object());
   // A timing means nothing without the device; accuracy only depends on the precision.
   if (stage.cache == CachePolicy::kRun) {
     fields["numerics"] = numerics;

@@ -15,8 +15,8 @@ StageRow row_of(const plan::Stage& stage) {
                .cache = stage.cache == CachePolicy::kRun ? "run" : "shared",
                .retention = stage.retention == Retention::kTemporary ? "temporary" : "keep",
                .exclusive = stage.exclusive,
-               .recipe = stage.recipe};
-  for (const plan::StageInput& input : stage.inputs) row.inputs[input.name] = input.key;
+               .recipe = stage.recipe_json()};
+  for (const plan::StageInput& input : stage.inputs) row.inputs[input.name.str()] = input.key;
   return row;
 }
 
@@ -29,7 +29,7 @@ TrialRow row_of(const plan::PlannedTrial& trial, const plan::Plan& plan) {
                .method = trial.method,
                .bits = trial.bits,
                .deterministic = trial.deterministic,
-               .identity = trial.identity};
+               .identity = trial.identity()};
   if (trial.network_stage >= 0) {
     row.network_stage = plan.stages[static_cast<std::size_t>(trial.network_stage)].key;
   }
@@ -87,14 +87,14 @@ class Registrar {
 
  private:
   void add(const std::string& trial, const plan::PlannedMetric& metric) {
-    for (const MetricValue& value : metric.values) {
+    for (const MetricValue& value : *metric.values) {
       metric_({.trial = trial,
                .stage = plan_.stages[metric.stage].key,
                .metric = metric.metric,
                .name = value.name,
                .data = metric.data,
                .split = metric.split,
-               .settings = canonical_json(metric.protocol),
+               .settings = canonical_json(*metric.protocol),
                .unit = value.unit,
                .higher_is_better = value.higher_is_better,
                .is_primary = value.primary});
@@ -132,8 +132,8 @@ AwaitedMetrics awaited_metrics(const plan::Plan& plan) {
     for (const plan::PlannedMetric& metric : trial.metrics) {
       Awaited wait{
           .trial = trial.id, .metric = metric.metric, .protocol = protocols.planned(metric)};
-      for (const MetricValue& value : metric.values) wait.names.push_back(value.name);
-      awaited[plan.stages[metric.stage].key].push_back(std::move(wait));
+      for (const MetricValue& value : *metric.values) wait.names.push_back(value.name);
+      awaited[plan.stages[metric.stage].key.str()].push_back(std::move(wait));
     }
   }
   return awaited;

@@ -26,7 +26,7 @@ class RunTest(unittest.TestCase):
         self.environment = {**os.environ, "ASSAY_STORE": str(self.folder / "store"),
                             "XDG_CACHE_HOME": str(self.folder / "cache")}
 
-    def sweep(self, methods, settings="stall_timeout: 1m", name="tried"):
+    def sweep(self, methods, settings="stall_timeout: 1m", name="tried", metric="metric: echo_value"):
         path = self.folder / f"{name}.yaml"
         path.write_text(f"""assay: 1
 name: {name}
@@ -37,7 +37,7 @@ models:
 trials:
   - {{model: nothing, method: {methods}, seed: [0]}}
 evaluate:
-  - {{metric: echo_value}}
+  - {{{metric}}}
 run: {{max_failures: 100%, {settings}}}
 """)
         return path
@@ -85,6 +85,13 @@ run: {{max_failures: 100%, {settings}}}
         done = self.run_it(self.sweep("{echo: {value: [1]}}"))
         self.assertNotIn("\x1b", done.stderr)
         self.assertIn("done 2/2 echo.measure", done.stderr)
+
+    def test_shards_of_a_metric_are_stages_and_their_merge_is_its_value(self):
+        done = self.run_it(self.sweep("{echo: {value: [6]}}", metric="metric: echo_sum, shards: 4"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("6 stages run, 0 found", done.stderr)
+        self.assertEqual(self.rows("SELECT count(*) FROM stage WHERE name = 'echo.part'"), [(4,)])
+        self.assertEqual(self.rows("SELECT metric, value FROM metric WHERE name = 'echo_sum'"), [("echo_sum", 6)])
 
     def test_quiet_says_nothing_of_success(self):
         done = self.run_it(self.sweep("{echo: {value: [1]}}"), "--quiet")

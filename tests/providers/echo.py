@@ -201,15 +201,34 @@ def garbage(stage):
     return stage.metrics()
 
 
+def metrics_of(path):
+    """The metrics of an input's artifact."""
+    if os.path.isdir(path):
+        path = os.path.join(path, "result.json")
+    with open(path, encoding="utf-8") as result:
+        return json.load(result)["metrics"]
+
+
 def measure(stage):
     path = stage.run["inputs"].get("network", "")
     if not path:
         return stage.metrics()
-    if os.path.isdir(path):
-        path = os.path.join(path, "result.json")
-    with open(path, encoding="utf-8") as result:
-        metrics = json.load(result)["metrics"]
+    metrics = metrics_of(path)
     return {"metrics": {"echo_value": metrics["echo_value"], "echo_seed": metrics["echo_seed"]}}
+
+
+def part(stage):
+    """One of so many equal parts of the value."""
+    _, parts = stage.run["recipe"]["shard"]
+    path = stage.run["inputs"].get("network", "")
+    value = metrics_of(path)["echo_value"] if path else 0
+    return {"metrics": {"echo_part": value / parts}}
+
+
+def total(stage):
+    parts = [metrics_of(path)["echo_part"] for name, path in sorted(stage.run["inputs"].items())
+             if name.startswith("shard.")]
+    return {"metrics": {"echo_sum": sum(parts)}}
 
 
 def time_it(stage):
@@ -221,7 +240,7 @@ def time_it(stage):
 
 BODIES = {"echo.value": value, "echo.sleep": sleep, "echo.fail": fail, "echo.crash": crash, "echo.hang": hang,
           "echo.noise": noise, "echo.file": file, "echo.long": long, "echo.garbage": garbage, "echo.measure": measure,
-          "echo.time": time_it}
+          "echo.part": part, "echo.sum": total, "echo.time": time_it}
 
 
 def execute(wire, run):

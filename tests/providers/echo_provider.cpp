@@ -249,14 +249,35 @@ Json garbage(Stage& stage) {
   return stage.metrics();
 }
 
+// The metrics of an input's artifact.
+Json metrics_of(fs::path path) {
+  if (fs::is_directory(path)) path /= "result.json";
+  return assay::parse_json(assay::read_file(path), path.string()).at("metrics");
+}
+
 Json measure(Stage& stage) {
   const auto found = stage.run().inputs.find("network");
   if (found == stage.run().inputs.end()) return stage.metrics();
-  fs::path path = found->second;
-  if (fs::is_directory(path)) path /= "result.json";
-  const Json metrics = assay::parse_json(assay::read_file(path), path.string()).at("metrics");
+  const Json metrics = metrics_of(found->second);
   return {{"metrics",
            {{"echo_value", metrics.at("echo_value")}, {"echo_seed", metrics.at("echo_seed")}}}};
+}
+
+// One of so many equal parts of the value.
+Json part(Stage& stage) {
+  const auto parts = stage.run().recipe.at("shard").at(1).get<double>();
+  const auto found = stage.run().inputs.find("network");
+  double whole = 0;
+  if (found != stage.run().inputs.end()) metrics_of(found->second).at("echo_value").get_to(whole);
+  return {{"metrics", {{"echo_part", whole / parts}}}};
+}
+
+Json total(Stage& stage) {
+  double sum = 0;
+  for (const auto& [name, path] : stage.run().inputs) {
+    if (name.starts_with("shard.")) sum += metrics_of(path).at("echo_part").get<double>();
+  }
+  return {{"metrics", {{"echo_sum", sum}}}};
 }
 
 Json time_it(Stage&) {
@@ -270,7 +291,8 @@ void execute(Wire& wire, const assay::protocol::Run& run) {
       {"echo.value", value},     {"echo.sleep", sleep},   {"echo.fail", fail},
       {"echo.crash", crash},     {"echo.hang", hang},     {"echo.noise", noise},
       {"echo.file", file},       {"echo.long", long_one}, {"echo.garbage", garbage},
-      {"echo.measure", measure}, {"echo.time", time_it}};
+      {"echo.measure", measure}, {"echo.part", part},     {"echo.sum", total},
+      {"echo.time", time_it}};
   Stage stage(wire, run);
   Message answer = stage.message(Type::kDone);
   const auto fail_with = [&](ErrorKind kind, const std::string& message) {

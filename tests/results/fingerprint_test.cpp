@@ -14,6 +14,11 @@ Fingerprint of(const plan::Plan& plan, std::size_t trial, Json result = Json::ob
   return fingerprint_of(Protocols(plan).planned(plan.trials[trial].metrics[0]), result);
 }
 
+Json with(Json object, const char* name, Json value) {
+  object[name] = std::move(value);
+  return object;
+}
+
 TEST(fingerprint, does_not_depend_on_the_trial) {
   const SamplePlan sample = SamplePlan().trial("rtn", "W8A8").trial("psaq_vit", "W4A8", 2);
   EXPECT_EQ(of(sample.plan(), 0).digest, of(sample.plan(), 1).digest);
@@ -25,9 +30,13 @@ TEST(fingerprint, depends_on_data_settings_revision_split_and_what_was_measured)
   EXPECT_NE(base, of(SamplePlan().trial("rtn", "W8A8", -1, "d2").plan(), 0).digest);
   EXPECT_NE(base, of(sample.plan(), 0, {{"fingerprint", {{"dtype", "float16"}}}}).digest);
   for (const auto& change : std::vector<std::function<void(plan::Plan&)>>{
-           [](plan::Plan& p) { p.trials[0].metrics[0].protocol["limit"] = 10; },
+           [](plan::Plan& p) {
+             p.trials[0].metrics[0].protocol = Json{{"limit", 10}};
+           },
            [](plan::Plan& p) { p.trials[0].metrics[0].split = "train"; },
-           [](plan::Plan& p) { p.stages.back().recipe["revision"] = 4; }}) {
+           [](plan::Plan& p) {
+             p.stages.back().recipe = with(p.stages.back().recipe_json(), "revision", 4);
+           }}) {
     plan::Plan changed = sample.plan();
     change(changed);
     EXPECT_NE(base, of(changed, 0).digest);
@@ -46,7 +55,7 @@ TEST(fingerprint, of_merged_shards_has_the_data_of_the_shards_once) {
   for (int i = 0; i < 2; ++i) {
     plan::Stage part = shard;
     part.key = std::string(64, static_cast<char>('b' + i));
-    part.recipe["shard"] = {i, 2};
+    part.recipe = with(part.recipe_json(), "shard", {i, 2});
     merge.inputs.push_back({"shard" + std::to_string(i), part.key});
     plan.stages.push_back(part);
   }

@@ -49,7 +49,7 @@ class SamplePlan {
         "evaluate", {{"data", {{"files", data}}}, {"revision", 3}}, {{"network", quantize}});
     plan::PlannedTrial t;
     t.id = sha256(canonical_json(identity)).substr(0, 16);
-    t.identity = identity;
+    t.identity_text = canonical_json(identity);
     t.label = "vit " + method + " " + bits + (seed < 0 ? "" : " seed=" + std::to_string(seed));
     t.model = "vit";
     t.family = "vit";
@@ -63,8 +63,9 @@ class SamplePlan {
         {.metric = "top1",
          .data = "fashion",
          .split = "test",
-         .values = {{.name = "top1", .unit = "%", .primary = true}, {.name = "top5", .unit = "%"}},
-         .protocol = {{"limit", nullptr}},
+         .values = std::vector<MetricValue>{{.name = "top1", .unit = "%", .primary = true},
+                                            {.name = "top5", .unit = "%"}},
+         .protocol = Json{{"limit", nullptr}},
          .stage = evaluate});
     plan_.trials.push_back(std::move(t));
     return *this;
@@ -80,8 +81,9 @@ class SamplePlan {
            .data = "",
            .split = "",
            .values =
-               {{.name = "latency", .unit = "ms", .higher_is_better = false, .primary = true}},
-           .protocol = {{"batch", 1}},
+               std::vector<MetricValue>{
+                   {.name = "latency", .unit = "ms", .higher_is_better = false, .primary = true}},
+           .protocol = Json{{"batch", 1}},
            .stage = stage});
     }
     return *this;
@@ -103,13 +105,13 @@ class SamplePlan {
     plan::Stage stage;
     stage.name = name;
     stage.label = name;
-    stage.recipe = std::move(recipe);
-    stage.recipe["stage"] = name;
+    recipe["stage"] = name;
     for (const auto& [input, index] : inputs) {
       stage.inputs.push_back({input, plan_.stages[index].key});
-      stage.recipe["inputs"][input] = plan_.stages[index].key;
+      recipe["inputs"][input] = plan_.stages[index].key;
     }
-    stage.key = sha256(canonical_json(stage.recipe));
+    stage.recipe = recipe;
+    stage.key = sha256(stage.recipe_text());
     stage.provider = "assay";
     stage.cache = cache;
     plan_.stages.push_back(stage);

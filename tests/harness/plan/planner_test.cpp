@@ -145,10 +145,10 @@ TEST_F(Planner, keys_are_digests_of_canonical_recipes_and_inputs_come_first) {
   for (const char* text : {kVision, kLanguage}) {
     std::set<std::string> seen;
     for (const Stage& each : plan(text).stages) {
-      EXPECT_EQ(each.key, sha256(canonical_json(each.recipe))) << each.label;
+      EXPECT_EQ(each.key, sha256(canonical_json(each.recipe_json()))) << each.label;
       for (const StageInput& input : each.inputs) {
         EXPECT_TRUE(seen.contains(input.key)) << each.label;
-        EXPECT_EQ(each.recipe.at("inputs").at(input.name), input.key);
+        EXPECT_EQ(each.recipe_json().at("inputs").at(input.name), input.key);
       }
       EXPECT_TRUE(seen.insert(each.key).second) << each.label;
     }
@@ -157,27 +157,28 @@ TEST_F(Planner, keys_are_digests_of_canonical_recipes_and_inputs_come_first) {
 
 TEST_F(Planner, a_recipe_holds_what_its_stage_declares_and_nothing_else) {
   const Plan made = plan("trials:\n  - {model: opt, method: gptq, bits: W4A16, seed: 3}\n");
-  EXPECT_EQ(stage(made, "tokenize").recipe, Json::parse(R"({
+  EXPECT_EQ(stage(made, "tokenize").recipe_json(),
+            Json::parse(R"({
     "stage": "tokenize", "revision": 1, "parameters": {}, "inputs": {},
     "model": {"family": "opt", "files": {"tokenizer.json": ")" +
-                                                        sha256("tokenizer of /m/opt") + R"("}},
+                        sha256("tokenizer of /m/opt") + R"("}},
     "data": {"reader": "text", "parameters": {"join": "file"}, "split": "train",
       "files": [{"role": "", "name": "a.txt", "digest": ")" +
-                                                        sha256("training text") + R"("}]}})"));
-  EXPECT_EQ(stage(made, "tokenize").locations, Json::parse(R"({"model": {"path": "/m/opt"},
+                        sha256("training text") + R"("}]}})"));
+  EXPECT_EQ(*stage(made, "tokenize").locations, Json::parse(R"({"model": {"path": "/m/opt"},
                             "data": {"files": [{"role": "", "path": "/d/a.txt"}]}})"));
   const Stage& quantize = stage(made, "gptq.quantize");
-  EXPECT_EQ(
-      quantize.recipe, Json::parse(R"({
+  EXPECT_EQ(quantize.recipe_json(), Json::parse(R"({
     "stage": "gptq.quantize", "revision": 2,
     "parameters": {"group": -1, "damping": 0.01, "w_bits": 4, "a_bits": 16},
     "inputs": {"samples": ")" + stage(made, "sample").key +
-                                   R"("},
+                                                R"("},
     "model": {"family": "opt", "files": {"config.json": ")" +
-                                   sha256("config of /m/opt") + R"(", "model.safetensors": ")" +
-                                   sha256("weights of /m/opt") + R"("}},
+                                                sha256("config of /m/opt") +
+                                                R"(", "model.safetensors": ")" +
+                                                sha256("weights of /m/opt") + R"("}},
     "numerics": {"device": "cpu", "threads": 1, "precision": "float32", "libtorch": "2.15"}})"));
-  EXPECT_EQ(stage(made, "sample").recipe.at("seed"), 3);
+  EXPECT_EQ(stage(made, "sample").recipe_json().at("seed"), 3);
   EXPECT_EQ(quantize.provider, "assay");
   EXPECT_EQ(quantize.resources.memory_bytes, 1 << 20);
   EXPECT_EQ(quantize.residency.size(), 16U);
@@ -195,7 +196,8 @@ TEST_F(Planner, a_key_is_the_same_in_every_version) {
 TEST_F(Planner, a_seed_stands_only_in_recipes_of_random_stages) {
   const Plan made = plan(kVision);
   for (const Stage& each : made.stages) {
-    EXPECT_EQ(each.recipe.contains("seed"), each.name == "psaq_vit.synthesize") << each.label;
+    EXPECT_EQ(each.recipe_json().contains("seed"), each.name == "psaq_vit.synthesize")
+        << each.label;
   }
   EXPECT_TRUE(made.trials[0].deterministic);
   EXPECT_FALSE(made.trials[1].deterministic);
@@ -205,7 +207,7 @@ TEST_F(Planner, a_calibration_seed_enters_as_the_seed_of_its_stage) {
   const Plan made = plan(
       "trials:\n  - {model: opt, method: gptq, bits: W4A16, seed: [1, 2], calibration_seed: 7}\n");
   EXPECT_EQ(made.trials.size(), 1U);
-  EXPECT_EQ(stage(made, "sample").recipe.at("seed"), 7);
+  EXPECT_EQ(stage(made, "sample").recipe_json().at("seed"), 7);
 }
 
 TEST_F(Planner, numerics_stand_in_all_recipes_but_the_exact_ones) {
@@ -229,10 +231,10 @@ TEST_F(Planner, the_metric_is_fanned_out_and_merged_even_if_there_is_one_shard) 
       "trials: [{model: vit, method: float}]\nevaluate: [{metric: top1, shards: ";
   const Plan one = plan(block + "1}]\n");
   ASSERT_EQ(one.stages.size(), 2U);
-  EXPECT_EQ(one.stages[0].recipe.at("shard"), Json::parse("[0, 1]"));
+  EXPECT_EQ(one.stages[0].recipe_json().at("shard"), Json::parse("[0, 1]"));
   EXPECT_EQ(one.stages[0].label, "top1.evaluate vit fashion test");
   EXPECT_EQ(one.stages[1].inputs.size(), 1U);
-  EXPECT_FALSE(one.stages[1].recipe.contains("shard"));
+  EXPECT_FALSE(one.stages[1].recipe_json().contains("shard"));
   const Plan twelve = plan(block + "12}]\n");
   ASSERT_EQ(twelve.stages.size(), 13U);
   EXPECT_EQ(twelve.stages[12].inputs.size(), 12U);
@@ -245,12 +247,12 @@ TEST_F(Planner, the_metric_is_fanned_out_and_merged_even_if_there_is_one_shard) 
 TEST_F(Planner, a_metric_that_nothing_merges_is_one_stage) {
   const Plan made =
       plan("trials: [{model: opt, method: float}]\nevaluate: [{metric: perplexity}]\n");
-  EXPECT_EQ(stage(made, "perplexity.evaluate").recipe.at("shard"), Json::parse("[0, 1]"));
+  EXPECT_EQ(stage(made, "perplexity.evaluate").recipe_json().at("shard"), Json::parse("[0, 1]"));
 }
 
 TEST_F(Planner, the_protocol_names_settings_split_and_data) {
   const Plan made = plan(kLanguage);
-  const Json& protocol = made.trials[0].metrics[0].protocol;
+  const Json& protocol = *made.trials[0].metrics[0].protocol;
   EXPECT_EQ(protocol.at("context"), 64);
   EXPECT_EQ(protocol.at("limit"), 0);
   EXPECT_EQ(protocol.at("split"), "test");
@@ -258,7 +260,8 @@ TEST_F(Planner, the_protocol_names_settings_split_and_data) {
   digests_.files["/d/b.txt"] = "changed";
   spec::Sweep changed = sweep(kLanguage);
   digests_.files["/d/b.txt"] = "changed";
-  EXPECT_NE(make_plan(changed, catalogue_, digests_).trials[0].metrics[0].protocol, protocol);
+  EXPECT_NE(make_plan(changed, catalogue_, digests_).trials[0].metrics[0].protocol,
+            Shared<Json>(protocol));
 }
 
 TEST_F(Planner, a_limit_applies_to_all_metrics_that_have_one) {
@@ -268,10 +271,10 @@ TEST_F(Planner, a_limit_applies_to_all_metrics_that_have_one) {
       {.limit = 64});
   const auto& metrics = made.trials[0].metrics;
   ASSERT_EQ(metrics.size(), 4U);
-  EXPECT_EQ(metrics[0].protocol.at("limit"), 64);
-  EXPECT_EQ(metrics[1].protocol.at("limit"), 5);
-  EXPECT_EQ(metrics[2].protocol.at("limit"), 64);
-  EXPECT_FALSE(metrics[3].protocol.contains("limit"));
+  EXPECT_EQ(metrics[0].protocol->at("limit"), 64);
+  EXPECT_EQ(metrics[1].protocol->at("limit"), 5);
+  EXPECT_EQ(metrics[2].protocol->at("limit"), 64);
+  EXPECT_FALSE(metrics[3].protocol->contains("limit"));
   EXPECT_EQ(metrics[0].stage, metrics[2].stage);
 }
 
@@ -286,7 +289,7 @@ TEST_F(Planner, without_sharing_no_stage_serves_two_trials) {
   }
   EXPECT_EQ(uses, made.stages.size());
   EXPECT_GT(made.stages.size(), shared.stages.size());
-  EXPECT_EQ(made.stages[0].recipe.at("unshared"), made.trials[0].id);
+  EXPECT_EQ(made.stages[0].recipe_json().at("unshared"), made.trials[0].id);
   EXPECT_EQ(made.trials[0].id, shared.trials[0].id);
 }
 
@@ -294,10 +297,10 @@ TEST_F(Planner, extra_stages_and_training_data_are_part_of_a_trial) {
   const Plan made = plan("trials: [{model: resnet, method: train, seed: 4}]\n");
   ASSERT_EQ(made.trials[0].stages.size(), 2U);
   const Stage& fit = stage(made, "train.fit");
-  EXPECT_EQ(fit.recipe.at("model"),
+  EXPECT_EQ(fit.recipe_json().at("model"),
             Json::parse(R"({"family": "resnet", "config": {"depth": 20, "classes": 10}})"));
-  EXPECT_FALSE(fit.locations.contains("model"));
-  EXPECT_EQ(fit.recipe.at("data").at("split"), "train");
+  EXPECT_FALSE(fit.locations->contains("model"));
+  EXPECT_EQ(fit.recipe_json().at("data").at("split"), "train");
   EXPECT_EQ(made.trials[0].network_stage, 0);
 }
 
@@ -330,9 +333,9 @@ TEST_F(Planner, a_foreign_provider_stands_in_its_recipes) {
       {}, joined(both));
   const Plan made = make_plan(loaded, both, digests_);
   EXPECT_EQ(stage(made, "paper.quantize").provider, "paper");
-  EXPECT_EQ(stage(made, "paper.quantize").recipe.at("provider"),
+  EXPECT_EQ(stage(made, "paper.quantize").recipe_json().at("provider"),
             Json::parse(R"({"name": "paper", "version": "1.2"})"));
-  EXPECT_FALSE(stage(made, "rtn.quantize").recipe.contains("provider"));
+  EXPECT_FALSE(stage(made, "rtn.quantize").recipe_json().contains("provider"));
   EXPECT_THAT(refusal([&] {
                 joined({catalogue_, catalogue_});
               }),
@@ -353,7 +356,7 @@ TEST_F(Planner, sharded_weights_enter_by_the_files_of_their_index) {
   digests_.files["/m/vit/model-1.safetensors"] = "1";
   digests_.files["/m/vit/model-2.safetensors"] = "2";
   const std::string block = "trials: [{model: vit, method: rtn, bits: W4A8}]\n";
-  EXPECT_EQ(stage(plan(block), "rtn.quantize").recipe.at("model").at("files").size(), 4U);
+  EXPECT_EQ(stage(plan(block), "rtn.quantize").recipe_json().at("model").at("files").size(), 4U);
   digests_.files.erase("/m/vit/model-2.safetensors");
   EXPECT_THAT(error(block), HasSubstr("names 'model-2.safetensors', which is not there"));
   digests_.files["/m/vit/model.safetensors.index.json"] = R"({"weight_map": {"a": "../x"}})";
@@ -366,7 +369,7 @@ TEST_F(Planner, a_single_file_takes_the_config_beside_it) {
   spec::Sweep loaded = sweep("trials: [{model: vit, method: rtn, bits: W4A8}]\n");
   loaded.models[0].weights = "/m/vit/model.safetensors";
   const Plan made = make_plan(loaded, catalogue_, digests_);
-  EXPECT_EQ(stage(made, "rtn.quantize").recipe.at("model").at("files").size(), 2U);
+  EXPECT_EQ(stage(made, "rtn.quantize").recipe_json().at("model").at("files").size(), 2U);
   EXPECT_EQ(stage(made, "rtn.quantize").locations.at("model").at("path"),
             "/m/vit/model.safetensors");
 }
@@ -420,7 +423,7 @@ TEST_F(Planner, a_parameter_named_like_a_split_enters_that_split_only) {
         "trials: [{model: o, method: gptq, bits: W4A16}]\nevaluate: [{metric: perplexity}]\n");
     std::map<std::string, std::string> keys;
     for (const Stage& each : make_plan(loaded, catalogue_, digests_).stages) {
-      if (each.name == "tokenize") keys[each.recipe.at("data").at("split")] = each.key;
+      if (each.name == "tokenize") keys[each.recipe_json().at("data").at("split")] = each.key;
     }
     return keys;
   };
@@ -438,7 +441,7 @@ TEST_F(Planner, image_folders_enter_by_their_manifest_and_val_is_the_test_split)
         "models: {v: {family: vit, weights: /m/vit, data: i}}\n"
         "trials: [{model: v, method: float}]\nevaluate: [{metric: top1}]\n");
     const Plan made = make_plan(loaded, catalogue_, digests_);
-    EXPECT_EQ(made.stages[0].locations.at("data").at("files")[0].at("path"), "/images/val");
+    EXPECT_EQ(made.stages[0].locations->at("data").at("files")[0].at("path"), "/images/val");
     return made.stages[0].key;
   };
   const std::string before = key_of();
@@ -454,6 +457,23 @@ TEST_F(Planner, an_unknown_split_is_refused_with_the_legal_ones) {
       error(
           "trials: [{model: opt, method: float}]\nevaluate: [{metric: perplexity, split: dev}]\n"),
       HasSubstr("name its files: 'dev: ...'"));
+}
+
+TEST_F(Planner, a_checkpoint_of_another_family_is_refused_with_the_one_that_fits) {
+  const std::string block = "trials: [{model: vit, method: rtn, bits: W4A8}]\n";
+  digests_.files["/m/vit/config.json"] = R"({"model_type": "opt"})";
+  EXPECT_THAT(error(block),
+              HasSubstr("model 'vit' is of family 'vit' here, but '/m/vit/config.json' says "
+                        "model_type 'opt', which is of family 'opt'; write 'family: opt'"));
+  digests_.files["/m/vit/config.json"] = R"({"architecture": "opt"})";
+  EXPECT_THAT(error(block), HasSubstr("says architecture 'opt'"));
+  // Nobody's name, a field that is no text, and no JSON are not for the planner to judge.
+  for (const char* fine :
+       {R"({"model_type": "vit", "architecture": "opt"})",
+        R"({"architecture": "vit_tiny_patch16_224"})", R"({"model_type": 3})", "[]", "{", ""}) {
+    digests_.files["/m/vit/config.json"] = fine;
+    EXPECT_NO_THROW(plan(block)) << fine;
+  }
 }
 
 // --- filter

@@ -32,8 +32,8 @@ int main(int argc, char** argv) {
       while (next < stages && supervisor.queued(slot) < depth) {
         Assignment assignment;
         assignment.stage.name = "echo.value";
-        assignment.stage.recipe = {{"parameters", {{"value", next++}}}};
-        assignment.stage.key = assay::sha256(assignment.stage.recipe.dump());
+        assignment.stage.recipe = Json{{"parameters", {{"value", next++}}}};
+        assignment.stage.key = assay::sha256(assignment.stage.recipe_text());
         assignment.stage.provider = "echo";
         supervisor.start(slot, std::move(assignment));
       }

@@ -44,8 +44,9 @@ class SupervisorTest : public ::testing::TestWithParam<const char*> {
                    const std::string& provider = "echo") {
     Assignment made;
     made.stage.name = "echo." + name;
-    made.stage.recipe = {{"stage", made.stage.name}, {"parameters", parameters}, {"seed", 7}};
-    made.stage.key = sha256(canonical_json(made.stage.recipe));
+    made.stage.recipe =
+        Json{{"stage", made.stage.name}, {"parameters", parameters}, {"seed", 7}};
+    made.stage.key = sha256(made.stage.recipe_text());
     made.stage.provider = provider;
     made.number = number;
     return made;
