@@ -148,7 +148,7 @@ TEST_F(Planner, keys_are_digests_of_canonical_recipes_and_inputs_come_first) {
       EXPECT_EQ(each.key, sha256(canonical_json(each.recipe_json()))) << each.label;
       for (const StageInput& input : each.inputs) {
         EXPECT_TRUE(seen.contains(input.key)) << each.label;
-        EXPECT_EQ(each.recipe_json().at("inputs").at(input.name), input.key);
+        EXPECT_EQ(each.recipe_json().at("inputs").at(input.name.str()), input.key.str());
       }
       EXPECT_TRUE(seen.insert(each.key).second) << each.label;
     }
@@ -370,7 +370,7 @@ TEST_F(Planner, a_single_file_takes_the_config_beside_it) {
   loaded.models[0].weights = "/m/vit/model.safetensors";
   const Plan made = make_plan(loaded, catalogue_, digests_);
   EXPECT_EQ(stage(made, "rtn.quantize").recipe_json().at("model").at("files").size(), 2U);
-  EXPECT_EQ(stage(made, "rtn.quantize").locations.at("model").at("path"),
+  EXPECT_EQ(stage(made, "rtn.quantize").locations->at("model").at("path"),
             "/m/vit/model.safetensors");
 }
 
@@ -400,7 +400,7 @@ TEST_F(Planner, a_tokenizer_is_asked_for_only_where_it_is_read) {
   // With 256 ids they are byte values, and config.json decides.
   digests_.files["/m/opt/config.json"] = R"({"vocab_size": 256})";
   const Plan made = plan(kLanguage);
-  EXPECT_EQ(stage(made, "tokenize").recipe.at("model").at("files"),
+  EXPECT_EQ(stage(made, "tokenize").recipe_json().at("model").at("files"),
             Json({{"config.json", sha256(R"({"vocab_size": 256})")}}));
 }
 
@@ -410,7 +410,7 @@ TEST_F(Planner, usual_places_expand_the_environment_and_the_first_that_exists_wi
     digests_.files[std::string("/own/data/") + name] = name;
   }
   const Plan made = plan("trials: [{model: resnet, method: train}]\n");
-  EXPECT_EQ(stage(made, "train.fit").locations.at("data").at("files")[0].at("path"),
+  EXPECT_EQ(stage(made, "train.fit").locations->at("data").at("files")[0].at("path"),
             "/own/data/train-images.gz");
 }
 

@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
       while (next < stages && supervisor.queued(slot) < depth) {
         Assignment assignment;
         assignment.stage.name = "echo.value";
-        assignment.stage.recipe = Json{{"parameters", {{"value", next++}}}};
+        assignment.stage.recipe = assay::Json{{"parameters", {{"value", next++}}}};
         assignment.stage.key = assay::sha256(assignment.stage.recipe_text());
         assignment.stage.provider = "echo";
         supervisor.start(slot, std::move(assignment));
