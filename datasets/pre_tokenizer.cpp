@@ -73,9 +73,14 @@ void PreTokenizer::add(const Json& json, const std::string& what) {
     }
     const Json& pattern = object_field(json, "pattern", where);
     Step step;
-    step.regex = std::make_unique<Regex>(pattern.contains("Regex")
-                                             ? text_field(pattern, "Regex", "", where)
-                                             : quoted(text_field(pattern, "String", "", where)));
+    const std::string expression = pattern.contains("Regex")
+                                       ? text_field(pattern, "Regex", "", where)
+                                       : quoted(text_field(pattern, "String", "", where));
+    try {
+      step.regex = std::make_unique<Regex>(expression);
+    } catch (const Error& e) {
+      throw Error(e.kind(), fmt::format("{}: {}", where, e.what()));
+    }
     step.keep = behavior == "Isolated" ? Keep::kBoth : invert ? Keep::kMatches : Keep::kGaps;
     steps_.push_back(std::move(step));
   } else if (type == "Metaspace") {

@@ -77,10 +77,13 @@ std::set<std::string> special_texts(const fs::path& folder, const Json& config) 
   for (const auto& [id, token] : member(config, "added_tokens_decoder").items()) {
     add(token);
   }
-  for (const auto& [role, token] : optional("special_tokens_map.json").items()) {
+  // Named first: items() refers to its object, which must outlive the loop.
+  const Json map = optional("special_tokens_map.json");
+  const Json tokens = optional("added_tokens.json");
+  for (const auto& [role, token] : map.items()) {
     add(token);
   }
-  for (const auto& [text, id] : optional("added_tokens.json").items()) {
+  for (const auto& [text, id] : tokens.items()) {
     texts.insert(text);
   }
   return texts;

@@ -190,8 +190,18 @@ void cancel(const fs::path& run) {
     throw Error(ErrorKind::kConfig, fmt::format("{}: nothing runs here", run.string()));
   }
   const Json lock = parse_json(read_file(file, 65536), file.string());
-  const std::string host = lock.value("host", "");
-  const auto pid = lock.value("pid", std::int64_t{0});
+  const auto member = [&](const char* name) {
+    return lock.is_object() ? lock.value(name, Json()) : Json();
+  };
+  if (!member("host").is_string() || !member("pid").is_number_integer()) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: it lacks the text 'host' or the integer 'pid'; if no run lives "
+                            "here, remove it",
+                            file.string()),
+                {{"file", file.string()}});
+  }
+  const auto host = member("host").get<std::string>();
+  const auto pid = member("pid").get<std::int64_t>();
   if (pid <= 1 || pid > std::numeric_limits<pid_t>::max()) {
     throw Error(ErrorKind::kData, fmt::format("{}: pid {} is no process", file.string(), pid));
   }

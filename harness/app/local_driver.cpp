@@ -137,7 +137,8 @@ void LocalDriver::housekeeping(double now) {
 }
 
 void LocalDriver::write_status(const RunStatus& status) {
-  write_file_atomically(status_file_, to_json(status).dump() + "\n");
+  write_file_atomically(
+      status_file_, to_json(status).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace assay::app

@@ -7,6 +7,7 @@
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
+#include "harness/core/json_text.h"
 #include "harness/supervise/host.h"
 
 namespace assay::app {
@@ -18,9 +19,24 @@ std::string fresh_id(const std::string& sweep) {
   return fmt::format("{}-{:08x}{:08x}", sweep, device(), device());
 }
 
+std::string text_member(const Json& json, const char* name, const std::filesystem::path& file) {
+  if (json.is_object() && json.contains(name) && json[name].is_string() && json[name] != "")
+    return json[name].get<std::string>();
+  throw Error(ErrorKind::kData,
+              fmt::format("{}: no text '{}' in it; move the run folder away, or name another with "
+                          "--out (results come back from the store)",
+                          file.string(), name),
+              {{"file", file.string()}});
+}
+
 }  // namespace
 
 RunFolder::RunFolder(const std::filesystem::path& path, const std::string& sweep) : path_(path) {
+  if (utf8_text(path.string()) != path.string()) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("the name of the run folder '{}' is not UTF-8; name another with --out",
+                            utf8_text(path.string())));
+  }
   std::error_code code;
   std::filesystem::create_directories(logs(), code);
   if (code) {
@@ -31,9 +47,8 @@ RunFolder::RunFolder(const std::filesystem::path& path, const std::string& sweep
   const auto file = path_ / "run.json";
   if (std::filesystem::exists(file)) {
     const Json json = parse_json(read_file(file), file.string());
-    id_ = json.value("id", "");
-    const std::string other = json.value("sweep", "");
-    if (id_.empty()) throw Error(ErrorKind::kData, fmt::format("{}: no 'id'", file.string()));
+    id_ = text_member(json, "id", file);
+    const std::string other = text_member(json, "sweep", file);
     if (other != sweep) {
       throw Error(ErrorKind::kConfig,
                   fmt::format("{} holds the run of sweep '{}', not of '{}'; name another folder "

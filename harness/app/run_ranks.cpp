@@ -94,7 +94,7 @@ void Ranks::take(int from, const std::string& text, double now) {
 }
 
 void Ranks::reply(Remote& rank, const Json& message) {
-  transport_.send(rank.rank, message.dump());
+  transport_.send(rank.rank, message.dump(-1, ' ', false, Json::error_handler_t::replace));
   --rank.owed;
   rank.owed_since_s = supervise::monotonic_seconds();
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "harness/core/error.h"
+#include "harness/core/json_text.h"
 
 namespace assay::app {
 
@@ -56,7 +57,8 @@ RunStatus run_status_from(const Json& json) {
       status.failures.push_back(failure.get<RunStatus::Failure>());
     }
   } catch (const Json::exception& e) {
-    throw Error(ErrorKind::kData, fmt::format("status.json: {}", e.what()));
+    throw Error(ErrorKind::kData,
+                fmt::format("status.json: {}; the next `assay run` replaces it", reason_of(e)));
   }
   return status;
 }

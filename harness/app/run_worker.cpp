@@ -23,7 +23,7 @@ constexpr double kLongestWait = 10e-3;
 
 // Sends and waits for the answer, with a back-off that costs an idle rank next to nothing.
 Json ask(schedule::Transport& transport, const Json& message) {
-  transport.send(0, message.dump());
+  transport.send(0, message.dump(-1, ' ', false, Json::error_handler_t::replace));
   double wait = kShortestWait;
   for (;;) {
     if (auto incoming = transport.receive()) return parse_json(incoming->text, "message of rank 0");
@@ -85,7 +85,7 @@ class Worker {
 
  private:
   void send(const Json& message) {
-    transport_.send(0, message.dump());
+    transport_.send(0, message.dump(-1, ' ', false, Json::error_handler_t::replace));
     ++unanswered_;
   }
 

@@ -38,11 +38,17 @@ class Descriptor {
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) fail("read", path, errno);
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) fail("read", path, errno);
   if (S_ISDIR(status.st_mode)) fail("read", path, EISDIR);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{} is a pipe or a device; a regular file is wanted", path.string()),
+                {{"file", path.string()}});
+  }
   std::string content;
   if (status.st_size > 0)
     content.reserve(std::min(static_cast<std::size_t>(status.st_size), max_bytes));

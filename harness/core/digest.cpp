@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -59,10 +60,18 @@ std::string sha256(std::string_view bytes) {
 }
 
 std::string sha256_file(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     throw Error(ErrorKind::kIo,
                 fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)),
+                {{"file", path.string()}});
+  }
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
+    ::close(fd);
+    throw Error(ErrorKind::kData,
+                fmt::format("{} is a pipe or a device; a regular file is wanted", path.string()),
                 {{"file", path.string()}});
   }
   Sha256 hash;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "harness/core/error.h"
+#include "harness/core/json_text.h"
 
 namespace assay {
 namespace {
@@ -162,6 +163,25 @@ std::string canonical_json(const Json& value) {
   return out;
 }
 
+std::string utf8_text(std::string_view text) {
+  const std::string quoted = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return Json::parse(quoted).get<std::string>();
+}
+
+std::string reason_of(const Json::exception& e) {
+  constexpr std::size_t kLongest = 300;  // it quotes a number of any length
+  const std::string text = utf8_text(std::string_view(e.what()).substr(0, kLongest));
+  constexpr std::string_view kAt = "parse error at ";
+  const std::size_t at = text.find(kAt);
+  const std::size_t colon = text.find(": ", at);
+  if (at != std::string::npos && colon != std::string::npos) {
+    const std::size_t place = at + kAt.size();
+    return fmt::format("({}){}", text.substr(place, colon - place), text.substr(colon));
+  }
+  const std::size_t prefix = text.find("] ");
+  return prefix == std::string::npos ? text : text.substr(prefix + 2);
+}
+
 Json parse_json(std::string_view text, std::string_view what, int max_depth) {
   const auto guard = [&](int depth, Json::parse_event_t, Json&) {
     if (depth > max_depth) {
@@ -174,9 +194,9 @@ Json parse_json(std::string_view text, std::string_view what, int max_depth) {
     return Json::parse(text.begin(), text.end(), guard);
   } catch (const Json::parse_error& e) {
     throw Error(ErrorKind::kData,
-                fmt::format("{}: not valid JSON at byte {}: {}", what, e.byte, e.what()));
+                fmt::format("{}: not valid JSON at byte {} {}", what, e.byte, reason_of(e)));
   } catch (const Json::exception& e) {
-    throw Error(ErrorKind::kData, fmt::format("{}: not valid JSON: {}", what, e.what()));
+    throw Error(ErrorKind::kData, fmt::format("{}: not valid JSON: {}", what, reason_of(e)));
   }
 }
 

@@ -33,7 +33,8 @@ class Opener {
 
   [[noreturn]] void lie(const std::string& problem) const {
     throw Error(ErrorKind::kData,
-                fmt::format("{}: not a valid safetensors file: {}", path_.string(), problem),
+                fmt::format("{}: not a valid safetensors file: {}; copy or convert it again",
+                            path_.string(), problem),
                 {{"file", path_.string()}});
   }
 
@@ -48,11 +49,15 @@ class Opener {
     entry.dtype = json["dtype"].get<std::string>();
     const std::size_t width = element_size(entry.dtype);
     if (width == 0)
-      lie(fmt::format("tensor '{}' has dtype '{}', which is not supported", name, entry.dtype));
+      lie(
+          fmt::format("tensor '{}' has dtype '{}'; legal: F64, F32, F16, BF16, I64, I32, I16, I8, "
+                      "U64, U32, U16, U8, BOOL",
+                      name, entry.dtype.substr(0, 100)));
     std::uint64_t bytes = width;
     for (const Json& extent : json["shape"]) {
       if (!extent.is_number_unsigned())
-        lie(fmt::format("tensor '{}' has a negative or fractional extent", name));
+        lie(fmt::format("tensor '{}' has the extent {}; an integer from 0 on is wanted", name,
+                        extent.dump().substr(0, 100)));
       const auto n = extent.get<std::uint64_t>();
       if (n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) ||
           (n != 0 && bytes > std::numeric_limits<std::uint64_t>::max() / n)) {
@@ -113,7 +118,8 @@ std::size_t element_size(std::string_view dtype) {
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path) {
   const Opener opener(path_);
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     throw Error(ErrorKind::kIo,
                 fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)),

@@ -35,7 +35,10 @@ std::string name_from(Node* node, const std::filesystem::path& file) {
          name);
 }
 
-void check_version(const Node& version) {
+void check_version(Node& root) {
+  if (root.find("assay") == nullptr)
+    refuse(root.place, "the sweep lacks its format version; start it with 'assay: 1'");
+  const Node& version = *root.find("assay");
   const Json value = to_json(version);
   if (value == 1) return;
   refuse(version.place,
@@ -83,11 +86,8 @@ Sweep load_sweep(const std::filesystem::path& file, const std::vector<std::strin
   Node root = load_document(file, overrides);
   Sweep sweep;
   Fields fields(root, "the sweep");
-  if (const Node* version = fields.take("assay")) {
-    check_version(*version);
-  } else {
-    refuse(root.place, "the sweep lacks its format version; start it with 'assay: 1'");
-  }
+  check_version(root);
+  fields.take("assay");
   sweep.name = name_from(fields.take("name"), file);
   Node* providers = fields.take("providers");
   Node* data = fields.take("data");
@@ -132,6 +132,7 @@ Sweep load_sweep(const std::filesystem::path& file, const std::vector<std::strin
 std::vector<Provider> load_providers(const std::filesystem::path& file,
                                      const std::vector<std::string>& overrides) {
   Node root = load_document(file, overrides);
+  check_version(root);  // a sweep of another format is refused before anything else is read
   Node* providers = root.find("providers");
   if (providers == nullptr || providers->is_null()) return {};
   return providers_from(*providers);

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -85,9 +87,12 @@ Catalogue ask(const std::vector<std::string>& command, double timeout_s) {
   await(executor, protocol::Type::kDescribed, until, command, answer);
   if (answer.path != question.path)
     refuse(command, fmt::format("it described '{}' instead of '{}'", answer.path, question.path));
-  Catalogue catalogue =
-      catalogue_from(parse_json(read_file(answer.path, kMaxCatalogueBytes),
-                                fmt::format("catalogue of provider '{}'", joined(command))));
+  Catalogue catalogue;
+  try {
+    catalogue = catalogue_from(parse_json(read_file(answer.path, kMaxCatalogueBytes), "catalogue"));
+  } catch (const Error& e) {
+    throw Error(e.kind(), fmt::format("provider '{}': {}", joined(command), e.what()), e.context());
+  }
   if (catalogue.provider != name)
     refuse(command, fmt::format("it says hello as '{}' and describes itself as '{}'", name,
                                 catalogue.provider));
@@ -131,7 +136,7 @@ std::string cache_name(const std::vector<std::string>& command) {
     identity["files"].push_back({file->string(), status.st_size, status.st_mtim.tv_sec,
                                  status.st_mtim.tv_nsec, status.st_ino});
   }
-  return sha256(identity.dump()) + ".json";
+  return sha256(identity.dump(-1, ' ', false, Json::error_handler_t::replace)) + ".json";
 }
 
 }  // namespace
@@ -170,7 +175,14 @@ fs::path catalogue_cache() {
 
 std::vector<std::string> builtin_command() {
   const char* given = std::getenv("ASSAY_EXEC");
-  if (given != nullptr && *given != '\0') return {given};
+  if (given != nullptr && *given != '\0') {
+    if (::access(given, X_OK) == 0) return {given};
+    throw Error(
+        ErrorKind::kEnvironment,
+        fmt::format("ASSAY_EXEC='{}' is no program: {}; set it to the path of assay-exec, or "
+                    "unset it",
+                    given, std::strerror(errno)));
+  }
   std::error_code code;
   const fs::path here = fs::read_symlink("/proc/self/exe", code).parent_path();
   std::string looked;

@@ -30,7 +30,7 @@ std::string own_content() {
                      {"pid", ::getpid()},
                      {"started", process_start(::getpid())},
                      {"token", fmt::format("{:08x}{:08x}", entropy(), entropy())}};
-  return json.dump() + "\n";
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 // Makes the file if there is none. False if there is.

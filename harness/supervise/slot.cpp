@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "harness/core/json_text.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/result.h"
 
@@ -424,11 +425,11 @@ void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
   if (Worker* mine = worker()) copy_output(*mine);
   Report out = report(ReportKind::kFailed);
   out.error = kind;
-  out.message = message;
+  out.message = utf8_text(message);  // it may quote what the executor printed
   out.checkpointed = running_->checkpointed;
   out.record = record();
   out.record.outcome = name_of(kind);
-  out.record.message = message;
+  out.record.message = out.message;
   out.record.context = context;
   if (death != nullptr) {
     out.record.exit_code = death->exit_code;

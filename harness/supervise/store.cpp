@@ -29,7 +29,7 @@ constexpr std::size_t kMaxResultBytes = std::size_t{16} << 20;
 [[noreturn]] void fail(std::string_view what, const fs::path& path, int code) {
   const std::string mend = code == ENOSPC || code == EDQUOT
                                ? "; free space (assay store gc) or set ASSAY_STORE to another disk"
-                               : "";
+                               : "; set ASSAY_STORE to a folder that may be written";
   throw Error(
       ErrorKind::kIo,
       fmt::format("store: cannot {} {}: {}{}", what, path.string(), std::strerror(code), mend),
@@ -118,6 +118,12 @@ Json deterministic_part(const Json& result) {
 }
 
 Json inventory(const fs::path& folder) {
+  if (!fs::is_directory(fs::symlink_status(folder))) {
+    throw Error(
+        ErrorKind::kData,
+        fmt::format("the stage left a file where its output folder belongs: {}", folder.string()),
+        {{"file", folder.string()}});
+  }
   Json files = Json::object();
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     const std::string name = entry.path().lexically_relative(folder).generic_string();

@@ -11,6 +11,7 @@
 
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
+#include "harness/core/json_text.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/store.h"
 #include "harness/supervise/store_layout.h"
@@ -64,7 +65,7 @@ Root root_from(const fs::path& file) {
     return root;
   } catch (const Json::exception& e) {
     throw Error(ErrorKind::kData,
-                fmt::format("{}: {}; remove it if its run is gone", file.string(), e.what()));
+                fmt::format("{}: {}; remove it if its run is gone", file.string(), reason_of(e)));
   }
 }
 

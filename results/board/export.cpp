@@ -84,7 +84,8 @@ std::string export_rows(const std::vector<ResultRow>& rows, const std::vector<Co
     }
     const Costs* shown = costs ? &*costs : nullptr;
     if (options.json) {
-      out += (first ? "\n" : ",\n") + json_row(row, shown).dump();
+      out += (first ? "\n" : ",\n") +
+             json_row(row, shown).dump(-1, ' ', false, Json::error_handler_t::replace);
     } else {
       out += csv_line(row, shown);
     }

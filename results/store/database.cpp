@@ -47,6 +47,12 @@ SQLite::Database open_read_only(const std::filesystem::path& path) {
                             path.string()),
                 {{"file", path.string()}});
   }
+  if (!std::filesystem::is_regular_file(path, ignored)) {
+    throw Error(
+        ErrorKind::kConfig,
+        fmt::format("{}: not a file; name a run folder that `assay run` made", path.string()),
+        {{"file", path.string()}});
+  }
   try {
     SQLite::Database database(path.string(), SQLite::OPEN_READONLY, kBusyTimeoutMs);
     database.exec("PRAGMA query_only = ON");

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <fmt/format.h>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "harness/core/error.h"
 #include "harness/core/json.h"
 
 // Field lists to SQL and back. Included by source files of this folder only.
@@ -104,8 +106,17 @@ std::vector<Row> select(SQLite::Database& database, const std::string& tail,
   std::vector<Row> rows;
   while (statement.executeStep()) {
     int index = 0;
-    Row::fields(rows.emplace_back(),
-                [&](const char*, auto& value) { read_value(statement.getColumn(index++), value); });
+    try {
+      Row::fields(rows.emplace_back(), [&](const char*, auto& value) {
+        read_value(statement.getColumn(index++), value);
+      });
+    } catch (const Error& e) {
+      throw Error(e.kind(),
+                  fmt::format("{}: row {} of {}: {}; name another folder (--out) and run the sweep "
+                              "again: results come back from the store",
+                              database.getFilename(), rows.size(), tail, e.what()),
+                  {{"file", database.getFilename()}});
+    }
   }
   return rows;
 }

@@ -203,6 +203,18 @@ TEST_F(TokenizerTest, vocabulary_and_merges_of_opt_put_its_beginning_in_front) {
   expect_error(ErrorKind::kData, "line 1", [&] { open_tokenizer(folder_); });
 }
 
+// The maps were read through references to objects that had ended.
+TEST_F(TokenizerTest, special_tokens_of_files_beside_a_vocabulary_are_split_off) {
+  Json vocab = byte_level_json()["model"]["vocab"];
+  vocab["<|pad|>"] = 400;
+  vocab["<|extra|>"] = 401;
+  write("vocab.json", vocab.dump());
+  write("merges.txt", "a b\n");
+  write("special_tokens_map.json", R"({"pad_token": {"content": "<|pad|>"}})");
+  write("added_tokens.json", R"({"<|extra|>": 401})");
+  EXPECT_EQ(open_tokenizer(folder_)->encode("<|pad|>a<|extra|>"), (Ids{400, 'a', 401}));
+}
+
 TEST_F(TokenizerTest, a_folder_without_one_means_bytes_only_with_256_ids) {
   expect_error(ErrorKind::kConfig, "no tokenizer", [&] { open_tokenizer(folder_); });
   write("config.json", R"({"vocab_size": 512})");

@@ -181,6 +181,8 @@ def garbage(stage):
         stage.wire.raw(b"Traceback (most recent call last):\n")
     elif how == "binary":
         stage.wire.raw(bytes(range(256)) * 4 + b"\n")
+    elif how == "invalid_utf8":
+        stage.wire.raw(b'{"type": "\xff\xfe"}\n')
     elif how == "unknown_type":
         stage.tell("dnoe")
     elif how == "wrong_type":

@@ -225,6 +225,7 @@ Json garbage(Stage& stage) {
   if (how == "bad_result") return {{"metrics", {{"echo_value", "many"}}}};
   if (how == "not_json") wire.raw("terminate called after throwing an instance of 'x'\n");
   if (how == "binary") wire.raw(std::string("\0\xff\xfe\x01", 4) + "\n");
+  if (how == "invalid_utf8") wire.raw("{\"type\": \"\xff\xfe\"}\n");
   if (how == "unknown_type")
     wire.raw(R"({"type": "dnoe"})"
              "\n");

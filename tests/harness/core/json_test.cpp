@@ -6,6 +6,7 @@
 
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "harness/core/json_text.h"
 
 namespace assay {
 namespace {
@@ -63,6 +64,25 @@ TEST(ParseJson, names_the_source_and_the_byte) {
 
 TEST(ParseJson, deep_nesting_is_refused) {
   EXPECT_THROW(parse_json(std::string(100000, '['), "deep"), Error);
+}
+
+TEST(ParseJson, an_error_quotes_bytes_that_are_no_utf8_as_text) {
+  try {
+    parse_json("{\"a\": \"\xff\xfe\"}", "message");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_NO_THROW(Json(e.what()).dump()) << "the message could not enter a status file";
+    EXPECT_EQ(std::string(e.what()).find("json.exception"), std::string::npos) << e.what();
+  }
+}
+
+TEST(Utf8Text, keeps_text_and_replaces_what_is_none) {
+  EXPECT_EQ(utf8_text("a\xc3\xa4\n\"\\"), "a\xc3\xa4\n\"\\");
+  EXPECT_EQ(utf8_text("a\xff"
+                      "b\xc3"),
+            "a\xef\xbf\xbd"
+            "b\xef\xbf\xbd");
+  EXPECT_EQ(utf8_text(""), "");
 }
 
 TEST(Sha256, known_answer) {

@@ -33,6 +33,13 @@ std::set<std::string> ids_of(const std::string& rest) {
 
 // --- expansion
 
+TEST(Providers, of_a_sweep_of_another_format_are_not_asked) {
+  const assay::testing::TemporaryFolder folder;
+  const auto file = folder.write("sweep.yaml", "assay: 2\nproviders: [{command: [true]}]\n");
+  EXPECT_THAT(assay::testing::refusal([&] { load_providers(file, {}); }, &folder),
+              ::testing::HasSubstr("sweep.yaml:1:8: format version '2'"));
+}
+
 TEST(Trials, are_the_product_of_a_block_with_the_first_axis_outermost) {
   EXPECT_EQ(trials_of("  - {model: [vit, vit2], method: rtn, bits: [W8A8, W4A8]}\n"),
             "vit rtn range=\"minmax\" W8A8\n"

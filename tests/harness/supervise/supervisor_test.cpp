@@ -10,6 +10,7 @@
 
 #include "harness/core/atomic_file.h"
 #include "harness/core/digest.h"
+#include "harness/core/json_text.h"
 #include "harness/core/safetensors_file.h"
 #include "harness/supervise/host.h"
 #include "tests/harness/supervise/temporary_folder.h"
@@ -386,13 +387,14 @@ TEST_P(Garbage, costs_one_attempt_and_hangs_nobody) {
   EXPECT_EQ(end.kind, ReportKind::kFailed);
   EXPECT_THAT(end.error, AnyOf(ErrorKind::kCrash, ErrorKind::kData));
   EXPECT_FALSE(end.message.empty());
+  EXPECT_EQ(utf8_text(end.message), end.message) << "status.json could not hold it";
   EXPECT_EQ(run(stage("value")).kind, ReportKind::kPublished);
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, Garbage,
-                         ::testing::Values("not_json", "binary", "unknown_type", "wrong_type",
-                                           "missing_field", "too_long", "endless_line", "downward",
-                                           "bad_result", "closed"),
+                         ::testing::Values("not_json", "binary", "invalid_utf8", "unknown_type",
+                                           "wrong_type", "missing_field", "too_long",
+                                           "endless_line", "downward", "bad_result", "closed"),
                          [](const auto& which) { return std::string(which.param); });
 
 }  // namespace

@@ -1,0 +1,59 @@
+#include "harness/core/atomic_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <functional>
+
+#include "harness/core/digest.h"
+#include "harness/core/error.h"
+#include "harness/core/safetensors_file.h"
+
+namespace assay {
+namespace {
+
+class AtomicFileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "assay-file-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string refusal(const std::function<void()>& call) {
+    try {
+      call();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::kData);
+      return e.what();
+    }
+    return "no error";
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(AtomicFileTest, what_was_written_is_read) {
+  write_file_atomically(folder_ / "a", "text");
+  EXPECT_EQ(read_file(folder_ / "a"), "text");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1);
+}
+
+// Opening a pipe waits for a writer who never comes.
+TEST_F(AtomicFileTest, a_pipe_is_refused_at_once) {
+  const auto pipe = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_NE(refusal([&] { read_file(pipe); }).find("regular file"), std::string::npos);
+  EXPECT_NE(refusal([&] { sha256_file(pipe); }).find("regular file"), std::string::npos);
+  EXPECT_NE(refusal([&] { SafetensorsFile file(pipe); }).find("regular file"), std::string::npos);
+}
+
+TEST_F(AtomicFileTest, a_device_without_end_is_refused) {
+  EXPECT_NE(refusal([] { read_file("/dev/zero"); }).find("regular file"), std::string::npos);
+  EXPECT_NE(refusal([] { sha256_file("/dev/zero"); }).find("regular file"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace assay
