@@ -232,7 +232,9 @@ Message decode(std::string_view line, std::string_view from) {
     case Type::kFailed:
       m.failure = {fields.text("kind"), fields.text("message"), fields.object("context", true)};
       if (!error_kind_from(m.failure.kind))
-        refuse(from, fmt::format("unknown failure kind '{}'", m.failure.kind.substr(0, 100)));
+        refuse(from, fmt::format("unknown failure kind '{}'; legal: config, method, data, io, oom, "
+                                 "crash, lost, timeout, unsupported, environment",
+                                 m.failure.kind.substr(0, 100)));
       break;
     case Type::kStop:
       m.grace_s = fields.number("grace_s");
