@@ -72,7 +72,7 @@ Actions Coordinator::on(const Event& event, double now) {
 bool Coordinator::current(const Attempt& attempt, bool* ahead) {
   const Slot* slot = slots_.find(attempt.slot);
   if (slot == nullptr || attempt.stage >= work_.size()) return false;
-  const bool waits = slot->ahead && slot->ahead->attempt == attempt;
+  const bool waits = slot->find_waiting(attempt) != nullptr;
   if (ahead != nullptr) *ahead = waits;
   return waits || (slot->running && slot->running->attempt == attempt);
 }
@@ -82,7 +82,7 @@ void Coordinator::handle(const SlotJoined& event) { slots_.join(event.slot); }
 void Coordinator::handle(const SlotLost& event) {
   const auto slot = slots_.leave(event.slot);
   if (!slot) return;
-  if (slot->ahead) make_ready(slot->ahead->attempt.stage);
+  for (const Occupant& next : slot->waiting) make_ready(next.attempt.stage);
   if (slot->running) failed(slot->running->attempt, ErrorKind::kLost, event.reason, 0);
   for (StageIndex i = 0; i < work_.size() && reserved_ > 0; ++i) {
     // A node that was kept for a stage may have gone with its last slot.
@@ -100,7 +100,7 @@ void Coordinator::handle(const StageDone& event) {
   if (!current(event.attempt, &ahead)) return;
   const StageIndex stage = event.attempt.stage;
   if (ahead) {
-    slots_.drop_ahead(event.attempt.slot);
+    slots_.drop_waiting(event.attempt);
   } else {
     slots_.end_running(event.attempt.slot, now_s_);
   }
@@ -144,7 +144,7 @@ void Coordinator::handle(const StageFailed& event) {
     kind = ErrorKind::kLost;
   }
   if (ahead) {
-    slots_.drop_ahead(event.attempt.slot);
+    slots_.drop_waiting(event.attempt);
   } else {
     slots_.end_running(event.attempt.slot, now_s_);
   }
@@ -169,7 +169,7 @@ void Coordinator::handle(const StageReturned& event) {
   bool ahead = false;
   if (!current(event.attempt, &ahead)) return;
   if (ahead) {
-    slots_.drop_ahead(event.attempt.slot);
+    slots_.drop_waiting(event.attempt);
   } else {
     slots_.end_running(event.attempt.slot, now_s_);
   }
@@ -201,9 +201,10 @@ void Coordinator::begin_stop(const StopRequested& request) {
   killed_ = request.kill;
   for (const auto& [id, slot] : slots_.slots()) {
     Slot& mine = *slots_.find(id);
-    if (mine.ahead && !mine.ahead->stopping) {
-      mine.ahead->stopping = true;
-      actions_.push_back(RetractStage{mine.ahead->attempt});
+    for (Occupant& next : mine.waiting) {
+      if (next.stopping) continue;
+      next.stopping = true;
+      actions_.push_back(RetractStage{next.attempt});
     }
     if (!mine.running) continue;
     mine.running->stopping = true;

@@ -20,6 +20,8 @@ struct Options {
   double patience_s = 30;       // how long nothing may run though something could
   double reserve_after_s = 60;  // a stage that is passed over this long gets a node kept for it
   double ahead_horizon_s = 5;   // a stage is queued behind one that ends within this time
+  double deep_horizon_s = 0.1;  // more are queued while what is on the slot ends within this time
+  std::size_t deepest = 64;     // but never more than this behind what runs
   double time_limit_at_s = -1;  // on the clock of `now`; -1: none
   std::int64_t max_failed_trials = -1;         // more stop the sweep; -1: no limit
   std::map<std::string, double> stage_wall_s;  // learned durations by stage name
@@ -49,7 +51,8 @@ struct Counts {
 // the number of stages, linear in the number of distinct resource requests and of nodes.
 //
 // Policy: the longest expected remaining path first, on a slot whose executor holds the stage's
-// model; short stages get one more queued behind them; an exclusive stage, or one passed over for
+// model; short stages get one more queued behind them, very short ones many (what ends together
+// is published with one sync); an exclusive stage, or one passed over for
 // long, gets a node drained for it; failures as docs/guides/failures.md says. The plan must outlive
 // it. One thread.
 class Coordinator {
@@ -118,6 +121,7 @@ class Coordinator {
   bool place_reserved();
   void place(StageIndex stage, SlotId slot);
   void fill_ahead(SlotId slot);
+  bool wants_more(const Slot& slot) const;
   void fill_all_ahead();
   void retract_late();
   StageIndex prefer_resident(const ReadyQueue::Group& group, StageIndex top, SlotId slot) const;

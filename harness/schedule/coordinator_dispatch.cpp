@@ -98,33 +98,55 @@ void Coordinator::place(StageIndex stage, SlotId slot) {
   actions_.push_back(StartStage{attempt, false});
 }
 
+// One behind a short stage hides the round trip. A stage of a millisecond costs less than the sync
+// that publishes it, so many of those wait, up to a share of what is ready.
+bool Coordinator::wants_more(const Slot& slot) const {
+  const std::string& name = stage_of(slot.running->attempt.stage).name;
+  if (!durations_.known(name)) return false;
+  double expected_s = durations_.expected_s(name);
+  if (expected_s > options_.ahead_horizon_s) return false;
+  if (slot.waiting.empty()) return true;
+  if (slot.waiting.size() >= options_.deepest ||
+      slot.waiting.size() * slots_.busy() >= ready_.size()) {
+    return false;
+  }
+  for (const Occupant& next : slot.waiting) {
+    const std::string& following = stage_of(next.attempt.stage).name;
+    if (!durations_.known(following)) return false;
+    expected_s += durations_.expected_s(following);
+  }
+  return expected_s <= options_.deep_horizon_s;
+}
+
 void Coordinator::fill_ahead(SlotId id) {
   const Slot* slot = slots_.find(id);
-  if (stopping_ || slot == nullptr || !slot->running || slot->ahead || slot->running->stopping ||
-      ready_.size() == 0 || slots_.free() > 0) {
-    return;
-  }
-  const std::string& name = stage_of(slot->running->attempt.stage).name;
-  if (!durations_.known(name) || durations_.expected_s(name) > options_.ahead_horizon_s) return;
-  for (const auto* group : ready_.groups()) {
-    const StageIndex top = group->entries.begin()->stage;
-    if (!slots_.admits_ahead(id, group->request) || !starts_in_time(top)) continue;
-    const StageIndex stage = prefer_resident(*group, top, id);
-    take_from_queue(stage);
-    Work& work = work_[stage];
-    work.phase = Phase::kPlaced;
-    work.checkpointed = false;
-    const Attempt attempt{stage, id, ++work.attempts};
-    slots_.queue({attempt, work.request, now_s_, false});
-    actions_.push_back(StartStage{attempt, true});
-    return;
+  if (stopping_ || slot == nullptr || slots_.free() > 0) return;
+  bool placed = true;
+  while (placed && ready_.size() > 0 && slot->running && !slot->running->stopping &&
+         wants_more(*slot)) {
+    placed = false;
+    for (const auto* group : ready_.groups()) {
+      const StageIndex top = group->entries.begin()->stage;
+      if (!slots_.admits_ahead(id, group->request) || !starts_in_time(top)) continue;
+      const StageIndex stage = prefer_resident(*group, top, id);
+      take_from_queue(stage);
+      Work& work = work_[stage];
+      work.phase = Phase::kPlaced;
+      work.checkpointed = false;
+      const Attempt attempt{stage, id, ++work.attempts};
+      slots_.queue({attempt, work.request, now_s_, false});
+      actions_.push_back(StartStage{attempt, true});
+      placed = true;
+      break;
+    }
   }
 }
 
 void Coordinator::fill_all_ahead() {
   if (ready_.size() == 0 || slots_.free() > 0) return;
   for (const auto& [id, slot] : slots_.slots()) {
-    if (!slot.ahead) fill_ahead(id);
+    if (ready_.size() == 0) return;
+    if (slot.waiting.empty()) fill_ahead(id);
   }
 }
 
@@ -132,11 +154,14 @@ void Coordinator::fill_all_ahead() {
 void Coordinator::retract_late() {
   if (slots_.free() == 0 || ready_.size() > 0) return;
   for (const auto& [id, slot] : slots_.slots()) {
-    if (!slot.ahead || !slot.running || slot.ahead->stopping) continue;
+    if (slot.waiting.empty() || !slot.running) continue;
     const double expected_s = durations_.expected_s(stage_of(slot.running->attempt.stage).name);
     if (now_s_ - slot.running->since_s <= kLate * std::max(expected_s, 1.0)) continue;
-    slots_.find(id)->ahead->stopping = true;
-    actions_.push_back(RetractStage{slot.ahead->attempt});
+    for (Occupant& next : slots_.find(id)->waiting) {
+      if (next.stopping) continue;
+      next.stopping = true;
+      actions_.push_back(RetractStage{next.attempt});
+    }
   }
 }
 

@@ -30,11 +30,11 @@ bool within(const Resources& wanted, const Resources& used, const Resources& cap
           used.gpu_memory_bytes + wanted.gpu_memory_bytes <= capacity.gpu_memory_bytes);
 }
 
-// What a slot takes from its node: enough for what runs and for what runs next.
+// What a slot takes from its node: enough for what runs and for each that waits behind it.
 Resources charged(const Slot& slot) {
   Resources result{0, 0, 0, 0};
   if (slot.running) result = larger(result, slot.running->request.resources);
-  if (slot.ahead) result = larger(result, slot.ahead->request.resources);
+  for (const Occupant& next : slot.waiting) result = larger(result, next.request.resources);
   return result;
 }
 
@@ -133,7 +133,7 @@ bool SlotPool::admits_ahead(SlotId id, const ReadyQueue::Request& request) const
   if (found == slots_.end() || request.exclusive || request.avoid == id) return false;
   const Slot& slot = found->second;
   const Node& node = nodes_.at(slot.offer.node);
-  if (!slot.running || slot.ahead || node.exclusive || node.reserved_for) return false;
+  if (!slot.running || node.exclusive || node.reserved_for) return false;
   const Resources others = plus(node.used, charged(slot), -1);
   return within(larger(charged(slot), request.resources), others, node.capacity);
 }
@@ -193,7 +193,7 @@ void SlotPool::start(const Occupant& occupant, const std::string& residency) {
 void SlotPool::queue(const Occupant& occupant) {
   Slot& slot = slots_.at(occupant.attempt.slot);
   charge(slot, -1);
-  slot.ahead = occupant;
+  slot.waiting.push_back(occupant);
   charge(slot, 1);
 }
 
@@ -203,11 +203,11 @@ void SlotPool::end_running(SlotId id, double now) {
   charge(slot, -1);
   if (slot.running->request.exclusive) node.exclusive = false;
   slot.running.reset();
-  if (slot.ahead) {
-    slot.running = slot.ahead;
+  if (!slot.waiting.empty()) {
+    slot.running = slot.waiting.front();
     slot.running->since_s = now;
     slot.running->stopping = false;
-    slot.ahead.reset();
+    slot.waiting.pop_front();
   } else {
     node.free.insert(id);
     --busy_;
@@ -215,10 +215,10 @@ void SlotPool::end_running(SlotId id, double now) {
   charge(slot, 1);
 }
 
-void SlotPool::drop_ahead(SlotId id) {
-  Slot& slot = slots_.at(id);
+void SlotPool::drop_waiting(const Attempt& attempt) {
+  Slot& slot = slots_.at(attempt.slot);
   charge(slot, -1);
-  slot.ahead.reset();
+  std::erase_if(slot.waiting, [&](const Occupant& o) { return o.attempt == attempt; });
   charge(slot, 1);
 }
 
@@ -266,6 +266,13 @@ std::string SlotPool::largest_node() const {
     }
   }
   return best == nullptr ? "nothing" : describe(best->capacity);
+}
+
+const Occupant* Slot::find_waiting(const Attempt& attempt) const {
+  for (const Occupant& next : waiting) {
+    if (next.attempt == attempt) return &next;
+  }
+  return nullptr;
 }
 
 std::string describe(const Resources& r) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -22,7 +23,10 @@ struct Occupant {
 struct Slot {
   SlotOffer offer;
   std::optional<Occupant> running;
-  std::optional<Occupant> ahead;
+  std::deque<Occupant> waiting;  // behind what runs, the next first
+
+  // What waits and is this attempt, or null.
+  const Occupant* find_waiting(const Attempt& attempt) const;
   std::vector<std::string> residents;  // what its executor probably holds, the latest first
 };
 
@@ -60,7 +64,7 @@ class SlotPool {
   void queue(const Occupant& occupant);
   // Ends what runs; what waits behind it runs from `now`.
   void end_running(SlotId id, double now);
-  void drop_ahead(SlotId id);
+  void drop_waiting(const Attempt& attempt);
   void note_resident(SlotId id, const std::string& residency);
   void forget_residents(SlotId id);  // its executor was restarted
 

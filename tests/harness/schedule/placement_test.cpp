@@ -160,6 +160,34 @@ TEST(queue_ahead, short_stages_get_one_more_behind_them) {
   EXPECT_EQ(s.ahead(0), "c");
 }
 
+TEST(queue_ahead, stages_of_a_millisecond_get_their_share_behind_them) {
+  Scenario s;
+  for (int i = 0; i < 40; ++i) s.stage("s" + std::to_string(i)).name = "work";
+  s.options().stage_wall_s = {{"work", 0.001}};
+  s.start();
+  s.join(0);
+  s.join(1);
+  s.wait(1);
+  for (const SlotId id : {0, 1}) {
+    const auto waiting = s.coordinator().slots().slots().at(id).waiting.size();
+    EXPECT_GE(waiting, 8u);
+    EXPECT_LE(waiting, 20u);
+  }
+}
+
+TEST(queue_ahead, what_waits_on_a_lost_slot_runs_elsewhere) {
+  Scenario s;
+  for (int i = 0; i < 10; ++i) s.stage("s" + std::to_string(i)).name = "work";
+  s.options().stage_wall_s = {{"work", 0.001}};
+  s.start();
+  s.join(0);
+  s.wait(1);
+  const auto waiting = s.coordinator().slots().slots().at(0).waiting.size();
+  ASSERT_GE(waiting, 2u);
+  s.send(SlotLost{0, "gone"});
+  EXPECT_EQ(s.coordinator().ready(), 10u);
+}
+
 TEST(queue_ahead, long_stages_do_not) {
   Scenario s;
   for (const char* label : {"a", "b"}) s.stage(label).name = "work";

@@ -60,14 +60,14 @@ class Scenario {
   }
   std::string ahead(SlotId id) const {
     const auto& slot = coordinator_->slots().slots().at(id);
-    return slot.ahead ? plan_.stages[slot.ahead->attempt.stage].label : "";
+    return slot.waiting.empty() ? "" : plan_.stages[slot.waiting.front().attempt.stage].label;
   }
   Attempt attempt(const std::string& label) const {
     for (const auto& [id, slot] : coordinator_->slots().slots()) {
-      for (const auto* occupant : {&slot.running, &slot.ahead}) {
-        if (*occupant && plan_.stages[(*occupant)->attempt.stage].label == label) {
-          return (*occupant)->attempt;
-        }
+      std::vector<Occupant> occupants(slot.waiting.begin(), slot.waiting.end());
+      if (slot.running) occupants.push_back(*slot.running);
+      for (const Occupant& occupant : occupants) {
+        if (plan_.stages[occupant.attempt.stage].label == label) return occupant.attempt;
       }
     }
     return {index(label), -1, -1};
