@@ -61,7 +61,7 @@ class Stage:
     def parameter(self, name, default):
         return self.parameters.get(name, default)
 
-    def tell(self, kind, **fields):
+    def tell(self, kind, /, **fields):  # a failure has a field of that name
         self.wire.send(type=kind, attempt=self.run["attempt"], **fields)
 
     def progress(self, done, total, unit):
