@@ -65,8 +65,18 @@ pid_t fork_and_become(Launch& launch) {
   return pid;
 }
 
+[[noreturn]] void cannot_start(const std::string& program, int code) {
+  throw Error(ErrorKind::kEnvironment,
+              fmt::format("cannot start the executor {}: {}", program, std::strerror(code)),
+              {{"program", program}});
+}
+
 std::string resolved_program(const std::string& word) {
-  if (word.find('/') != std::string::npos) return word;
+  if (word.find('/') != std::string::npos) {
+    // Asked here too: where vfork is a fork (ThreadSanitizer) the child cannot report its error.
+    if (::access(word.c_str(), X_OK) != 0) cannot_start(word, errno);
+    return word;
+  }
   const char* path = std::getenv("PATH");
   std::istringstream folders(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path);
   std::string folder;
@@ -146,10 +156,7 @@ pid_t spawn(const Command& command, int output, int socket) {
   }
   if (code != 0) {
     if (pid > 0) ::waitpid(pid, nullptr, 0);
-    throw Error(
-        ErrorKind::kEnvironment,
-        fmt::format("cannot start the executor {}: {}", launch.program, std::strerror(code)),
-        {{"program", launch.program}});
+    cannot_start(launch.program, code);
   }
   return pid;
 }
