@@ -166,8 +166,11 @@ std::vector<Report> Supervisor::close(double grace_s) {
   for (const auto& slot : slots_) slot->dismiss();
   const double until = monotonic_seconds() + kFarewellSeconds;
   while (monotonic_seconds() < until &&
-         !std::all_of(slots_.begin(), slots_.end(), [](const auto& s) { return s->empty(); }))
-    take(poll(0.05));
+         !std::all_of(slots_.begin(), slots_.end(), [](const auto& s) { return s->empty(); })) {
+    bool ready = false;
+    turn(0.05, {}, ready);  // one round each: when the last has gone nothing is waited for
+  }
+  take(std::exchange(reports_, {}));
   return last;
 }
 
