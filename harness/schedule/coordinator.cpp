@@ -65,6 +65,8 @@ Actions Coordinator::on(const Event& event, double now) {
   now_s_ = std::max(now_s_, now);
   std::visit([this](const auto& e) { handle(e); }, event);
   dispatch();
+  // After dispatch, which gives a slot that has run dry its next stage.
+  if (const auto* done = std::get_if<StageDone>(&event)) fill_ahead(done->attempt.slot);
   finish_if_over();
   return std::exchange(actions_, {});
 }
@@ -110,7 +112,6 @@ void Coordinator::handle(const StageDone& event) {
   ++learned_;
   settle_done(stage);
   if (fresh || (learned_ >= 32 && (learned_ & (learned_ - 1)) == 0)) reorder();
-  fill_ahead(event.attempt.slot);
 }
 
 void Coordinator::settle_done(StageIndex stage) {

@@ -14,15 +14,15 @@
 namespace assay::schedule {
 
 struct Options {
-  int retries = 2;              // more tries after io, and after a crash without progress
-  int lost_limit = 20;          // tries in a row that were taken away before a stage is given up
-  double stop_grace_s = 30;     // for a last checkpoint
-  double patience_s = 30;       // how long nothing may run though something could
-  double reserve_after_s = 60;  // a stage that is passed over this long gets a node kept for it
-  double ahead_horizon_s = 5;   // a stage is queued behind one that ends within this time
-  double deep_horizon_s = 0.1;  // more are queued while what is on the slot ends within this time
-  std::size_t deepest = 64;     // but never more than this behind what runs
-  double time_limit_at_s = -1;  // on the clock of `now`; -1: none
+  int retries = 2;               // more tries after io, and after a crash without progress
+  int lost_limit = 20;           // tries in a row that were taken away before a stage is given up
+  double stop_grace_s = 30;      // for a last checkpoint
+  double patience_s = 30;        // how long nothing may run though something could
+  double reserve_after_s = 60;   // a stage that is passed over this long gets a node kept for it
+  double ahead_horizon_s = 5;    // a stage is queued behind one that ends within this time
+  double deep_horizon_s = 0.25;  // more are queued while what is on the slot ends within this time
+  std::size_t deepest = 128;     // but never more than this behind what runs
+  double time_limit_at_s = -1;   // on the clock of `now`; -1: none
   std::int64_t max_failed_trials = -1;         // more stop the sweep; -1: no limit
   std::map<std::string, double> stage_wall_s;  // learned durations by stage name
 };

@@ -8,6 +8,8 @@ namespace assay::supervise {
 namespace {
 
 constexpr double kLongestWindowSeconds = 0.05;
+// A group waits this many times what the last sync took: syncs take at most a fifth of the time.
+constexpr double kWindowPerCost = 4;
 
 }  // namespace
 
@@ -18,8 +20,8 @@ void Publisher::add(Finished finished, Report report, double now_s) {
 }
 
 double Publisher::due_s() const {
-  const double adapted =
-      std::clamp(2 * last_cost_s_, window_s_, std::max(window_s_, kLongestWindowSeconds));
+  const double adapted = std::clamp(kWindowPerCost * last_cost_s_, window_s_,
+                                    std::max(window_s_, kLongestWindowSeconds));
   return waiting_.empty() ? std::numeric_limits<double>::infinity() : oldest_s_ + adapted;
 }
 

@@ -31,8 +31,8 @@ struct SupervisorOptions {
   double stall_timeout_s = 600;       // no progress, metric or checkpoint for so long; 0: none
   double stage_timeout_s = 0;         // of one attempt; 0: none
   double start_timeout_s = 120;       // until an executor says hello
-  double publish_window_s = 0.005;    // how long a finished stage waits for others
-  std::size_t publish_group = 64;     // how many are published at once
+  double publish_window_s = 0.03;     // how long a finished stage waits for others
+  std::size_t publish_group = 256;    // how many are published at once
 };
 
 // One execution of a stage.

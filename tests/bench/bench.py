@@ -1,5 +1,6 @@
-"""What the benchmarks share: timing a command, medians, a folder that goes away."""
+"""What the benchmarks share: timing a command, medians, folders that go away at the end."""
 import argparse
+import atexit
 import contextlib
 import os
 import shutil
@@ -45,5 +46,5 @@ def scratch():
     try:
         yield folder, {**os.environ, "ASSAY_STORE": str(folder / "store"), "XDG_CACHE_HOME": str(folder / "cache"),
                        "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    finally:  # at the end: for minutes after many files were deleted, ext4 is slow to find free inodes
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)

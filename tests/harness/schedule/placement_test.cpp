@@ -175,6 +175,16 @@ TEST(queue_ahead, stages_of_a_millisecond_get_their_share_behind_them) {
   }
 }
 
+TEST(queue_ahead, a_slot_that_ran_dry_gets_its_share_at_once) {
+  Scenario s;
+  for (int i = 0; i < 40; ++i) s.stage("s" + std::to_string(i)).name = "work";
+  s.start();
+  s.join(0);
+  ASSERT_EQ(s.ahead(0), "");  // nothing is known of such work yet
+  s.done(s.on(0), 0.001);
+  EXPECT_GE(s.coordinator().slots().slots().at(0).waiting.size(), 8u);
+}
+
 TEST(queue_ahead, what_waits_on_a_lost_slot_runs_elsewhere) {
   Scenario s;
   for (int i = 0; i < 10; ++i) s.stage("s" + std::to_string(i)).name = "work";
