@@ -12,7 +12,7 @@
 namespace assay::evaluate {
 namespace {
 
-constexpr int kRevision = 1;
+constexpr int kRevision = 2;
 constexpr std::int64_t kDefaultContext = 2048;
 const std::vector<std::string> kNames = {"window_nll", "window_tokens", "window_words",
                                          "window_bytes"};

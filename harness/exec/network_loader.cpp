@@ -71,7 +71,7 @@ std::unique_ptr<models::Network> network_under(const StageContext& context,
 
 StageNetwork load_stage_network(const StageContext& context) {
   const fs::path artifact = network_artifact(context);
-  StageNetwork result{network_under(context, artifact), std::make_unique<models::Tap>()};
+  StageNetwork result{network_under(context, artifact), std::make_unique<models::Untapped>()};
   if (!artifact.empty() && is_overlay(artifact))
     result.tap = quant::apply_quantized(*result.network, artifact);
   return result;

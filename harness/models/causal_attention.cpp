@@ -6,28 +6,14 @@
 #include <limits>
 
 #include "harness/core/error.h"
+#include "harness/models/kernels/attention.h"
 
 namespace assay::models {
-namespace {
-
-// [B, H_kv, T, d] -> [B, H, T, d]
-at::Tensor repeated(const at::Tensor& x, std::int64_t heads) {
-  const std::int64_t own = x.size(1);
-  if (own == heads) return x;
-  return x.unsqueeze(2)
-      .expand({x.size(0), own, heads / own, x.size(2), x.size(3)})
-      .reshape({x.size(0), heads, x.size(2), x.size(3)});
-}
-
-}  // namespace
-
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             double scale, const std::string& probabilities, Tap& tap) {
-  const at::Tensor keys = repeated(k, q.size(1));
-  const at::Tensor values = repeated(v, q.size(1));
-  if (!tap.wants(probabilities)) {
-    return at::scaled_dot_product_attention(q, keys, values, {}, 0.0, /*is_causal=*/true, scale);
-  }
+  if (!tap.wants(probabilities)) return kernels::attention(q, k, v, scale, /*causal=*/true);
+  const at::Tensor keys = kernels::repeated(k, q.size(1));
+  const at::Tensor values = kernels::repeated(v, q.size(1));
   const std::int64_t length = q.size(2);
   const at::Tensor future = at::ones({length, length}, q.options().dtype(at::kBool)).triu(1);
   const at::Tensor scores = at::matmul(q * scale, keys.transpose(-2, -1))

@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 
 #include "harness/core/error.h"
+#include "harness/models/kernels/rows.h"
+#include "harness/models/kernels/usable.h"
 
 namespace assay::models {
 namespace {
@@ -20,10 +22,13 @@ bool is_half(at::ScalarType type) { return type == at::kHalf || type == at::kBFl
 at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
 
 at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
+  if (kernels::usable(x) && kernels::usable(weight))
+    return kernels::layer_norm(x, weight, bias, eps);
   return at::layer_norm(x, weight.sizes(), weight, bias, eps);
 }
 
 at::Tensor RmsNorm::operator()(const at::Tensor& x) const {
+  if (kernels::usable(x) && kernels::usable(weight)) return kernels::rms_norm(x, weight, eps);
   const at::ScalarType type = x.scalar_type();
   const at::Tensor wide = is_half(type) ? x.to(at::kFloat) : x;
   const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add_(eps).rsqrt_();
@@ -52,6 +57,15 @@ at::Tensor apply_relu6(at::Tensor x) {
 }
 
 at::Tensor apply_gelu(at::Tensor x) { return is_ours(x) ? at::gelu_(x) : at::gelu(x); }
+
+at::Tensor apply_swiglu(at::Tensor gate, const at::Tensor& up) {
+  if (!is_ours(gate)) return at::silu(gate) * up;
+  if (kernels::usable(gate) && kernels::usable(up) && gate.is_contiguous() && up.is_contiguous()) {
+    kernels::swiglu_(gate, up);
+    return gate;
+  }
+  return at::silu_(gate).mul_(up);
+}
 
 at::Tensor add_into(at::Tensor fresh, const at::Tensor& other) {
   return is_ours(fresh) ? fresh.add_(other) : fresh + other;

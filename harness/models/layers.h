@@ -8,8 +8,9 @@
 
 #include "harness/models/network.h"
 
-// The pieces that networks are made of: plain structs that hold their parameters and apply one ATen
-// function each, so that a forward pass reads like the formula in the paper.
+// The pieces that networks are made of: plain structs that hold their parameters and apply one
+// function each, of ATen or of kernels/, so that a forward pass reads like the formula in the
+// paper.
 
 namespace assay::models {
 
@@ -64,6 +65,7 @@ bool is_ours(const at::Tensor& x);
 at::Tensor apply_relu(at::Tensor x);
 at::Tensor apply_relu6(at::Tensor x);
 at::Tensor apply_gelu(at::Tensor x);                             // exact (erf)
+at::Tensor apply_swiglu(at::Tensor gate, const at::Tensor& up);  // silu(gate) * up
 at::Tensor add_into(at::Tensor fresh, const at::Tensor& other);  // fresh + other
 at::Tensor scale_by(at::Tensor fresh, const at::Tensor& other);
 

@@ -209,11 +209,11 @@ at::Tensor Llama::attention(const Block& b, const at::Tensor& x, Tap& tap) const
   const auto heads = [&](const at::Tensor& y, std::int64_t count) {
     return y.reshape({batch, length, count, c.head_dim});
   };
-  const at::Tensor q = heads(tap(b.q_out, b.q(x)), c.heads);
-  const at::Tensor k = heads(tap(b.k_out, b.k(x)), c.kv_heads);
+  at::Tensor q = heads(tap(b.q_out, b.q(x)), c.heads);
+  at::Tensor k = heads(tap(b.k_out, b.k(x)), c.kv_heads);
   const at::Tensor v = heads(tap(b.v_out, b.v(x)), c.kv_heads).transpose(1, 2);
-  const at::Tensor q_rot = tap(b.q_rot, rotary_(q).transpose(1, 2));  // [B, H, T, d]
-  const at::Tensor k_rot = tap(b.k_rot, rotary_(k).transpose(1, 2));
+  const at::Tensor q_rot = tap(b.q_rot, rotary_(std::move(q)).transpose(1, 2));  // [B, H, T, d]
+  const at::Tensor k_rot = tap(b.k_rot, rotary_(std::move(k)).transpose(1, 2));
   const double scale = 1.0 / std::sqrt(static_cast<double>(c.head_dim));
   const at::Tensor mixed = causal_attention(q_rot, k_rot, v, scale, b.probabilities, tap);
   const at::Tensor joined = mixed.transpose(1, 2).reshape({batch, length, c.heads * c.head_dim});
@@ -227,8 +227,7 @@ at::Tensor Llama::unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) c
   const at::Tensor middle = tap(b.residual, add_into(std::move(y), x));
   const at::Tensor u = tap(b.gate_in, b.post_norm(middle));
   at::Tensor gate = tap(b.gate_out, b.gate(u));
-  gate = is_ours(gate) ? at::silu_(gate) : at::silu(gate);
-  y = tap(b.down_in, scale_by(std::move(gate), tap(b.up_out, b.up(u))));
+  y = tap(b.down_in, apply_swiglu(std::move(gate), tap(b.up_out, b.up(u))));
   return add_into(tap(b.down_out, b.down(y)), middle);
 }
 

@@ -35,7 +35,7 @@ at::Tensor Network::forward(const at::Tensor& input, Tap& tap) const {
 }
 
 at::Tensor Network::forward(const at::Tensor& input) const {
-  Tap nothing;
+  Untapped nothing;
   return forward(input, nothing);
 }
 

@@ -77,8 +77,9 @@ class Network {
   virtual at::Tensor head(const at::Tensor& hidden,
                           Tap& tap) const = 0;  // logits [B, classes] or [B, T, vocabulary]
 
-  // embed, every unit, head.
-  at::Tensor forward(const at::Tensor& input, Tap& tap) const;
+  // embed, every unit, head. Under a passive tap a family may leave out rows of its last unit that
+  // the head does not read.
+  virtual at::Tensor forward(const at::Tensor& input, Tap& tap) const;
   at::Tensor forward(const at::Tensor& input) const;
 
   // Quantizable weights in execution order.

@@ -10,6 +10,9 @@
 #include <string>
 
 #include "harness/core/error.h"
+#include "harness/models/kernels/rows.h"
+#include "harness/models/kernels/usable.h"
+#include "harness/models/layers.h"
 
 namespace assay::models {
 namespace {
@@ -91,11 +94,17 @@ void Rotary::extend(std::int64_t length, const at::Tensor& like) const {
   sine_ = table(angles.sin());
 }
 
-at::Tensor Rotary::operator()(const at::Tensor& x) const {
+at::Tensor Rotary::operator()(at::Tensor x) const {
   const std::int64_t length = x.size(1);
   extend(length, x);
   const at::Tensor c = cosine_.narrow(0, 0, length);
   const at::Tensor s = sine_.narrow(0, 0, length);
+  if (kernels::usable(x)) {
+    const at::Tensor turned =
+        is_ours(x) && x.is_contiguous() ? std::move(x) : x.clone(at::MemoryFormat::Contiguous);
+    kernels::rotate_(turned, c, s);
+    return turned;
+  }
   const std::int64_t half = x.size(3) / 2;
   const at::Tensor first = x.narrow(3, 0, half);
   const at::Tensor second = x.narrow(3, half, half);

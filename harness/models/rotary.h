@@ -18,8 +18,8 @@ class Rotary {
   // Error(kConfig) for a missing or impossible factor.
   Rotary(std::int64_t width, double base, const Json& scaling);
 
-  // x: [B, T, H, width] at positions 0 .. T - 1; the same shape.
-  at::Tensor operator()(const at::Tensor& x) const;
+  // x: [B, T, H, width] at positions 0 .. T - 1; the same shape, in place where nobody else sees x.
+  at::Tensor operator()(at::Tensor x) const;
 
   const std::vector<double>& frequencies() const { return frequencies_; }  // radians per position
 
@@ -27,7 +27,8 @@ class Rotary {
   void extend(std::int64_t length, const at::Tensor& like) const;
 
   std::vector<double> frequencies_;
-  // Tables [length, 1, width / 2] of the last type asked for; angles are computed in float64.
+  // Tables [length, 1, width / 2], contiguous, of the last type asked for; angles are computed in
+  // float64.
   mutable at::Tensor cosine_, sine_;
 };
 

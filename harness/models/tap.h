@@ -19,12 +19,22 @@ class Tap {
     return value;
   }
 
+  // Whether every call returns its argument and does nothing else, so that a network may leave out
+  // activations that its result does not need.
+  virtual bool passive() const { return false; }
+
   // Whether a tensor that only the tap needs (attention probabilities, pre-softmax logits) must be
   // computed.
   virtual bool wants(std::string_view site) const {
     (void)site;
     return false;
   }
+};
+
+// Nobody looks.
+class Untapped final : public Tap {
+ public:
+  bool passive() const override { return true; }
 };
 
 }  // namespace assay::models

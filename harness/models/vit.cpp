@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -9,6 +10,7 @@
 #include "harness/core/philox.h"
 #include "harness/models/family.h"
 #include "harness/models/image_configuration.h"
+#include "harness/models/kernels/attention.h"
 #include "harness/models/layers.h"
 #include "harness/models/random_tensor.h"
 #include "harness/models/vit_configuration.h"
@@ -61,6 +63,8 @@ class Vit final : public Network {
   std::int64_t unit_count() const override { return config_.depth; }
   at::Tensor unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const override;
   at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
+  using Network::forward;
+  at::Tensor forward(const at::Tensor& input, Tap& tap) const override;
   std::vector<Layer> layers() const override;
   std::vector<std::string> sites() const override;
   std::vector<std::string> taps() const override;
@@ -68,6 +72,9 @@ class Vit final : public Network {
 
  private:
   at::Tensor attention(const Block& block, const at::Tensor& x, Tap& tap) const;
+  at::Tensor after_attention(const Block& block, at::Tensor x, const at::Tensor& hidden,
+                             Tap& tap) const;
+  at::Tensor last_unit(const at::Tensor& hidden, Tap& passive) const;
   at::Tensor mlp(const Block& block, const at::Tensor& x, Tap& tap) const;
 
   VitConfiguration config_;
@@ -136,14 +143,14 @@ at::Tensor Vit::attention(const Block& block, const at::Tensor& x, Tap& tap) con
   const at::Tensor q = tap(block.q, parts[0]);  // [B, h, N, d]
   const at::Tensor k = tap(block.k, parts[1]);
   const at::Tensor v = tap(block.v, parts[2]);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(width));
   at::Tensor av;
   if (tap.wants(block.qk) || tap.wants(block.logits) || tap.wants(block.probs)) {
-    const double scale = 1.0 / std::sqrt(static_cast<double>(width));
     const at::Tensor qk = tap(block.qk, at::matmul(q, k.transpose(-2, -1)));
     const at::Tensor logits = tap(block.logits, qk * scale);
     av = at::matmul(tap(block.probs, logits.softmax(-1)), v);
   } else {
-    av = at::scaled_dot_product_attention(q, k, v);
+    av = kernels::attention(q, k, v, scale, /*causal=*/false);
   }
   av = tap(block.av, av);
   const at::Tensor joined = av.transpose(1, 2).reshape({batch, tokens, config_.embed_dim});
@@ -159,11 +166,50 @@ at::Tensor Vit::mlp(const Block& block, const at::Tensor& x, Tap& tap) const {
 at::Tensor Vit::unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const {
   const Block& block = blocks_.at(static_cast<std::size_t>(index));
   at::Tensor x = attention(block, tap(block.norm1_out, block.norm1(hidden)), tap);
+  return after_attention(block, std::move(x), hidden, tap);
+}
+
+at::Tensor Vit::after_attention(const Block& block, at::Tensor x, const at::Tensor& hidden,
+                                Tap& tap) const {
   if (block.gamma1.defined()) x = scale_by(std::move(x), block.gamma1);
   const at::Tensor middle = tap(block.residual1, add_into(std::move(x), hidden));
   x = mlp(block, tap(block.norm2_out, block.norm2(middle)), tap);
   if (block.gamma2.defined()) x = scale_by(std::move(x), block.gamma2);
   return tap(block.residual2, add_into(std::move(x), middle));
+}
+
+// The head reads the prefix tokens alone, so the others enter the last unit as keys and values
+// only.
+// -> [B, prefix tokens, D]
+at::Tensor Vit::last_unit(const at::Tensor& hidden, Tap& passive) const {
+  const Block& block = blocks_.back();
+  const std::int64_t batch = hidden.size(0);
+  const std::int64_t read = config_.prefix_tokens();
+  const std::int64_t dim = config_.embed_dim;
+  const std::int64_t width = dim / config_.num_heads;
+  const auto project = [&](const at::Tensor& x, std::int64_t first, std::int64_t count) {
+    const auto rows = [&](const at::Tensor& all) {
+      return all.narrow(0, first * dim, count * dim);
+    };
+    const at::Tensor& bias = block.qkv.bias;
+    return Linear{rows(block.qkv.weight), bias.defined() ? rows(bias) : bias}(x)
+        .reshape({batch, x.size(1), count, config_.num_heads, width})
+        .permute({2, 0, 3, 1, 4});  // [count, B, h, N, d]
+  };
+  const at::Tensor normed = block.norm1(hidden);
+  const at::Tensor q = project(normed.narrow(1, 0, read), 0, 1);
+  const at::Tensor kv = project(normed, 1, 2);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(width));
+  const at::Tensor av = kernels::attention(q[0], kv[0], kv[1], scale, /*causal=*/false);
+  at::Tensor x = block.proj(av.transpose(1, 2).reshape({batch, read, dim}));
+  return after_attention(block, std::move(x), hidden.narrow(1, 0, read), passive);
+}
+
+at::Tensor Vit::forward(const at::Tensor& input, Tap& tap) const {
+  if (!tap.passive() || c10::GradMode::is_enabled()) return Network::forward(input, tap);
+  at::Tensor hidden = embed(input, tap);
+  for (std::int64_t i = 0; i + 1 < unit_count(); ++i) hidden = unit(i, hidden, tap);
+  return head(last_unit(hidden, tap), tap);
 }
 
 at::Tensor Vit::head(const at::Tensor& hidden, Tap& tap) const {

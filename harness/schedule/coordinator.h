@@ -21,6 +21,7 @@ struct Options {
   double reserve_after_s = 60;   // a stage that is passed over this long gets a node kept for it
   double ahead_horizon_s = 5;    // a stage is queued behind one that ends within this time
   double deep_horizon_s = 0.25;  // more are queued while what is on the slot ends within this time
+  double tail_horizon_s = 0.02;  // with fewer stages left than slots, none waits longer than this
   std::size_t deepest = 128;     // but never more than this behind what runs
   double time_limit_at_s = -1;   // on the clock of `now`; -1: none
   std::int64_t max_failed_trials = -1;         // more stop the sweep; -1: no limit

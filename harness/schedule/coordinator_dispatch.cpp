@@ -105,7 +105,10 @@ bool Coordinator::wants_more(const Slot& slot) const {
   if (!durations_.known(name)) return false;
   double expected_s = durations_.expected_s(name);
   if (expected_s > options_.ahead_horizon_s) return false;
-  if (slot.waiting.empty()) return true;
+  if (slot.waiting.empty()) {
+    // The last ones wait for whichever slot ends first: behind one, they could outlast the others.
+    return ready_.size() >= slots_.busy() || expected_s <= options_.tail_horizon_s;
+  }
   if (slot.waiting.size() >= options_.deepest ||
       slot.waiting.size() * slots_.busy() >= ready_.size()) {
     return false;

@@ -208,17 +208,20 @@ MethodDeclaration declaration() {
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
   const StageDeclaration synthesizing{
       .name = "psaq_vit.synthesize",
+      .revision = 2,
       .reads = {"images", "rounds", "steps", "lr", "ce_weight", "tv_weight", "pse_weight", "flip",
                 "kde_points", "kde_sigma", "kde_floor", "clip_stats"},
       .reads_model = true,
       .reads_network = true,
       .random = "seed"};
   const StageDeclaration observing{.name = "psaq_vit.observe",
+                                   .revision = 2,
                                    .reads_model = true,
                                    .reads_network = true,
                                    .inputs = {{.name = "images", .stage = "psaq_vit.synthesize"}}};
   const StageDeclaration quantizing{
       .name = "psaq_vit.quantize",
+      .revision = 2,
       .reads = {"w_bits", "a_bits"},
       .reads_model = true,
       .reads_network = true,

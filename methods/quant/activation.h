@@ -69,6 +69,7 @@ class ActivationTap : public models::Tap {
       : quantizers_(std::move(quantizers)) {}
 
   at::Tensor operator()(std::string_view site, const at::Tensor& value) override;
+  bool passive() const override { return quantizers_.empty(); }
   bool wants(std::string_view site) const override { return quantizers_.contains(site); }
 
  private:

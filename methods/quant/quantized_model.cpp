@@ -185,7 +185,7 @@ void apply_layer(const std::string& name, const QuantizedLayer& layer, models::N
 
 std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network& network) {
   for (const auto& [name, layer] : model.layers) apply_layer(name, layer, network);
-  if (model.activations.empty()) return std::make_unique<models::Tap>();
+  if (model.activations.empty()) return std::make_unique<models::Untapped>();
   return std::make_unique<ActivationTap>(model.activations);
 }
 

@@ -48,7 +48,7 @@ void collect(const models::Network& network, std::int64_t unit,
 
 void quantize_sequentially(const models::Network& network, const at::Tensor& inputs,
                            const SequentialOptions& options, const SequentialHooks& hooks) {
-  models::Tap none;
+  models::Untapped none;
   std::vector<Chunk> chunks;
   std::vector<at::Tensor> hidden;
   for (std::int64_t i = 0; i < chunk_count(inputs.size(0), options.chunk); ++i) {

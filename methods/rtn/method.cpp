@@ -136,6 +136,7 @@ MethodDeclaration declaration() {
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
   const StageDeclaration observing{
       .name = "rtn.observe",
+      .revision = 2,
       .reads = {"range", "percentile", "symmetric", "act", "layers", "sites", "a_bits"},
       .reads_model = true,
       .reads_network = true,
@@ -149,6 +150,7 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
                   .when = "quantizes_activations,task:language"}}};
   const StageDeclaration quantizing{
       .name = "rtn.quantize",
+      .revision = 2,
       .reads = {"range", "percentile", "granularity", "group", "symmetric", "act", "layers",
                 "sites", "w_bits", "a_bits"},
       .reads_model = true,

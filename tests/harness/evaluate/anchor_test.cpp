@@ -31,7 +31,7 @@ fs::path test_data(const std::string& name) {
 LanguageRecords score(const models::Network& network, const datasets::TokenSet& tokens,
                       const WindowProtocol& protocol) {
   const auto windows = cut_windows(tokens, protocol);
-  models::Tap tap;
+  models::Untapped tap;
   return score_windows(network, tap, tokens, windows, protocol,
                        {static_cast<std::int64_t>(windows.size()), 4});
 }
@@ -102,7 +102,7 @@ TEST(Anchor, cifar_resnets_are_right_on_their_counted_images) {
         table.at(name) = tensor;
       }
     }
-    models::Tap tap;
+    models::Untapped tap;
     const ClassificationMetrics metrics = summarise(classify(*network, tap, *images, {300, 64}));
     EXPECT_NEAR(metrics.top1 * 3, static_cast<double>(one.correct), 1e-9) << one.depth;
     EXPECT_NEAR(metrics.cross_entropy, one.cross_entropy, 1e-5) << one.depth;

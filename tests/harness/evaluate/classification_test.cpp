@@ -20,7 +20,7 @@ std::unique_ptr<datasets::ImageSet> images(std::int64_t count, std::int64_t clas
 
 ClassificationRecords in_shards(std::int64_t shards, std::int64_t samples) {
   const ToyNetwork network = mixing_classifier(7);
-  models::Tap tap;
+  models::Untapped tap;
   const auto set = images(samples);
   std::vector<at::Tensor> correct, top5, margin, nll;
   for (std::int64_t shard = 0; shard < shards; ++shard) {
@@ -78,7 +78,7 @@ TEST(Classification, uniform_logits_cost_the_logarithm_of_the_classes) {
 
 TEST(Classification, what_does_not_fit_is_an_error) {
   const ToyNetwork network = mixing_classifier(5);
-  models::Tap tap;
+  models::Untapped tap;
   EXPECT_THROW(classify(network, tap, *images(4, 7), {4, 4}), Error);
   const auto large = datasets::memory_images(at::zeros({2, 1, 8, 8}, at::kByte),
                                              at::zeros({2}, at::kLong), 2, "test");
@@ -93,7 +93,7 @@ TEST(Classification, logits_that_are_not_finite_are_an_error_that_names_the_samp
     logits[1][0] = std::numeric_limits<float>::quiet_NaN();
     return logits;
   });
-  models::Tap tap;
+  models::Untapped tap;
   try {
     classify(network, tap, *images(8, 2), {8, 4});
     FAIL();
@@ -105,7 +105,7 @@ TEST(Classification, logits_that_are_not_finite_are_an_error_that_names_the_samp
 
 TEST(Classification, progress_counts_the_samples_of_the_shard) {
   const ToyNetwork network = mixing_classifier(7);
-  models::Tap tap;
+  models::Untapped tap;
   std::vector<std::int64_t> done;
   classify(network, tap, *images(20), {20, 8, 1, 2}, [&](std::int64_t n, std::int64_t total) {
     done.push_back(n);

@@ -29,7 +29,7 @@ LanguageRecords score(const models::Network& network, const datasets::TokenSet& 
                       const WindowProtocol& protocol, std::int64_t chunk, std::int64_t shards) {
   const std::vector<Window> windows = cut_windows(tokens, protocol);
   const auto count = static_cast<std::int64_t>(windows.size());
-  models::Tap tap;
+  models::Untapped tap;
   std::vector<at::Tensor> nll, scored, words, bytes;
   for (std::int64_t shard = 0; shard < shards; ++shard) {
     const LanguageRecords part =

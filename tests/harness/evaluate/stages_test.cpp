@@ -26,7 +26,7 @@ class StagesTest : public ::testing::Test {
 
   static NetworkLoader serves(std::shared_ptr<const models::Network> network) {
     return [network](StageContext&) {
-      return LoadedNetwork{network, std::make_shared<models::Tap>()};
+      return LoadedNetwork{network, std::make_shared<models::Untapped>()};
     };
   }
 

@@ -107,9 +107,23 @@ TEST_F(ToyVit, looking_changes_no_bit_and_nothing_held_is_overwritten) {
   const auto net = network(at::kFloat);
   const at::Tensor images = hash_images({2, 3, 32, 32}, at::kFloat);
   Watcher watcher;
-  EXPECT_TRUE(at::equal(net->forward(images), net->forward(images, watcher)));
+  Tap blind;
+  EXPECT_TRUE(at::equal(net->forward(images, blind), net->forward(images, watcher)));
   EXPECT_TRUE(watcher.unchanged());
   EXPECT_TRUE(at::equal(images, hash_images({2, 3, 32, 32}, at::kFloat)));
+}
+
+TEST_F(ToyVit, without_anybody_looking_the_last_block_leaves_out_what_the_head_does_not_read) {
+  for (const bool deit3 : {false, true})
+    for (const bool distilled : {false, true}) {
+      Json config = toy(deit3);
+      config["distilled"] = distilled;
+      const auto net = make_network("vit", config);
+      hash_fill(*net, at::kDouble);
+      const at::Tensor images = hash_images({2, 3, 32, 32}, at::kDouble);
+      Tap blind;
+      EXPECT_TRUE(at::allclose(net->forward(images), net->forward(images, blind), 1e-12, 1e-12));
+    }
 }
 
 TEST_F(ToyVit, sites_of_protocol_p1_count_five_ten_a_block_and_two) {

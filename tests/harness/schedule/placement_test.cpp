@@ -185,6 +185,20 @@ TEST(queue_ahead, a_slot_that_ran_dry_gets_its_share_at_once) {
   EXPECT_GE(s.coordinator().slots().slots().at(0).waiting.size(), 8u);
 }
 
+TEST(queue_ahead, the_last_stages_go_to_whichever_slot_ends_first) {
+  Scenario s;
+  s.options().stage_wall_s = {{"work", 0.3}};
+  for (int i = 0; i < 4; ++i) s.stage("s" + std::to_string(i)).name = "work";
+  s.start();
+  s.join(0);
+  s.join(1);
+  s.done("s0", 0.3);
+  ASSERT_EQ(s.on(0), "s2");
+  EXPECT_EQ(s.ahead(0), "");
+  s.done("s1", 0.3);
+  EXPECT_EQ(s.on(1), "s3");
+}
+
 TEST(queue_ahead, what_waits_on_a_lost_slot_runs_elsewhere) {
   Scenario s;
   for (int i = 0; i < 10; ++i) s.stage("s" + std::to_string(i)).name = "work";

@@ -96,8 +96,8 @@ TEST_F(GptqStage, what_it_does_not_offer_is_refused) {
 }
 
 // Raise the stage's revision when these numbers move on purpose.
-TEST_F(GptqStage, golden_output_of_revision_1) {
-  EXPECT_EQ(stages(opt).front().declaration.revision, 1);
+TEST_F(GptqStage, golden_output_of_revision_2) {
+  EXPECT_EQ(stages(opt).front().declaration.revision, 2);
   FakeContext context(parameters_of(declaration(), {}, 4, 16));
   prepare(context);
   const Json result = run(context);
