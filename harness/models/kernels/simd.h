@@ -7,9 +7,7 @@
 // ASSAY_SIMD_LEVEL naming it, and holds nothing but functions of that namespace: an inline function
 // of a standard header could be kept from the copy that only the newest processors run.
 
-#ifndef ASSAY_SIMD_LEVEL
-#error "compiled without its level"
-#endif
+#ifdef ASSAY_SIMD_LEVEL  // there is nothing in it for anybody else
 
 namespace assay::models::kernels::ASSAY_SIMD_LEVEL {
 namespace {
@@ -152,3 +150,5 @@ ASSAY_INLINE V exp_of(V x) {
 
 }  // namespace
 }  // namespace assay::models::kernels::ASSAY_SIMD_LEVEL
+
+#endif  // ASSAY_SIMD_LEVEL
