@@ -34,7 +34,7 @@ models:
 trials:
   - {{model: nothing, method: {{echo: {{value: [{values}]}}}}, seed: [0, 1]}}
   - {{model: nothing, method: {{echo_file: {{value: [1, 2, 3, 4, 5], samples: [50]}}}}, seed: [0, 1]}}
-  - {{model: nothing, method: {{echo_sleep: {{value: [1, 2, 3, 4, 5], seconds: [0.05]}}}}, seed: [0, 1]}}
+  - {{model: nothing, method: {{echo_sleep: {{value: [{sleeps}], seconds: [0.05]}}}}, seed: [0, 1]}}
   - {{model: nothing, method: {{echo_long: {{value: [1, 2, 3], steps: [8], step_s: [0.05]}}}}, seed: [0]}}
 evaluate:
   - {{metric: echo_value}}
@@ -89,10 +89,12 @@ class Storm:
         self.options = options
         self.folder = folder
         self.random = random.Random(options.seed)
+        self.hung_launchers = 0
         self.marker = f"ASSAY_KILL_TEST={os.getpid()}.{options.seed}"
         self.sweep = folder / "storm.yaml"
         values = ", ".join(str(i) for i in range(options.values))
-        self.sweep.write_text(SWEEP.format(provider=Path(options.provider).resolve(), values=values))
+        sleeps = ", ".join(str(i) for i in range(6 * options.kills))  # else the sweep ends before the kills do
+        self.sweep.write_text(SWEEP.format(provider=Path(options.provider).resolve(), values=values, sleeps=sleeps))
 
     def environment(self, store):
         name, value = self.marker.split("=")
@@ -157,6 +159,18 @@ class Storm:
                 raise Failure(f"processes outlived their supervisor: {marked(self.marker.encode())}")
             time.sleep(0.05)
 
+    def wait_for_end(self, process):
+        """After a kill. Open MPI's mpirun waits for ever for a rank that died while it was connecting: then it goes too."""
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            left = [name for pid, name in marked(self.marker.encode()).items() if pid != process.pid]
+            if not self.options.launcher or left:
+                raise Failure(f"after a kill these do not end: {left or 'the coordinator'}") from None
+            process.kill()
+            process.wait()
+            self.hung_launchers += 1
+
     def run_in_the_storm(self):
         kills = restarts = 0
         seen = {}
@@ -182,12 +196,13 @@ class Storm:
             kills += 1
             if not control:
                 continue
-            process.wait(timeout=60)
+            self.wait_for_end(process)
             self.check_no_orphans()
+            now = self.artifacts("store")
             for name, inode in seen.items():
-                if self.artifacts("store").get(name) != inode:
+                if now.get(name) != inode:
                     raise Failure(f"{name} was made again or lost")
-            seen = self.artifacts("store")
+            seen = now
             restarts += 1
             process = self.start("store", "run")
         if process.wait(timeout=300) != 0:
@@ -243,7 +258,8 @@ class Storm:
         if not list(self.folder.glob("run/results.damaged-*.sqlite")):
             raise Failure("the damaged database was not moved aside")
         self.check_no_orphans()
-        print(f"{stages} stages, {kills} kills, {restarts} restarts; attempts {attempts}; "
+        hung = f", launcher hung by itself {self.hung_launchers} times" if self.hung_launchers else ""
+        print(f"{stages} stages, {kills} kills, {restarts} restarts{hung}; attempts {attempts}; "
               f"in peace {calm_s:.1f} s, all {time.monotonic() - before:.1f} s")
 
 
