@@ -181,6 +181,9 @@ class Run {
                                          {folder_.id(), request_.retry_failed, request_.force});
     sink->begin(loaded_.plan, run_start(request_, loaded_));
 
+    const std::vector<std::string> busy_providers =
+        providers_with_work(loaded_.plan, inventory, 2 * slots_.options.size());
+
     supervise::Supervisor supervisor(store, supervisor_options());
     LocalSite site(supervisor);
     Conductor conductor(loaded_.plan, folder_.id(),
@@ -192,6 +195,7 @@ class Run {
       nonce = store.write_nonce();
       ranks_->welcome(welcome(store, nonce), conductor);
     }
+    for (const std::string& provider : busy_providers) supervisor.warm(provider);
     LocalDriver driver(conductor, supervisor, site, ranks_, lock_, *progress_,
                        folder_.status_file());
     driver.run(slots_.offer, signals_, [&] {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "harness/core/suggest.h"
@@ -94,6 +95,20 @@ Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
     }
   }
   return inventory;
+}
+
+std::vector<std::string> providers_with_work(const plan::Plan& plan, const Inventory& inventory,
+                                             std::size_t stages) {
+  std::map<std::string, std::size_t> missing;
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const schedule::Known& known = inventory.known[i];
+    if (!known.in_store && !known.failed) ++missing[plan.stages[i].provider];
+  }
+  std::vector<std::string> busy;
+  for (const auto& [provider, count] : missing) {
+    if (count >= stages) busy.push_back(provider);
+  }
+  return busy;
 }
 
 }  // namespace assay::app

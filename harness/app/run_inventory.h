@@ -19,4 +19,8 @@ struct InventoryRequest {
 Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
                          supervise::Store& store, const InventoryRequest& request);
 
+// Providers that have at least `stages` stages still to run.
+std::vector<std::string> providers_with_work(const plan::Plan& plan, const Inventory& inventory,
+                                             std::size_t stages);
+
 }  // namespace assay::app

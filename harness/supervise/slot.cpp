@@ -72,6 +72,14 @@ void Slot::pump(std::vector<Report>& reports) {
   }
 }
 
+void Slot::warm(const std::string& provider) {
+  if (workers_.contains(provider)) return;
+  try {
+    start_worker(provider);
+  } catch (const Error&) {  // the first stage that needs it tries again and reports
+  }
+}
+
 void Slot::take_next() {
   running_.emplace();
   running_->assignment = std::move(waiting_.front());
@@ -85,9 +93,10 @@ void Slot::take_next() {
 void Slot::start_worker(const std::string& provider) {
   const auto found = options_.providers.find(provider);
   if (found == options_.providers.end())
-    throw Error(ErrorKind::kEnvironment, fmt::format("no command is known for the provider '{}' of "
-                                                     "stage '{}'",
-                                                     provider, running_->assignment.stage.name));
+    throw Error(ErrorKind::kEnvironment,
+                running_ ? fmt::format("no command is known for the provider '{}' of stage '{}'",
+                                       provider, running_->assignment.stage.name)
+                         : fmt::format("no command is known for the provider '{}'", provider));
   std::filesystem::path output;
   if (!options_.logs.empty())
     output = options_.logs / fmt::format(".{}.{}.out", file_name(own_.name), file_name(provider));

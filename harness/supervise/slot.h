@@ -34,6 +34,9 @@ class Slot {
   // Starts what waits as far as possible.
   void pump(std::vector<Report>& reports);
 
+  // Starts the provider's executor ahead of need. One that cannot start says so to its first stage.
+  void warm(const std::string& provider);
+
   bool retract(const std::string& attempt);
   void stop(const std::string& attempt, double grace_s, std::vector<Report>& reports);
   void kill(const std::string& attempt, ErrorKind kind, const std::string& message,

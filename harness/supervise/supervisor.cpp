@@ -78,6 +78,10 @@ void Supervisor::start(std::size_t slot, Assignment assignment) {
   slots_.at(slot)->pump(reports_);
 }
 
+void Supervisor::warm(const std::string& provider) {
+  for (const auto& slot : slots_) slot->warm(provider);
+}
+
 bool Supervisor::retract(const std::string& attempt) {
   Slot* slot = slot_of(attempt);
   return slot != nullptr && slot->retract(attempt);

@@ -16,8 +16,8 @@ class Publisher;
 class Slot;
 
 // Owns the slots of this node. A slot has one executor for each provider, started when first
-// needed, kept warm, started again after its death. One thread, the main one (executors die with
-// the thread that started them).
+// needed or by warm(), kept warm, started again after its death. One thread, the main one
+// (executors die with the thread that started them).
 //
 // start() may be called while the slot is busy: the stage waits in the slot's queue. One ahead
 // hides the round trip to the coordinator; stages of a few milliseconds deserve more, since what
@@ -38,6 +38,10 @@ class Supervisor {
   bool idle() const;                           // nothing runs, waits or is unpublished
 
   void start(std::size_t slot, Assignment assignment);
+
+  // Starts the provider's executor on every slot that has none, so that a slot's first stage need
+  // not wait for it.
+  void warm(const std::string& provider);
 
   // Takes back a stage that still waits; nothing is reported about it. False if it has started.
   bool retract(const std::string& attempt);

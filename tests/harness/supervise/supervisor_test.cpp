@@ -45,8 +45,7 @@ class SupervisorTest : public ::testing::TestWithParam<const char*> {
                    const std::string& provider = "echo") {
     Assignment made;
     made.stage.name = "echo." + name;
-    made.stage.recipe =
-        Json{{"stage", made.stage.name}, {"parameters", parameters}, {"seed", 7}};
+    made.stage.recipe = Json{{"stage", made.stage.name}, {"parameters", parameters}, {"seed", 7}};
     made.stage.key = sha256(made.stage.recipe_text());
     made.stage.provider = provider;
     made.number = number;
@@ -160,6 +159,21 @@ TEST_F(SupervisorTest, executors_stay_warm) {
     for (const pollfd& each : supervisor().descriptors()) starts.insert(each.fd);
   }
   EXPECT_EQ(starts.size(), 2u) << "one socket and one pidfd, ever the same";
+}
+
+TEST_F(SupervisorTest, executors_start_ahead_of_need) {
+  const auto sockets = [&] {
+    std::set<std::int64_t> all;
+    for (const pollfd& each : supervisor().descriptors()) all.insert(each.fd);
+    return all;
+  };
+  supervisor().warm("echo");
+  const std::set<std::int64_t> warm = sockets();
+  EXPECT_EQ(warm.size(), 4u) << "a socket and a pidfd a slot";
+  EXPECT_EQ(run(stage("value", {{"value", 1}}), 1).kind, ReportKind::kPublished);
+  EXPECT_EQ(sockets(), warm);
+  supervisor().warm("nobody");
+  EXPECT_EQ(sockets(), warm);
 }
 
 TEST_F(SupervisorTest, many_short_stages_are_published_in_groups) {
