@@ -2,7 +2,7 @@
 """Evaluation throughput of the demo's networks on 1 and 2 slots, against timm and transformers eager on the same LibTorch.
 
 Ours is the whole evaluation stage as a run does it (reading, normalising, forward, per-sample records), the peer a bare forward pass over
-tensors that lie ready, at its best batch size. Interleaved; medians.
+tensors that lie ready, each time at the batch size that was its best. Interleaved; medians.
 """
 import json
 import sqlite3
@@ -63,8 +63,9 @@ def main():
             fast.append(evaluation_rate(options, case, 1, True))
         theirs = bench.median([p["rate"] for p in peer])
         one, two = bench.median(ours[1]), bench.median(ours[2])
+        batches = ", ".join(str(p["batch"]) for p in peer)
         print(f"{case['weights']}: {one:.0f} {case['unit']} on 1 slot, {two:.0f} on 2 ({two / one:.2f}x); with the MKL override {bench.median(fast):.0f}; "
-              f"peer {theirs:.0f} (batch {peer[0]['batch']}): ratio {one / theirs:.2f}")
+              f"peer {theirs:.0f} (best batches {batches}): ratio {one / theirs:.2f}", flush=True)
 
 
 if __name__ == "__main__":
