@@ -66,7 +66,13 @@ Actions Coordinator::on(const Event& event, double now) {
   std::visit([this](const auto& e) { handle(e); }, event);
   dispatch();
   // After dispatch, which gives a slot that has run dry its next stage.
-  if (const auto* done = std::get_if<StageDone>(&event)) fill_ahead(done->attempt.slot);
+  if (const auto* done = std::get_if<StageDone>(&event)) {
+    if (ready_.size() >= slots_.busy()) {
+      fill_ahead(done->attempt.slot);
+    } else {
+      fill_all_ahead();
+    }
+  }
   finish_if_over();
   return std::exchange(actions_, {});
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,6 @@ struct Options {
   double reserve_after_s = 60;   // a stage that is passed over this long gets a node kept for it
   double ahead_horizon_s = 5;    // a stage is queued behind one that ends within this time
   double deep_horizon_s = 0.25;  // more are queued while what is on the slot ends within this time
-  double tail_horizon_s = 0.02;  // with fewer stages left than slots, none waits longer than this
   std::size_t deepest = 128;     // but never more than this behind what runs
   double time_limit_at_s = -1;   // on the clock of `now`; -1: none
   std::int64_t max_failed_trials = -1;         // more stop the sweep; -1: no limit
@@ -124,6 +124,7 @@ class Coordinator {
   void fill_ahead(SlotId slot);
   bool wants_more(const Slot& slot) const;
   void fill_all_ahead();
+  std::optional<SlotId> first_to_end() const;
   void retract_late();
   StageIndex prefer_resident(const ReadyQueue::Group& group, StageIndex top, SlotId slot) const;
   bool starts_in_time(StageIndex stage) const;

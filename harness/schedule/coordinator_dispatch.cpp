@@ -12,6 +12,8 @@ namespace {
 constexpr double kResidentShare = 0.9;
 // A stage is late once it takes this many times what was expected.
 constexpr double kLate = 3;
+// and nothing is queued behind it from this many on while others end sooner.
+constexpr double kOverdue = 1.5;
 
 }  // namespace
 
@@ -105,10 +107,7 @@ bool Coordinator::wants_more(const Slot& slot) const {
   if (!durations_.known(name)) return false;
   double expected_s = durations_.expected_s(name);
   if (expected_s > options_.ahead_horizon_s) return false;
-  if (slot.waiting.empty()) {
-    // The last ones wait for whichever slot ends first: behind one, they could outlast the others.
-    return ready_.size() >= slots_.busy() || expected_s <= options_.tail_horizon_s;
-  }
+  if (slot.waiting.empty()) return true;
   if (slot.waiting.size() >= options_.deepest ||
       slot.waiting.size() * slots_.busy() >= ready_.size()) {
     return false;
@@ -145,8 +144,29 @@ void Coordinator::fill_ahead(SlotId id) {
   }
 }
 
+// The slot with nothing queued that will be the first to end; one that is late already does not
+// count.
+std::optional<SlotId> Coordinator::first_to_end() const {
+  std::optional<SlotId> first;
+  double earliest_s = 0;
+  for (const auto& [id, slot] : slots_.slots()) {
+    if (!slot.running || slot.running->stopping || !slot.waiting.empty()) continue;
+    const double expected_s = durations_.expected_s(stage_of(slot.running->attempt.stage).name);
+    const double since_s = slot.running->since_s;
+    if (now_s_ - since_s > kOverdue * expected_s) continue;
+    if (first && since_s + expected_s >= earliest_s) continue;
+    first = id;
+    earliest_s = since_s + expected_s;
+  }
+  return first;
+}
+
 void Coordinator::fill_all_ahead() {
   if (ready_.size() == 0 || slots_.free() > 0) return;
+  if (ready_.size() < slots_.busy()) {  // behind another slot the last ones would end last
+    if (const auto first = first_to_end()) fill_ahead(*first);
+    return;
+  }
   for (const auto& [id, slot] : slots_.slots()) {
     if (ready_.size() == 0) return;
     if (slot.waiting.empty()) fill_ahead(id);

@@ -185,18 +185,33 @@ TEST(queue_ahead, a_slot_that_ran_dry_gets_its_share_at_once) {
   EXPECT_GE(s.coordinator().slots().slots().at(0).waiting.size(), 8u);
 }
 
-TEST(queue_ahead, the_last_stages_go_to_whichever_slot_ends_first) {
+TEST(queue_ahead, the_last_stages_wait_behind_whatever_ends_first) {
   Scenario s;
   s.options().stage_wall_s = {{"work", 0.3}};
   for (int i = 0; i < 4; ++i) s.stage("s" + std::to_string(i)).name = "work";
   s.start();
   s.join(0);
   s.join(1);
+  s.wait(0.3);
   s.done("s0", 0.3);
   ASSERT_EQ(s.on(0), "s2");
   EXPECT_EQ(s.ahead(0), "");
-  s.done("s1", 0.3);
-  EXPECT_EQ(s.on(1), "s3");
+  EXPECT_EQ(s.ahead(1), "s3");
+}
+
+TEST(queue_ahead, the_last_stages_do_not_wait_behind_one_that_is_late) {
+  Scenario s;
+  s.options().stage_wall_s = {{"work", 0.3}};
+  for (const char* label : {"s0", "s1", "s2"}) s.stage(label).name = "work";
+  s.stage("s3", {"s0"}).name = "work";
+  s.start();
+  s.join(0);
+  s.join(1);
+  s.wait(0.9);
+  s.done("s0", 0.3);
+  ASSERT_EQ(s.on(0), "s2");
+  EXPECT_EQ(s.ahead(1), "");
+  EXPECT_EQ(s.ahead(0), "s3");
 }
 
 TEST(queue_ahead, what_waits_on_a_lost_slot_runs_elsewhere) {
