@@ -64,7 +64,8 @@ struct InputDeclaration {
   std::string split;  // data split that the input stage reads; "": the split of the consumer
   std::string when;   // conditions joined by commas that must all hold for the input to exist:
                       // "quantizes_activations" (a_bits < 16), "task:classification",
-                      // "task:language"; "": always. StageContext::has_input tells the body
+                      // "task:language", "act=token" (a parameter of the same method or metric
+                      // has this value); "": always. StageContext::has_input tells the body
 
   bool operator==(const InputDeclaration&) const = default;
 };
@@ -72,11 +73,15 @@ struct InputDeclaration {
 // What decides whether an input exists in a trial.
 struct InputConditions {
   int activation_bits = 16;
-  std::string task;  // of the model
+  std::string task;                  // of the model
+  const Json* parameters = nullptr;  // of the method or metric; null: none has any value
 };
 
 // Whether an input with `when` exists. Throws Error(kConfig) for a condition that is not known.
 bool holds(std::string_view when, const InputConditions& conditions);
+
+// Names of the parameters that decide whether an input with `when` exists.
+std::vector<std::string> parameters_in(std::string_view when);
 
 // A unit of work, of caching and of scheduling.
 struct StageDeclaration {

@@ -36,9 +36,13 @@ struct PlannedTrial {
   std::string model;
   std::string family;
   std::string task;
-  std::string method;               // "smoothquant + gptq"
-  std::string bits;                 // "W4A8", or ""
-  bool deterministic = false;       // no seed in its identity
+  std::string method;          // "smoothquant + gptq"
+  std::string bits;            // "W4A8", or ""
+  bool deterministic = false;  // no seed in its identity
+  std::uint32_t points = 1;    // of the sweep that are this trial
+  std::string chosen_text =
+      "{}";  // canonical_json of what is off its default: parameters as on boards
+             // ("psaq_vit.steps" in compositions), foreign calibration_data
   std::vector<std::size_t> stages;  // every stage it rests on, indices into Plan::stages, ascending
   std::vector<PlannedMetric> metrics;
   int network_stage = -1;  // stage whose artifact is its network; -1: the model as it is

@@ -65,6 +65,11 @@ class Planner {
   const Shared<Json>& protocol_of(const PreparedEvaluation& prepared, const Request& request);
   const std::vector<std::string>& mismatches_of(const spec::Trial& trial);
   std::string label_of(const spec::Trial& trial) const;
+  std::string chosen_of(const spec::Trial& trial) const;
+  const std::string& data_name(const spec::Trial& trial) const {
+    return sweep_.data[static_cast<std::size_t>(trial.calibration_data)].name;
+  }
+  bool reads_other_data(const spec::Trial& trial) const;
   void add_closure(const std::vector<std::size_t>& roots, PlannedTrial& planned);
 
   const spec::Sweep& sweep_;
@@ -76,6 +81,7 @@ class Planner {
   std::vector<const MethodDeclaration*> methods_;  // by step
   std::vector<ParameterSet> step_sets_;            // by step
   std::vector<std::string> step_labels_;           // by step: parameters off their defaults
+  std::vector<Json> step_chosen_;                  // the same as values
   std::vector<PreparedEvaluation> evaluations_;
   std::map<std::pair<std::uint32_t, std::vector<const MethodDeclaration*>>,
            std::vector<std::string>>
@@ -105,16 +111,20 @@ void Planner::prepare_steps() {
     step_sets_.push_back({i, &step.parameters, fmt::format("method '{}'", step.method)});
     const auto [known, fresh] = defaults.try_emplace(method.name, Json::object());
     std::string label;
+    Json chosen = Json::object();
     for (const ParameterSchema& schema : method.parameters) {
       if (fresh && !schema.default_value.is_null()) {
         known->second[schema.name] = checked_value(schema, schema.default_value);
       }
-      const Json& value = step.parameters.at(schema.name);
+      const auto value = step.parameters.find(schema.name);
+      if (value == step.parameters.end()) continue;  // not read by the step's trials
       const auto usual = known->second.find(schema.name);
-      if (usual != known->second.end() && *usual == value) continue;
-      label += fmt::format(" {}={}", schema.name, shown(value));
+      if (usual != known->second.end() && *usual == *value) continue;
+      label += fmt::format(" {}={}", schema.name, shown(*value));
+      chosen[schema.name] = *value;
     }
     step_labels_.push_back(std::move(label));
+    step_chosen_.push_back(std::move(chosen));
   }
 }
 
@@ -174,6 +184,8 @@ void Planner::add_trial(std::size_t index) {
   planned.method = spec::method_text(sweep_, trial);
   planned.bits = spec::bits_text(trial);
   planned.deterministic = !trial.seed && !trial.calibration_seed;
+  planned.points = trial.points;
+  planned.chosen_text = chosen_of(trial);
   for (const spec::AblationTag& tag : trial.ablations) {
     planned.ablations.push_back({tag.ablation, tag.variant});
   }
@@ -294,12 +306,24 @@ std::string Planner::label_of(const spec::Trial& trial) const {
   if (trial.calibration_seed && trial.calibration_seed != trial.seed) {
     label += fmt::format(" calibration_seed={}", *trial.calibration_seed);
   }
-  if (trial.calibration_data >= 0) {
-    const std::string& data = sweep_.data[static_cast<std::size_t>(trial.calibration_data)].name;
-    if (data != model.data) label += " calibration_data=" + data;
-  }
+  if (reads_other_data(trial)) label += " calibration_data=" + data_name(trial);
   for (const std::uint32_t step : trial.steps) label += step_labels_[step];
   return label;
+}
+
+// Calibration data is the model's own unless the sweep says otherwise.
+bool Planner::reads_other_data(const spec::Trial& trial) const {
+  return trial.calibration_data >= 0 && data_name(trial) != sweep_.models[trial.model].data;
+}
+
+std::string Planner::chosen_of(const spec::Trial& trial) const {
+  Json chosen = Json::object();
+  for (const std::uint32_t step : trial.steps) {
+    const std::string owner = trial.steps.size() > 1 ? sweep_.steps[step].method + "." : "";
+    for (const auto& [name, value] : step_chosen_[step].items()) chosen[owner + name] = value;
+  }
+  if (reads_other_data(trial)) chosen["calibration_data"] = data_name(trial);
+  return canonical_json(chosen);
 }
 
 void Planner::add_closure(const std::vector<std::size_t>& roots, PlannedTrial& planned) {

@@ -147,7 +147,7 @@ std::size_t StageBuilder::stage(std::size_t declared, const Request& request, co
   Inputs inputs = more;
   const InputConditions conditions{
       request.activation_bits > 0 ? request.activation_bits : kFloatBits,
-      sweep_.models[request.model].task};
+      sweep_.models[request.model].task, request.parameters->values};
   for (std::size_t i = 0; i < stage.inputs.size(); ++i) {
     const InputDeclaration& input = stage.declaration->inputs[i];
     if (!input.when.empty() && !holds(input.when, conditions)) continue;

@@ -89,7 +89,7 @@ void StageGraph::close(std::size_t index, std::vector<int>& colours) {
     close(other, colours);
     stage.inputs.push_back(other);
     const DeclaredStage& below = stages_[other];
-    // Conditions read the model's task and the activation bits.
+    // Conditions read the model's task, the activation bits and parameters.
     stage.model |= below.model || input.when.find("task:") != std::string::npos;
     stage.activation_bits |=
         below.activation_bits || input.when.find("quantizes_activations") != std::string::npos;
@@ -99,6 +99,9 @@ void StageGraph::close(std::size_t index, std::vector<int>& colours) {
     stage.calibration_seed |= below.calibration_seed;
     stage.network |= below.network;
     stage.reads.insert(stage.reads.end(), below.reads.begin(), below.reads.end());
+    for (std::string& parameter : parameters_in(input.when)) {
+      stage.reads.push_back(std::move(parameter));
+    }
   }
   std::sort(stage.reads.begin(), stage.reads.end());
   stage.reads.erase(std::unique(stage.reads.begin(), stage.reads.end()), stage.reads.end());

@@ -95,6 +95,13 @@ void add_left_out(const Plan& plan, PlanSummary& summary) {
   }
 }
 
+// What a repeat of a trial would give.
+std::string repeats_of(const TrialSummary& trial) {
+  std::string text = trial.deterministic ? "deterministic" : "by seed";
+  if (trial.points > 1) text += fmt::format(", {} points are one", trial.points);
+  return text;
+}
+
 }  // namespace
 
 PlanSummary describe_plan(const Plan& plan,
@@ -112,8 +119,10 @@ PlanSummary describe_plan(const Plan& plan,
   for (const PlannedTrial& trial : plan.trials) {
     const auto count = std::count_if(trial.stages.begin(), trial.stages.end(),
                                      [&](std::size_t stage) { return done[stage]; });
-    summary.by_trial.push_back(
-        {trial.id, trial.label, static_cast<std::int64_t>(trial.stages.size()), count});
+    summary.by_trial.push_back({trial.id, trial.label,
+                                static_cast<std::int64_t>(trial.stages.size()), count,
+                                trial.deterministic, trial.points});
+    summary.points += trial.points;
   }
   add_left_out(plan, summary);
   summary.peak_store_bytes = peak_bytes(plan, done, costs);
@@ -126,15 +135,22 @@ std::string markdown(const PlanSummary& summary, std::size_t max_trials) {
       "{} done, {} to run\n\n",
       summary.sweep, summary.trials, summary.stages, summary.unshared_stages, summary.done,
       summary.stages - summary.done);
+  if (summary.points > summary.trials) {
+    text += fmt::format(
+        "The sweep has {} points; those that differ only in what their trial never reads (a seed, "
+        "a parameter) are one trial.\n\n",
+        summary.points);
+  }
   text += "| stage | distinct | shared | uses | done | to run |\n|---|--:|--:|--:|--:|--:|\n";
   for (const StageSummary& row : summary.by_stage) {
     text += fmt::format("| {} | {} | {} | {} | {} | {} |\n", row.name, row.stages, row.shared,
                         row.uses, row.done, row.stages - row.done);
   }
-  text += "\n| trial | id | stages | done |\n|---|---|--:|--:|\n";
+  text += "\n| trial | id | repeats | stages | done |\n|---|---|---|--:|--:|\n";
   for (std::size_t i = 0; i < std::min(max_trials, summary.by_trial.size()); ++i) {
     const TrialSummary& row = summary.by_trial[i];
-    text += fmt::format("| {} | {} | {} | {} |\n", row.label, row.id, row.stages, row.done);
+    text += fmt::format("| {} | {} | {} | {} | {} |\n", row.label, row.id, repeats_of(row),
+                        row.stages, row.done);
   }
   if (summary.by_trial.size() > max_trials) {
     text += fmt::format("\n... and {} more trials\n", summary.by_trial.size() - max_trials);

@@ -33,6 +33,8 @@ struct TrialSummary {
   std::string label;
   std::int64_t stages = 0;
   std::int64_t done = 0;
+  bool deterministic = false;  // nothing that it rests on draws random numbers
+  std::int64_t points = 1;     // of the sweep that are this trial
 };
 
 // Pairs of trial and evaluation that were left out for one reason.
@@ -47,6 +49,7 @@ struct LeftOutSummary {
 struct PlanSummary {
   std::string sweep;
   std::int64_t trials = 0;
+  std::int64_t points = 0;  // of the sweep; those that differ in what a trial never reads are one
   std::int64_t stages = 0;
   std::int64_t done = 0;
   std::int64_t unshared_stages = 0;  // that would run if trials shared nothing

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <set>
-
 #include "harness/core/suggest.h"
 
 namespace assay::spec {
@@ -18,17 +16,37 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-void walk(const Catalogue& catalogue, const std::string& name, std::set<std::string>& seen,
-          Reach& reach) {
-  if (!seen.insert(name).second) return;
-  const StageDeclaration* stage = catalogue.find_stage(name);
-  if (stage == nullptr) return;
-  reach.seed |= stage->random == "seed";
-  reach.calibration_seed |= stage->random == "calibration_seed";
-  reach.data |= stage->reads_data;
-  reach.network |= stage->reads_network;
-  for (const InputDeclaration& input : stage->inputs) walk(catalogue, input.stage, seen, reach);
-}
+class Walk {
+ public:
+  Walk(const Catalogue& catalogue, const InputConditions* conditions)
+      : catalogue_(catalogue), conditions_(conditions) {}
+
+  void add(const std::string& name) {
+    if (!seen_.insert(name).second) return;
+    const StageDeclaration* stage = catalogue_.find_stage(name);
+    if (stage == nullptr) return;
+    reach_.seed |= stage->random == "seed";
+    reach_.calibration_seed |= stage->random == "calibration_seed";
+    reach_.data |= stage->reads_data;
+    reach_.parameters.insert(stage->reads.begin(), stage->reads.end());
+    for (const InputDeclaration& input : stage->inputs) {
+      // What decides about an input is read, whatever it decides.
+      for (std::string& parameter : parameters_in(input.when)) {
+        reach_.deciding.insert(parameter);
+        reach_.parameters.insert(std::move(parameter));
+      }
+      if (conditions_ == nullptr || holds(input.when, *conditions_)) add(input.stage);
+    }
+  }
+
+  Reach reach() && { return std::move(reach_); }
+
+ private:
+  const Catalogue& catalogue_;
+  const InputConditions* conditions_;
+  std::set<std::string> seen_;
+  Reach reach_;
+};
 
 }  // namespace
 
@@ -60,23 +78,20 @@ MethodExpression method_expression(std::string_view text, const Place& place,
   return expression;
 }
 
-Reach reach_of(const Catalogue& catalogue, const std::vector<std::string>& stages) {
-  Reach reach;
-  std::set<std::string> seen;
-  for (const std::string& stage : stages) walk(catalogue, stage, seen, reach);
-  return reach;
+Reach reach_of(const Catalogue& catalogue, const MethodDeclaration& method,
+               const InputConditions* conditions) {
+  Walk walk(catalogue, conditions);
+  for (const std::string& stage : method.extra_stages) walk.add(stage);
+  if (!method.network.empty()) walk.add(method.network);
+  return std::move(walk).reach();
 }
 
-Reach reach_of(const Catalogue& catalogue, const MethodDeclaration& method) {
-  std::vector<std::string> stages = method.extra_stages;
-  if (!method.network.empty()) stages.push_back(method.network);
-  return reach_of(catalogue, stages);
-}
-
-Reach reach_of(const Catalogue& catalogue, const MetricDeclaration& metric) {
-  std::vector<std::string> stages{metric.stage};
-  if (!metric.merge.empty()) stages.push_back(metric.merge);
-  return reach_of(catalogue, stages);
+Reach reach_of(const Catalogue& catalogue, const MetricDeclaration& metric,
+               const InputConditions* conditions) {
+  Walk walk(catalogue, conditions);
+  walk.add(metric.stage);
+  if (!metric.merge.empty()) walk.add(metric.merge);
+  return std::move(walk).reach();
 }
 
 }  // namespace assay::spec

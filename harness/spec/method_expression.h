@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,11 +24,14 @@ MethodExpression method_expression(std::string_view text, const Place& place,
 struct Reach {
   bool seed = false;
   bool calibration_seed = false;
-  bool data = false;     // of the split of who asks, or another
-  bool network = false;  // a stage takes the network of the methods before it
+  bool data = false;                 // of the split of who asks, or another
+  std::set<std::string> parameters;  // w_bits and a_bits as well
+  std::set<std::string> deciding;    // of `parameters`: whether an input exists depends on them
 };
-Reach reach_of(const Catalogue& catalogue, const std::vector<std::string>& stages);
-Reach reach_of(const Catalogue& catalogue, const MethodDeclaration& method);
-Reach reach_of(const Catalogue& catalogue, const MetricDeclaration& metric);
+// Only inputs whose `when` holds under `conditions` count; without conditions every one does.
+Reach reach_of(const Catalogue& catalogue, const MethodDeclaration& method,
+               const InputConditions* conditions = nullptr);
+Reach reach_of(const Catalogue& catalogue, const MetricDeclaration& metric,
+               const InputConditions* conditions = nullptr);
 
 }  // namespace assay::spec

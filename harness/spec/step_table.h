@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -17,9 +18,13 @@ class StepTable {
 
   // Index of the step. `given` is checked and completed by the method's schemas.
   std::uint32_t intern(const MethodDeclaration& method, const Json& given, const Place& place);
+  // Index of `step` with only those of its parameters that are in `names`.
+  std::uint32_t projected(std::uint32_t step, const std::set<std::string>& names);
   const MethodStep& operator[](std::uint32_t index) const { return steps_[index]; }
 
  private:
+  std::uint32_t add(std::string method, Json parameters);
+
   std::vector<MethodStep>& steps_;
   std::unordered_map<std::string, std::uint32_t> index_;
 };

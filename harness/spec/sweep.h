@@ -50,10 +50,11 @@ struct Provider {
   Place place;
 };
 
-// A method with all of its parameters. Trials share them: Sweep::steps holds each once.
+// A method with all parameters that its trial reads. Trials share them: Sweep::steps holds each
+// once.
 struct MethodStep {
   std::string method;
-  Json parameters;   // resolved and canonical
+  Json parameters;   // resolved and canonical; of a trial's step, those that it reads
   std::string text;  // canonical_json of {"name", "parameters"}
 };
 
@@ -75,6 +76,7 @@ struct Trial {
   std::optional<std::int64_t> seed;
   std::optional<std::int64_t> calibration_seed;
   int calibration_data = -1;  // index into Sweep::data; -1: the method reads no data
+  std::uint32_t points = 0;  // of the sweep that are this trial: they differ in what it never reads
   std::vector<AblationTag> ablations;
 };
 

@@ -12,6 +12,7 @@ namespace assay::spec {
 namespace {
 
 constexpr std::size_t kIdDigits = 16;
+constexpr int kFloatBits = 16;
 constexpr std::size_t kMaxTrials = 1'000'000;
 constexpr std::uint64_t kMaxPoints = 10'000'000;
 
@@ -20,46 +21,84 @@ constexpr std::uint64_t kMaxPoints = 10'000'000;
 TrialTable::TrialTable(const Catalogue& catalogue, Sweep& sweep, StepTable& steps)
     : catalogue_(catalogue), sweep_(sweep), steps_(steps) {
   for (const Evaluation& evaluation : sweep.evaluations) {
-    metric_reach_.push_back(reach_of(catalogue, *catalogue.find_metric(evaluation.metric)));
+    const Reach reach = reach_of(catalogue, *catalogue.find_metric(evaluation.metric));
+    if (reach.seed || reach.calibration_seed) random_.push_back(&evaluation);
   }
 }
 
-TrialTable::Traits TrialTable::make_traits(const Point& point) const {
+void TrialTable::check_families(const Point& point) const {
   const Model& model = sweep_.models[point.model];
-  Traits traits;
   for (const MethodDeclaration* method : point.method->methods) {
-    if (!method->families.empty() && std::find(method->families.begin(), method->families.end(),
-                                               model.family) == method->families.end()) {
-      refuse(*point.place,
-             fmt::format("method '{}' is for {}, model '{}' is of family {}; exclude the pair "
-                         "(exclude: {{where: ...}}) or put it into another block",
-                         method->name, fmt::join(method->families, ", "), model.name, model.family),
-             method->name);
+    if (method->families.empty() || std::find(method->families.begin(), method->families.end(),
+                                              model.family) != method->families.end()) {
+      continue;
     }
-    const Reach reach = reach_of(catalogue_, *method);
-    traits.bits |= method->reads_bits;
-    traits.seed |= reach.seed;
-    traits.calibration_seed |= reach.calibration_seed;
-    traits.data |= reach.data || (!method->calibration.empty() && method->calibration != "none");
+    refuse(*point.place,
+           fmt::format("method '{}' is for {}, model '{}' is of family {}; exclude the pair "
+                       "(exclude: {{where: ...}}) or put it into another block",
+                       method->name, fmt::join(method->families, ", "), model.name, model.family),
+           method->name);
   }
-  // A random metric makes its trials random.
+}
+
+// A random metric makes its trials random.
+void TrialTable::add_metrics(const Point& point, InputConditions conditions, Reads& reads) const {
   Trial trial;
   trial.model = point.model;
   trial.steps = point.steps;
-  for (std::size_t i = 0; i < metric_reach_.size(); ++i) {
-    if (!metric_reach_[i].seed && !metric_reach_[i].calibration_seed) continue;
-    if (!mismatch(sweep_, trial, sweep_.evaluations[i], catalogue_).empty()) continue;
-    traits.seed |= metric_reach_[i].seed;
-    traits.calibration_seed |= metric_reach_[i].calibration_seed;
+  for (const Evaluation* evaluation : random_) {
+    if (!mismatch(sweep_, trial, *evaluation, catalogue_).empty()) continue;
+    conditions.parameters = &evaluation->parameters;
+    const Reach reach =
+        reach_of(catalogue_, *catalogue_.find_metric(evaluation->metric), &conditions);
+    reads.seed |= reach.seed;
+    reads.calibration_seed |= reach.calibration_seed;
   }
-  return traits;
 }
 
-const TrialTable::Traits& TrialTable::traits_of(const Point& point) {
-  const auto key = std::make_pair(point.model, point.method->text);
-  const auto found = traits_.find(key);
-  if (found != traits_.end()) return found->second;
-  return traits_.emplace(key, make_traits(point)).first->second;
+// Few conditions are told apart, however many steps there are.
+const Reach& TrialTable::reach_under(const MethodDeclaration& method,
+                                     const InputConditions& conditions) {
+  auto deciding = deciding_.find(&method);
+  if (deciding == deciding_.end()) {
+    deciding = deciding_.emplace(&method, reach_of(catalogue_, method).deciding).first;
+  }
+  std::string values;
+  for (const std::string& name : deciding->second) {
+    values += canonical_json(conditions.parameters->value(name, Json())) + " ";
+  }
+  ReachKey key(&method, conditions.task, conditions.activation_bits < kFloatBits,
+               std::move(values));
+  const auto found = reach_.find(key);
+  if (found != reach_.end()) return found->second;
+  return reach_.emplace(std::move(key), reach_of(catalogue_, method, &conditions)).first->second;
+}
+
+TrialTable::Reads TrialTable::make_reads(const Point& point) {
+  check_families(point);
+  Reads reads;
+  for (const MethodDeclaration* method : point.method->methods) reads.bits |= method->reads_bits;
+  InputConditions conditions;
+  conditions.task = sweep_.models[point.model].task;
+  if (reads.bits && point.weight_bits > 0) conditions.activation_bits = point.activation_bits;
+  for (std::size_t i = 0; i < point.steps.size(); ++i) {
+    conditions.parameters = &steps_[point.steps[i]].parameters;
+    const Reach& reach = reach_under(*point.method->methods[i], conditions);
+    reads.seed |= reach.seed;
+    reads.calibration_seed |= reach.calibration_seed;
+    reads.data |= reach.data;
+    reads.steps.push_back(steps_.projected(point.steps[i], reach.parameters));
+  }
+  add_metrics(point, conditions, reads);
+  return reads;
+}
+
+const TrialTable::Reads& TrialTable::reads_of(const Point& point) {
+  const bool quantized = point.weight_bits > 0 && point.activation_bits < kFloatBits;
+  ReadsKey key(point.model, point.steps, quantized);
+  const auto found = reads_.find(key);
+  if (found != reads_.end()) return found->second;
+  return reads_.emplace(std::move(key), make_reads(point)).first->second;
 }
 
 int TrialTable::data_for(const Point& point) const {
@@ -88,11 +127,11 @@ int TrialTable::data_for(const Point& point) const {
 }
 
 void TrialTable::add(const Point& point, const AblationTag* tag) {
-  const Traits& traits = traits_of(point);
+  const Reads& reads = reads_of(point);
   Trial trial;
   trial.model = point.model;
-  trial.steps = point.steps;
-  if (traits.bits) {
+  trial.steps = reads.steps;
+  if (reads.bits) {
     if (point.weight_bits == 0) {
       refuse(*point.place, fmt::format("method '{}' reads bits; give the block 'bits: [W4A8]'",
                                        point.method->text));
@@ -101,9 +140,9 @@ void TrialTable::add(const Point& point, const AblationTag* tag) {
     trial.activation_bits = point.activation_bits;
   }
   const std::int64_t seed = point.seed.value_or(0);
-  if (traits.seed) trial.seed = seed;
-  if (traits.calibration_seed) trial.calibration_seed = point.calibration_seed.value_or(seed);
-  if (traits.data) trial.calibration_data = data_for(point);
+  if (reads.seed) trial.seed = seed;
+  if (reads.calibration_seed) trial.calibration_seed = point.calibration_seed.value_or(seed);
+  if (reads.data) trial.calibration_data = data_for(point);
   trial.id = sha256(identity_text(sweep_, trial)).substr(0, kIdDigits);
   const auto [found, inserted] =
       index_.try_emplace(trial.id, static_cast<std::uint32_t>(sweep_.trials.size()));
@@ -113,6 +152,7 @@ void TrialTable::add(const Point& point, const AblationTag* tag) {
     }
     sweep_.trials.push_back(std::move(trial));
   }
+  ++sweep_.trials[found->second].points;
   if (tag == nullptr) return;
   auto& tags = sweep_.trials[found->second].ablations;
   if (std::find(tags.begin(), tags.end(), *tag) == tags.end()) tags.push_back(*tag);

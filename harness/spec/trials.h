@@ -2,9 +2,10 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "harness/core/catalogue.h"
@@ -28,22 +29,32 @@ class TrialTable {
   StepTable& steps() { return steps_; }
 
  private:
-  // What holds for all trials of a model and a composition.
-  struct Traits {
+  // What a trial reads besides its model, and its steps with the parameters that they read.
+  struct Reads {
     bool bits = false;
     bool data = false;
     bool seed = false;
     bool calibration_seed = false;
+    std::vector<std::uint32_t> steps;
   };
-  const Traits& traits_of(const Point& point);
-  Traits make_traits(const Point& point) const;
+  // It depends on the model, the steps, and whether activations are quantized.
+  using ReadsKey = std::tuple<std::uint32_t, std::vector<std::uint32_t>, bool>;
+  // Method, task, whether activations are quantized, values of the parameters that decide.
+  using ReachKey = std::tuple<const MethodDeclaration*, std::string, bool, std::string>;
+  const Reads& reads_of(const Point& point);
+  const Reach& reach_under(const MethodDeclaration& method, const InputConditions& conditions);
+  Reads make_reads(const Point& point);
+  void add_metrics(const Point& point, InputConditions conditions, Reads& reads) const;
+  void check_families(const Point& point) const;
   int data_for(const Point& point) const;
 
   const Catalogue& catalogue_;
   Sweep& sweep_;
   StepTable& steps_;
-  std::vector<Reach> metric_reach_;  // by evaluation
-  std::map<std::pair<std::uint32_t, std::string>, Traits> traits_;
+  std::vector<const Evaluation*> random_;  // evaluations whose metric may draw random numbers
+  std::map<const MethodDeclaration*, std::set<std::string>> deciding_;
+  std::map<ReachKey, Reach> reach_;
+  std::map<ReadsKey, Reads> reads_;
   std::unordered_map<std::string, std::uint32_t> index_;  // by id
 };
 

@@ -27,15 +27,12 @@ Options options_of(const StageContext& context) {
 Json observe(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
   const Options options = options_of(context);
-  quant::Ranges ranges;
-  if (options.scheme == quant::ActivationScheme::kTensorStatic) {
-    const std::unique_ptr<models::Network> network = loader(context);
-    quant::widen(*network);
-    ranges = quant::observe(
-        *network, quant::calibration_inputs(context, *network), quant::calibration_chunk(*network),
-        selected_sites(*network, options), observer_options(options),
-        [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); });
-  }
+  const std::unique_ptr<models::Network> network = loader(context);
+  quant::widen(*network);
+  const quant::Ranges ranges = quant::observe(
+      *network, quant::calibration_inputs(context, *network), quant::calibration_chunk(*network),
+      selected_sites(*network, options), observer_options(options),
+      [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); });
   write_file_atomically(context.output() / kRanges, to_json(ranges).dump(1) + "\n");
   return {{"metrics", {{"sites", ranges.size()}}}};
 }
@@ -48,7 +45,8 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   options.granularity = quant::granularity_from(parameters.text("granularity"));
   options.group = parameters.integer("group");
   quant::Ranges ranges;
-  if (options.activation_bits != quant::kFloatBits) {
+  if (options.activation_bits != quant::kFloatBits &&
+      options.scheme == quant::ActivationScheme::kTensorStatic) {
     const std::filesystem::path file = context.input("ranges") / kRanges;
     ranges = quant::ranges_from(parse_json(read_file(file), file.string()), file.string());
   }
@@ -143,11 +141,11 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
       .inputs = {{.name = "images",
                   .stage = "sample_images",
                   .split = "train",
-                  .when = "quantizes_activations,task:classification"},
+                  .when = "task:classification"},
                  {.name = "tokens",
                   .stage = "sample_calibration",
                   .split = "train",
-                  .when = "quantizes_activations,task:language"}}};
+                  .when = "task:language"}}};
   const StageDeclaration quantizing{
       .name = "rtn.quantize",
       .revision = 2,
@@ -155,7 +153,9 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
                 "sites", "w_bits", "a_bits"},
       .reads_model = true,
       .reads_network = true,
-      .inputs = {{.name = "ranges", .stage = "rtn.observe", .when = "quantizes_activations"}}};
+      .inputs = {{.name = "ranges",
+                  .stage = "rtn.observe",
+                  .when = "quantizes_activations,act=tensor_static"}}};
   return {{observing, [loader](StageContext& context) { return observe(context, loader); }},
           {quantizing, [loader](StageContext& context) { return quantize(context, loader); }}};
 }

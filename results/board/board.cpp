@@ -82,9 +82,9 @@ class BoardMaker {
     });
     for (const RunResults& run : runs) {
       add_costs(run);
+      for (const TrialSummary& trial : run.trials) chosen_.emplace(trial.id, trial.chosen);
       for (const ResultRow& row : run.results) {
         if (!row.is_primary || !row.value) continue;
-        all_.push_back(row);
         if (row.timing && !only_timings) {
           add_timing(run, row);
         } else {
@@ -92,7 +92,6 @@ class BoardMaker {
         }
       }
     }
-    parameters_ = telling_parameters(all_);
   }
 
   std::vector<Table> tables() const {
@@ -144,7 +143,7 @@ class BoardMaker {
     return order;
   }
 
-  std::string title_of(const TableKey& key, const ResultRow& row) const {
+  std::string title_of(const TableKey& key, const ResultRow& row, std::size_t models) const {
     std::string title =
         fmt::format("{}{}", key.name, row.unit.empty() ? "" : " (" + row.unit + ")");
     if (key.name != key.metric) title += " of " + key.metric;
@@ -152,8 +151,9 @@ class BoardMaker {
     const std::string telling =
         telling_settings(key.settings, settings_.at({key.metric, key.name}));
     if (!telling.empty()) title += ", " + telling;
-    return title + fmt::format(", {} is better, protocol {}",
+    return title + fmt::format(", {} is better{}, protocol {}",
                                row.higher_is_better ? "higher" : "lower",
+                               models > 1 ? ", ranked within each model" : "",
                                key.fingerprint.substr(0, 8));
   }
 
@@ -192,9 +192,17 @@ class BoardMaker {
     const ResultRow& row = lines.begin()->second.first;
     const std::vector<TimingKey> timings = timing_columns(lines);
     const std::map<std::string, double> floats = float_values(lines);
-    Table table{.title = title_of(key, row),
+    std::vector<const ResultRow*> shown;
+    std::set<std::string> models;
+    for (const auto& [repeats, line] : lines) {
+      shown.push_back(&line.first);
+      models.insert(line.first.model);
+    }
+    const std::map<std::string, std::string> parameters = telling_parameters(shown, chosen_);
+    Table table{.title = title_of(key, row, models.size()),
                 .columns = {{"#", true}, {"model"}, {"method"}, {"bits"}}};
     if (runs_.size() > 1) table.columns.insert(table.columns.begin() + 1, {"run"});
+    table.grouped_by = runs_.size() > 1 ? 2 : 1;
     table.columns.push_back({row.unit.empty() ? key.name : key.name + " " + row.unit, true});
     table.columns.push_back({"std", true});
     table.columns.push_back({"n", true});
@@ -207,16 +215,17 @@ class BoardMaker {
     for (const Line* line : sorted(lines)) {
       rank = line->first.model == model ? rank + 1 : 1;
       model = line->first.model;
-      table.rows.push_back(cells_of(*line, rank, timings, floats));
+      table.rows.push_back(
+          cells_of(*line, rank, parameters.at(line->first.trial), timings, floats));
     }
     return table;
   }
 
-  std::vector<Cell> cells_of(const Line& line, int rank, const std::vector<TimingKey>& timings,
+  std::vector<Cell> cells_of(const Line& line, int rank, const std::string& parameters,
+                             const std::vector<TimingKey>& timings,
                              const std::map<std::string, double>& floats) const {
     const Spread spread = spread_of(line.values);
     const int decimals = decimals_of(line.first.unit);
-    const std::string& parameters = parameters_.at(line.first.trial);
     std::vector<Cell> cells = {count_cell(rank)};
     if (runs_.size() > 1) cells.push_back(text_cell(line.run));
     cells.push_back(text_cell(line.first.model));
@@ -260,8 +269,7 @@ class BoardMaker {
 
   const std::vector<RunResults>& runs_;
   const BoardOptions& options_;
-  std::vector<ResultRow> all_;
-  std::map<std::string, std::string> parameters_;
+  std::map<std::string, Json> chosen_;  // by trial: parameters off their defaults
   std::map<std::pair<std::string, std::string>, double> costs_;  // by run, trial
   std::set<std::tuple<std::string, std::string, std::string, std::string>> seen_;
   std::map<TableKey, std::map<LineKey, Line>> tables_;

@@ -1,6 +1,7 @@
 #include "results/board/rows.h"
 
 #include <set>
+#include <tuple>
 
 namespace assay::results {
 
@@ -45,20 +46,27 @@ std::map<std::string, std::string> parameters_of(const Json& identity) {
   return parameters;
 }
 
-std::map<std::string, std::string> telling_parameters(const std::vector<ResultRow>& rows) {
-  std::map<std::string, std::map<std::string, std::string>> of_trial;        // by trial
-  std::map<std::string, std::map<std::string, std::set<std::string>>> seen;  // by method
-  for (const ResultRow& row : rows) {
-    if (of_trial.contains(row.trial)) continue;
-    of_trial[row.trial] = parameters_of(row.identity);
-    for (const auto& [name, value] : of_trial[row.trial]) seen[row.method][name].insert(value);
+std::map<std::string, std::string> telling_parameters(const std::vector<const ResultRow*>& rows,
+                                                      const std::map<std::string, Json>& chosen) {
+  using Values = std::map<std::string, std::set<std::string>>;  // by parameter
+  std::map<std::string, std::map<std::string, std::string>> of_trial;
+  std::map<std::tuple<std::string, std::string, std::string>, Values>
+      seen;  // by model, method, bits
+  for (const ResultRow* row : rows) {
+    if (of_trial.contains(row->trial)) continue;
+    of_trial[row->trial] = parameters_of(row->identity);
+    for (const auto& [name, value] : of_trial[row->trial]) {
+      seen[{row->model, row->method, row->bits}][name].insert(value);
+    }
   }
   std::map<std::string, std::string> texts;
-  for (const ResultRow& row : rows) {
-    if (texts.contains(row.trial)) continue;
-    std::string& text = texts[row.trial];
-    for (const auto& [name, value] : of_trial[row.trial]) {
-      if (seen[row.method][name].size() < 2) continue;
+  for (const ResultRow* row : rows) {
+    if (texts.contains(row->trial)) continue;
+    std::string& text = texts[row->trial];
+    const auto own = chosen.find(row->trial);
+    for (const auto& [name, value] : of_trial[row->trial]) {
+      const bool off_default = own != chosen.end() && own->second.contains(name);
+      if (!off_default && seen[{row->model, row->method, row->bits}][name].size() < 2) continue;
       text += (text.empty() ? "" : " ") + name + "=" + value;
     }
   }

@@ -25,8 +25,10 @@ std::string repeat_key(const Json& identity);
 // "psaq_vit.images" -> "32" of a trial's method; "calibration_data" as it is.
 std::map<std::string, std::string> parameters_of(const Json& identity);
 
-// For each trial the parameters by which it differs from others of the same method text:
-// "images=32 steps=100", or "".
-std::map<std::string, std::string> telling_parameters(const std::vector<ResultRow>& rows);
+// What a board says of each trial's parameters, "images=32 steps=100" or "": those that are off
+// their defaults, and those in which it differs from another row of the same model, method and
+// bits. `chosen`: by trial, parameters off their defaults.
+std::map<std::string, std::string> telling_parameters(const std::vector<const ResultRow*>& rows,
+                                                      const std::map<std::string, Json>& chosen);
 
 }  // namespace assay::results

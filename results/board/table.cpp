@@ -35,6 +35,12 @@ std::string printable(const std::string& text) {
 
 void trim_right(std::string& line) { line.erase(line.find_last_not_of(' ') + 1); }
 
+// Whether a row begins another group than that of the row before it.
+bool starts_group(const Table& table, std::size_t row) {
+  return table.grouped_by && row > 0 &&
+         table.rows[row][*table.grouped_by].text != table.rows[row - 1][*table.grouped_by].text;
+}
+
 std::string as_text(const Table& table, bool colour) {
   std::vector<std::size_t> widths;
   for (const Column& column : table.columns) widths.push_back(display_width(column.name));
@@ -58,8 +64,12 @@ std::string as_text(const Table& table, bool colour) {
     out += text + "\n";
   };
   line([&](std::size_t i) { return table.columns[i].name; });
-  line([&](std::size_t i) { return std::string(widths[i], '-'); });
-  for (const auto& row : table.rows) line([&](std::size_t i) { return row[i].text; });
+  const auto rule = [&] { line([&](std::size_t i) { return std::string(widths[i], '-'); }); };
+  rule();
+  for (std::size_t row = 0; row < table.rows.size(); ++row) {
+    if (starts_group(table, row)) rule();
+    line([&](std::size_t i) { return table.rows[row][i].text; });
+  }
   for (const std::string& note : table.notes) out += printable(note) + "\n";
   return out;
 }
@@ -160,7 +170,10 @@ std::string as_latex(const Table& table) {
   };
   line([&](std::size_t i) { return table.columns[i].name; });
   out += "\\hline\n";
-  for (const auto& row : table.rows) line([&](std::size_t i) { return row[i].text; });
+  for (std::size_t row = 0; row < table.rows.size(); ++row) {
+    if (starts_group(table, row)) out += "\\hline\n";
+    line([&](std::size_t i) { return table.rows[row][i].text; });
+  }
   return out + "\\hline\n\\end{tabular}\n" +
          (table.title.empty() ? "" : "% " + printable(table.title) + "\n");
 }
@@ -171,9 +184,10 @@ std::string as_html(const Table& table) {
   out += "<thead><tr>";
   for (const Column& column : table.columns) out += "<th>" + escaped_html(column.name) + "</th>";
   out += "</tr></thead>\n<tbody>\n";
-  for (const auto& row : table.rows) {
+  for (std::size_t row = 0; row < table.rows.size(); ++row) {
+    if (starts_group(table, row)) out += "</tbody>\n<tbody>\n";
     out += "<tr>";
-    for (const Cell& cell : row) out += "<td>" + escaped_html(cell.text) + "</td>";
+    for (const Cell& cell : table.rows[row]) out += "<td>" + escaped_html(cell.text) + "</td>";
     out += "</tr>\n";
   }
   out += "</tbody>\n</table>\n";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,8 @@ struct Table {
   std::string title;
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;
+  // Rows that are equal in this column belong together: text, LaTeX and HTML rule between groups.
+  std::optional<std::size_t> grouped_by = {};
   std::vector<std::string> notes;  // lines below it; in text, Markdown and HTML only
 };
 

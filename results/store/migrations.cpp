@@ -166,7 +166,13 @@ FROM leaderboard
 GROUP BY model, method, bits, metric, data, split, name;
 )sql";
 
-constexpr std::array<std::string_view, 1> kMigrations = {kVersion1};
+// Which of a trial's parameters are off their defaults. Until the next `assay run` fills it in, a
+// trial of an older database shows none.
+constexpr std::string_view kVersion2 = R"sql(
+ALTER TABLE trial ADD COLUMN chosen TEXT NOT NULL DEFAULT '{}';
+)sql";
+
+constexpr std::array<std::string_view, 2> kMigrations = {kVersion1, kVersion2};
 
 int pragma(SQLite::Database& database, const char* text) {
   return database.execAndGet(text).getInt();

@@ -118,6 +118,7 @@ struct TrialSummary {
   std::string bits;
   bool deterministic = false;
   Json identity = Json::object();
+  Json chosen = Json::object();  // parameter -> value, those off their defaults
   std::optional<std::string> network_stage;
   int stages = 0;
   int done = 0;
@@ -131,6 +132,7 @@ struct TrialSummary {
     visit("bits", r.bits);
     visit("deterministic", r.deterministic);
     visit("identity", r.identity);
+    visit("chosen", r.chosen);
     visit("network_stage", r.network_stage);
     visit("stages", r.stages);
     visit("done", r.done);

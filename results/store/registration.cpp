@@ -29,7 +29,8 @@ TrialRow row_of(const plan::PlannedTrial& trial, const plan::Plan& plan) {
                .method = trial.method,
                .bits = trial.bits,
                .deterministic = trial.deterministic,
-               .identity = trial.identity()};
+               .identity = trial.identity(),
+               .chosen = Json::parse(trial.chosen_text)};
   if (trial.network_stage >= 0) {
     row.network_stage = plan.stages[static_cast<std::size_t>(trial.network_stage)].key;
   }
@@ -64,8 +65,8 @@ class Registrar {
   Registrar(SQLite::Database& database, const plan::Plan& plan)
       : plan_(plan),
         trial_(database, "trial",
-               "ON CONFLICT (id) DO UPDATE SET label = excluded.label, network_stage = "
-               "excluded.network_stage, current = 1"),
+               "ON CONFLICT (id) DO UPDATE SET label = excluded.label, chosen = excluded.chosen, "
+               "network_stage = excluded.network_stage, current = 1"),
         link_(database, "trial_stage", "ON CONFLICT (trial, stage) DO UPDATE SET current = 1"),
         metric_(database, "metric",
                 "ON CONFLICT (trial, stage, metric, name) DO UPDATE SET data = excluded.data, "

@@ -72,6 +72,7 @@ struct TrialRow {
   std::string bits;
   bool deterministic = false;
   Json identity = Json::object();
+  Json chosen = Json::object();  // parameter -> value, those off their defaults
   std::optional<std::string> network_stage;
   bool current = true;
 
@@ -85,6 +86,7 @@ struct TrialRow {
     visit("bits", r.bits);
     visit("deterministic", r.deterministic);
     visit("identity", r.identity);
+    visit("chosen", r.chosen);
     visit("network_stage", r.network_stage);
     visit("current", r.current);
   }

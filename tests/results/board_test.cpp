@@ -66,6 +66,32 @@ TEST_F(BoardTest, the_best_comes_first_in_the_direction_of_the_figure) {
   EXPECT_EQ(board({results})[0].rows[0][2].text, "a");
 }
 
+TEST_F(BoardTest, a_row_says_what_is_off_its_default_or_differs_from_another_row_of_its_model) {
+  const auto tables = board(
+      {run(SamplePlan()
+               .trial({"a", "m", "W8A8", -1, "d1", {{"steps", 100}, {"lr", 1}}, {{"steps", 100}}})
+               .trial({"b", "m", "W8A8", -1, "d1", {{"steps", 500}, {"lr", 1}}, Json::object()})
+               .trial({"c", "m", "W8A8", -1, "d1", {{"steps", 500}, {"lr", 1}}, Json::object()})
+               .trial({"c", "m", "W8A8", -1, "d1", {{"steps", 500}, {"lr", 2}}, {{"lr", 2}}}))});
+  std::vector<std::string> methods;
+  for (const auto& row : tables[0].rows) methods.push_back(row[1].text + ": " + row[2].text);
+  EXPECT_THAT(methods,
+              testing::UnorderedElementsAre("a: m steps=100", "b: m", "c: m lr=1", "c: m lr=2"));
+}
+
+TEST_F(BoardTest, models_are_ranked_apart) {
+  SamplePlan plan;
+  for (const char* model : {"a", "b"}) {
+    plan.trial({.model = model, .method = "m", .bits = "W8A8"});
+    plan.trial({.model = model, .method = "m", .bits = "W4A8"});
+  }
+  const auto tables = board({run(plan)});
+  std::string ranks;
+  for (const auto& row : tables[0].rows) ranks += row[0].text;
+  EXPECT_EQ(ranks, "1212");
+  EXPECT_THAT(tables[0].title, testing::HasSubstr("ranked within each model"));
+}
+
 TEST_F(BoardTest, cost_of_all_rows_adds_up_to_the_ledger) {
   SamplePlan plan;
   for (const char* bits : {"W8A8", "W4A8", "W2A8"}) plan.trial("m", bits, 0).trial("m", bits, 1);

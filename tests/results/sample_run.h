@@ -40,8 +40,22 @@ class SamplePlan {
   // Adds a trial; `seed` < 0: deterministic. `data`: digest of the evaluation's data.
   SamplePlan& trial(const std::string& method, const std::string& bits, int seed = -1,
                     const std::string& data = "d1") {
-    Json identity = {{"model", "vit"},
-                     {"method", Json::array({{{"name", method}, {"parameters", Json::object()}}})},
+    return trial({.model = "vit", .method = method, .bits = bits, .seed = seed, .data = data});
+  }
+
+  struct Sample {
+    std::string model;
+    std::string method;
+    std::string bits;
+    int seed = -1;
+    std::string data = "d1";
+    Json parameters = Json::object();  // of the method
+    Json chosen = Json::object();      // those off their defaults
+  };
+  SamplePlan& trial(const Sample& sample) {
+    const auto& [model, method, bits, seed, data, parameters, chosen] = sample;
+    Json identity = {{"model", model},
+                     {"method", Json::array({{{"name", method}, {"parameters", parameters}}})},
                      {"bits", bits}};
     if (seed >= 0) identity["seed"] = seed;
     const std::size_t quantize = add_stage(method + ".quantize", identity, {{"images", shared_}});
@@ -50,8 +64,9 @@ class SamplePlan {
     plan::PlannedTrial t;
     t.id = sha256(canonical_json(identity)).substr(0, 16);
     t.identity_text = canonical_json(identity);
-    t.label = "vit " + method + " " + bits + (seed < 0 ? "" : " seed=" + std::to_string(seed));
-    t.model = "vit";
+    t.chosen_text = canonical_json(chosen);
+    t.label = model + " " + method + " " + bits + (seed < 0 ? "" : " seed=" + std::to_string(seed));
+    t.model = model;
     t.family = "vit";
     t.task = "classification";
     t.method = method;

@@ -19,6 +19,16 @@ TEST(table, text_is_aligned_without_boxes_or_trailing_space) {
             "T\nname      x\n-----  ----\na|b_c  1.50\n\u00e9         -\nnote\n");
 }
 
+TEST(table, groups_are_ruled_off) {
+  Table table = sample();
+  table.rows = {{text_cell("a"), empty_cell()},
+                {text_cell("a"), empty_cell()},
+                {text_cell("b"), empty_cell()}};
+  table.notes.clear();
+  table.grouped_by = 0;
+  EXPECT_EQ(render({table}, {}), "T\nname  x\n----  -\na     -\na     -\n----  -\nb     -\n");
+}
+
 TEST(table, markdown_escapes_its_own_marks) {
   EXPECT_EQ(render({sample()}, {.format = Format::kMarkdown}),
             "### T\n\n| name | x |\n|---|---:|\n| a\\|b_c | 1.50 |\n| \u00e9 | - |\n\nnote\n");

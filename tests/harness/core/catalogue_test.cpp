@@ -60,6 +60,16 @@ TEST(InputConditions, all_that_an_input_names_must_hold) {
   EXPECT_FALSE(holds(both, {.activation_bits = 8, .task = "classification"}));
 }
 
+TEST(InputConditions, a_parameter_may_decide) {
+  const Json parameters = {{"act", "fixed"}, {"group", 128}};
+  EXPECT_TRUE(holds("act=fixed,group=128", {.parameters = &parameters}));
+  EXPECT_FALSE(holds("act=dynamic", {.parameters = &parameters}));
+  EXPECT_FALSE(holds("other=fixed", {.parameters = &parameters}));
+  EXPECT_FALSE(holds("act=fixed", {}));
+  EXPECT_EQ(parameters_in("quantizes_activations,act=fixed,group=128"),
+            (std::vector<std::string>{"act", "group"}));
+}
+
 TEST(InputConditions, an_unknown_one_is_refused_when_the_catalogue_is_read) {
   Catalogue catalogue = small_catalogue();
   catalogue.stages[0].inputs[0].when = "task:vision";

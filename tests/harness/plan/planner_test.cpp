@@ -210,6 +210,32 @@ TEST_F(Planner, a_calibration_seed_enters_as_the_seed_of_its_stage) {
   EXPECT_EQ(stage(made, "sample").recipe_json().at("seed"), 7);
 }
 
+TEST_F(Planner, a_trial_whose_calibration_input_does_not_exist_is_deterministic) {
+  const Plan made = plan(
+      "trials:\n"
+      "  - {model: opt, method: ranged, bits: [W4A16, W4A8], seed: [1, 2], calibration: 64}\n"
+      "  - {model: opt, method: ranged, bits: W4A8, act: dynamic, seed: [1, 2]}\n");
+  EXPECT_EQ(labels(made),
+            "0 ranged.quantize opt W4A16\n"
+            "1 tokenize opt text train\n"
+            "2 sample opt calibration_seed=1 <tokens:1\n"
+            "3 ranged.observe opt <samples:2\n"
+            "4 ranged.quantize opt W4A8 <ranges:3\n"
+            "5 sample opt calibration_seed=2 <tokens:1\n"
+            "6 ranged.observe opt <samples:5\n"
+            "7 ranged.quantize opt W4A8 <ranges:6\n"
+            "8 ranged.quantize opt W4A8\n"
+            "opt ranged W4A16: 0 -> net 0\n"
+            "opt ranged W4A8 calibration_seed=1 calibration=64: 1 2 3 4 -> net 4\n"
+            "opt ranged W4A8 calibration_seed=2 calibration=64: 1 5 6 7 -> net 7\n"
+            "opt ranged W4A8 act=dynamic: 8 -> net 8\n");
+  EXPECT_TRUE(made.trials[0].deterministic);
+  EXPECT_EQ(made.trials[0].points, 2U);
+  EXPECT_FALSE(made.trials[1].deterministic);
+  EXPECT_TRUE(made.trials[3].deterministic);
+  EXPECT_EQ(made.trials[1].chosen_text, R"({"calibration":64})");
+}
+
 TEST_F(Planner, numerics_stand_in_all_recipes_but_the_exact_ones) {
   const auto keys = [&](const std::string& rest) {
     std::map<std::string, std::string> by_name;

@@ -25,6 +25,8 @@ Plan small_plan() {
   plan.trials[0].id = "a";
   plan.trials[0].label = "float";
   plan.trials[0].stages = {0};
+  plan.trials[0].deterministic = true;
+  plan.trials[0].points = 3;
   plan.trials[1].id = "b";
   plan.trials[1].label = "W8A8";
   plan.trials[1].stages = {1, 2, 3};
@@ -77,15 +79,17 @@ TEST(PlanSummary, as_markdown) {
   EXPECT_EQ(markdown(summary, 2),
             "# Plan of small\n\n"
             "3 trials, 5 distinct stages (6 without sharing), 1 done, 4 to run\n\n"
+            "The sweep has 5 points; those that differ only in what their trial never reads (a "
+            "seed, a parameter) are one trial.\n\n"
             "| stage | distinct | shared | uses | done | to run |\n"
             "|---|--:|--:|--:|--:|--:|\n"
             "| evaluate | 2 | 0 | 2 | 0 | 2 |\n"
             "| synthesize | 1 | 1 | 2 | 1 | 0 |\n"
             "| quantize | 2 | 0 | 2 | 0 | 2 |\n\n"
-            "| trial | id | stages | done |\n"
-            "|---|---|--:|--:|\n"
-            "| float | a | 1 | 0 |\n"
-            "| W8A8 | b | 3 | 1 |\n\n"
+            "| trial | id | repeats | stages | done |\n"
+            "|---|---|---|--:|--:|\n"
+            "| float | a | deterministic, 3 points are one | 1 | 0 |\n"
+            "| W8A8 | b | by seed | 3 | 1 |\n\n"
             "... and 1 more trials\n\n"
             "| left out | pairs | why | for example |\n"
             "|---|--:|---|---|\n"

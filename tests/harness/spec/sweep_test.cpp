@@ -166,6 +166,41 @@ TEST(Trials, calibration_data_and_seed_default_to_the_models_data_and_the_seed) 
             "opt gptq calibration=128 damping=0.01 group=-1 W4A16 cseed=7 on text\n");
 }
 
+TEST(Trials, what_serves_an_input_that_does_not_exist_is_no_part_of_them) {
+  const spec::Sweep sweep = assay::testing::sweep_of(
+      kModels +
+      std::string("trials:\n  - {model: opt, method: ranged, bits: [W4A16, W4A8], seed: [0, 1, 2], "
+                  "calibration: [128, 64]}\n"));
+  EXPECT_EQ(lines_of(sweep),
+            "opt ranged act=\"fixed\" W4A16\n"
+            "opt ranged act=\"fixed\" calibration=128 W4A8 cseed=0 on text\n"
+            "opt ranged act=\"fixed\" calibration=64 W4A8 cseed=0 on text\n"
+            "opt ranged act=\"fixed\" calibration=128 W4A8 cseed=1 on text\n"
+            "opt ranged act=\"fixed\" calibration=64 W4A8 cseed=1 on text\n"
+            "opt ranged act=\"fixed\" calibration=128 W4A8 cseed=2 on text\n"
+            "opt ranged act=\"fixed\" calibration=64 W4A8 cseed=2 on text\n");
+  EXPECT_EQ(sweep.trials[0].points, 6U);
+  EXPECT_EQ(sweep.trials[1].points, 1U);
+}
+
+TEST(Trials, a_parameter_decides_whether_calibration_is_part_of_them) {
+  EXPECT_EQ(trials_of("  - {model: opt, method: ranged, bits: W4A8, seed: [0, 1], act: [fixed, "
+                      "dynamic]}\n"),
+            "opt ranged act=\"fixed\" calibration=128 W4A8 cseed=0 on text\n"
+            "opt ranged act=\"dynamic\" W4A8\n"
+            "opt ranged act=\"fixed\" calibration=128 W4A8 cseed=1 on text\n");
+}
+
+TEST(Trials, a_trial_without_calibration_needs_no_data) {
+  const std::string models = "assay: 1\nmodels: {opt: {family: opt, weights: /m/opt}}\ntrials:\n";
+  EXPECT_EQ(lines_of(assay::testing::sweep_of(
+                models + "  - {model: opt, method: ranged, bits: W4A16, seed: [0, 1]}\n")),
+            "opt ranged act=\"fixed\" W4A16\n");
+  EXPECT_THAT(assay::testing::refusal_of(models +
+                                         "  - {model: opt, method: ranged, bits: [W4A16, W4A8]}\n"),
+              ::testing::HasSubstr("method 'ranged' needs data"));
+}
+
 // --- identity
 
 TEST(Identity, does_not_depend_on_spelling_order_blocks_or_unsaid_defaults) {
