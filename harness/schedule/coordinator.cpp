@@ -112,7 +112,7 @@ void Coordinator::handle(const StageDone& event) {
   } else {
     slots_.end_running(event.attempt.slot, now_s_);
   }
-  actions_.push_back(RecordAttempt{event.attempt, "done", "", false});
+  actions_.emplace_back(RecordAttempt{event.attempt, "done", "", false});
   const bool fresh = !durations_.known(stage_of(stage).name);
   durations_.learn(stage_of(stage).name, event.wall_s);
   ++learned_;
@@ -127,7 +127,7 @@ void Coordinator::settle_done(StageIndex stage) {
   --unsettled_;
   --open_by_name_[stage_of(stage).name];
   ++counts_.done;
-  actions_.push_back(SettleStage{stage, plan::StageState::kDone, "", ""});
+  actions_.emplace_back(SettleStage{stage, plan::StageState::kDone, "", ""});
   for (const StageIndex consumer : graph_.consumers(stage)) {
     Work& next = work_[consumer];
     if (--next.missing_inputs == 0 && next.phase == Phase::kWaiting) make_ready(consumer);
@@ -135,7 +135,7 @@ void Coordinator::settle_done(StageIndex stage) {
   for (const StageIndex input : graph_.inputs(stage)) {
     if (--work_[input].open_consumers == 0 && stage_of(input).retention == Retention::kTemporary &&
         work_[input].settled == plan::StageState::kDone) {
-      actions_.push_back(DropArtifact{input});
+      actions_.emplace_back(DropArtifact{input});
     }
   }
 }
@@ -211,14 +211,14 @@ void Coordinator::begin_stop(const StopRequested& request) {
     for (Occupant& next : mine.waiting) {
       if (next.stopping) continue;
       next.stopping = true;
-      actions_.push_back(RetractStage{next.attempt});
+      actions_.emplace_back(RetractStage{next.attempt});
     }
     if (!mine.running) continue;
     mine.running->stopping = true;
     if (request.kill) {
-      actions_.push_back(KillStage{mine.running->attempt});
+      actions_.emplace_back(KillStage{mine.running->attempt});
     } else {
-      actions_.push_back(StopStage{mine.running->attempt, options_.stop_grace_s});
+      actions_.emplace_back(StopStage{mine.running->attempt, options_.stop_grace_s});
     }
   }
 }
@@ -248,7 +248,7 @@ void Coordinator::finish_if_over() {
 
 void Coordinator::finish(Outcome outcome, std::string message) {
   finished_ = true;
-  actions_.push_back(Finish{outcome, std::move(message)});
+  actions_.emplace_back(Finish{outcome, std::move(message)});
 }
 
 Counts Coordinator::counts() const {

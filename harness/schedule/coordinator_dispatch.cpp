@@ -97,7 +97,7 @@ void Coordinator::place(StageIndex stage, SlotId slot) {
   work.checkpointed = false;
   const Attempt attempt{stage, slot, ++work.attempts};
   slots_.start({attempt, work.request, now_s_, false}, stage_of(stage).residency);
-  actions_.push_back(StartStage{attempt, false});
+  actions_.emplace_back(StartStage{attempt, false});
 }
 
 // One behind a short stage hides the round trip. A stage of a millisecond costs less than the sync
@@ -137,7 +137,7 @@ void Coordinator::fill_ahead(SlotId id) {
       work.checkpointed = false;
       const Attempt attempt{stage, id, ++work.attempts};
       slots_.queue({attempt, work.request, now_s_, false});
-      actions_.push_back(StartStage{attempt, true});
+      actions_.emplace_back(StartStage{attempt, true});
       placed = true;
       break;
     }
@@ -183,7 +183,7 @@ void Coordinator::retract_late() {
     for (Occupant& next : slots_.find(id)->waiting) {
       if (next.stopping) continue;
       next.stopping = true;
-      actions_.push_back(RetractStage{next.attempt});
+      actions_.emplace_back(RetractStage{next.attempt});
     }
   }
 }

@@ -13,7 +13,7 @@ void Coordinator::failed(const Attempt& attempt, ErrorKind kind, const std::stri
   Work& work = work_[attempt.stage];
   bool quarantined = false;
   const bool again = retry_after(work, attempt, kind, peak_bytes, &quarantined);
-  actions_.push_back(
+  actions_.emplace_back(
       RecordAttempt{attempt, std::string(assay::name_of(kind)), message, quarantined});
   if (again) {
     make_ready(attempt.stage);
@@ -52,7 +52,7 @@ void Coordinator::settle_failed(StageIndex stage, std::string kind, const std::s
   --unsettled_;
   --open_by_name_[stage_of(stage).name];
   ++counts_.failed;
-  actions_.push_back(SettleStage{stage, plan::StageState::kFailed, std::move(kind), message});
+  actions_.emplace_back(SettleStage{stage, plan::StageState::kFailed, std::move(kind), message});
   fail_trials(stage);
   block_consumers(stage);
   const auto fresh = static_cast<std::int64_t>(counts_.failed_trials) -
@@ -80,7 +80,7 @@ void Coordinator::block_consumers(StageIndex failed_stage) {
       --unsettled_;
       --open_by_name_[stage_of(consumer).name];
       ++counts_.blocked;
-      actions_.push_back(SettleStage{consumer, plan::StageState::kBlocked, "", message});
+      actions_.emplace_back(SettleStage{consumer, plan::StageState::kBlocked, "", message});
       fail_trials(consumer);
       open.push_back(consumer);
     }
