@@ -30,7 +30,8 @@ struct Point {
 };
 
 // A block of `trials:` (or the base of an ablation): the product of its axes. Lives no longer than
-// the node, the sweep and the table it was made from.
+// the node, the sweep and the table it was made from. block.cpp reads the keys, block_axes.cpp the
+// values of axes, block_exclude.cpp decides what is left out, block_points.cpp walks the product.
 class Block {
  public:
   enum class Exclude { kAllowed, kForbidden };
@@ -64,6 +65,8 @@ class Block {
     kCalibrationData,
     kFirstParameter
   };
+  static const std::vector<std::string> kAxisNames;
+  static constexpr std::int64_t kBitsBase = 32;  // bits as a value: weights * base + activations
 
   // A value of a slot: a number (index, bits, seed) or, for parameters, a node to be checked by the
   // schema of each method.
@@ -115,8 +118,5 @@ class Block {
   std::uint64_t size_ = 1;
   std::map<std::vector<std::uintptr_t>, Steps> made_steps_;
 };
-
-// "W4A8" -> (4, 8). Throws Error(kConfig) with the legal range.
-void parse_bits(const Node& node, int& weight_bits, int& activation_bits);
 
 }  // namespace assay::spec

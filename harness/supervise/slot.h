@@ -21,7 +21,9 @@
 namespace assay::supervise {
 
 // One slot of a supervisor: a queue of assignments, the one that runs, and an executor for each
-// provider that it has needed. Times are monotonic seconds.
+// provider that it has needed. Times are monotonic seconds. Attempts start and are stopped in
+// slot.cpp; slot_messages.cpp serves the executors, slot_outcomes.cpp ends an attempt,
+// slot_deadlines.cpp watches the time.
 class Slot {
  public:
   Slot(std::size_t index, SlotOptions own, const SupervisorOptions& options, Store& store,
@@ -57,6 +59,9 @@ class Slot {
   bool empty() const { return workers_.empty(); }
 
  private:
+  static constexpr double kNever = std::numeric_limits<double>::infinity();
+  static constexpr double kCopySeconds = 0.5;  // a running stage's output reaches its log so often
+
   struct Worker {
     std::unique_ptr<Executor> executor;
     bool ready = false;       // it has said hello
@@ -79,7 +84,7 @@ class Slot {
     double copy_s = 0;
     double cpu_before_s = 0;
     double grace_s = 0;
-    double kill_at_s = std::numeric_limits<double>::infinity();
+    double kill_at_s = kNever;
     bool checkpointed = false;
     std::optional<Ending> ending;
   };

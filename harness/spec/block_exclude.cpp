@@ -1,0 +1,68 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/spec/block.h"
+
+// The points that a block leaves out.
+
+namespace assay::spec {
+
+void Block::read_exclude(Node& node) {
+  std::vector<std::string> legal = kAxisNames;
+  for (const char* name : {"w_bits", "a_bits", "family", "task"}) legal.emplace_back(name);
+  for (const std::string& name : parameter_names()) legal.push_back(name);
+  std::vector<Node*> rules;
+  if (node.is_list()) {
+    for (Node& item : node.items) rules.push_back(&item);
+  } else {
+    rules.push_back(&node);
+  }
+  for (Node* rule : rules) {
+    Fields fields(*rule, "exclude");
+    for (Node* where : list_of(fields.require("where"), "where")) {
+      exclude_.emplace_back(*where, legal);
+    }
+    fields.finish();
+  }
+}
+
+Json Block::value_of(const std::string& name, const Point& point,
+                     const std::vector<Value>& values) const {
+  const Model& model = sweep_.models[point.model];
+  if (name == "model") return model.name;
+  if (name == "family") return model.family;
+  if (name == "task") return model.task;
+  if (name == "method") return point.method->text;
+  if (name == "seed") return point.seed ? Json(*point.seed) : Json();
+  if (name == "calibration_seed") {
+    return point.calibration_seed ? Json(*point.calibration_seed) : Json();
+  }
+  if (name == "calibration_data") {
+    const auto index = values[kCalibrationData].number;
+    return index >= 0 ? Json(sweep_.data[static_cast<std::size_t>(index)].name) : Json(model.data);
+  }
+  if (name == "bits" || name == "w_bits" || name == "a_bits") {
+    if (point.weight_bits == 0) return {};
+    if (name == "w_bits") return point.weight_bits;
+    if (name == "a_bits") return point.activation_bits;
+    return fmt::format("W{}A{}", point.weight_bits, point.activation_bits);
+  }
+  const std::size_t dot = name.find('.');
+  for (const std::uint32_t index : point.steps) {
+    const MethodStep& step = steps_[index];
+    if (dot != std::string::npos && step.method != std::string_view(name).substr(0, dot)) continue;
+    const auto found = step.parameters.find(dot == std::string::npos ? name : name.substr(dot + 1));
+    if (found != step.parameters.end()) return *found;
+  }
+  return {};
+}
+
+bool Block::excluded(const Point& point, const std::vector<Value>& values) const {
+  return std::any_of(exclude_.begin(), exclude_.end(), [&](const Expression& where) {
+    return where.holds(
+        [&](std::size_t name) { return value_of(where.names()[name], point, values); });
+  });
+}
+
+}  // namespace assay::spec

@@ -1,0 +1,56 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/supervise/slot.h"
+
+// Time limits: of a stage, of its silence, of its last checkpoint, and of an executor's start.
+
+namespace assay::supervise {
+
+double Slot::deadline_s() const {
+  double deadline = kNever;
+  for (const auto& [provider, each] : workers_) {
+    if (!each.condemned) deadline = std::min(deadline, each.kill_at_s);
+  }
+  if (!running_ || !running_->sent || running_->ending) return deadline;
+  deadline = std::min({deadline, running_->kill_at_s, running_->copy_s});
+  if (options_.stage_timeout_s > 0)
+    deadline = std::min(deadline, running_->sent_s + options_.stage_timeout_s);
+  if (options_.stall_timeout_s > 0)
+    deadline = std::min(deadline, running_->progress_s + options_.stall_timeout_s);
+  return deadline;
+}
+
+void Slot::check_deadlines(double now_s, std::vector<Report>& reports) {
+  for (auto& [provider, each] : workers_) {
+    if (each.condemned || now_s < each.kill_at_s) continue;
+    const bool closed = each.executor->at_end();
+    if (worker() == &each && !running_->ending)
+      running_->ending = Ending{closed ? ErrorKind::kCrash : ErrorKind::kEnvironment,
+                                closed ? "the executor closed its protocol descriptor"
+                                       : fmt::format("provider '{}' did not say hello within {} s",
+                                                     provider, options_.start_timeout_s)};
+    each.condemned = true;
+    each.executor->kill();
+  }
+  if (!running_ || !running_->sent || running_->ending) return;
+  Running& now = *running_;
+  Worker& mine = *worker();
+  if (now_s >= now.copy_s) {
+    copy_output(mine);
+    now.copy_s = now_s + kCopySeconds;
+  }
+  if (now_s >= now.kill_at_s) {
+    condemn(ErrorKind::kLost, fmt::format("stopped: it did not end within {} s", now.grace_s));
+  } else if (options_.stage_timeout_s > 0 && now_s >= now.sent_s + options_.stage_timeout_s) {
+    condemn(ErrorKind::kTimeout,
+            fmt::format("it ran past stage_timeout, {} s", options_.stage_timeout_s));
+  } else if (options_.stall_timeout_s > 0 && now_s >= now.progress_s + options_.stall_timeout_s) {
+    condemn(ErrorKind::kTimeout,
+            fmt::format("no progress for stall_timeout, {} s", options_.stall_timeout_s));
+  }
+  pump(reports);
+}
+
+}  // namespace assay::supervise

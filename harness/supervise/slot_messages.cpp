@@ -1,0 +1,175 @@
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "harness/supervise/host.h"
+#include "harness/supervise/slot.h"
+
+// What executors say, and how they die.
+
+namespace assay::supervise {
+namespace {
+
+constexpr std::int64_t kTailBytes = 400;  // of the output, shown in the message of a crash
+
+}  // namespace
+
+void Slot::descriptors(std::vector<pollfd>& into) const {
+  for (const auto& [provider, each] : workers_) {
+    const Executor& executor = *each.executor;
+    const bool listen = !each.condemned && !executor.at_end();
+    short events = POLLIN;
+    if (executor.wants_to_write()) events = static_cast<short>(events | POLLOUT);
+    into.push_back({listen ? executor.socket() : -1, events, 0});
+    into.push_back({executor.pidfd(), POLLIN, 0});
+  }
+}
+
+void Slot::serve(std::span<const pollfd> ready, std::vector<Report>& reports) {
+  std::vector<std::string> talking;
+  std::vector<std::string> ended;
+  std::size_t at = 0;
+  for (auto& [provider, each] : workers_) {
+    if ((ready[at].revents & POLLOUT) != 0) each.executor->flush();
+    if ((ready[at].revents & ~POLLOUT) != 0) talking.push_back(provider);
+    if (ready[at + 1].revents != 0) ended.push_back(provider);
+    at += 2;
+  }
+  for (const std::string& provider : talking) read(provider, reports);
+  for (const std::string& provider : ended) {
+    // Its last words, e.g. `failed` before the exit, count first.
+    while (read(provider, reports)) {
+    }
+    if (const std::optional<Death> death = workers_.at(provider).executor->reap())
+      bury(provider, *death, reports);
+  }
+  pump(reports);
+}
+
+bool Slot::read(const std::string& provider, std::vector<Report>& reports) {
+  Worker& from = workers_.at(provider);
+  if (from.condemned || from.executor->at_end()) return false;
+  bool any = false;
+  try {
+    for (const protocol::Message& message : from.executor->receive()) {
+      if (from.condemned) return false;
+      any = true;
+      handle(from, provider, message, reports);
+    }
+  } catch (const Error& e) {
+    if (worker() == &from)
+      condemn(ErrorKind::kCrash, fmt::format("malformed message: {}", e.what()));
+    from.condemned = true;
+    from.executor->kill();
+    return false;
+  }
+  // A process that closed its socket is given a second to die by itself.
+  if (from.executor->at_end()) from.kill_at_s = monotonic_seconds() + 1;
+  return any;
+}
+
+void Slot::bury(const std::string& provider, const Death& death, std::vector<Report>& reports) {
+  const Worker& mine = workers_.at(provider);
+  // A stage that waits for the successor of an executor that we killed is not concerned.
+  const bool concerned =
+      worker() == &mine && (running_->sent || running_->ending || !mine.condemned);
+  if (concerned) {
+    Running& now = *running_;
+    if (now.ending) {
+      fail(now.ending->kind, now.ending->message, Json::object(), reports, &death);
+    } else {
+      const std::int64_t end = mine.executor->output_bytes();
+      const std::string tail = mine.executor->output(std::max(mine.copied, end - kTailBytes), end);
+      std::string message = death.message;
+      if (!mine.ready) message += " before it said hello";
+      if (!tail.empty()) message += "; last output: " + tail;
+      // A provider that cannot even start is a fault of the installation, not of the stage.
+      const bool broken = !mine.ready && death.kind == ErrorKind::kCrash;
+      fail(broken ? ErrorKind::kEnvironment : death.kind, message, Json::object(), reports, &death);
+    }
+  }
+  workers_.erase(provider);
+}
+
+void Slot::handle(Worker& from, const std::string& provider, const protocol::Message& message,
+                  std::vector<Report>& reports) {
+  using protocol::Type;
+  if (message.type == Type::kHello) {
+    greet(from, provider, message, reports);
+    return;
+  }
+  if (!from.ready)
+    throw Error(ErrorKind::kData, fmt::format("'{}' before hello", name_of(message.type)));
+  if (!running_ || worker() != &from || message.attempt != running_->attempt) {
+    spdlog::debug("{}: dropped a '{}' of {}", from.executor->name(), name_of(message.type),
+                  message.attempt);
+    return;
+  }
+  Report out = report(ReportKind::kProgress);
+  switch (message.type) {
+    case Type::kAlive:
+      return;
+    case Type::kProgress:
+      out.progress = message.progress;
+      break;
+    case Type::kMetric:
+      out.kind = ReportKind::kMetric;
+      out.name = message.name;
+      out.value = message.value;
+      out.step = message.step;
+      break;
+    case Type::kCheckpoint:
+      out.kind = ReportKind::kCheckpoint;
+      out.step = message.step;
+      running_->checkpointed = true;
+      break;
+    case Type::kListening:
+      out.kind = ReportKind::kListening;
+      out.address = message.address;
+      break;
+    case Type::kDone:
+      finish(message, reports);
+      return;
+    case Type::kFailed: {
+      const ErrorKind kind = error_kind_from(message.failure.kind).value_or(ErrorKind::kMethod);
+      // An executor that calls itself broken (a poisoned CUDA context) is replaced.
+      if (kind == ErrorKind::kCrash) {
+        from.condemned = true;
+        from.executor->kill();
+      }
+      fail(kind, message.failure.message, message.failure.context, reports);
+      pump(reports);
+      return;
+    }
+    default:
+      throw Error(ErrorKind::kData,
+                  fmt::format("'{}' is no message of an executor", name_of(message.type)));
+  }
+  running_->progress_s = monotonic_seconds();
+  reports.push_back(std::move(out));
+}
+
+void Slot::greet(Worker& from, const std::string& provider, const protocol::Message& hello,
+                 std::vector<Report>& reports) {
+  std::string problem;
+  if (hello.version != protocol::kVersion)
+    problem = fmt::format("it speaks version {} of the protocol, this program version {}",
+                          hello.version, protocol::kVersion);
+  else if (hello.provider != provider)
+    problem = fmt::format("it calls itself '{}'", hello.provider);
+  else if (from.ready)
+    problem = "it said hello twice";
+  if (!problem.empty()) {
+    const std::string message = fmt::format("provider '{}': {}", provider, problem);
+    from.condemned = true;
+    from.executor->kill();
+    if (worker() == &from) running_->ending = Ending{ErrorKind::kEnvironment, message};
+    return;
+  }
+  from.ready = true;
+  from.kill_at_s = kNever;
+  if (worker() == &from && !running_->sent) send_run(reports);
+}
+
+}  // namespace assay::supervise

@@ -1,0 +1,129 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "harness/core/json_text.h"
+#include "harness/supervise/host.h"
+#include "harness/supervise/result.h"
+#include "harness/supervise/slot.h"
+
+// How an attempt ends, done or failed: its report, its record and its log.
+
+namespace assay::supervise {
+namespace {
+
+constexpr std::int64_t kCopyBytes = 1 << 20;  // output reaches the log in pieces of this size
+
+}  // namespace
+
+void Slot::finish(const protocol::Message& done, std::vector<Report>& reports) {
+  Running& now = *running_;
+  Worker& mine = *worker();
+  const plan::Stage& stage = now.assignment.stage;
+  const std::filesystem::path output = store_.attempt_folder(now.attempt);
+  Finished finished;
+  finished.key = stage.key;
+  finished.run = stage.cache == CachePolicy::kRun ? options_.run : "";
+  try {
+    struct stat status {};
+    Json files = Json::object();
+    if (::lstat(output.c_str(), &status) == 0) {
+      files = inventory(output);
+      if (files.empty())
+        store_.remove_attempt(now.attempt);
+      else
+        finished.files = output;
+    }
+    copy_output(mine);
+    Report out = report(ReportKind::kPublished);
+    out.record = record();
+    out.record.outcome = "done";
+    out.resident = done.resident;
+    finished.result = assembled_result(done.result, stage, files, out.record);
+    publisher_.add(std::move(finished), std::move(out), monotonic_seconds());
+  } catch (const Error& e) {
+    fail(e.kind(), e.what(), Json::object(), reports);
+    pump(reports);
+    return;
+  } catch (const std::filesystem::filesystem_error& e) {
+    fail(ErrorKind::kIo, e.what(), Json::object(), reports);
+    pump(reports);
+    return;
+  }
+  running_.reset();
+  pump(reports);
+}
+
+void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
+                std::vector<Report>& reports, const Death* death) {
+  if (Worker* mine = worker()) copy_output(*mine);
+  Report out = report(ReportKind::kFailed);
+  out.error = kind;
+  out.message = utf8_text(message);  // it may quote what the executor printed
+  out.checkpointed = running_->checkpointed;
+  out.record = record();
+  out.record.outcome = name_of(kind);
+  out.record.message = out.message;
+  out.record.context = context;
+  if (death != nullptr) {
+    out.record.exit_code = death->exit_code;
+    out.record.signal = death->signal;
+  }
+  store_.remove_attempt(running_->attempt);
+  running_.reset();
+  reports.push_back(std::move(out));
+}
+
+Report Slot::report(ReportKind kind) const {
+  Report out;
+  out.kind = kind;
+  out.slot = index_;
+  out.attempt = running_->attempt;
+  out.key = running_->assignment.stage.key;
+  return out;
+}
+
+plan::AttemptRecord Slot::record() {
+  const Running& now = *running_;
+  plan::AttemptRecord made;
+  made.key = now.assignment.stage.key;
+  made.number = now.assignment.number;
+  made.slot = own_.name;
+  made.host = host_name();
+  made.started_unix_s = now.sent_unix_s;
+  // Wall time from the monotonic clock: the wall clock may jump.
+  made.ended_unix_s = now.sent_unix_s + (monotonic_seconds() - now.sent_s);
+  if (const Worker* mine = worker(); mine != nullptr && now.sent) {
+    const double cpu_s = mine->executor->cpu_s();
+    if (cpu_s >= 0 && now.cpu_before_s >= 0) made.cpu_s = std::max(0.0, cpu_s - now.cpu_before_s);
+    made.peak_memory_bytes = mine->executor->peak_memory_bytes();
+  }
+  made.log_path = now.log->path();
+  made.environment = environment();
+  return made;
+}
+
+Json Slot::environment() const {
+  Json facts = host_facts();
+  facts.update(options_.environment);
+  facts["slot"] = own_.name;
+  facts["provider"] = running_->assignment.stage.provider;
+  facts["threads"] = running_->assignment.stage.resources.threads;
+  return facts;
+}
+
+void Slot::copy_output(Worker& from) {
+  const std::int64_t end = from.executor->output_bytes();
+  const bool grown = end > from.copied;
+  while (from.copied < end) {
+    const std::string text =
+        from.executor->output(from.copied, std::min(end, from.copied + kCopyBytes));
+    if (text.empty()) break;
+    running_->log->append(text);
+    from.copied += static_cast<std::int64_t>(text.size());
+  }
+  if (grown && from.copied >= kCopyBytes) from.executor->forget_output(from.copied);
+}
+
+}  // namespace assay::supervise
