@@ -24,14 +24,15 @@ bool has_built_in() {
 LoadedSweep load_and_plan(const SweepRequest& request) {
   LoadedSweep loaded;
   std::vector<std::vector<std::string>> foreign;
-  for (const auto& provider : spec::load_providers(request.file, request.overrides)) {
+  const spec::SweepFile file(request.file, request.overrides);
+  for (const auto& provider : file.providers()) {
     foreign.push_back(provider.command);
   }
   const bool built_in = foreign.empty() || has_built_in();
   if (!built_in) spdlog::warn("no assay-exec: only what the sweep's providers offer");
   loaded.providers = supervise::Providers::gather(foreign, built_in);
   loaded.catalogue = joined(loaded.providers.catalogues());
-  loaded.sweep = spec::load_sweep(request.file, request.overrides, loaded.catalogue);
+  loaded.sweep = file.sweep(loaded.catalogue);
   plan::FileDigests digests(plan::digest_cache());
   loaded.plan = plan::make_plan(loaded.sweep, loaded.providers.catalogues(), digests,
                                 {.share = request.share, .limit = request.limit});

@@ -81,14 +81,29 @@ const DataSet* Sweep::find_data(std::string_view name_of_data) const {
   return found == data.end() ? nullptr : &*found;
 }
 
-Sweep load_sweep(const std::filesystem::path& file, const std::vector<std::string>& overrides,
-                 const Catalogue& catalogue) {
-  Node root = load_document(file, overrides);
+// A sweep of another format is refused before anything else is read.
+SweepFile::SweepFile(std::filesystem::path file, const std::vector<std::string>& overrides)
+    : file_(std::move(file)) {
+  Node root = load_document(file_, overrides);
+  check_version(root);
+  root_ = std::make_unique<const Node>(std::move(root));
+}
+
+SweepFile::~SweepFile() = default;
+
+std::vector<Provider> SweepFile::providers() const {
+  Node root = *root_;
+  Node* providers = root.find("providers");
+  if (providers == nullptr || providers->is_null()) return {};
+  return providers_from(*providers);
+}
+
+Sweep SweepFile::sweep(const Catalogue& catalogue) const {
+  Node root = *root_;
   Sweep sweep;
   Fields fields(root, "the sweep");
-  check_version(root);
   fields.take("assay");
-  sweep.name = name_from(fields.take("name"), file);
+  sweep.name = name_from(fields.take("name"), file_);
   Node* providers = fields.take("providers");
   Node* data = fields.take("data");
   Node* models = fields.take("models");
@@ -129,13 +144,9 @@ Sweep load_sweep(const std::filesystem::path& file, const std::vector<std::strin
   return sweep;
 }
 
-std::vector<Provider> load_providers(const std::filesystem::path& file,
-                                     const std::vector<std::string>& overrides) {
-  Node root = load_document(file, overrides);
-  check_version(root);  // a sweep of another format is refused before anything else is read
-  Node* providers = root.find("providers");
-  if (providers == nullptr || providers->is_null()) return {};
-  return providers_from(*providers);
+Sweep load_sweep(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                 const Catalogue& catalogue) {
+  return SweepFile(file, overrides).sweep(catalogue);
 }
 
 std::string method_text(const Sweep& sweep, const Trial& trial) {

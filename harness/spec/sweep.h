@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,8 @@
 // A sweep file as values: docs/formats/sweep.md describes the file.
 
 namespace assay::spec {
+
+struct Node;
 
 // An entry of `models:`. Either `weights` or `config` is given.
 struct Model {
@@ -106,14 +109,27 @@ struct Sweep {
   const DataSet* find_data(std::string_view name) const;
 };
 
-// Loads a sweep file. `overrides`: "a.b=c" of --set. Throws Error(kConfig) with file:line:column,
-// the value and the nearest legal name; nothing else is thrown for bad input.
+// A sweep file that was read, once: `providers:` must be known before there is a catalogue, and the
+// rest must be of the same text. `overrides`: "a.b=c" of --set. Throws Error(kConfig) with
+// file:line:column, the value and the nearest legal name; nothing else is thrown for bad input.
+class SweepFile {
+ public:
+  SweepFile(std::filesystem::path file, const std::vector<std::string>& overrides);
+  ~SweepFile();
+  SweepFile(const SweepFile&) = delete;
+  SweepFile& operator=(const SweepFile&) = delete;
+
+  std::vector<Provider> providers() const;
+  Sweep sweep(const Catalogue& catalogue) const;
+
+ private:
+  std::filesystem::path file_;
+  std::unique_ptr<const Node> root_;
+};
+
+// SweepFile(file, overrides).sweep(catalogue)
 Sweep load_sweep(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                  const Catalogue& catalogue);
-
-// Only `providers:` of the file, which must be known before there is a catalogue.
-std::vector<Provider> load_providers(const std::filesystem::path& file,
-                                     const std::vector<std::string>& overrides);
 
 // "smoothquant + gptq"
 std::string method_text(const Sweep& sweep, const Trial& trial);

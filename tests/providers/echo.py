@@ -4,6 +4,7 @@
 Speaks the executor protocol (docs/formats/protocol.md) with nothing but the standard library. What it offers stands in
 echo_catalogue.json beside it; echo_provider.cpp offers the same.
 """
+import errno
 import json
 import os
 import select
@@ -253,6 +254,9 @@ def execute(wire, run):
         stage.tell("done", result=BODIES[run["stage"]](stage))
     except Failure as failure:
         stage.tell("failed", kind=failure.kind, message=str(failure), context={})
+    except OSError as problem:
+        kind = "io" if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else "method"
+        stage.tell("failed", kind=kind, message=f"{type(problem).__name__}: {problem}", context={})
     except Exception as problem:  # a fault of the body is a failure of the stage, not of the executor
         stage.tell("failed", kind="method", message=f"{type(problem).__name__}: {problem}", context={})
 

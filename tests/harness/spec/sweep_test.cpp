@@ -36,7 +36,7 @@ std::set<std::string> ids_of(const std::string& rest) {
 TEST(Providers, of_a_sweep_of_another_format_are_not_asked) {
   const assay::testing::TemporaryFolder folder;
   const auto file = folder.write("sweep.yaml", "assay: 2\nproviders: [{command: [true]}]\n");
-  EXPECT_THAT(assay::testing::refusal([&] { load_providers(file, {}); }, &folder),
+  EXPECT_THAT(assay::testing::refusal([&] { SweepFile(file, {}).providers(); }, &folder),
               ::testing::HasSubstr("sweep.yaml:1:8: format version '2'"));
 }
 
@@ -312,7 +312,7 @@ TEST(ResolvedText, loads_to_the_same_sweep_from_anywhere) {
   EXPECT_EQ(sweep.data[1].splits.at("test")[0].path, folder.path() / "common/b.txt");
   EXPECT_EQ(sweep.providers[0].command,
             (std::vector<std::string>{"python3", (folder.path() / "common/x.py").string()}));
-  EXPECT_EQ(load_providers(file, {}).size(), 1U);
+  EXPECT_EQ(SweepFile(file, {}).providers().size(), 1U);
 
   const Sweep again = load_sweep(folder.write("run/sweep.yaml", sweep.resolved), {}, catalogue);
   EXPECT_EQ(again.name, "a");
@@ -353,6 +353,20 @@ TEST(TooManyPoints, are_refused_with_their_number) {
                                        "    bits: W4A4\n    seed: [" +
                                        seeds + "]\n    calibration_seed: [" + seeds + "]\n"),
             "sweep.yaml:8:5: trials[0] has 16000000 combinations; at most 10000000 are allowed");
+}
+
+TEST(SweepFile, is_read_once) {
+  const assay::testing::TemporaryFolder folder;
+  const auto path =
+      folder.write("sweep.yaml", assay::testing::kModels +
+                                     std::string("trials:\n  - {model: vit, method: float}\n"
+                                                 "providers: [{command: [a]}]\n"));
+  const SweepFile file(path, {});
+  folder.write("sweep.yaml", "assay: 2\n");
+  EXPECT_EQ(file.providers().size(), 1U);
+  const Sweep sweep = file.sweep(assay::testing::test_catalogue());
+  EXPECT_EQ(sweep.trials.size(), 1U);
+  EXPECT_EQ(sweep.providers.at(0).command, file.providers().at(0).command);
 }
 
 }  // namespace
