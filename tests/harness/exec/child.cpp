@@ -82,7 +82,7 @@ void Child::start(const std::string& stage, const Json& value, const std::string
   message.type = protocol::Type::kRun;
   message.run.attempt = attempt;
   message.run.stage = stage;
-  message.run.key = "k";
+  message.run.key = std::string("k");
   message.run.recipe = {{"parameters", {{"value", value}}},
                         {"numerics", {{"device", "cpu"}, {"threads", 1}}}};
   message.run.output = folder / "out";
