@@ -137,8 +137,15 @@ class Storm:
         watched = [self.folder / run / "results.sqlite-wal", self.folder / run / "results.sqlite",
                    self.folder / run / "results.sqlite-journal", self.folder / store / "tmp"]
 
+        def stamp_of(path):
+            try:
+                found = path.stat()
+                return found.st_mtime_ns, found.st_size
+            except FileNotFoundError:
+                return None
+
         def stamp():
-            return [(p.stat().st_mtime_ns, p.stat().st_size) if p.exists() else None for p in watched]
+            return [stamp_of(path) for path in watched]
         before, limit = stamp(), time.monotonic() + 2
         while process.poll() is None and time.monotonic() < limit and stamp() == before:
             pass
