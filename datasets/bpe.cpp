@@ -78,9 +78,6 @@ Bpe::Bpe(const BpeTables& tables, const std::string& what) : what_(what) {
                                                   : fmt::format("<0x{:02X}>", byte);
     const auto id = id_of(piece);
     byte_ids_[static_cast<std::size_t>(byte)] = id.value_or(-1);
-    if (options_.byte_level && !id && !options_.unknown) {
-      refuse(what, fmt::format("the vocabulary lacks byte 0x{:02x}", byte));
-    }
   }
 }
 
@@ -127,6 +124,10 @@ void Bpe::first_symbols(std::string_view piece, std::vector<std::int32_t>& symbo
       }
       after_unknown = true;
       continue;
+    } else if (options_.byte_level) {
+      refuse(what_, fmt::format("the vocabulary lacks byte 0x{:02x} of the text and has no unknown "
+                                "token; remove such bytes from the text",
+                                static_cast<unsigned char>(character.front())));
     } else {
       refuse(what_, fmt::format("no piece for the character '{}' and no unknown token", character));
     }

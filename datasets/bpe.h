@@ -26,12 +26,14 @@ struct BpeTables {
 
 class Bpe {
  public:
-  // Throws Error(kData) naming `what` if ids are negative, repeated or above 2^24, a merge names a
-  // piece that is not in the vocabulary, or a byte-level vocabulary lacks a byte.
+  // Throws Error(kData) naming `what` if ids are negative, repeated or above 2^24, or a merge
+  // names a piece that is not in the vocabulary. Real byte-level vocabularies lack bytes that no
+  // valid UTF-8 or hardly any text holds.
   Bpe(const BpeTables& tables, const std::string& what);
 
   // Appends the ids of one piece. Time is n log n in its length. Throws Error(kData) for a
-  // character that has no piece, no fallback and no unknown id.
+  // character or byte that has no piece, no fallback and no unknown id: leaving it out, as
+  // Hugging Face's tokenizers does, would give a likelihood of another text.
   void encode(std::string_view piece, std::vector<std::int32_t>& ids) const;
 
   // Bytes of an id; nullptr if there is none.

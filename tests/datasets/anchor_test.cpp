@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <map>
 
 #include "datasets/austen.h"
@@ -154,6 +155,28 @@ TEST(Anchor, gpt_2_golds) {
             (Ids{40792, 23877, 229, 41492}));
   EXPECT_EQ(tokenizer->encode(" na\xc3\xafve caf\xc3\xa9 123"), (Ids{41492, 40304, 17031}));
   EXPECT_EQ(tokenizer->encode("\n\n = A = \n"), (Ids{628, 796, 317, 796, 220, 198}));
+}
+
+// $ASSAY_SMOLLM2: a Hugging Face folder of SmolLM2-135M-Instruct, which is too large for the test
+// data.
+TEST(Anchor, smollm2_gives_the_recorded_counts) {
+  const char* folder = std::getenv("ASSAY_SMOLLM2");
+  if (folder == nullptr) {
+    GTEST_SKIP()
+        << "ASSAY_SMOLLM2 names no folder with the tokenizer.json of SmolLM2-135M-Instruct";
+  }
+  NEED(data("tokenizers/smollm2_cases.json"));
+  const auto tokenizer = open_tokenizer(folder);
+  const Json recorded = parse_json(read_file(data("tokenizers/smollm2_cases.json")), "cases");
+  for (const Json& each : recorded.at("cases")) {
+    const auto text = each.at("text").get<std::string>();
+    EXPECT_EQ(tokenizer->encode(text), each.at("ids").get<Ids>()) << text;
+  }
+  const Ids whole = tokenizer->encode_text(wikitext("file"));
+  EXPECT_EQ(whole.size(), 303415u);
+  EXPECT_EQ(sha256({reinterpret_cast<const char*>(whole.data()), whole.size() * sizeof(whole[0])}),
+            recorded.at("wiki_test_raw").at("sha256_of_int32_le_ids").get<std::string>());
+  EXPECT_EQ(tokenizer->encode_text(wikitext("wikitext")).size(), 304978u);
 }
 
 TEST(Anchor, stories260k_cases_from_tokenizer_json) {

@@ -176,14 +176,19 @@ TEST_F(TokenizerTest, malformed_files_are_errors_that_name_the_part) {
   malformed("is empty", with("/added_tokens/0/content", ""));
   malformed("type is not a text", with("/pre_tokenizer", Json::object()));
   malformed("add_prefix_space is not true or false", with("/pre_tokenizer/add_prefix_space", 1));
-  Json lacking = byte_level_json();
-  lacking["model"]["vocab"].erase("a");
-  lacking["model"]["merges"] = Json::array();
-  malformed("lacks byte 0x61", lacking);
   write("tokenizer.json", "{\"model\": ");
   expect_error(ErrorKind::kData, "tokenizer.json", [&] { open_tokenizer(folder_); });
   write("tokenizer.json", std::string(10000, '['));
   expect_error(ErrorKind::kData, "tokenizer.json", [&] { open_tokenizer(folder_); });
+}
+
+TEST_F(TokenizerTest, a_byte_that_the_vocabulary_lacks_is_an_error_of_the_text_that_holds_it) {
+  Json lacking = byte_level_json();
+  lacking["model"]["vocab"].erase("a");
+  lacking["model"]["merges"] = Json::array();
+  const auto tokenizer = open(lacking);
+  EXPECT_EQ(tokenizer->encode("b").size(), 1u);
+  expect_error(ErrorKind::kData, "lacks byte 0x61", [&] { tokenizer->encode("ba"); });
 }
 
 TEST_F(TokenizerTest, text_that_is_not_utf_8_is_an_error) {
