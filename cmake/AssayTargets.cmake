@@ -25,7 +25,8 @@ endif()
 add_library(assay_options INTERFACE)
 target_include_directories(assay_options INTERFACE "${CMAKE_SOURCE_DIR}")
 # Designated initialisers leave the rest at its default on purpose.
-target_compile_options(assay_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-missing-field-initializers $<$<BOOL:${ASSAY_WERROR}>:-Werror>)
+# -fpch-preprocess lets ccache see which precompiled header a file uses.
+target_compile_options(assay_options INTERFACE -fpch-preprocess -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-missing-field-initializers $<$<BOOL:${ASSAY_WERROR}>:-Werror>)
 if(ASSAY_SANITIZE)
   target_compile_options(assay_options INTERFACE -fsanitize=${ASSAY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(assay_options INTERFACE -fsanitize=${ASSAY_SANITIZE})
@@ -39,18 +40,47 @@ else()
   target_link_libraries(assay_logging INTERFACE spdlog::spdlog fmt::fmt)
 endif()
 
-# assay_library(NAME SOURCES a.cpp ... LINK other ...)
-function(assay_library name)
+# Headers that nearly every file includes, parsed once for each kind of target instead of once for each file. Headers of the project are
+# none of them: an edit would rebuild everything. lint.*_headers compile every header of ours without these.
+set(ASSAY_COMMON_HEADERS <algorithm> <cstdint> <filesystem> <functional> <map> <memory> <optional> <set> <string> <string_view> <vector>
+    <fmt/format.h> <fmt/ranges.h> <nlohmann/json.hpp>)
+# assay_precompiled(NAME LINK ... HEADERS ...): an object library that carries one precompiled header.
+function(assay_precompiled name)
+  cmake_parse_arguments(A "" "" "LINK;HEADERS" ${ARGN})
+  file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/${name}.cpp" CONTENT "// Carries a precompiled header.\n")
+  add_library(${name} OBJECT "${CMAKE_BINARY_DIR}/${name}.cpp")
+  target_link_libraries(${name} PRIVATE assay_options assay_logging nlohmann_json::nlohmann_json ${A_LINK})
+  target_precompile_headers(${name} PRIVATE ${A_HEADERS})
+endfunction()
+# Tests are compiled far more often than their speed matters.
+set(ASSAY_TEST_OPTIONS $<$<CONFIG:RelWithDebInfo>:-O1>)
+# Programs are compiled like libraries, or a precompiled header (made with -fPIC) does not fit.
+function(assay_use_precompiled name header)
+  target_precompile_headers(${name} REUSE_FROM ${header})
+  get_target_property(type ${name} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC)
+  endif()
+endfunction()
+
+function(assay_plain_library name)
   cmake_parse_arguments(A "" "" "SOURCES;LINK;PRIVATE" ${ARGN})
   add_library(${name} STATIC ${A_SOURCES})
   target_link_libraries(${name} PUBLIC assay_options ${A_LINK} PRIVATE ${A_PRIVATE})
 endfunction()
 
+# assay_library(NAME SOURCES a.cpp ... LINK other ...)
+function(assay_library name)
+  assay_plain_library(${name} ${ARGN})
+  assay_use_precompiled(${name} assay_control_header)
+endfunction()
+
 # The same for code on LibTorch: adds LibTorch and the shared precompiled header.
 function(assay_torch_library name)
   cmake_parse_arguments(A "" "" "SOURCES;LINK;PRIVATE" ${ARGN})
-  assay_library(${name} SOURCES ${A_SOURCES} LINK ${A_LINK} assay_torch PRIVATE ${A_PRIVATE})
-  assay_use_torch_header(${name})
+  assay_plain_library(${name} SOURCES ${A_SOURCES} LINK ${A_LINK} assay_torch PRIVATE ${A_PRIVATE})
+  assay_use_precompiled(${name} assay_torch_header)
 endfunction()
 
 # assay_test(NAME SOURCES ... LINK ... [LABELS unit] [TORCH]): one GoogleTest program, each case a CTest.
@@ -64,12 +94,12 @@ function(assay_test name)
   endif()
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE assay_options ${A_LINK} GTest::gmock GTest::gtest_main)
+  target_compile_options(${name} PRIVATE ${ASSAY_TEST_OPTIONS})
   if(A_TORCH)
     target_link_libraries(${name} PRIVATE assay_torch)
-    assay_use_torch_header(${name})
-    # Compiled like a library, or the precompiled header (made with -fPIC) does not fit.
-    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-    target_compile_options(${name} PRIVATE -fPIC)
+    assay_use_precompiled(${name} assay_torch_test_header)
+  else()
+    assay_use_precompiled(${name} assay_test_header)
   endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   # One CTest a program: a case a process would start LibTorch hundreds of times.

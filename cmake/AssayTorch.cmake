@@ -48,19 +48,17 @@ _assay_imported(assay::torch_cpu "${ASSAY_TORCH_CPU_LIBRARY}")
 add_library(assay_torch INTERFACE)
 # -idirafter, not -isystem: the wheel carries fmt 12 headers, and <fmt/...> must stay the system's fmt that spdlog links.
 target_compile_options(assay_torch INTERFACE
-  "SHELL:-idirafter ${ASSAY_TORCH_INCLUDE}" "SHELL:-idirafter ${ASSAY_TORCH_INCLUDE}/torch/csrc/api/include" -fpch-preprocess)
+  "SHELL:-idirafter ${ASSAY_TORCH_INCLUDE}" "SHELL:-idirafter ${ASSAY_TORCH_INCLUDE}/torch/csrc/api/include")
 target_link_libraries(assay_torch INTERFACE assay::torch_cpu assay::c10 Threads::Threads)
 # libtorch_cpu's own DT_RPATH finds ../../nvidia/cu13/lib at run time; the linker must see the same folder.
 target_link_options(assay_torch INTERFACE "LINKER:-rpath-link,${ASSAY_SITE_PACKAGES}/nvidia/cu13/lib")
 
-# One precompiled <ATen/ATen.h> for all LibTorch code: 13 s once instead of 5 s in every file.
-file(WRITE "${CMAKE_BINARY_DIR}/torch_header.cpp" "// Carries the precompiled LibTorch header.\n")
-add_library(assay_torch_header OBJECT "${CMAKE_BINARY_DIR}/torch_header.cpp")
-target_link_libraries(assay_torch_header PRIVATE assay_options assay_torch)
-target_precompile_headers(assay_torch_header PRIVATE <ATen/ATen.h>)
-function(assay_use_torch_header name)
-  target_precompile_headers(${name} REUSE_FROM assay_torch_header)
-endfunction()
+# <ATen/ATen.h> takes 5 s to parse.
+assay_precompiled(assay_torch_header LINK assay_torch HEADERS <ATen/ATen.h> ${ASSAY_COMMON_HEADERS})
+if(ASSAY_TESTS)
+  assay_precompiled(assay_torch_test_header LINK assay_torch GTest::gmock HEADERS <ATen/ATen.h> <gmock/gmock.h> <gtest/gtest.h> ${ASSAY_COMMON_HEADERS})
+  target_compile_options(assay_torch_test_header PRIVATE ${ASSAY_TEST_OPTIONS})
+endif()
 
 if(ASSAY_WITH_CUDA)
   set(_cuda_hints "${ASSAY_SITE_PACKAGES}/nvidia/cu13/include" "$ENV{CUDA_HOME}/include" /usr/local/cuda/include)
