@@ -109,58 +109,7 @@ Json checked_list(const ParameterSchema& schema, const Json& value, Check check)
   return list;
 }
 
-// "a,b" -> a, b
-std::vector<std::string_view> conditions_of(std::string_view when) {
-  std::vector<std::string_view> conditions;
-  while (!when.empty()) {
-    const std::size_t comma = when.find(',');
-    conditions.push_back(when.substr(0, comma));
-    when = comma == std::string_view::npos ? std::string_view() : when.substr(comma + 1);
-  }
-  return conditions;
-}
-
-bool has_value(const Json* parameters, std::string_view name, std::string_view value) {
-  if (parameters == nullptr) return false;
-  const auto found = parameters->find(name);
-  if (found == parameters->end()) return false;
-  return found->is_string() ? found->get_ref<const std::string&>() == value
-                            : canonical_json(*found) == value;
-}
-
 }  // namespace
-
-bool holds(std::string_view when, const InputConditions& conditions) {
-  bool all = true;
-  for (const std::string_view condition : conditions_of(when)) {
-    const std::size_t equals = condition.find('=');
-    if (equals != std::string_view::npos && equals > 0) {
-      all = all && has_value(conditions.parameters, condition.substr(0, equals),
-                             condition.substr(equals + 1));
-    } else if (condition == "quantizes_activations") {
-      all = all && conditions.activation_bits < 16;
-    } else if (condition == "task:classification" || condition == "task:language") {
-      all = all && conditions.task == condition.substr(5);
-    } else {
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("condition '{}' of an input is not known: expected "
-                              "quantizes_activations, task:classification, task:language or "
-                              "PARAMETER=VALUE",
-                              condition),
-                  {{"condition", std::string(condition)}});
-    }
-  }
-  return all;
-}
-
-std::vector<std::string> parameters_in(std::string_view when) {
-  std::vector<std::string> names;
-  for (const std::string_view condition : conditions_of(when)) {
-    const std::size_t equals = condition.find('=');
-    if (equals != std::string_view::npos) names.emplace_back(condition.substr(0, equals));
-  }
-  return names;
-}
 
 Json checked_value(const ParameterSchema& schema, const Json& value) {
   switch (schema.type) {

@@ -28,6 +28,9 @@ struct ParameterSchema {
   std::optional<double> maximum;
   std::vector<std::string> choices;  // strings: the legal values; empty: any
   std::string doc;                   // one sentence
+  std::string when;  // of a method's parameter: conditions (as InputDeclaration::when) that must all
+                     // hold for it to be read; "": always. Where one does not hold, the parameter is
+                     // no part of the trial, and its stages find the default
 
   bool operator==(const ParameterSchema&) const = default;
 };
@@ -63,25 +66,30 @@ struct InputDeclaration {
   std::string stage;  // a stage name of this catalogue: "tokenize"
   std::string split;  // data split that the input stage reads; "": the split of the consumer
   std::string when;   // conditions joined by commas that must all hold for the input to exist:
-                      // "quantizes_activations" (a_bits < 16), "task:classification",
-                      // "task:language", "act=token" (a parameter of the same method or metric
-                      // has this value); "": always. StageContext::has_input tells the body
+                      // "quantizes_weights" (w_bits < 16), "quantizes_activations" (a_bits < 16),
+                      // "task:classification", "task:language", "act=token" and "group!=-1" (a
+                      // parameter of the same method or metric has this value, or another);
+                      // "": always. StageContext::has_input tells the body
 
   bool operator==(const InputDeclaration&) const = default;
 };
 
-// What decides whether an input exists in a trial.
+// What decides whether an input exists in a trial, and whether a parameter is read.
 struct InputConditions {
+  int weight_bits = 16;
   int activation_bits = 16;
   std::string task;                  // of the model
   const Json* parameters = nullptr;  // of the method or metric; null: none has any value
 };
 
-// Whether an input with `when` exists. Throws Error(kConfig) for a condition that is not known.
+// Whether all conditions of `when` hold. Throws Error(kConfig) for one that is not known.
 bool holds(std::string_view when, const InputConditions& conditions);
 
-// Names of the parameters that decide whether an input with `when` exists.
+// Names of the parameters that the conditions of `when` look at.
 std::vector<std::string> parameters_in(std::string_view when);
+
+// `when` for people: "granularity: group and weights below 16 bits".
+std::string condition_text(std::string_view when);
 
 // A unit of work, of caching and of scheduling.
 struct StageDeclaration {
@@ -92,8 +100,8 @@ struct StageDeclaration {
   bool reads_model = false;      // digests of config and weights enter its key
   bool reads_tokenizer = false;  // digests of the model's tokenizer files enter its key
   bool reads_data = false;       // digests of the data set's files of its split enter its key
-  bool reads_network =
-      false;  // gets the artifact "network" of the methods before it, if there is one
+  bool reads_network = false;  // gets the artifacts of the methods before it, first to last, as
+                               // inputs "network.0", "network.1", ... and "network"
   std::vector<InputDeclaration> inputs;
   std::string random;  // "", "seed" or "calibration_seed": the seed that enters its key
   bool exact = false;  // same bytes on every machine: no numerics class in its key
@@ -104,6 +112,19 @@ struct StageDeclaration {
 
   bool operator==(const StageDeclaration&) const = default;
 };
+
+// One figure that a metric entry of a sweep yields, or that a method tells of its network.
+struct MetricValue {
+  std::string name;  // "top1"
+  std::string unit;  // "%", "", "ms", "tokens/s"
+  bool higher_is_better = true;
+  bool primary = false;  // shown on the board unasked
+
+  bool operator==(const MetricValue&) const = default;
+};
+
+// Under this name the values of a method stand among the metrics of its trials.
+inline constexpr const char* kNetworkMetric = "network";
 
 // A compression method (or `float`, or `train`).
 struct MethodDeclaration {
@@ -117,19 +138,11 @@ struct MethodDeclaration {
   std::vector<std::string> traits;    // "deterministic", "quantizer", "float", "trains"
   std::vector<std::string> switches;  // boolean parameters that an ablation may turn off
   std::string network;  // stage whose artifact is the trial's network; "": the model as it is
+  std::vector<MetricValue> values;  // metrics of that stage which describe the network, and which
+                                    // boards show beside every figure of a trial: "bits_per_weight"
   std::vector<std::string> extra_stages;  // stages that run though nobody consumes them
 
   bool operator==(const MethodDeclaration&) const = default;
-};
-
-// One figure that a metric entry of a sweep yields.
-struct MetricValue {
-  std::string name;  // "top1"
-  std::string unit;  // "%", "", "ms", "tokens/s"
-  bool higher_is_better = true;
-  bool primary = false;  // shown on the board unasked
-
-  bool operator==(const MetricValue&) const = default;
 };
 
 // A metric that `evaluate:` may name. `stage` is fanned out `shards` times (shard i of m takes the

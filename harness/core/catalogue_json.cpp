@@ -31,7 +31,8 @@ constexpr std::array<std::pair<Retention, const char*>, 2> kRetentions{
 template <typename V>
 void fields(ParameterSchema& r, V& v) {
   v("name", r.name), v("type", r.type), v("default", r.default_value), v("unit", r.unit),
-      v("minimum", r.minimum), v("maximum", r.maximum), v("choices", r.choices), v("doc", r.doc);
+      v("minimum", r.minimum), v("maximum", r.maximum), v("choices", r.choices), v("doc", r.doc),
+      v("when", r.when);
 }
 template <typename V>
 void fields(Resources& r, V& v) {
@@ -54,7 +55,7 @@ template <typename V>
 void fields(MethodDeclaration& r, V& v) {
   v("name", r.name), v("title", r.title), v("paper", r.paper), v("families", r.families),
       v("parameters", r.parameters), v("reads_bits", r.reads_bits), v("calibration", r.calibration),
-      v("traits", r.traits), v("switches", r.switches), v("network", r.network),
+      v("traits", r.traits), v("switches", r.switches), v("network", r.network), v("values", r.values),
       v("extra_stages", r.extra_stages);
 }
 template <typename V>
@@ -261,6 +262,38 @@ std::set<std::string> unique_names(const std::vector<Record>& records, const cha
   return names;
 }
 
+// A parameter that is read under conditions needs a default for where they do not hold, and its
+// conditions look at other parameters of the same method.
+void check_conditions(const MethodDeclaration& method) {
+  for (const ParameterSchema& schema : method.parameters) {
+    if (schema.when.empty()) continue;
+    const std::string place =
+        fmt::format("method {}: when '{}' of parameter '{}'", method.name, schema.when, schema.name);
+    try {
+      holds(schema.when, {});
+    } catch (const Error& error) {
+      Reader::refuse(place, error.what());
+    }
+    if (schema.default_value.is_null()) Reader::refuse(place, "the parameter needs a default");
+    for (const std::string& name : parameters_in(schema.when)) {
+      const bool other = name != schema.name &&
+                         std::any_of(method.parameters.begin(), method.parameters.end(),
+                                     [&](const ParameterSchema& p) { return p.name == name; });
+      if (!other) {
+        Reader::refuse(place, fmt::format("'{}' is no other parameter of this method", name));
+      }
+    }
+  }
+}
+
+void refuse_conditions(const std::vector<ParameterSchema>& schemas, const std::string& owner) {
+  for (const ParameterSchema& schema : schemas) {
+    if (schema.when.empty()) continue;
+    Reader::refuse(owner, fmt::format("parameter '{}': 'when' is for parameters of methods",
+                                      schema.name));
+  }
+}
+
 void check_references(const Catalogue& catalogue) {
   const std::set<std::string> stages = unique_names(catalogue.stages, "stages");
   unique_names(catalogue.methods, "methods");
@@ -289,10 +322,25 @@ void check_references(const Catalogue& catalogue) {
     }
   }
   for (const MethodDeclaration& method : catalogue.methods) {
+    check_conditions(method);
+    unique_names(method.values, "methods.values");
+    if (!method.values.empty() && method.network.empty()) {
+      Reader::refuse("method " + method.name, "'values' are metrics of 'network', which is not named");
+    }
     if (!method.network.empty()) require("method " + method.name, method.network);
     for (const std::string& stage : method.extra_stages) require("method " + method.name, stage);
   }
+  for (const FamilyDeclaration& family : catalogue.families) {
+    refuse_conditions(family.configuration, "family " + family.name);
+  }
+  for (const ReaderDeclaration& reader : catalogue.readers) {
+    refuse_conditions(reader.parameters, "reader " + reader.name);
+  }
   for (const MetricDeclaration& metric : catalogue.metrics) {
+    refuse_conditions(metric.parameters, "metric " + metric.name);
+    if (metric.name == kNetworkMetric) {
+      Reader::refuse("metric " + metric.name, "this name stands for the values of methods");
+    }
     require("metric " + metric.name, metric.stage);
     if (!metric.merge.empty()) require("metric " + metric.name, metric.merge);
   }

@@ -28,7 +28,8 @@ class StageContext {
   virtual const Json& locations() const = 0;
 
   // Artifact of an input: a folder, or a single result .json file. Throws Error(kConfig) for an
-  // undeclared name.
+  // undeclared name. What the methods before this one made stands in the inputs "network.0" (the
+  // first), "network.1", ... and "network" (the last); with one method before it only "network".
   virtual std::filesystem::path input(std::string_view name) const = 0;
   virtual bool has_input(std::string_view name) const = 0;
 

@@ -146,8 +146,10 @@ std::size_t StageBuilder::stage(std::size_t declared, const Request& request, co
   below.shards = 0;
   Inputs inputs = more;
   const InputConditions conditions{
-      request.activation_bits > 0 ? request.activation_bits : kFloatBits,
-      sweep_.models[request.model].task, request.parameters->values};
+      .weight_bits = request.weight_bits > 0 ? request.weight_bits : kFloatBits,
+      .activation_bits = request.activation_bits > 0 ? request.activation_bits : kFloatBits,
+      .task = sweep_.models[request.model].task,
+      .parameters = request.parameters->values};
   for (std::size_t i = 0; i < stage.inputs.size(); ++i) {
     const InputDeclaration& input = stage.declaration->inputs[i];
     if (!input.when.empty() && !holds(input.when, conditions)) continue;

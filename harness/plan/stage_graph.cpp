@@ -89,12 +89,13 @@ void StageGraph::close(std::size_t index, std::vector<int>& colours) {
     close(other, colours);
     stage.inputs.push_back(other);
     const DeclaredStage& below = stages_[other];
-    // Conditions read the model's task, the activation bits and parameters.
+    // Conditions read the model's task, the bits and parameters.
     stage.model |= below.model || input.when.find("task:") != std::string::npos;
     stage.activation_bits |=
         below.activation_bits || input.when.find("quantizes_activations") != std::string::npos;
     stage.data |= below.data;
-    stage.weight_bits |= below.weight_bits;
+    stage.weight_bits |=
+        below.weight_bits || input.when.find("quantizes_weights") != std::string::npos;
     stage.seed |= below.seed;
     stage.calibration_seed |= below.calibration_seed;
     stage.network |= below.network;

@@ -51,6 +51,56 @@ TEST(Catalogue, unknown_fields_and_dangling_stages_are_refused_by_place) {
               HasSubstr("did you mean 'quantize'?"));
 }
 
+TEST(Catalogue, conditions_of_parameters_look_at_other_parameters_and_need_a_default) {
+  Catalogue catalogue = small_catalogue();
+  const ParameterSchema scheme{
+      .name = "scheme", .type = ParameterType::kString, .default_value = "row"};
+  catalogue.methods[0].parameters.push_back(scheme);
+  catalogue.methods[0].parameters[0].when = "scheme=group,quantizes_weights";
+  EXPECT_EQ(catalogue_from(to_json(catalogue)), catalogue);
+  const auto refused = [&](const char* when) {
+    catalogue.methods[0].parameters[0].when = when;
+    return refusal([&] { catalogue_from(to_json(catalogue)); });
+  };
+  EXPECT_THAT(refused("shceme=group"), HasSubstr("'shceme' is no other parameter of this method"));
+  EXPECT_THAT(refused("group=3"), HasSubstr("'group' is no other parameter of this method"));
+  EXPECT_THAT(refused("sometimes"), HasSubstr("condition 'sometimes' is not known"));
+  catalogue.methods[0].parameters[0].default_value = nullptr;
+  EXPECT_THAT(refused("scheme=group"), HasSubstr("the parameter needs a default"));
+}
+
+TEST(Catalogue, conditions_are_for_parameters_of_methods_only) {
+  Catalogue catalogue = small_catalogue();
+  catalogue.readers = {{.name = "r", .parameters = {{.name = "join", .when = "task:language"}}}};
+  EXPECT_THAT(refusal([&] { catalogue_from(to_json(catalogue)); }),
+              HasSubstr("reader r: parameter 'join': 'when' is for parameters of methods"));
+}
+
+TEST(Catalogue, values_of_a_method_are_metrics_of_its_network) {
+  Catalogue catalogue = small_catalogue();
+  catalogue.methods[0].values = {{.name = "bits_per_weight", .unit = "bits"}};
+  EXPECT_EQ(catalogue_from(to_json(catalogue)), catalogue);
+  catalogue.methods[0].network = "";
+  EXPECT_THAT(refusal([&] { catalogue_from(to_json(catalogue)); }),
+              HasSubstr("method m: 'values' are metrics of 'network', which is not named"));
+  catalogue = small_catalogue();
+  catalogue.metrics = {{.name = "network", .stage = "quantize"}};
+  EXPECT_THAT(refusal([&] { catalogue_from(to_json(catalogue)); }),
+              HasSubstr("metric network: this name stands for the values of methods"));
+}
+
+TEST(Conditions, compare_parameters_and_are_told_to_people) {
+  const Json parameters = {{"group", 64}, {"act", "token"}};
+  const InputConditions conditions{.weight_bits = 4, .parameters = &parameters};
+  EXPECT_TRUE(holds("quantizes_weights,group=64,act!=tensor", conditions));
+  EXPECT_FALSE(holds("group!=64", conditions));
+  EXPECT_TRUE(holds("group!=-1", conditions));
+  EXPECT_FALSE(holds("quantizes_weights", {.weight_bits = 16}));
+  EXPECT_EQ(parameters_in("group!=-1,act=token"), (std::vector<std::string>{"group", "act"}));
+  EXPECT_EQ(condition_text("granularity=group,group!=-1,quantizes_weights"),
+            "granularity: group and group other than -1 and weights below 16 bits");
+}
+
 TEST(InputConditions, all_that_an_input_names_must_hold) {
   EXPECT_TRUE(holds("", {}));
   EXPECT_FALSE(holds("quantizes_activations", {.activation_bits = 16}));
