@@ -169,6 +169,9 @@ struct FamilyDeclaration {
       model_types;  // config.json `model_type` / `architecture` values that mean this family
   std::vector<ParameterSchema>
       configuration;  // what a network without weights needs (`config:` in the sweep)
+  std::string context;  // the field of the configuration that holds the longest sequence in tokens;
+                        // "": none. A method's parameter `context` of 0 stands for that number, at
+                        // most 2048: the planner puts it in its place before keys are made
 
   bool operator==(const FamilyDeclaration&) const = default;
 };

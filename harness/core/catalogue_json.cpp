@@ -72,7 +72,7 @@ void fields(MetricDeclaration& r, V& v) {
 template <typename V>
 void fields(FamilyDeclaration& r, V& v) {
   v("name", r.name), v("title", r.title), v("task", r.task), v("model_types", r.model_types),
-      v("configuration", r.configuration);
+      v("configuration", r.configuration), v("context", r.context);
 }
 template <typename V>
 void fields(ReaderFile& r, V& v) {

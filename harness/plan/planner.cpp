@@ -6,6 +6,7 @@
 #include <map>
 #include <tuple>
 
+#include "harness/plan/network_context.h"
 #include "harness/plan/stage_builder.h"
 #include "harness/spec/method_expression.h"
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* kMethodSplit = "train";
 constexpr const char* kLimit = "limit";
+constexpr const char* kContext = "context";
 constexpr std::size_t kFirstTrials = 64;
 
 // An evaluation with what follows from it alone.
@@ -34,6 +36,7 @@ class Planner {
       : sweep_(sweep),
         options_(options),
         joined_(joined(catalogues)),
+        digests_(digests),
         builder_(sweep, joined_, catalogues, digests, plan_) {}
 
   Plan make() {
@@ -57,6 +60,7 @@ class Planner {
   }
   void prepare_steps();
   void prepare_evaluations();
+  const ParameterSet& set_of(std::uint32_t step, const spec::Trial& trial);
   void add_trial(std::size_t index);
   void add_methods(const spec::Trial& trial, Request& request, std::vector<std::size_t>& roots);
   void add_metrics(const spec::Trial& trial, const Request& request, PlannedTrial& planned,
@@ -75,11 +79,18 @@ class Planner {
   const spec::Sweep& sweep_;
   const PlanOptions& options_;
   Catalogue joined_;
+  InputDigests& digests_;
   Plan plan_;
   StageBuilder builder_;
   int method_split_ = 0;
   std::vector<const MethodDeclaration*> methods_;  // by step
   std::vector<ParameterSet> step_sets_;            // by step
+  // Parameters of a step in which `context` is the number for a model.
+  struct ResolvedStep {
+    Json parameters;
+    ParameterSet set;
+  };
+  std::map<std::pair<std::uint32_t, std::size_t>, ResolvedStep> resolved_;  // (step, model)
   std::vector<std::string> step_labels_;           // by step: parameters off their defaults
   std::vector<Json> step_chosen_;                  // the same as values
   std::vector<PreparedEvaluation> evaluations_;
@@ -160,6 +171,26 @@ void Planner::prepare_evaluations() {
   }
 }
 
+// The step's parameters for the trial's model: a `context` of 0 is the network's own, and stands as
+// its number, so that a key names what was drawn.
+const ParameterSet& Planner::set_of(std::uint32_t step, const spec::Trial& trial) {
+  const ParameterSet& own = step_sets_[step];
+  const auto context = own.values->find(kContext);
+  if (context == own.values->end() || !context->is_number_integer()) return own;
+  const auto [entry, fresh] = resolved_.try_emplace({step, trial.model});
+  ResolvedStep& resolved = entry->second;
+  if (fresh) {
+    const spec::Model& model = sweep_.models[trial.model];
+    resolved.parameters = *own.values;
+    resolved.parameters[kContext] =
+        calibration_context(context->get<std::int64_t>(), network_context(model, joined_, digests_),
+                            model, methods_[step]->name);
+    resolved.set = {sweep_.steps.size() + evaluations_.size() + resolved_.size(),
+                    &resolved.parameters, own.owner};
+  }
+  return resolved.set;
+}
+
 void Planner::add_trial(std::size_t index) {
   const spec::Trial& trial = sweep_.trials[index];
   const spec::Model& model = sweep_.models[trial.model];
@@ -200,7 +231,7 @@ void Planner::add_trial(std::size_t index) {
 void Planner::add_methods(const spec::Trial& trial, Request& request,
                           std::vector<std::size_t>& roots) {
   for (const std::uint32_t step : trial.steps) {
-    request.parameters = &step_sets_[step];
+    request.parameters = &set_of(step, trial);
     const MethodDeclaration& method = *methods_[step];
     int network = request.network;
     if (!method.network.empty()) {

@@ -132,11 +132,11 @@ std::vector<ParameterSchema> parameters() {
            .doc = "Calibration token windows or images."},
           {.name = "context",
            .type = kInteger,
-           .default_value = 2048,
+           .default_value = 0,
            .unit = "tokens",
-           .minimum = 1,
+           .minimum = 0,
            .maximum = 1 << 20,
-           .doc = "Length of a calibration window."}};
+           .doc = "Length of a calibration window; 0 takes the network's own, at most 2048."}};
 }
 
 }  // namespace

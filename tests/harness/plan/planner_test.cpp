@@ -430,6 +430,38 @@ TEST_F(Planner, a_tokenizer_is_asked_for_only_where_it_is_read) {
             Json({{"config.json", sha256(R"({"vocab_size": 256})")}}));
 }
 
+// The default was 2048 for every network, and shorter ones failed when they were calibrated.
+TEST_F(Planner, a_context_left_open_is_the_networks_own_and_stands_in_the_key_as_a_number) {
+  for (StageDeclaration& stage : catalogue_.stages) {
+    if (stage.name == "sample") stage.reads.emplace_back("context");
+  }
+  const auto sampled = [&](int context) {
+    spec::Sweep loaded = sweep("trials: [{model: opt, method: gptq, bits: W4A16}]\n");
+    loaded.steps[0].parameters["context"] = context;
+    return stage(make_plan(loaded, catalogue_, digests_), "sample");
+  };
+  const auto context = [](const Stage& stage) {
+    return stage.recipe_json().at("parameters").at("context");
+  };
+  digests_.files["/m/opt/config.json"] = R"({"model_type": "opt", "positions": 128})";
+  EXPECT_THAT(refusal([&] { sampled(0); }),
+              HasSubstr("nothing says how many tokens the network of model 'opt' takes"));
+  catalogue_.families.back().context = "positions";
+  const Stage own = sampled(0);
+  EXPECT_EQ(context(own), 128);
+  EXPECT_EQ(sampled(128).key, own.key);
+  EXPECT_EQ(context(sampled(64)), 64);
+  EXPECT_THAT(refusal([&] { sampled(129); }),
+              HasSubstr("context: 129, but the network of model 'opt' takes at most 128 tokens"));
+  digests_.files["/m/opt/config.json"] = R"({"model_type": "opt", "positions": 4096})";
+  EXPECT_EQ(context(sampled(0)), 2048);
+  digests_.files["/m/opt/config.json"] = R"({"model_type": "opt", "positions": "long"})";
+  EXPECT_THAT(refusal([&] { sampled(0); }), HasSubstr("positions is \"long\", not an integer"));
+  digests_.files["/m/opt/config.json"] = R"({"model_type": "opt"})";
+  catalogue_.families.back().configuration = {{.name = "positions", .default_value = 512}};
+  EXPECT_EQ(context(sampled(0)), 512);
+}
+
 TEST_F(Planner, usual_places_expand_the_environment_and_the_first_that_exists_wins) {
   digests_.variables["FASHION"] = "/own";
   for (const char* name : {"train-images.gz", "train-labels.gz"}) {
