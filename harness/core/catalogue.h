@@ -63,7 +63,7 @@ enum class Retention {
 // Where a stage gets an artifact from.
 struct InputDeclaration {
   std::string name;   // what the stage body asks for: "tokens"
-  std::string stage;  // a stage name of this catalogue: "tokenize"
+  std::string stage;  // a stage of this catalogue, or of another provider of the sweep: "tokenize"
   std::string split;  // data split that the input stage reads; "": the split of the consumer
   std::string when;   // conditions joined by commas that must all hold for the input to exist:
                       // "quantizes_weights" (w_bits < 16), "quantizes_activations" (a_bits < 16),
@@ -141,6 +141,7 @@ struct MethodDeclaration {
   std::vector<MetricValue> values;  // metrics of that stage which describe the network, and which
                                     // boards show beside every figure of a trial: "bits_per_weight"
   std::vector<std::string> extra_stages;  // stages that run though nobody consumes them
+  std::vector<std::string> precisions;    // values of run.precision that it can do; empty: all
 
   bool operator==(const MethodDeclaration&) const = default;
 };
@@ -172,6 +173,7 @@ struct FamilyDeclaration {
   std::string context;  // the field of the configuration that holds the longest sequence in tokens;
                         // "": none. A method's parameter `context` of 0 stands for that number, at
                         // most 2048: the planner puts it in its place before keys are made
+  std::vector<std::string> precisions;  // values of run.precision that it can do; empty: all
 
   bool operator==(const FamilyDeclaration&) const = default;
 };
@@ -204,7 +206,9 @@ struct ReaderDeclaration {
 struct Catalogue {
   std::string provider;  // "assay"
   std::string version;
-  Json numerics = Json::object();  // what joins run.device and run.threads in the numerics class
+  Json numerics = Json::object();  // what joins the run's settings in the numerics class
+  std::vector<std::string> files;  // absolute paths of all files that it is made of, if it says so:
+                                   // its version covers their content
   std::vector<StageDeclaration> stages;
   std::vector<MethodDeclaration> methods;
   std::vector<MetricDeclaration> metrics;
@@ -224,10 +228,15 @@ struct Catalogue {
 // those of the first. Throws Error(kConfig) if two offer a thing of one name.
 Catalogue joined(const std::vector<Catalogue>& catalogues);
 
+// Throws Error(kData) naming provider, record and field: an input whose stage no provider of the
+// sweep offers, a stage that reads a parameter that the method or metric it serves does not have.
+// `joined` is what they offer together; `one` is the catalogue to check.
+void check_against(const Catalogue& joined, const Catalogue& one);
+
 Json to_json(const Catalogue& catalogue);
 
 // Throws Error(kData) naming the record and field that is missing, unknown, of a wrong type,
-// duplicated, or refers to a stage that the catalogue lacks.
+// duplicated, or refers to a stage that the catalogue lacks (inputs aside: check_against).
 Catalogue catalogue_from(const Json& json);
 
 }  // namespace assay

@@ -55,8 +55,8 @@ template <typename V>
 void fields(MethodDeclaration& r, V& v) {
   v("name", r.name), v("title", r.title), v("paper", r.paper), v("families", r.families),
       v("parameters", r.parameters), v("reads_bits", r.reads_bits), v("calibration", r.calibration),
-      v("traits", r.traits), v("switches", r.switches), v("network", r.network), v("values", r.values),
-      v("extra_stages", r.extra_stages);
+      v("traits", r.traits), v("switches", r.switches), v("network", r.network),
+      v("values", r.values), v("extra_stages", r.extra_stages), v("precisions", r.precisions);
 }
 template <typename V>
 void fields(MetricValue& r, V& v) {
@@ -72,7 +72,7 @@ void fields(MetricDeclaration& r, V& v) {
 template <typename V>
 void fields(FamilyDeclaration& r, V& v) {
   v("name", r.name), v("title", r.title), v("task", r.task), v("model_types", r.model_types),
-      v("configuration", r.configuration), v("context", r.context);
+      v("configuration", r.configuration), v("context", r.context), v("precisions", r.precisions);
 }
 template <typename V>
 void fields(ReaderFile& r, V& v) {
@@ -86,7 +86,7 @@ void fields(ReaderDeclaration& r, V& v) {
 template <typename V>
 void fields(Catalogue& r, V& v) {
   v("provider", r.provider), v("version", r.version), v("numerics", r.numerics),
-      v("stages", r.stages), v("methods", r.methods), v("metrics", r.metrics),
+      v("files", r.files), v("stages", r.stages), v("methods", r.methods), v("metrics", r.metrics),
       v("families", r.families), v("readers", r.readers);
 }
 
@@ -346,6 +346,28 @@ void check_references(const Catalogue& catalogue) {
   }
 }
 
+// Their content is read, so their number and form are bounded.
+void check_files(const Catalogue& catalogue) {
+  constexpr std::size_t kMaxFiles = 20'000;
+  constexpr std::size_t kMaxPath = 4'096;
+  if (catalogue.files.size() > kMaxFiles) {
+    Reader::refuse("catalogue.files", fmt::format("{} files; at most {} may be named",
+                                                  catalogue.files.size(), kMaxFiles));
+  }
+  for (const std::string& file : catalogue.files) {
+    if (file.starts_with('/') && file.size() <= kMaxPath && file.find('\0') == std::string::npos)
+      continue;
+    Reader::refuse("catalogue.files", fmt::format("'{}' is not the absolute path of a file",
+                                                  file.substr(0, 100)));
+  }
+}
+
+void check_numerics(const Catalogue& catalogue) {
+  if (catalogue.numerics.is_object()) return;
+  Reader::refuse("catalogue.numerics", "must be a mapping, such as {\"torch\": \"2.15\"}, not " +
+                                           catalogue.numerics.dump().substr(0, 100));
+}
+
 }  // namespace
 
 Json to_json(const Catalogue& catalogue) {
@@ -357,6 +379,8 @@ Catalogue catalogue_from(const Json& json) {
   Catalogue catalogue;
   Reader::decode(json, catalogue, "catalogue");
   check_references(catalogue);
+  check_files(catalogue);
+  check_numerics(catalogue);
   return catalogue;
 }
 

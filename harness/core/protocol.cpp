@@ -3,16 +3,19 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <limits>
 
 #include "harness/core/error.h"
+#include "harness/core/nonfinite_json.h"
 #include "harness/core/suggest.h"
 
 namespace assay::protocol {
 namespace {
 
-constexpr std::array<std::pair<Type, std::string_view>, 14> kNames{
+constexpr std::array<std::pair<Type, std::string_view>, 16> kNames{
     {{Type::kHello, "hello"},
      {Type::kDescribed, "described"},
+     {Type::kPrepared, "prepared"},
      {Type::kAlive, "alive"},
      {Type::kProgress, "progress"},
      {Type::kMetric, "metric"},
@@ -21,10 +24,13 @@ constexpr std::array<std::pair<Type, std::string_view>, 14> kNames{
      {Type::kDone, "done"},
      {Type::kFailed, "failed"},
      {Type::kDescribe, "describe"},
+     {Type::kPrepare, "prepare"},
      {Type::kRun, "run"},
      {Type::kStop, "stop"},
      {Type::kPeers, "peers"},
      {Type::kExit, "exit"}}};
+
+constexpr int kMaxDepth = 32;
 
 [[noreturn]] void refuse(std::string_view from, const std::string& problem) {
   throw Error(ErrorKind::kData, fmt::format("{}: {}", from, problem),
@@ -45,6 +51,15 @@ class Fields {
     const Json& value = at(name);
     if (!value.is_number()) wrong(name, "a number", value);
     return value.get<double>();
+  }
+  double number_or_nan(const char* name) const {
+    return at(name).is_null() ? std::numeric_limits<double>::quiet_NaN() : number(name);
+  }
+  bool flag(const char* name) const {
+    if (!json_.contains(name)) return false;
+    const Json& value = at(name);
+    if (!value.is_boolean()) wrong(name, "true or false", value);
+    return value.get<bool>();
   }
   std::int64_t integer(const char* name) const {
     const Json& value = at(name);
@@ -122,6 +137,7 @@ std::string encode(const Message& m) {
   switch (m.type) {
     case Type::kHello:
       j["protocol"] = m.version, j["provider"] = m.provider, j["pid"] = m.pid;
+      if (m.prepares) j["prepares"] = true;
       break;
     case Type::kDescribe:
     case Type::kDescribed:
@@ -159,6 +175,8 @@ std::string encode(const Message& m) {
       j["peers"] = m.peers, j["secret"] = m.name;
       break;
     case Type::kAlive:
+    case Type::kPrepare:
+    case Type::kPrepared:
     case Type::kExit:
       break;
   }
@@ -173,11 +191,9 @@ std::string encode(const Message& m) {
   return line;
 }
 
-Message decode(std::string_view line, std::string_view from) {
-  if (line.size() > kMaxLineBytes)
-    refuse(from, fmt::format("a message of {} bytes is over the limit of {}", line.size(),
-                             kMaxLineBytes));
-  const Json json = parse_json(line, from, 32);
+namespace {
+
+Message decode(const Json& json, std::string_view from) {
   if (!json.is_object())
     refuse(from, "a message must be a JSON object, not " + json.dump().substr(0, 100));
   const Fields fields(json, from);
@@ -189,11 +205,14 @@ Message decode(std::string_view line, std::string_view from) {
           static_cast<int>(std::clamp<std::int64_t>(fields.integer("protocol"), -1, 1'000'000));
       m.provider = fields.text("provider");
       m.pid = fields.integer("pid");
+      m.prepares = fields.flag("prepares");
       return m;
     case Type::kDescribe:
     case Type::kDescribed:
       m.path = fields.text("path");
       return m;
+    case Type::kPrepare:
+    case Type::kPrepared:
     case Type::kExit:
       return m;
     case Type::kRun:
@@ -216,7 +235,7 @@ Message decode(std::string_view line, std::string_view from) {
       break;
     case Type::kMetric:
       m.name = fields.text("name");
-      m.value = fields.number("value");
+      m.value = fields.number_or_nan("value");
       m.step = fields.integer("step");
       break;
     case Type::kCheckpoint:
@@ -247,6 +266,42 @@ Message decode(std::string_view line, std::string_view from) {
       break;
   }
   return m;
+}
+
+// A line that is no JSON only because of numbers that JSON does not have. The stream is sound, so a
+// result with such a figure fails its stage and costs no executor.
+Message decode_nonfinite(const NonfiniteJson& parsed, std::string_view from) {
+  const NonfiniteJson::Member& first = parsed.members.front();
+  const std::string problem = fmt::format(
+      "{} is {}: JSON has no such number (Python's json.dumps writes it all the same); send null "
+      "for a figure that is not defined",
+      first.path, first.text);
+  const Json type = parsed.value.is_object() ? parsed.value.value("type", Json()) : Json();
+  if (type == name_of(Type::kMetric)) return decode(parsed.value, from);
+  if (type != name_of(Type::kDone)) refuse(from, problem);
+  Message done = decode(parsed.value, from);
+  Message failed;
+  failed.type = Type::kFailed;
+  failed.attempt = std::move(done.attempt);
+  failed.failure = {"method", problem, {{"member", first.path}}};
+  return failed;
+}
+
+}  // namespace
+
+Message decode(std::string_view line, std::string_view from) {
+  if (line.size() > kMaxLineBytes)
+    refuse(from, fmt::format("a message of {} bytes is over the limit of {}", line.size(),
+                             kMaxLineBytes));
+  Json json;
+  try {
+    json = parse_json(line, from, kMaxDepth);
+  } catch (const Error&) {
+    if (const auto parsed = parse_nonfinite(line, kMaxDepth))
+      return decode_nonfinite(*parsed, from);
+    throw;
+  }
+  return decode(json, from);
 }
 
 void LineReader::feed(std::string_view bytes) { buffer_.append(bytes); }

@@ -13,8 +13,9 @@
 // names (3), a stream socket. Arrays go into files, never into messages. docs/formats/protocol.md
 // and protocol.schema.json document it for providers in other languages.
 //
-//   executor -> supervisor: hello, described, alive, progress, metric, checkpoint, listening, done,
-//   failed supervisor -> executor: describe, run, stop, peers, exit
+//   executor -> supervisor: hello, described, prepared, alive, progress, metric, checkpoint,
+//                           listening, done, failed
+//   supervisor -> executor: describe, prepare, run, stop, peers, exit
 //
 // An executor says hello first, runs one stage at a time, sends alive at least every 5 s while it
 // runs one, and ends each run with exactly one done or failed. Every message about a run names its
@@ -53,6 +54,7 @@ struct Failure {
 enum class Type {
   kHello,
   kDescribed,
+  kPrepared,
   kAlive,
   kProgress,
   kMetric,
@@ -61,6 +63,7 @@ enum class Type {
   kDone,
   kFailed,  // up
   kDescribe,
+  kPrepare,
   kRun,
   kStop,
   kPeers,
@@ -74,10 +77,11 @@ struct Message {
   int version = 0;        // hello
   std::string provider;   // hello
   std::int64_t pid = 0;   // hello
+  bool prepares = false;  // hello, optional: it wants `prepare` before its first run
   std::string path;       // describe: file to write the catalogue to; described: the same file
   Progress progress;      // progress
   std::string name;       // metric
-  double value = 0;       // metric
+  double value = 0;       // metric; NaN for null
   std::int64_t step = 0;  // metric, checkpoint
   std::string address;    // listening
   Json result = Json::object();       // done: metrics and facts (not longer than the line allows)
@@ -92,7 +96,9 @@ struct Message {
 std::string encode(const Message& message);
 
 // Throws Error(kData) naming `from`, the field and what is wrong with it: malformed JSON, an
-// unknown type, a missing field, a wrong type, a line that is too long.
+// unknown type, a missing field, a wrong type, a line that is too long. A `done` whose result holds
+// NaN or an infinity, which some JSON writers let through, becomes a `failed` that names the member:
+// the figure is the method's fault, and the stream is sound.
 Message decode(std::string_view line, std::string_view from);
 
 std::string_view name_of(Type type);

@@ -21,9 +21,11 @@ std::optional<double> time_from(const Node& node, std::string_view key) {
   if (node.is_scalar()) {
     if (const auto seconds = seconds_from(node.text)) return seconds;
   }
+  const bool number = node.is_scalar() && to_json(node).is_number();
   refuse(node.place,
-         fmt::format("{} must be a time like 90s, 10m, 1h30m or 2d, or none, not {}", key,
-                     node.shown()),
+         fmt::format("{} must be a time with its unit like 90s, 10m, 1h30m or 2d, or none, not {}{}",
+                     key, node.shown(),
+                     number ? fmt::format("; seconds are written '{}s'", node.text) : ""),
          node.shown());
 }
 
@@ -59,14 +61,12 @@ std::string device_from(const Node& node) {
          text);
 }
 
-std::string precision_from(const Node& node) {
-  static const std::vector<std::string> kPrecisions{"float32"};
-  const std::string& text = text_of(node, "precision");
-  if (std::find(kPrecisions.begin(), kPrecisions.end(), text) != kPrecisions.end()) return text;
-  refuse(
-      node.place,
-      fmt::format("precision '{}' is not offered; legal: {}", text, fmt::join(kPrecisions, ", ")),
-      text);
+std::string choice_from(const Node& node, std::string_view key,
+                        const std::vector<std::string>& legal) {
+  const std::string& text = text_of(node, key);
+  if (std::find(legal.begin(), legal.end(), text) != legal.end()) return text;
+  refuse(node.place,
+         fmt::format("{} '{}' is not offered; legal: {}", key, text, fmt::join(legal, ", ")), text);
 }
 
 }  // namespace
@@ -82,26 +82,22 @@ std::optional<double> seconds_from(std::string_view text) {
     if (error != std::errc() || !(amount >= 0)) return {};
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     double unit = 1;
-    if (!text.empty()) {
-      switch (text[0]) {
-        case 's':
-          break;
-        case 'm':
-          unit = 60;
-          break;
-        case 'h':
-          unit = 3'600;
-          break;
-        case 'd':
-          unit = 86'400;
-          break;
-        default:
-          return {};
-      }
-      text.remove_prefix(1);
-    } else if (total > 0) {
-      return {};  // "1h30": minutes or seconds?
+    switch (text.empty() ? '\0' : text[0]) {
+      case 's':
+        break;
+      case 'm':
+        unit = 60;
+        break;
+      case 'h':
+        unit = 3'600;
+        break;
+      case 'd':
+        unit = 86'400;
+        break;
+      default:
+        return {};  // also a number without a unit: seconds, minutes or days?
     }
+    text.remove_prefix(1);
     if (unit >= last_unit) return {};
     last_unit = unit;
     total += amount * unit;
@@ -120,7 +116,13 @@ RunSettings run_settings_from(Node& node) {
   if (Node* threads = fields.take("threads")) {
     settings.threads = static_cast<int>(integer_of(*threads, "threads", 1, kMaxThreads));
   }
-  if (Node* precision = fields.take("precision")) settings.precision = precision_from(*precision);
+  if (Node* precision = fields.take("precision")) {
+    settings.precision =
+        choice_from(*precision, "precision", {"float32", "float64", "bfloat16", "float16"});
+  }
+  if (Node* level = fields.take("cpu_level")) {
+    settings.cpu_level = choice_from(*level, "cpu_level", {"auto", "default", "avx2", "avx512"});
+  }
   if (Node* time = fields.take("stage_timeout")) {
     settings.stage_timeout_s = time_from(*time, "stage_timeout");
   }

@@ -21,7 +21,9 @@ struct RunSettings {
   std::optional<int> slots;    // nothing: as many as the machine offers
   std::string device = "cpu";  // "cpu", "cuda" or "cuda:<model>"
   int threads = 1;             // of one executor
-  std::string precision = "float32";
+  std::string precision = "float32";  // of networks: float32, float64, bfloat16, float16
+  std::string cpu_level = "auto";     // default, avx2, avx512; auto: of the hosts of the run
+  bool mkl_intel = false;  // MKL's kernels for Intel processors; no key of a sweep: of the hosts
   std::optional<double> stage_timeout_s;
   std::optional<double> stall_timeout_s = 600;
   std::optional<double> time_limit_s;  // nothing: the batch job's own end, if there is one
@@ -34,8 +36,8 @@ struct RunSettings {
 // Reads the map `run:`. Throws Error(kConfig) with place, value and legal values.
 RunSettings run_settings_from(Node& node);
 
-// Seconds of "90s", "10m", "1h30m", "2d", "45" (seconds). Nothing for other text, zero, and more
-// than ten years.
+// Seconds of "90s", "10m", "1h30m", "2d". Nothing for other text, such as a number without a unit,
+// for zero, and for more than ten years.
 std::optional<double> seconds_from(std::string_view text);
 
 }  // namespace assay::spec

@@ -60,14 +60,16 @@ class Slot {
 
  private:
   static constexpr double kNever = std::numeric_limits<double>::infinity();
+  static constexpr double kPrepareSeconds = 600;  // imports from a slow file system
   static constexpr double kCopySeconds = 0.5;  // a running stage's output reaches its log so often
 
   struct Worker {
     std::unique_ptr<Executor> executor;
-    bool ready = false;       // it has said hello
+    bool greeted = false;     // it has said hello
+    bool ready = false;       // and is prepared: it takes runs
     bool condemned = false;   // killed by us: what it still says does not count
     std::int64_t copied = 0;  // of its output, into logs
-    double kill_at_s = 0;     // no hello by then, or it lives on after it closed its socket
+    double kill_at_s = 0;     // not ready by then, or it lives on after it closed its socket
   };
   struct Ending {  // why we kill the executor
     ErrorKind kind = ErrorKind::kLost;
@@ -100,6 +102,7 @@ class Slot {
               std::vector<Report>& reports);
   void greet(Worker& worker, const std::string& provider, const protocol::Message& hello,
              std::vector<Report>& reports);
+  void make_ready(Worker& worker, std::vector<Report>& reports);
   void finish(const protocol::Message& done, std::vector<Report>& reports);
   void fail(ErrorKind kind, const std::string& message, const Json& context,
             std::vector<Report>& reports, const Death* death = nullptr);

@@ -26,11 +26,14 @@ void Slot::check_deadlines(double now_s, std::vector<Report>& reports) {
   for (auto& [provider, each] : workers_) {
     if (each.condemned || now_s < each.kill_at_s) continue;
     const bool closed = each.executor->at_end();
-    if (worker() == &each && !running_->ending)
+    if (worker() == &each && !running_->ending) {
+      const std::string late =
+          each.greeted ? fmt::format("did not answer 'prepare' within {} s", kPrepareSeconds)
+                       : fmt::format("did not say hello within {} s", options_.start_timeout_s);
       running_->ending = Ending{closed ? ErrorKind::kCrash : ErrorKind::kEnvironment,
                                 closed ? "the executor closed its protocol descriptor"
-                                       : fmt::format("provider '{}' did not say hello within {} s",
-                                                     provider, options_.start_timeout_s)};
+                                       : fmt::format("provider '{}' {}", provider, late)};
+    }
     each.condemned = true;
     each.executor->kill();
   }

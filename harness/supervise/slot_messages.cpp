@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "harness/supervise/host.h"
 #include "harness/supervise/slot.h"
@@ -82,7 +83,8 @@ void Slot::bury(const std::string& provider, const Death& death, std::vector<Rep
       const std::int64_t end = mine.executor->output_bytes();
       const std::string tail = mine.executor->output(std::max(mine.copied, end - kTailBytes), end);
       std::string message = death.message;
-      if (!mine.ready) message += " before it said hello";
+      if (!mine.ready)
+        message += mine.greeted ? " before it was prepared" : " before it said hello";
       if (!tail.empty()) message += "; last output: " + tail;
       // A provider that cannot even start is a fault of the installation, not of the stage.
       const bool broken = !mine.ready && death.kind == ErrorKind::kCrash;
@@ -99,8 +101,12 @@ void Slot::handle(Worker& from, const std::string& provider, const protocol::Mes
     greet(from, provider, message, reports);
     return;
   }
-  if (!from.ready)
+  if (!from.greeted)
     throw Error(ErrorKind::kData, fmt::format("'{}' before hello", name_of(message.type)));
+  if (message.type == Type::kPrepared && !from.ready) {
+    make_ready(from, reports);
+    return;
+  }
   if (!running_ || worker() != &from || message.attempt != running_->attempt) {
     spdlog::debug("{}: dropped a '{}' of {}", from.executor->name(), name_of(message.type),
                   message.attempt);
@@ -114,6 +120,10 @@ void Slot::handle(Worker& from, const std::string& provider, const protocol::Mes
       out.progress = message.progress;
       break;
     case Type::kMetric:
+      if (std::isnan(message.value)) {  // sent as null: there is nothing to show
+        running_->progress_s = monotonic_seconds();
+        return;
+      }
       out.kind = ReportKind::kMetric;
       out.name = message.name;
       out.value = message.value;
@@ -158,7 +168,7 @@ void Slot::greet(Worker& from, const std::string& provider, const protocol::Mess
                           hello.version, protocol::kVersion);
   else if (hello.provider != provider)
     problem = fmt::format("it calls itself '{}'", hello.provider);
-  else if (from.ready)
+  else if (from.greeted)
     problem = "it said hello twice";
   if (!problem.empty()) {
     const std::string message = fmt::format("provider '{}': {}", provider, problem);
@@ -167,6 +177,18 @@ void Slot::greet(Worker& from, const std::string& provider, const protocol::Mess
     if (worker() == &from) running_->ending = Ending{ErrorKind::kEnvironment, message};
     return;
   }
+  from.greeted = true;
+  if (!hello.prepares) {
+    make_ready(from, reports);
+    return;
+  }
+  protocol::Message prepare;
+  prepare.type = protocol::Type::kPrepare;
+  from.executor->send(prepare);
+  from.kill_at_s = monotonic_seconds() + kPrepareSeconds;
+}
+
+void Slot::make_ready(Worker& from, std::vector<Report>& reports) {
   from.ready = true;
   from.kill_at_s = kNever;
   if (worker() == &from && !running_->sent) send_run(reports);

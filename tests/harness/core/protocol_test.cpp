@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "harness/core/error.h"
 
 namespace assay::protocol {
@@ -68,6 +70,39 @@ TEST(LineReader, splits_a_stream_and_bounds_a_line) {
   EXPECT_FALSE(reader.next());
   reader.feed(std::string(kMaxLineBytes + 1, 'x'));
   EXPECT_THROW(reader.next(), Error);
+}
+
+TEST(Nonfinite, a_result_that_is_not_a_number_fails_its_stage_by_name) {
+  const Message message = decode(
+      R"({"type": "done", "attempt": "k.1", "result": {"note": "NaN \" NaN", "metrics": )"
+      R"({"top1": NaN, "loss": -Infinity}}})",
+      "here");
+  EXPECT_EQ(message.type, Type::kFailed);
+  EXPECT_EQ(message.attempt, "k.1");
+  EXPECT_EQ(message.failure.kind, "method");
+  EXPECT_THAT(message.failure.message, ::testing::AnyOf(
+      HasSubstr("result.metrics.top1 is NaN"),
+      HasSubstr("result.metrics.loss is -Infinity")));
+  EXPECT_THAT(message.failure.message, HasSubstr("send null"));
+}
+
+TEST(Nonfinite, a_metric_for_display_may_be_undefined) {
+  for (const char* value : {"null", "NaN", "Infinity"}) {
+    const Message message = decode(
+        std::string(R"({"type": "metric", "attempt": "k.1", "name": "x", "step": 1, "value": )") +
+            value + "}",
+        "here");
+    EXPECT_EQ(message.type, Type::kMetric);
+    EXPECT_TRUE(std::isnan(message.value)) << value;
+  }
+}
+
+TEST(Nonfinite, other_messages_with_such_numbers_are_malformed) {
+  EXPECT_THAT(refusal(R"({"type": "progress", "attempt": "a", "done": NaN, "total": 1, "unit": ""})"),
+              HasSubstr("done is NaN: JSON has no such number"));
+  EXPECT_THAT(refusal(R"({"type": "done", "attempt": "a", "result": {"x": NaN})"),
+              HasSubstr("not valid JSON"))
+      << "a line with other faults stays malformed";
 }
 
 }  // namespace

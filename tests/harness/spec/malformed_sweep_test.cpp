@@ -548,7 +548,7 @@ const std::vector<Malformed> kMalformed{
     {"run_bad_time", false,
      "run: {stage_timeout: 10 minutes}\n"
      "trials: [{model: vit, method: float}]\n"sv,
-     "sweep.yaml:7:22: stage_timeout must be a time like 90s, 10m, 1h30m or 2d, or no"
+     "sweep.yaml:7:22: stage_timeout must be a time with its unit like 90s, 10m, 1h30m or 2d, or no"
      "ne, not '10 minutes'"},
     {"run_bad_slots", false,
      "run: {slots: 0}\n"

@@ -12,10 +12,19 @@ RunSettings read(const std::string& text) {
   return run_settings_from(node);
 }
 
+std::string problem_of(const std::string& text) {
+  try {
+    read(text);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
 TEST(RunSettings, an_empty_map_gives_the_documented_defaults) {
   EXPECT_EQ(read("{}"), RunSettings());
   EXPECT_EQ(read("{slots: auto, device: cpu, threads: 1, stage_timeout: none, stall_timeout: 10m, "
-                 "time_limit: none, retries: 2, max_failures: 20%, precision: float32}"),
+                 "time_limit: none, retries: 2, max_failures: 20%, precision: float32, cpu_level: auto}"),
             RunSettings());
 }
 
@@ -34,15 +43,38 @@ TEST(RunSettings, values_are_read_with_their_units) {
   EXPECT_EQ(read("{max_failures: none}").max_failures, FailureLimit());
 }
 
+TEST(RunSettings, the_numerics_class_has_its_legal_values) {
+  for (const char* precision : {"float32", "float64", "bfloat16", "float16"}) {
+    EXPECT_EQ(read(std::string("{precision: ") + precision + "}").precision, precision);
+  }
+  for (const char* level : {"auto", "default", "avx2", "avx512"}) {
+    EXPECT_EQ(read(std::string("{cpu_level: ") + level + "}").cpu_level, level);
+  }
+  EXPECT_EQ(problem_of("{precision: bf16}"),
+            "run.yaml:1:13: precision 'bf16' is not offered; legal: float32, float64, bfloat16, "
+            "float16");
+  EXPECT_EQ(problem_of("{cpu_level: avx}"),
+            "run.yaml:1:13: cpu_level 'avx' is not offered; legal: auto, default, avx2, avx512");
+}
+
+TEST(RunSettings, a_time_without_a_unit_is_refused) {
+  EXPECT_EQ(problem_of("{stage_timeout: 90}"),
+            "run.yaml:1:17: stage_timeout must be a time with its unit like 90s, 10m, 1h30m or 2d, "
+            "or none, not '90'; seconds are written '90s'");
+  EXPECT_EQ(problem_of("{stall_timeout: 5 minutes}"),
+            "run.yaml:1:17: stall_timeout must be a time with its unit like 90s, 10m, 1h30m or 2d, "
+            "or none, not '5 minutes'");
+}
+
 TEST(Durations, read_units_in_falling_order) {
   EXPECT_EQ(seconds_from("90s"), 90);
-  EXPECT_EQ(seconds_from("45"), 45);
+  EXPECT_EQ(seconds_from("45s"), 45);
   EXPECT_EQ(seconds_from("0.5h"), 1800);
   EXPECT_EQ(seconds_from("1d2h3m4s"), 93784);
 }
 
 TEST(Durations, other_texts_are_none) {
-  for (const char* text : {"", "0", "-5m", "10x", "10m5h", "1h30", "m", "5mm", "inf", "nan", "1e9d",
+  for (const char* text : {"", "0", "45", "7.5", "-5m", "10x", "10m5h", "1h30", "m", "5mm", "inf", "nan", "1e9d",
                            "99999d", "10 m"}) {
     EXPECT_EQ(seconds_from(text), std::nullopt) << text;
   }

@@ -22,6 +22,7 @@ std::vector<Message> one_of_each() {
   m.version = kVersion;
   m.provider = "p";
   m.pid = 1;
+  m.prepares = true;
   m.path = "/p";
   m.progress = {1, 2, "steps"};
   m.name = "loss";
@@ -38,7 +39,8 @@ std::vector<Message> one_of_each() {
   for (int type = 0; type <= static_cast<int>(Type::kExit); ++type) {
     m.type = static_cast<Type>(type);
     // Only what is about a run names an attempt.
-    const std::set<Type> about_none{Type::kHello, Type::kDescribe, Type::kDescribed, Type::kExit};
+    const std::set<Type> about_none{Type::kHello,   Type::kDescribe, Type::kDescribed,
+                                    Type::kPrepare, Type::kPrepared, Type::kExit};
     m.attempt = about_none.contains(m.type) ? "" : "k.1";
     all.push_back(m);
   }
@@ -58,7 +60,8 @@ std::string misfit(const Json& value, const Json& rule, const Json& root) {
   const auto is = [&](const std::string& type) {
     return (type == "object" && value.is_object()) || (type == "array" && value.is_array()) ||
            (type == "string" && value.is_string()) || (type == "number" && value.is_number()) ||
-           (type == "integer" && value.is_number_integer());
+           (type == "integer" && value.is_number_integer()) ||
+           (type == "boolean" && value.is_boolean());
   };
   if (rule.contains("type") && !is(rule["type"]))
     return value.dump() + " is no " + rule["type"].dump();
