@@ -1,10 +1,11 @@
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <set>
 
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
+#include "harness/app/plan_tables.h"
 #include "harness/app/run_command.h"
+#include "harness/app/run_slots.h"
 #include "harness/app/sweep_options.h"
 #include "harness/plan/summary.h"
 #include "harness/supervise/store.h"
@@ -13,24 +14,55 @@
 namespace assay::app {
 namespace {
 
-// Mean seconds of each stage name in the database of an earlier run of this sweep, if there is one.
+// What the stages of an earlier run of this sweep took, if there is one: by kind and by name.
 plan::Costs learned_costs(const std::filesystem::path& run) {
   plan::Costs costs;
   std::error_code ignored;
   if (!std::filesystem::exists(database_of(run), ignored)) return costs;
-  std::map<std::string, std::pair<double, int>> sums;
-  for (const auto& stage : results::Reader(database_of(run)).stage_costs()) {
-    if (stage.state != "done") continue;
-    sums[stage.name].first += stage.worth_s;
-    sums[stage.name].second += 1;
+  const auto rows =
+      results::Reader(database_of(run))
+          .query(
+              "SELECT name, label, wall_s, size_bytes, (SELECT max(peak_memory_bytes) FROM attempt "
+              "a "
+              "WHERE a.stage = s.key) FROM stage s WHERE state = 'done' AND wall_s IS NOT NULL");
+  std::map<std::string, std::pair<double, int>> times;
+  std::map<std::string, std::pair<std::int64_t, int>> sizes;
+  for (const auto& row : rows.rows) {
+    const auto name = row[0].get<std::string>();
+    const std::string kind = plan::kind_of(row[1].get<std::string>());
+    // A stage whose kind is its name counts once.
+    for (const std::string& key : std::set<std::string>{name, kind}) {
+      times[key].first += row[2].get<double>();
+      ++times[key].second;
+      if (row[3].is_number()) {
+        sizes[key].first += row[3].get<std::int64_t>();
+        ++sizes[key].second;
+      }
+      if (row[4].is_number()) {
+        std::int64_t& most = costs.memory_bytes[key];
+        most = std::max(most, row[4].get<std::int64_t>());
+      }
+    }
   }
-  for (const auto& [name, sum] : sums) costs.wall_s[name] = sum.first / sum.second;
+  for (const auto& [key, sum] : times) costs.wall_s[key] = sum.first / sum.second;
+  for (const auto& [key, sum] : sizes) costs.size_bytes[key] = sum.first / sum.second;
   return costs;
+}
+
+// The slots that `assay run` would use on this machine; 1 where it could use none.
+std::int64_t slots_of(const spec::RunSettings& run) {
+  try {
+    const Slots slots = slots_of_this_node(
+        {.jobs = run.slots.value_or(0), .threads = run.threads, .device = run.device});
+    return static_cast<std::int64_t>(slots.options.size());
+  } catch (const Error&) {
+    return 1;
+  }
 }
 
 }  // namespace
 
-int plan_sweep(const SweepRequest& request, const std::filesystem::path& out) {
+int plan_sweep(const Cli& cli, const SweepRequest& request, const std::filesystem::path& out) {
   const LoadedSweep loaded = load_and_plan(request);
   supervise::Store store;
   const auto listed = store.listed();
@@ -38,8 +70,9 @@ int plan_sweep(const SweepRequest& request, const std::filesystem::path& out) {
     return listed.contains(key) && store.lookup(key).has_value();
   };
   const auto run = out.empty() ? std::filesystem::path("runs") / loaded.sweep.name : out;
-  const auto summary = plan::describe_plan(loaded.plan, is_done, learned_costs(run));
-  fmt::print("{}", plan::markdown(summary));
+  const auto summary =
+      plan::describe_plan(loaded.plan, is_done, learned_costs(run), slots_of(loaded.sweep.run));
+  cli.print(plan_tables(summary, loaded.facts));
   return kDone;
 }
 
@@ -47,14 +80,17 @@ void add_plan_command(Cli& cli) {
   CLI::App* command =
       add_command(cli, "plan", "Check a sweep and show what would run; nothing runs",
                   "  assay plan sweeps/demo.yaml\n"
+                  "  assay plan sweeps/demo.yaml --format json\n"
                   "  assay plan sweeps/demo.yaml --set run.slots=2 --only \"bits == 'W4A8'\"");
+  add_format(cli, command);
   auto request = std::make_shared<SweepRequest>();
   auto out = std::make_shared<std::string>();
   add_sweep_options(command, *request);
   command->add_option("--out", *out, "Run folder whose durations predict the cost")
       ->option_text("DIR");
-  command->callback(
-      [&cli, request, out] { cli.action = [=] { return plan_sweep(*request, *out); }; });
+  command->callback([&cli, request, out] {
+    cli.action = [&cli, request, out] { return plan_sweep(cli, *request, *out); };
+  });
 }
 
 }  // namespace assay::app

@@ -52,7 +52,7 @@ void add_run_command(Cli& cli) {
   command->add_flag("--dry-run", *dry, "As `assay plan`");
   command->callback([&cli, request, dry] {
     cli.action = [&cli, request, dry] {
-      if (*dry) return plan_sweep(request->sweep, request->out);
+      if (*dry) return plan_sweep(cli, request->sweep, request->out);
       request->quiet = cli.common.quiet;
       request->command_line = cli.command_line;
       RunHooks hooks;

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "harness/core/error.h"
 #include "harness/plan/file_digests.h"
 #include "harness/plan/planner.h"
@@ -16,6 +18,13 @@ bool has_built_in() {
     return true;
   } catch (const Error&) {
     return false;
+  }
+}
+
+// Each mistake once: many trials rest on the one file that is missing.
+void note(const Error& error, std::vector<std::string>& mistakes) {
+  if (std::find(mistakes.begin(), mistakes.end(), error.what()) == mistakes.end()) {
+    mistakes.emplace_back(error.what());
   }
 }
 
@@ -34,9 +43,16 @@ LoadedSweep load_and_plan(const SweepRequest& request) {
   loaded.catalogue = joined(loaded.providers.catalogues());
   loaded.sweep = file.sweep(loaded.catalogue);
   plan::FileDigests digests(plan::digest_cache());
-  loaded.plan = plan::make_plan(loaded.sweep, loaded.providers.catalogues(), digests,
-                                {.share = request.share, .limit = request.limit});
-  if (!request.only.empty()) loaded.plan = plan::filter_trials(loaded.plan, request.only);
+  std::vector<std::string> mistakes;
+  plan::PlanOptions options{.share = request.share, .limit = request.limit};
+  options.on_refusal = [&](const Error& error) { note(error, mistakes); };
+  loaded.plan = plan::make_plan(loaded.sweep, loaded.providers.catalogues(), digests, options);
+  // Among no trials there is none to choose.
+  if (!request.only.empty() && !loaded.plan.trials.empty()) {
+    loaded.plan = plan::filter_trials(loaded.plan, request.only);
+  }
+  loaded.facts = inspect_plan(loaded.sweep, loaded.providers, std::move(mistakes), loaded.plan,
+                              inspection_cache());
   return loaded;
 }
 

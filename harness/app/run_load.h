@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/app/run_inspection.h"
 #include "harness/core/catalogue.h"
 #include "harness/plan/plan.h"
 #include "harness/spec/sweep.h"
@@ -27,11 +28,13 @@ struct LoadedSweep {
   Catalogue catalogue;  // of all providers
   spec::Sweep sweep;
   plan::Plan plan;
+  InputFacts facts;
 };
 
-// From a file to a plan: asks the providers what they offer, reads the sweep, plans it. `run` and
-// `plan` begin alike. Throws Error(kConfig) for whatever is wrong with the sweep,
-// Error(kEnvironment) for a provider that does not start.
+// From a file to a plan: asks the providers what they offer, reads the sweep, plans it, and asks
+// them what would fail. `run` and `plan` begin alike. Throws Error(kConfig) for whatever is wrong
+// with the sweep or would fail in its run, all of it at once; Error(kEnvironment) for a provider
+// that does not start.
 LoadedSweep load_and_plan(const SweepRequest& request);
 
 }  // namespace assay::app

@@ -11,6 +11,6 @@ namespace assay::app {
 void add_sweep_options(CLI::App* command, SweepRequest& request);
 
 // `assay plan`, also as `assay run --dry-run`. Returns the exit code.
-int plan_sweep(const SweepRequest& request, const std::filesystem::path& out);
+int plan_sweep(const Cli& cli, const SweepRequest& request, const std::filesystem::path& out);
 
 }  // namespace assay::app

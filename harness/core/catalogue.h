@@ -28,9 +28,9 @@ struct ParameterSchema {
   std::optional<double> maximum;
   std::vector<std::string> choices;  // strings: the legal values; empty: any
   std::string doc;                   // one sentence
-  std::string when;  // of a method's parameter: conditions (as InputDeclaration::when) that must all
-                     // hold for it to be read; "": always. Where one does not hold, the parameter is
-                     // no part of the trial, and its stages find the default
+  std::string when;  // of a method's parameter: conditions (as InputDeclaration::when) that must
+                     // all hold for it to be read; "": always. Where one does not hold, the
+                     // parameter is no part of the trial, and its stages find the default
 
   bool operator==(const ParameterSchema&) const = default;
 };
@@ -100,8 +100,8 @@ struct StageDeclaration {
   bool reads_model = false;      // digests of config and weights enter its key
   bool reads_tokenizer = false;  // digests of the model's tokenizer files enter its key
   bool reads_data = false;       // digests of the data set's files of its split enter its key
-  bool reads_network = false;  // gets the artifacts of the methods before it, first to last, as
-                               // inputs "network.0", "network.1", ... and "network"
+  bool reads_network = false;    // gets the artifacts of the methods before it, first to last, as
+                                 // inputs "network.0", "network.1", ... and "network"
   std::vector<InputDeclaration> inputs;
   std::string random;  // "", "seed" or "calibration_seed": the seed that enters its key
   bool exact = false;  // same bytes on every machine: no numerics class in its key
@@ -169,7 +169,7 @@ struct FamilyDeclaration {
   std::vector<std::string>
       model_types;  // config.json `model_type` / `architecture` values that mean this family
   std::vector<ParameterSchema>
-      configuration;  // what a network without weights needs (`config:` in the sweep)
+      configuration;    // what a network without weights needs (`config:` in the sweep)
   std::string context;  // the field of the configuration that holds the longest sequence in tokens;
                         // "": none. A method's parameter `context` of 0 stands for that number, at
                         // most 2048: the planner puts it in its place before keys are made
@@ -209,6 +209,7 @@ struct Catalogue {
   Json numerics = Json::object();  // what joins the run's settings in the numerics class
   std::vector<std::string> files;  // absolute paths of all files that it is made of, if it says so:
                                    // its version covers their content
+  bool inspects = false;           // answers `inspect` (docs/formats/protocol.md)
   std::vector<StageDeclaration> stages;
   std::vector<MethodDeclaration> methods;
   std::vector<MetricDeclaration> metrics;

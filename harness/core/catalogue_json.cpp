@@ -86,8 +86,9 @@ void fields(ReaderDeclaration& r, V& v) {
 template <typename V>
 void fields(Catalogue& r, V& v) {
   v("provider", r.provider), v("version", r.version), v("numerics", r.numerics),
-      v("files", r.files), v("stages", r.stages), v("methods", r.methods), v("metrics", r.metrics),
-      v("families", r.families), v("readers", r.readers);
+      v("files", r.files), v("inspects", r.inspects), v("stages", r.stages),
+      v("methods", r.methods), v("metrics", r.metrics), v("families", r.families),
+      v("readers", r.readers);
 }
 
 // --- writing
@@ -267,8 +268,8 @@ std::set<std::string> unique_names(const std::vector<Record>& records, const cha
 void check_conditions(const MethodDeclaration& method) {
   for (const ParameterSchema& schema : method.parameters) {
     if (schema.when.empty()) continue;
-    const std::string place =
-        fmt::format("method {}: when '{}' of parameter '{}'", method.name, schema.when, schema.name);
+    const std::string place = fmt::format("method {}: when '{}' of parameter '{}'", method.name,
+                                          schema.when, schema.name);
     try {
       holds(schema.when, {});
     } catch (const Error& error) {
@@ -289,8 +290,8 @@ void check_conditions(const MethodDeclaration& method) {
 void refuse_conditions(const std::vector<ParameterSchema>& schemas, const std::string& owner) {
   for (const ParameterSchema& schema : schemas) {
     if (schema.when.empty()) continue;
-    Reader::refuse(owner, fmt::format("parameter '{}': 'when' is for parameters of methods",
-                                      schema.name));
+    Reader::refuse(owner,
+                   fmt::format("parameter '{}': 'when' is for parameters of methods", schema.name));
   }
 }
 
@@ -325,7 +326,8 @@ void check_references(const Catalogue& catalogue) {
     check_conditions(method);
     unique_names(method.values, "methods.values");
     if (!method.values.empty() && method.network.empty()) {
-      Reader::refuse("method " + method.name, "'values' are metrics of 'network', which is not named");
+      Reader::refuse("method " + method.name,
+                     "'values' are metrics of 'network', which is not named");
     }
     if (!method.network.empty()) require("method " + method.name, method.network);
     for (const std::string& stage : method.extra_stages) require("method " + method.name, stage);
@@ -357,8 +359,8 @@ void check_files(const Catalogue& catalogue) {
   for (const std::string& file : catalogue.files) {
     if (file.starts_with('/') && file.size() <= kMaxPath && file.find('\0') == std::string::npos)
       continue;
-    Reader::refuse("catalogue.files", fmt::format("'{}' is not the absolute path of a file",
-                                                  file.substr(0, 100)));
+    Reader::refuse("catalogue.files",
+                   fmt::format("'{}' is not the absolute path of a file", file.substr(0, 100)));
   }
 }
 

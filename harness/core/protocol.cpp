@@ -12,10 +12,11 @@
 namespace assay::protocol {
 namespace {
 
-constexpr std::array<std::pair<Type, std::string_view>, 16> kNames{
+constexpr std::array<std::pair<Type, std::string_view>, 18> kNames{
     {{Type::kHello, "hello"},
      {Type::kDescribed, "described"},
      {Type::kPrepared, "prepared"},
+     {Type::kInspected, "inspected"},
      {Type::kAlive, "alive"},
      {Type::kProgress, "progress"},
      {Type::kMetric, "metric"},
@@ -25,6 +26,7 @@ constexpr std::array<std::pair<Type, std::string_view>, 16> kNames{
      {Type::kFailed, "failed"},
      {Type::kDescribe, "describe"},
      {Type::kPrepare, "prepare"},
+     {Type::kInspect, "inspect"},
      {Type::kRun, "run"},
      {Type::kStop, "stop"},
      {Type::kPeers, "peers"},
@@ -141,7 +143,11 @@ std::string encode(const Message& m) {
       break;
     case Type::kDescribe:
     case Type::kDescribed:
+    case Type::kInspected:
       j["path"] = m.path;
+      break;
+    case Type::kInspect:
+      j["path"] = m.path, j["answer"] = m.answer;
       break;
     case Type::kProgress:
       j["done"] = m.progress.done, j["total"] = m.progress.total, j["unit"] = m.progress.unit;
@@ -209,7 +215,12 @@ Message decode(const Json& json, std::string_view from) {
       return m;
     case Type::kDescribe:
     case Type::kDescribed:
+    case Type::kInspected:
       m.path = fields.text("path");
+      return m;
+    case Type::kInspect:
+      m.path = fields.text("path");
+      m.answer = fields.text("answer");
       return m;
     case Type::kPrepare:
     case Type::kPrepared:

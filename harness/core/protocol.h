@@ -13,9 +13,10 @@
 // names (3), a stream socket. Arrays go into files, never into messages. docs/formats/protocol.md
 // and protocol.schema.json document it for providers in other languages.
 //
-//   executor -> supervisor: hello, described, prepared, alive, progress, metric, checkpoint,
+//   executor -> supervisor: hello, described, prepared, inspected, alive, progress, metric,
+//   checkpoint,
 //                           listening, done, failed
-//   supervisor -> executor: describe, prepare, run, stop, peers, exit
+//   supervisor -> executor: describe, prepare, inspect, run, stop, peers, exit
 //
 // An executor says hello first, runs one stage at a time, sends alive at least every 5 s while it
 // runs one, and ends each run with exactly one done or failed. Every message about a run names its
@@ -55,6 +56,7 @@ enum class Type {
   kHello,
   kDescribed,
   kPrepared,
+  kInspected,
   kAlive,
   kProgress,
   kMetric,
@@ -64,6 +66,7 @@ enum class Type {
   kFailed,  // up
   kDescribe,
   kPrepare,
+  kInspect,
   kRun,
   kStop,
   kPeers,
@@ -78,12 +81,14 @@ struct Message {
   std::string provider;   // hello
   std::int64_t pid = 0;   // hello
   bool prepares = false;  // hello, optional: it wants `prepare` before its first run
-  std::string path;       // describe: file to write the catalogue to; described: the same file
-  Progress progress;      // progress
-  std::string name;       // metric
-  double value = 0;       // metric; NaN for null
-  std::int64_t step = 0;  // metric, checkpoint
-  std::string address;    // listening
+  std::string path;    // describe: file to write the catalogue to; inspect: file of the questions;
+                       // described, inspected: the file that was written
+  std::string answer;  // inspect: file to write the answers to
+  Progress progress;   // progress
+  std::string name;    // metric
+  double value = 0;    // metric; NaN for null
+  std::int64_t step = 0;              // metric, checkpoint
+  std::string address;                // listening
   Json result = Json::object();       // done: metrics and facts (not longer than the line allows)
   std::vector<std::string> resident;  // done, optional: keys of values that the executor holds warm
   Failure failure;                    // failed
@@ -97,8 +102,8 @@ std::string encode(const Message& message);
 
 // Throws Error(kData) naming `from`, the field and what is wrong with it: malformed JSON, an
 // unknown type, a missing field, a wrong type, a line that is too long. A `done` whose result holds
-// NaN or an infinity, which some JSON writers let through, becomes a `failed` that names the member:
-// the figure is the method's fault, and the stream is sound.
+// NaN or an infinity, which some JSON writers let through, becomes a `failed` that names the
+// member: the figure is the method's fault, and the stream is sound.
 Message decode(std::string_view line, std::string_view from);
 
 std::string_view name_of(Type type);

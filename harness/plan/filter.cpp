@@ -4,6 +4,7 @@
 #include <set>
 
 #include "harness/plan/planner.h"
+#include "harness/plan/questions.h"
 #include "harness/spec/expression.h"
 
 namespace assay::plan {
@@ -102,30 +103,35 @@ void drop_unneeded_stages(Plan& plan) {
 
 }  // namespace
 
+Plan without_trials(Plan plan, const std::vector<bool>& dropped) {
+  std::set<std::string> ids;
+  std::vector<PlannedTrial> trials;
+  for (std::size_t i = 0; i < plan.trials.size(); ++i) {
+    if (dropped[i]) continue;
+    ids.insert(plan.trials[i].id);
+    trials.push_back(std::move(plan.trials[i]));
+  }
+  plan.trials = std::move(trials);
+  std::erase_if(plan.left_out, [&](const LeftOut& pair) { return !ids.contains(pair.trial); });
+  drop_unneeded_stages(plan);
+  return plan;
+}
+
 Plan filter_trials(const Plan& plan, const std::string& expression) {
   spec::Place place;
   place.file = std::make_shared<const std::string>("--only");
   const spec::Expression where(expression, place, legal_names(plan));
-  Plan kept;
-  kept.sweep = plan.sweep;
-  std::set<std::string> ids;
+  std::vector<bool> dropped;
   for (const PlannedTrial& trial : plan.trials) {
     const Json identity = trial.identity();
-    const bool holds = where.holds(
-        [&](std::size_t name) { return value_of(trial, identity, where.names()[name]); });
-    if (!holds) continue;
-    ids.insert(trial.id);
-    kept.trials.push_back(trial);
+    dropped.push_back(!where.holds(
+        [&](std::size_t name) { return value_of(trial, identity, where.names()[name]); }));
   }
+  Plan kept = without_trials(plan, dropped);
   if (kept.trials.empty()) {
     spec::refuse(place, fmt::format("no trial of {} fits \"{}\"", plan.trials.size(), expression),
                  expression);
   }
-  for (const LeftOut& pair : plan.left_out) {
-    if (ids.contains(pair.trial)) kept.left_out.push_back(pair);
-  }
-  kept.stages = plan.stages;
-  drop_unneeded_stages(kept);
   return kept;
 }
 

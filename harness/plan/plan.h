@@ -58,11 +58,19 @@ struct LeftOut {
   std::string reason;
 };
 
+// A trial that was left out because something in it cannot be done (`impossible: skip`), and why.
+struct Impossible {
+  std::string trial;
+  std::string label;
+  std::string reason;
+};
+
 struct Plan {
   std::string sweep;                 // name
   std::vector<Stage> stages;         // inputs before consumers
   std::vector<PlannedTrial> trials;  // in order of first appearance in the sweep
   std::vector<LeftOut> left_out;
+  std::vector<Impossible> impossible;
 };
 
 }  // namespace assay::plan

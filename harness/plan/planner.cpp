@@ -47,7 +47,11 @@ class Planner {
     method_split_ = builder_.split_id(kMethodSplit);
     for (std::size_t i = 0; i < sweep_.trials.size(); ++i) {
       if (i == kFirstTrials) reserve_stages();
-      add_trial(i);
+      if (options_.on_refusal) {
+        try_trial(i);
+      } else {
+        add_trial(i);
+      }
     }
     return std::move(plan_);
   }
@@ -62,6 +66,7 @@ class Planner {
   void prepare_evaluations();
   const ParameterSet& set_of(std::uint32_t step, const spec::Trial& trial);
   void add_trial(std::size_t index);
+  void try_trial(std::size_t index);
   void add_methods(const spec::Trial& trial, Request& request, std::vector<std::size_t>& roots);
   void add_metrics(const spec::Trial& trial, const Request& request, PlannedTrial& planned,
                    std::vector<std::size_t>& roots);
@@ -203,7 +208,7 @@ void Planner::add_trial(std::size_t index) {
   request.seed = trial.seed.value_or(0);
   request.calibration_seed = trial.calibration_seed.value_or(0);
   request.trial = options_.share ? -1 : static_cast<int>(index);
-  request.place = &model.place;
+  request.place = &trial.place;
 
   PlannedTrial& planned = plan_.trials.emplace_back();
   planned.id = trial.id;
@@ -225,6 +230,21 @@ void Planner::add_trial(std::size_t index) {
   planned.network_stage = request.network;
   add_metrics(trial, request, planned, roots);
   add_closure(roots, planned);
+}
+
+// As add_trial, but a trial that cannot be planned is left out. What it shares with others may
+// stand in the plan already.
+void Planner::try_trial(std::size_t index) {
+  const std::size_t trials = plan_.trials.size();
+  const std::size_t left_out = plan_.left_out.size();
+  try {
+    add_trial(index);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kConfig && error.kind() != ErrorKind::kData) throw;
+    plan_.trials.resize(trials);
+    plan_.left_out.resize(left_out);
+    options_.on_refusal(error);
+  }
 }
 
 // Stages of the methods, left to right; each takes the network of the one before it.
@@ -259,6 +279,7 @@ void Planner::add_metrics(const spec::Trial& trial, const Request& method_reques
     request.parameters = &prepared.set;
     request.data = spec::data_of(sweep_, trial, *prepared.evaluation);
     request.split = prepared.split;
+    request.evaluation = static_cast<int>(i);
     request.place = &prepared.evaluation->place;
     PlannedMetric& metric = planned.metrics.emplace_back();
     metric.metric = prepared.evaluation->metric;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/core/catalogue.h"
+#include "harness/core/error.h"
 #include "harness/plan/inputs.h"
 #include "harness/plan/plan.h"
 #include "harness/spec/sweep.h"
@@ -16,6 +17,9 @@ namespace assay::plan {
 struct PlanOptions {
   bool share = true;                  // false: no stage serves two trials (--no-share)
   std::optional<std::int64_t> limit;  // samples of every evaluation that can be limited (--limit)
+  // Where it is set, a trial that cannot be planned (a missing file, say) is left out and its error
+  // handed to this; otherwise the error is thrown.
+  std::function<void(const Error&)> on_refusal;
 };
 
 // The distinct work of a sweep: stages with their keys, inputs before consumers, and the trials

@@ -49,6 +49,11 @@ class Recipe {
   // The same into a buffer of the caller's.
   void write(const std::vector<StageInput>& inputs, std::string& out) const;
 
+  // Recipes of one frame and equal parameters differ in seeds, shards and inputs alone. Null: a
+  // recipe that came as a whole.
+  const RecipeFrame* frame() const { return frame_.get(); }
+  const SharedText& parameters() const { return text_; }
+
  private:
   std::shared_ptr<const RecipeFrame> frame_;  // null: text_ is the whole recipe
   SharedText text_ = SharedText();            // of "parameters"

@@ -11,6 +11,14 @@
 
 namespace assay::plan {
 
+// The entries of a sweep that a stage stands for, by index; -1: none. Not keyed: of two entries
+// with the same content it is the first.
+struct SweepEntries {
+  std::int32_t model = -1;
+  std::int32_t data = -1;
+  std::int32_t evaluation = -1;
+};
+
 // One distinct unit of work of a plan. Two stages are the same work exactly if their keys are
 // equal. Plans hold a million of them: what stages have in common they share.
 struct Stage {
@@ -25,6 +33,7 @@ struct Stage {
   CachePolicy cache = CachePolicy::kShared;
   Retention retention = Retention::kKeep;
   bool exclusive = false;
+  SweepEntries entries;
   SharedText residency;  // what a warm executor would hold for it (a model's digest), or ""
 
   // The recipe (docs/formats/recipe.md), put together on demand.

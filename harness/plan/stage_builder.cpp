@@ -295,6 +295,9 @@ std::size_t StageBuilder::make(std::size_t declared_index, const Request& reques
   stage.cache = declaration.cache;
   stage.retention = declaration.retention;
   stage.exclusive = declaration.exclusive;
+  stage.entries.model = static_cast<std::int32_t>(request.model);
+  stage.entries.data = declaration.reads_data ? request.data : -1;
+  stage.entries.evaluation = request.evaluation;
   stage.residency = shared.residency;
   return add(std::move(stage), below_stage_);
 }

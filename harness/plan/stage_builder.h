@@ -41,6 +41,7 @@ struct Request {
   int trial = -1;    // index of the trial that shares with nobody; -1: shared
   int shard = -1;    // of `shards`; -1: not fanned out
   int shards = 0;
+  int evaluation = -1;                 // entry of the sweep; -1: a method asks
   const spec::Place* place = nullptr;  // for errors
 };
 

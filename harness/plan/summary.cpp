@@ -9,8 +9,10 @@ namespace assay::plan {
 namespace {
 
 template <typename Value>
-std::optional<Value> known(const std::map<std::string, Value>& costs, const std::string& name) {
-  const auto found = costs.find(name);
+std::optional<Value> known(const std::map<std::string, Value>& costs, const Stage& stage) {
+  if (costs.empty()) return {};
+  auto found = costs.find(kind_of(stage.label));
+  if (found == costs.end()) found = costs.find(stage.name);
   if (found == costs.end()) return {};
   return found->second;
 }
@@ -40,7 +42,7 @@ std::optional<std::int64_t> peak_bytes(const Plan& plan, const std::vector<bool>
     if (plan.stages[i].retention == Retention::kTemporary) dropped[last[i]].push_back(i);
   }
   const auto size = [&](std::size_t i) {
-    return done[i] ? 0 : known(costs.size_bytes, plan.stages[i].name).value_or(0);
+    return done[i] ? 0 : known(costs.size_bytes, plan.stages[i]).value_or(0);
   };
   std::int64_t now = 0;
   std::int64_t peak = 0;
@@ -52,16 +54,53 @@ std::optional<std::int64_t> peak_bytes(const Plan& plan, const std::vector<bool>
   return peak;
 }
 
+// What a stage that is to run will take.
+void add_cost(const Stage& stage, const Costs& costs, StageSummary& line, PlanSummary& summary) {
+  if (const auto wall_s = known(costs.wall_s, stage)) {
+    line.expected_s = line.expected_s.value_or(0) + *wall_s;
+    summary.expected_s = summary.expected_s.value_or(0) + *wall_s;
+  } else {
+    ++summary.stages_without_cost;
+  }
+  if (const auto bytes = known(costs.memory_bytes, stage)) {
+    line.memory_bytes = std::max(line.memory_bytes.value_or(0), *bytes);
+    summary.memory_bytes = std::max(summary.memory_bytes.value_or(0), *bytes);
+  }
+  if (const auto bytes = known(costs.size_bytes, stage)) {
+    line.size_bytes = line.size_bytes.value_or(0) + *bytes;
+  }
+}
+
+// Slots can share no more than this: what runs alone runs after the rest, and no stage starts
+// before its inputs are there.
+std::optional<double> wall_of(const Plan& plan, const std::vector<bool>& done, const Costs& costs,
+                              std::int64_t slots) {
+  if (costs.wall_s.empty()) return {};
+  std::unordered_map<std::string_view, double> ready;  // by key: the end of its longest path
+  double shared = 0, alone = 0, longest = 0;
+  bool any = false;
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const Stage& stage = plan.stages[i];
+    double start = 0;
+    for (const StageInput& input : stage.inputs) start = std::max(start, ready.at(input.key.str()));
+    const auto wall_s = done[i] ? std::optional<double>() : known(costs.wall_s, stage);
+    any = any || wall_s.has_value();
+    (stage.exclusive ? alone : shared) += wall_s.value_or(0);
+    const double end = start + wall_s.value_or(0);
+    ready[stage.key.str()] = end;
+    longest = std::max(longest, end);
+  }
+  if (!any) return {};
+  return std::max(longest, shared / static_cast<double>(slots) + alone);
+}
+
 void add_stages(const Plan& plan, const std::vector<std::int64_t>& uses,
                 const std::vector<bool>& done, const Costs& costs, PlanSummary& summary) {
   std::unordered_map<std::string_view, std::size_t> rows;
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const Stage& stage = plan.stages[i];
     const auto [row, inserted] = rows.try_emplace(stage.name, summary.by_stage.size());
-    if (inserted) {
-      summary.by_stage.push_back({.name = stage.name.str()});
-      summary.by_stage.back().wall_s = known(costs.wall_s, stage.name);
-    }
+    if (inserted) summary.by_stage.push_back({.name = stage.name.str()});
     StageSummary& line = summary.by_stage[row->second];
     ++line.stages;
     line.uses += uses[i];
@@ -70,10 +109,8 @@ void add_stages(const Plan& plan, const std::vector<std::int64_t>& uses,
     if (done[i]) {
       ++line.done;
       ++summary.done;
-    } else if (line.wall_s) {
-      summary.expected_s = summary.expected_s.value_or(0) + *line.wall_s;
     } else {
-      ++summary.stages_without_cost;
+      add_cost(stage, costs, line, summary);
     }
   }
 }
@@ -95,19 +132,29 @@ void add_left_out(const Plan& plan, PlanSummary& summary) {
   }
 }
 
-// What a repeat of a trial would give.
-std::string repeats_of(const TrialSummary& trial) {
-  std::string text = trial.deterministic ? "deterministic" : "by seed";
-  if (trial.points > 1) text += fmt::format(", {} points are one", trial.points);
-  return text;
-}
-
 }  // namespace
+
+std::string kind_of(std::string_view label) {
+  std::string kind;
+  while (!label.empty()) {
+    const std::size_t end = std::min(label.find(' '), label.size());
+    const std::string_view word = label.substr(0, end);
+    label.remove_prefix(std::min(end + 1, label.size()));
+    if (word.starts_with("seed=") || word.starts_with("calibration_seed=") ||
+        word.starts_with('[')) {
+      continue;
+    }
+    if (!kind.empty()) kind += ' ';
+    kind += word;
+  }
+  return kind;
+}
 
 PlanSummary describe_plan(const Plan& plan,
                           const std::function<bool(const std::string& key)>& is_done,
-                          const Costs& costs) {
+                          const Costs& costs, std::int64_t slots) {
   PlanSummary summary;
+  summary.slots = std::max<std::int64_t>(1, slots);
   summary.sweep = plan.sweep;
   summary.trials = static_cast<std::int64_t>(plan.trials.size());
   summary.stages = static_cast<std::int64_t>(plan.stages.size());
@@ -126,43 +173,9 @@ PlanSummary describe_plan(const Plan& plan,
   }
   add_left_out(plan, summary);
   summary.peak_store_bytes = peak_bytes(plan, done, costs);
+  summary.expected_wall_s = wall_of(plan, done, costs, summary.slots);
+  summary.impossible = plan.impossible;
   return summary;
-}
-
-std::string markdown(const PlanSummary& summary, std::size_t max_trials) {
-  std::string text = fmt::format(
-      "# Plan of {}\n\n{} trials, {} distinct stages ({} without sharing), "
-      "{} done, {} to run\n\n",
-      summary.sweep, summary.trials, summary.stages, summary.unshared_stages, summary.done,
-      summary.stages - summary.done);
-  if (summary.points > summary.trials) {
-    text += fmt::format(
-        "The sweep has {} points; those that differ only in what their trial never reads (a seed, "
-        "a parameter) are one trial.\n\n",
-        summary.points);
-  }
-  text += "| stage | distinct | shared | uses | done | to run |\n|---|--:|--:|--:|--:|--:|\n";
-  for (const StageSummary& row : summary.by_stage) {
-    text += fmt::format("| {} | {} | {} | {} | {} | {} |\n", row.name, row.stages, row.shared,
-                        row.uses, row.done, row.stages - row.done);
-  }
-  text += "\n| trial | id | repeats | stages | done |\n|---|---|---|--:|--:|\n";
-  for (std::size_t i = 0; i < std::min(max_trials, summary.by_trial.size()); ++i) {
-    const TrialSummary& row = summary.by_trial[i];
-    text += fmt::format("| {} | {} | {} | {} | {} |\n", row.label, row.id, repeats_of(row),
-                        row.stages, row.done);
-  }
-  if (summary.by_trial.size() > max_trials) {
-    text += fmt::format("\n... and {} more trials\n", summary.by_trial.size() - max_trials);
-  }
-  if (!summary.left_out.empty()) {
-    text += "\n| left out | pairs | why | for example |\n|---|--:|---|---|\n";
-    for (const LeftOutSummary& row : summary.left_out) {
-      text +=
-          fmt::format("| {} | {} | {} | {} |\n", row.metric, row.pairs, row.reason, row.example);
-    }
-  }
-  return text;
 }
 
 }  // namespace assay::plan

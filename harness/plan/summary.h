@@ -12,20 +12,26 @@
 
 namespace assay::plan {
 
-// What earlier runs tell of a stage, by its name.
+// What earlier runs tell of a stage, by its kind (kind_of) or, where that is not known, its name.
 struct Costs {
-  std::map<std::string, double> wall_s;            // as History::stage_wall_s
-  std::map<std::string, std::int64_t> size_bytes;  // of an artifact in the store
+  std::map<std::string, double> wall_s;              // mean of done attempts
+  std::map<std::string, std::int64_t> size_bytes;    // of an artifact in the store
+  std::map<std::string, std::int64_t> memory_bytes;  // highest resident set of an attempt
 };
+
+// The label of a stage without what does not move its cost: seeds and the number of a shard.
+std::string kind_of(std::string_view label);
 
 // The stages of one name.
 struct StageSummary {
   std::string name;
-  std::int64_t stages = 0;       // distinct
-  std::int64_t uses = 0;         // trials that rest on them, each stage counted for each trial
-  std::int64_t shared = 0;       // of `stages`: serve more than one trial
-  std::int64_t done = 0;         // in the store already
-  std::optional<double> wall_s;  // expected for one
+  std::int64_t stages = 0;           // distinct
+  std::int64_t uses = 0;             // trials that rest on them, each stage counted for each trial
+  std::int64_t shared = 0;           // of `stages`: serve more than one trial
+  std::int64_t done = 0;             // in the store already
+  std::optional<double> expected_s;  // of all that is to run and known
+  std::optional<std::int64_t> memory_bytes;  // of the largest
+  std::optional<std::int64_t> size_bytes;    // of all that is to run and known
 };
 
 struct TrialSummary {
@@ -54,19 +60,20 @@ struct PlanSummary {
   std::int64_t done = 0;
   std::int64_t unshared_stages = 0;  // that would run if trials shared nothing
   std::optional<double> expected_s;  // of one slot for all that is to run; nothing: no stage known
+  std::optional<double> expected_wall_s;  // of `slots` slots
+  std::int64_t slots = 1;
   std::int64_t stages_without_cost = 0;          // to run, not part of expected_s
+  std::optional<std::int64_t> memory_bytes;      // of the stage that takes most
   std::optional<std::int64_t> peak_store_bytes;  // grown by one slot in the order of the plan
   std::vector<StageSummary> by_stage;            // in the order of the plan
   std::vector<TrialSummary> by_trial;
   std::vector<LeftOutSummary> left_out;
+  std::vector<Impossible> impossible;
 };
 
-// `is_done`: whether the store holds the artifact of a key.
+// `is_done`: whether the store holds the artifact of a key. `slots`: that the stages will share.
 PlanSummary describe_plan(const Plan& plan,
                           const std::function<bool(const std::string& key)>& is_done,
-                          const Costs& costs = {});
-
-// The summary as Markdown; at most `max_trials` trials are listed.
-std::string markdown(const PlanSummary& summary, std::size_t max_trials = 50);
+                          const Costs& costs = {}, std::int64_t slots = 1);
 
 }  // namespace assay::plan

@@ -69,6 +69,14 @@ std::string choice_from(const Node& node, std::string_view key,
          fmt::format("{} '{}' is not offered; legal: {}", key, text, fmt::join(legal, ", ")), text);
 }
 
+bool skips_impossible(const Node& node) {
+  const std::string& text = text_of(node, "impossible");
+  if (text == "skip" || text == "refuse") return text == "skip";
+  refuse(node.place,
+         fmt::format("impossible '{}' is not known{}", text, suggestion(text, {"refuse", "skip"})),
+         text);
+}
+
 }  // namespace
 
 std::optional<double> seconds_from(std::string_view text) {
@@ -137,6 +145,9 @@ RunSettings run_settings_from(Node& node) {
   }
   if (Node* limit = fields.take("max_failures")) {
     settings.max_failures = failure_limit_from(*limit);
+  }
+  if (Node* impossible = fields.take("impossible")) {
+    settings.skip_impossible = skips_impossible(*impossible);
   }
   fields.finish();
   return settings;

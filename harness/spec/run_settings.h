@@ -29,6 +29,7 @@ struct RunSettings {
   std::optional<double> time_limit_s;  // nothing: the batch job's own end, if there is one
   int retries = 2;
   FailureLimit max_failures = {.fraction = 0.2, .count = {}};
+  bool skip_impossible = false;  // leaves out trials that a method cannot do, instead of refusing
 
   bool operator==(const RunSettings&) const = default;
 };

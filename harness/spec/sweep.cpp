@@ -120,6 +120,7 @@ Sweep SweepFile::sweep(const Catalogue& catalogue) const {
   load_models(*models, catalogue, sweep);
   if (given(evaluate)) load_evaluations(*evaluate, catalogue, sweep);
   if (given(run)) sweep.run = run_settings_from(*run);
+  sweep.run_place = given(run) ? run->place : root.place;
   if (!given(trials) && !given(ablate))
     refuse(root.place, "the sweep has neither 'trials' nor 'ablate'");
   StepTable steps(sweep.steps);

@@ -81,6 +81,7 @@ struct Trial {
   int calibration_data = -1;  // index into Sweep::data; -1: the method reads no data
   std::uint32_t points = 0;  // of the sweep that are this trial: they differ in what it never reads
   std::vector<AblationTag> ablations;
+  Place place;  // of its method, where the sweep says it first
 };
 
 // One metric setting of `evaluate:`; an entry with a list of values became several.
@@ -103,6 +104,7 @@ struct Sweep {
   std::vector<Trial> trials;  // distinct, in order of first appearance
   std::vector<Evaluation> evaluations;
   RunSettings run;
+  Place run_place;       // of `run:`, or of the whole sweep
   std::string resolved;  // YAML as run: includes and overrides applied, paths absolute
 
   const Model* find_model(std::string_view name) const;

@@ -147,6 +147,7 @@ void TrialTable::add(const Point& point, const AblationTag* tag) {
   const auto [found, inserted] =
       index_.try_emplace(trial.id, static_cast<std::uint32_t>(sweep_.trials.size()));
   if (inserted) {
+    trial.place = *point.place;
     if (sweep_.trials.size() >= kMaxTrials) {
       refuse(*point.place, fmt::format("more than {} trials", kMaxTrials));
     }

@@ -60,50 +60,92 @@ void await(Executor& executor, protocol::Type type, double until_s,
   }
 }
 
-Catalogue ask(const std::vector<std::string>& command, double timeout_s) {
-  const double until = monotonic_seconds() + timeout_s;
-  std::string pattern = (fs::temp_directory_path() / "assay-describe-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr)
-    throw Error(ErrorKind::kIo, "cannot make a temporary folder " + pattern);
-  struct Folder {
-    fs::path path;
-    ~Folder() {
-      std::error_code ignored;
-      fs::remove_all(path, ignored);
-    }
-  } const folder{pattern};
+// A folder of its own for an exchange of files, removed with what is in it.
+class ExchangeFolder {
+ public:
+  ExchangeFolder() {
+    std::string pattern = (fs::temp_directory_path() / "assay-provider-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr)
+      throw Error(ErrorKind::kIo, "cannot make a temporary folder " + pattern);
+    path_ = pattern;
+  }
+  ~ExchangeFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  ExchangeFolder(const ExchangeFolder&) = delete;
+  ExchangeFolder& operator=(const ExchangeFolder&) = delete;
 
-  Executor executor(Command{command, {}}, fmt::format("provider '{}'", joined(command)), "");
-  protocol::Message answer;
-  await(executor, protocol::Type::kHello, until, command, answer);
-  if (answer.version != protocol::kVersion)
-    refuse(command, fmt::format("it speaks version {} of the protocol, this program version {}",
-                                answer.version, protocol::kVersion));
-  const std::string name = answer.provider;
+  std::string file(const char* name) const { return (path_ / name).string(); }
+
+ private:
+  fs::path path_;
+};
+
+// A provider that was started to be asked something, and has said hello.
+class Session {
+ public:
+  Session(const std::vector<std::string>& command, double timeout_s)
+      : command_(command),
+        until_s_(monotonic_seconds() + timeout_s),
+        executor_(Command{command, {}}, fmt::format("provider '{}'", joined(command)), "") {
+    protocol::Message hello;
+    await(executor_, protocol::Type::kHello, until_s_, command_, hello);
+    if (hello.version != protocol::kVersion)
+      refuse(command_, fmt::format("it speaks version {} of the protocol, this program version {}",
+                                   hello.version, protocol::kVersion));
+    name_ = hello.provider;
+  }
+
+  const std::string& name() const { return name_; }
+
+  // Sends a question and waits for the answer, which names the file that it has written.
+  void exchange(const protocol::Message& question, protocol::Type answer_type,
+                const std::string& file) {
+    executor_.send(question);
+    protocol::Message answer;
+    await(executor_, answer_type, until_s_, command_, answer);
+    if (answer.path != file)
+      refuse(command_, fmt::format("it {} '{}' instead of '{}'", protocol::name_of(answer_type),
+                                   answer.path, file));
+  }
+
+  void leave() {
+    protocol::Message exit;
+    exit.type = protocol::Type::kExit;
+    executor_.send(exit);
+    const double farewell = monotonic_seconds() + 1;
+    while (!executor_.reap() && monotonic_seconds() < farewell) {
+      pollfd waited{executor_.pidfd(), POLLIN, 0};
+      ::poll(&waited, 1, 100);
+    }
+  }
+
+ private:
+  const std::vector<std::string>& command_;
+  double until_s_;
+  Executor executor_;
+  std::string name_;
+};
+
+Catalogue ask(const std::vector<std::string>& command, double timeout_s) {
+  const ExchangeFolder folder;
+  Session session(command, timeout_s);
   protocol::Message question;
   question.type = protocol::Type::kDescribe;
-  question.path = (folder.path / "catalogue.json").string();
-  executor.send(question);
-  await(executor, protocol::Type::kDescribed, until, command, answer);
-  if (answer.path != question.path)
-    refuse(command, fmt::format("it described '{}' instead of '{}'", answer.path, question.path));
+  question.path = folder.file("catalogue.json");
+  session.exchange(question, protocol::Type::kDescribed, question.path);
   Catalogue catalogue;
   try {
-    catalogue = catalogue_from(parse_json(read_file(answer.path, kMaxCatalogueBytes), "catalogue"));
+    catalogue =
+        catalogue_from(parse_json(read_file(question.path, kMaxCatalogueBytes), "catalogue"));
   } catch (const Error& e) {
     throw Error(e.kind(), fmt::format("provider '{}': {}", joined(command), e.what()), e.context());
   }
-  if (catalogue.provider != name)
-    refuse(command, fmt::format("it says hello as '{}' and describes itself as '{}'", name,
-                                catalogue.provider));
-  question = {};
-  question.type = protocol::Type::kExit;
-  executor.send(question);
-  const double farewell = monotonic_seconds() + 1;
-  while (!executor.reap() && monotonic_seconds() < farewell) {
-    pollfd waited{executor.pidfd(), POLLIN, 0};
-    ::poll(&waited, 1, 100);
-  }
+  if (catalogue.provider != session.name())
+    refuse(command, fmt::format("it says hello as '{}' and describes itself as '{}'",
+                                session.name(), catalogue.provider));
+  session.leave();
   return catalogue;
 }
 
@@ -163,6 +205,29 @@ Catalogue describe(const std::vector<std::string>& command, const fs::path& cach
     }
   }
   return catalogue;
+}
+
+std::vector<Answer> inspect(const std::vector<std::string>& command,
+                            const std::vector<Question>& questions, double timeout_s) {
+  const ExchangeFolder folder;
+  protocol::Message message;
+  message.type = protocol::Type::kInspect;
+  message.path = folder.file("questions.json");
+  message.answer = folder.file("answers.json");
+  write_questions(message.path, questions);
+  Session session(command, timeout_s);
+  session.exchange(message, protocol::Type::kInspected, message.answer);
+  try {
+    std::vector<Answer> answers = read_answers(message.answer, questions.size());
+    session.leave();
+    return answers;
+  } catch (const Error& e) {
+    throw Error(e.kind(), fmt::format("provider '{}': {}", joined(command), e.what()), e.context());
+  }
+}
+
+std::string command_identity(const std::vector<std::string>& command) {
+  return cache_name(command);
 }
 
 fs::path catalogue_cache() {

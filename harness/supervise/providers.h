@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "harness/core/catalogue.h"
+#include "harness/core/inspection.h"
 
 namespace assay::supervise {
 
@@ -15,6 +16,14 @@ namespace assay::supervise {
 // Error(kData) for a bad catalogue.
 Catalogue describe(const std::vector<std::string>& command, const std::filesystem::path& cache,
                    double timeout_s = 120);
+
+// Asks a provider that offers it (Catalogue::inspects) what would fail; one answer a question. It
+// reads headers, so it is given minutes at most. Throws as describe().
+std::vector<Answer> inspect(const std::vector<std::string>& command,
+                            const std::vector<Question>& questions, double timeout_s = 600);
+
+// A file name that changes with the command and the files in it: answers under it are remembered.
+std::string command_identity(const std::vector<std::string>& command);
 
 // $XDG_CACHE_HOME/assay/catalogues, else ~/.cache/assay/catalogues, else "".
 std::filesystem::path catalogue_cache();

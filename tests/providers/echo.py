@@ -261,6 +261,19 @@ def execute(wire, run):
         stage.tell("failed", kind="method", message=f"{type(problem).__name__}: {problem}", context={})
 
 
+def inspect(questions):
+    """What would fail if the stages of the questions ran."""
+    answers = []
+    for question in questions:
+        value = question.get("recipe", {}).get("parameters", {}).get("value", 0)
+        refusals = []
+        if question["provider"] == NAME and value > 1e6:
+            refusals.append({"about": "method", "kind": "method", "field": "value", "value": str(value),
+                             "message": f"value = {value}: echoes are at most 1e6; lower it"})
+        answers.append({"refusals": refusals, "facts": {}})
+    return answers
+
+
 def main():
     wire = Wire()
     wire.send(type="hello", protocol=1, provider=NAME, pid=os.getpid())
@@ -270,10 +283,16 @@ def main():
             return
         if message["type"] == "describe":
             with open(os.path.join(HERE, "echo_catalogue.json"), encoding="utf-8") as source:
-                catalogue = {"provider": NAME, **json.load(source)}
+                catalogue = {"provider": NAME, "inspects": True, **json.load(source)}
             with open(message["path"], "w", encoding="utf-8") as target:
                 json.dump(catalogue, target)
             wire.send(type="described", path=message["path"])
+        elif message["type"] == "inspect":
+            with open(message["path"], encoding="utf-8") as source:
+                answers = inspect(json.load(source)["questions"])
+            with open(message["answer"], "w", encoding="utf-8") as target:
+                json.dump({"answers": answers}, target)
+            wire.send(type="inspected", path=message["answer"])
         elif message["type"] == "run":
             execute(wire, message)
 

@@ -315,7 +315,7 @@ void execute(Wire& wire, const assay::protocol::Run& run) {
 
 void describe(Wire& wire, const std::string& path) {
   Json catalogue = assay::parse_json(assay::read_file(ECHO_CATALOGUE), ECHO_CATALOGUE);
-  catalogue["provider"] = kName;
+  catalogue["provider"] = kName;  // it does not say "inspects", so it is never asked to
   assay::write_file_atomically(path, catalogue.dump());
   Message answer;
   answer.type = Type::kDescribed;

@@ -73,28 +73,31 @@ TEST(PlanSummary, temporary_artifacts_leave_when_their_last_consumer_is_done) {
   EXPECT_EQ(summary.peak_store_bytes, 152);
 }
 
-TEST(PlanSummary, as_markdown) {
+TEST(PlanSummary, seeds_and_shards_do_not_move_the_cost_of_a_stage) {
+  EXPECT_EQ(kind_of("gptq.quantize tiny W4A16 seed=3 calibration_seed=4"),
+            "gptq.quantize tiny W4A16");
+  EXPECT_EQ(kind_of("evaluate.language tiny text test W4A16 [2/8]"),
+            "evaluate.language tiny text test W4A16");
+}
+
+TEST(PlanSummary, the_kind_of_a_stage_tells_more_of_its_cost_than_its_name) {
+  Plan plan = small_plan();
+  for (Stage& stage : plan.stages) stage.label = stage.name + " big seed=1";
   const PlanSummary summary =
-      describe_plan(small_plan(), [](const std::string& key) { return key == "k1"; });
-  EXPECT_EQ(markdown(summary, 2),
-            "# Plan of small\n\n"
-            "3 trials, 5 distinct stages (6 without sharing), 1 done, 4 to run\n\n"
-            "The sweep has 5 points; those that differ only in what their trial never reads (a "
-            "seed, a parameter) are one trial.\n\n"
-            "| stage | distinct | shared | uses | done | to run |\n"
-            "|---|--:|--:|--:|--:|--:|\n"
-            "| evaluate | 2 | 0 | 2 | 0 | 2 |\n"
-            "| synthesize | 1 | 1 | 2 | 1 | 0 |\n"
-            "| quantize | 2 | 0 | 2 | 0 | 2 |\n\n"
-            "| trial | id | repeats | stages | done |\n"
-            "|---|---|---|--:|--:|\n"
-            "| float | a | deterministic, 3 points are one | 1 | 0 |\n"
-            "| W8A8 | b | by seed | 3 | 1 |\n\n"
-            "... and 1 more trials\n\n"
-            "| left out | pairs | why | for example |\n"
-            "|---|--:|---|---|\n"
-            "| perplexity | 2 | no | float |\n"
-            "| top1 | 1 | why | W4A8 |\n");
+      describe_plan(plan, [](const std::string&) { return false; },
+                    {.wall_s = {{"evaluate", 10}, {"evaluate big", 100}, {"quantize", 3}}});
+  EXPECT_EQ(summary.expected_s, 206);
+}
+
+TEST(PlanSummary, slots_share_the_work_but_not_a_chain_and_not_what_runs_alone) {
+  Plan plan = small_plan();
+  const auto none = [](const std::string&) { return false; };
+  const Costs costs{.wall_s = {{"evaluate", 10}, {"quantize", 3}, {"synthesize", 5}}};
+  EXPECT_EQ(describe_plan(plan, none, costs, 1).expected_wall_s, 31);
+  // synthesize, quantize, evaluate
+  EXPECT_EQ(describe_plan(plan, none, costs, 8).expected_wall_s, 18);
+  for (Stage& stage : plan.stages) stage.exclusive = stage.name == "evaluate";
+  EXPECT_EQ(describe_plan(plan, none, costs, 2).expected_wall_s, 20 + 11.0 / 2);
 }
 
 }  // namespace

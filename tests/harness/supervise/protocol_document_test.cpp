@@ -24,6 +24,7 @@ std::vector<Message> one_of_each() {
   m.pid = 1;
   m.prepares = true;
   m.path = "/p";
+  m.answer = "/a";
   m.progress = {1, 2, "steps"};
   m.name = "loss";
   m.value = 0.5;
@@ -39,8 +40,9 @@ std::vector<Message> one_of_each() {
   for (int type = 0; type <= static_cast<int>(Type::kExit); ++type) {
     m.type = static_cast<Type>(type);
     // Only what is about a run names an attempt.
-    const std::set<Type> about_none{Type::kHello,   Type::kDescribe, Type::kDescribed,
-                                    Type::kPrepare, Type::kPrepared, Type::kExit};
+    const std::set<Type> about_none{Type::kHello,    Type::kDescribe,  Type::kDescribed,
+                                    Type::kInspect,  Type::kInspected, Type::kPrepare,
+                                    Type::kPrepared, Type::kExit};
     m.attempt = about_none.contains(m.type) ? "" : "k.1";
     all.push_back(m);
   }

@@ -1,0 +1,107 @@
+#include "harness/app/run_inspection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "harness/core/error.h"
+#include "harness/plan/questions.h"
+#include "harness/plan/refusals.h"
+#include "harness/supervise/answer_cache.h"
+
+namespace assay::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_of(const Question& question, const Catalogue& catalogue) {
+  return question.provider == catalogue.provider;
+}
+
+// The answers of one provider to its own questions: remembered, or asked for, all questions at once
+// since its stages may rest on those of others.
+void ask(const Catalogue& catalogue, const std::vector<std::string>& command, const fs::path& cache,
+         const plan::PlanQuestions& asked, std::vector<Answer>& answers) {
+  supervise::AnswerCache known(cache.empty() ? fs::path()
+                                             : cache / supervise::command_identity(command));
+  bool complete = true;
+  for (std::size_t i = 0; i < asked.questions.size(); ++i) {
+    if (!is_of(asked.questions[i], catalogue)) continue;
+    if (const auto answer = known.find(asked.digests[i])) {
+      answers[i] = *answer;
+    } else {
+      complete = false;
+    }
+  }
+  if (!complete) {
+    const std::vector<Answer> fresh = supervise::inspect(command, asked.questions);
+    for (std::size_t i = 0; i < asked.questions.size(); ++i) {
+      if (!is_of(asked.questions[i], catalogue)) continue;
+      answers[i] = fresh[i];
+      known.keep(asked.digests[i], fresh[i]);
+    }
+  }
+  known.save();
+}
+
+void note_facts(const spec::Sweep& sweep, const plan::Plan& plan, const plan::PlanQuestions& asked,
+                const std::vector<Answer>& answers, InputFacts& facts) {
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const std::uint32_t question = asked.of_stage[i];
+    const Json& learned = answers[question].facts;
+    const plan::SweepEntries& entries = plan.stages[i].entries;
+    if (entries.model >= 0 && learned.contains("model")) {
+      const auto model = static_cast<std::size_t>(entries.model);
+      facts.models.try_emplace(sweep.models[model].name, learned["model"]);
+    }
+    if (entries.data >= 0 && learned.contains("data")) {
+      const auto data = static_cast<std::size_t>(entries.data);
+      const Json& recipe = asked.questions[question].recipe;
+      const std::string split = recipe.value("data", Json::object()).value("split", std::string());
+      facts.data.try_emplace({sweep.data[data].name, split}, learned["data"]);
+    }
+  }
+}
+
+}  // namespace
+
+InputFacts inspect_plan(const spec::Sweep& sweep, const supervise::Providers& providers,
+                        std::vector<std::string> mistakes, plan::Plan& plan,
+                        const fs::path& cache) {
+  const plan::PlanQuestions asked = plan::questions_of(plan);
+  std::vector<Answer> answers(asked.questions.size());
+  for (const Catalogue& catalogue : providers.catalogues()) {
+    if (!catalogue.inspects) continue;
+    ask(catalogue, providers.commands().at(catalogue.provider), cache, asked, answers);
+  }
+  plan::Judgement judgement = plan::judge(sweep, plan, asked, answers, sweep.run.skip_impossible);
+  for (std::string& mistake : judgement.mistakes) {
+    if (std::find(mistakes.begin(), mistakes.end(), mistake) == mistakes.end()) {
+      mistakes.push_back(std::move(mistake));
+    }
+  }
+  if (!mistakes.empty()) {
+    throw Error(ErrorKind::kConfig, plan::mistakes_text(mistakes));
+  }
+  InputFacts facts;
+  note_facts(sweep, plan, asked, answers, facts);
+  if (!judgement.impossible.empty()) {
+    if (judgement.impossible.size() == plan.trials.size()) {
+      spec::refuse(
+          sweep.run_place,
+          fmt::format("impossible: skip leaves no trial; the first, {}: {}",
+                      judgement.impossible.front().label, judgement.impossible.front().reason));
+    }
+    plan = plan::without_trials(std::move(plan), judgement.dropped);
+    plan.impossible = std::move(judgement.impossible);
+  }
+  return facts;
+}
+
+fs::path inspection_cache() {
+  const fs::path catalogues = supervise::catalogue_cache();
+  return catalogues.empty() ? fs::path() : catalogues.parent_path() / "inspections";
+}
+
+}  // namespace assay::app
