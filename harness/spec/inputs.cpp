@@ -103,6 +103,41 @@ std::vector<DataFile> split_from(Node& node, const ReaderDeclaration& reader,
   return files;
 }
 
+// Names that a split may have without being declared.
+const std::vector<std::string>& usual_splits() {
+  static const std::vector<std::string> kNames{"train", "test", "validation", "val"};
+  return kNames;
+}
+
+// Usual splits, and those that `splits:` declares.
+std::vector<std::string> split_names(Fields& fields) {
+  std::vector<std::string> names = usual_splits();
+  if (Node* declared = fields.take("splits")) {
+    for (Node* item : list_of(*declared, "splits")) {
+      names.push_back(text_of(*item, "the name of a split"));
+      check_name(names.back(), item->place, "split");
+    }
+  }
+  return names;
+}
+
+// A key that is neither a parameter nor a split must not be taken for a split: a misspelt parameter
+// would leave its default in force without a word.
+[[noreturn]] void refuse_key_of_data(const Member& member, const std::string& owner,
+                                     const ReaderDeclaration& reader,
+                                     const std::vector<std::string>& splits) {
+  std::vector<std::string> legal = splits;
+  legal.insert(legal.end(), {"reader", "root", "splits"});
+  for (const ParameterSchema& schema : reader.parameters) legal.push_back(schema.name);
+  std::sort(legal.begin(), legal.end());
+  refuse(member.place,
+         fmt::format("unknown key '{}' in {}{} (splits are {}; others are declared: "
+                     "'splits: [{}]')",
+                     member.key, owner, suggestion(member.key, legal),
+                     fmt::join(usual_splits(), ", "), member.key),
+         member.key);
+}
+
 DataSet data_set_from(Member& member, const Catalogue& catalogue) {
   check_name(member.key, member.place, "data set");
   DataSet data;
@@ -126,7 +161,8 @@ DataSet data_set_from(Member& member, const Catalogue& catalogue) {
     if (Node* value = fields.take(schema.name))
       given[schema.name] = parameter_value(schema, *value);
   }
-  if (names_files) fields.allow({"train", "test"});
+  const std::vector<std::string> legal = names_files ? split_names(fields) : usual_splits();
+  if (names_files) fields.allow(legal);
   for (Member* split : fields.rest()) {
     if (!names_files && reader.files.contains(split->key)) {
       refuse(split->place,
@@ -136,13 +172,9 @@ DataSet data_set_from(Member& member, const Catalogue& catalogue) {
              split->key);
     }
     if (!names_files) fields.refuse_key(*split);
-    if (find_schema(reader.parameters, split->key) != nullptr) continue;
-    const bool looks_like_files = split->value.is_map() || split->value.is_list() ||
-                                  (split->value.is_scalar() && !split->value.text.empty());
-    if (!looks_like_files || nearest(split->key, {"reader", "root"}) != "") {
-      fields.refuse_key(*split);
+    if (std::find(legal.begin(), legal.end(), split->key) == legal.end()) {
+      refuse_key_of_data(*split, owner, reader, legal);
     }
-    check_name(split->key, split->place, "split");
     data.splits[split->key] =
         split_from(split->value, reader, fmt::format("split '{}' of {}", split->key, owner));
   }

@@ -108,11 +108,11 @@ const std::vector<Malformed> kMalformed{
      "assay: 1\n"
      "name: &a [*a]\n"sv,
      "sweep.yaml:2:11: an alias inside its own anchor"},
-    {"merge_key", true,
+    {"merged_key_that_nobody_reads", true,
      "assay: 1\n"
      "<<: {a: 1}\n"sv,
-     "sweep.yaml:2:1: unknown key '<<' in the sweep; legal: ablate, assay, data, eval"
-     "uate, include, models, name, providers, run, trials"},
+     "sweep.yaml:2:6: unknown key 'a' in the sweep; legal: ablate, anchors, assay, dat"
+     "a, evaluate, include, models, name, providers, run, trials"},
     {"bad_name", false,
      "name: ../up\n"
      "trials: []\n"sv,
@@ -550,6 +550,22 @@ const std::vector<Malformed> kMalformed{
      "trials: [{model: vit, method: float}]\n"sv,
      "sweep.yaml:7:22: stage_timeout must be a time with its unit like 90s, 10m, 1h30m or 2d, or no"
      "ne, not '10 minutes'"},
+    {"run_time_without_unit", false,
+     "run: {stall_timeout: 90}\n"
+     "trials: [{model: vit, method: float}]\n"sv,
+     "sweep.yaml:7:22: stall_timeout must be a time with its unit like 90s, 10m, 1h30m or 2d, or no"
+     "ne, not '90'; seconds are written '90s'"},
+    {"nothing_is_evaluated", false, "trials: [{model: vit, method: float}]\n"sv,
+     "sweep.yaml:1:1: the sweep lacks the key 'evaluate', so nothing would be measured; write "
+     "'evaluate: [{metric: top1}]' (metrics that fit: top1, perplexity, latency, dream), or "
+     "'evaluate: []' to make networks only"},
+    {"typo_in_a_data_entry", true,
+     "assay: 1\n"
+     "data: {a: {reader: image_folder, root: /x, preproces: cifar}}\n"
+     "models: {}\n"sv,
+     "sweep.yaml:2:44: unknown key 'preproces' in data 'a'; legal: reader, root, splits, test, "
+     "train, val, validation (splits are train, test, validation, val; others are declared: "
+     "'splits: [preproces]')"},
     {"run_bad_slots", false,
      "run: {slots: 0}\n"
      "trials: [{model: vit, method: float}]\n"sv,
@@ -567,7 +583,8 @@ const std::vector<Malformed> kMalformed{
     {"run_bad_precision", false,
      "run: {precision: float8}\n"
      "trials: [{model: vit, method: float}]\n"sv,
-     "sweep.yaml:7:18: precision 'float8' is not offered; legal: float32"},
+     "sweep.yaml:7:18: precision 'float8' is not offered; legal: float32, float64, "
+     "bfloat16, float16"},
     {"provider_lacks_command", false,
      "providers: [{comand: x}]\n"
      "trials: [{model: vit, method: float}]\n"sv,
