@@ -9,7 +9,6 @@
 
 #include "datasets/compressed.h"
 #include "datasets/utf8.h"
-#include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 
 namespace assay::datasets {
@@ -122,12 +121,12 @@ std::vector<std::string> r_string_vector(std::string_view bytes, const std::stri
   return lines;
 }
 
-std::map<std::string, std::string> read_austen(const std::filesystem::path& path) {
-  const std::string bytes = read_file(path, kMaxFileBytes);
-  Cursor cursor(bytes, path.string());
+std::map<std::string, std::string> read_austen(const InputFile& file) {
+  const std::string bytes = read_input(file, kMaxFileBytes);
+  Cursor cursor(bytes, file.path.string());
   std::map<std::string, std::string> novels;
   for (int number = 0; cursor.left() > 0; ++number) {
-    const std::string what = fmt::format("{}, entry {}", path.string(), number);
+    const std::string what = fmt::format("{}, entry {}", file.path.string(), number);
     const std::size_t size = cursor.number();
     if (size > kMaxEntryBytes) {
       refuse(what, fmt::format("{} bytes after inflating; legal: up to {}", size, kMaxEntryBytes));

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 
 namespace assay::datasets {
@@ -78,12 +77,12 @@ std::string inflate_all(std::string_view bytes, std::size_t max_bytes, int windo
 
 }  // namespace
 
-std::string read_inflated(const std::filesystem::path& path, std::size_t max_bytes) {
-  std::string bytes = read_file(path, max_bytes);
+std::string read_inflated(const InputFile& file, std::size_t max_bytes) {
+  std::string bytes = read_input(file, max_bytes);
   if (bytes.size() < 2 || bytes[0] != '\x1f' || bytes[1] != '\x8b') {
     return bytes;
   }
-  return inflate_all(bytes, max_bytes, 15 + 16, true, path.string(), nullptr);
+  return inflate_all(bytes, max_bytes, 15 + 16, true, file.path.string(), nullptr);
 }
 
 std::string inflate_zlib(std::string_view bytes, std::size_t size, std::string_view what,

@@ -7,14 +7,6 @@
 namespace assay::datasets {
 namespace {
 
-std::filesystem::path path_of(const Json& file, std::string_view reader) {
-  if (!file.is_object() || !file.contains("path") || !file["path"].is_string()) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("reader '{}': a file entry lacks its path: {}", reader, file.dump()));
-  }
-  return file["path"].get<std::string>();
-}
-
 const Json* parameter(const Json& data, const std::string& name) {
   const auto parameters = data.find("parameters");
   if (parameters == data.end() || !parameters->is_object()) {
@@ -32,34 +24,23 @@ const Json* parameter(const Json& data, const std::string& name) {
 
 }  // namespace
 
-std::vector<std::filesystem::path> all_files(const Json& files, std::string_view reader) {
-  std::vector<std::filesystem::path> paths;
-  if (files.is_array()) {
-    for (const Json& file : files) {
-      paths.push_back(path_of(file, reader));
-    }
-  }
-  if (paths.empty()) {
+const FileSet& all_files(const FileSet& files, std::string_view reader) {
+  if (files.empty()) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("reader '{}': the split has no files; name them in the sweep", reader));
   }
-  return paths;
+  return files;
 }
 
-std::filesystem::path file_of_role(const Json& files, std::string_view role,
-                                   std::string_view reader) {
-  std::vector<std::filesystem::path> found;
-  for (const Json& file : files.is_array() ? files : Json::array()) {
-    if (file.is_object() && file.value("role", "") == role) {
-      found.push_back(path_of(file, reader));
-    }
-  }
+const InputFile& file_of_role(const FileSet& files, std::string_view role,
+                              std::string_view reader) {
+  const std::vector<const InputFile*> found = files.of_role(role);
   if (found.size() != 1) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("reader '{}': needs one file of the role '{}', got {}", reader, role,
                             found.size()));
   }
-  return found.front();
+  return *found.front();
 }
 
 std::string reader_name(const Json& data) {

@@ -1,22 +1,21 @@
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "harness/core/input_file.h"
 #include "harness/core/json.h"
 
-// What a reader is given: recipe()["data"] and locations()["data"]["files"].
+// What a reader is given: recipe()["data"] and its files (harness/core/stage_files.h).
 
 namespace assay::datasets {
 
-// Paths of all files, in order. Throws Error(kConfig) if there is none.
-std::vector<std::filesystem::path> all_files(const Json& files, std::string_view reader);
+// All files, in order. Throws Error(kConfig) if there is none.
+const FileSet& all_files(const FileSet& files, std::string_view reader);
 
 // The one file of a role. Throws Error(kConfig) naming reader and role if it is not there once.
-std::filesystem::path file_of_role(const Json& files, std::string_view role,
-                                   std::string_view reader);
+const InputFile& file_of_role(const FileSet& files, std::string_view role, std::string_view reader);
 
 // data["reader"]. Throws Error(kConfig) if it is missing.
 std::string reader_name(const Json& data);

@@ -21,13 +21,13 @@ std::int64_t big_endian(const std::string& bytes, std::size_t at) {
 
 }  // namespace
 
-IdxArray read_idx(const std::filesystem::path& path) {
+IdxArray read_idx(const InputFile& file) {
   const auto refuse = [&](const std::string& why) {
-    throw Error(ErrorKind::kData, fmt::format("{}: {}", path.string(), why),
-                {{"file", path.string()}});
+    throw Error(ErrorKind::kData, fmt::format("{}: {}", file.path.string(), why),
+                {{"file", file.path.string()}});
   };
   IdxArray array;
-  array.bytes = read_inflated(path, kMaxBytes);
+  array.bytes = read_inflated(file, kMaxBytes);
   const std::string& bytes = array.bytes;
   if (bytes.size() < 4 || bytes[0] != 0 || bytes[1] != 0) {
     refuse("not an IDX file: it does not begin with two zero bytes and a type");

@@ -1,9 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
+
+#include "harness/core/input_file.h"
 
 namespace assay::datasets {
 
@@ -16,6 +17,6 @@ struct IdxArray {
 
 // Reads a plain or gzip file. Throws Error(kData) naming the file if the header is malformed or
 // does not match the bytes that follow; nothing is allocated by what a header claims.
-IdxArray read_idx(const std::filesystem::path& path);
+IdxArray read_idx(const InputFile& file);
 
 }  // namespace assay::datasets

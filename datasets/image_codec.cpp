@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 
 namespace assay::datasets {
@@ -39,8 +38,8 @@ at::Tensor decode_image(std::string_view bytes, const std::string& what) {
       .contiguous();  // a copy: [3, H, W]
 }
 
-at::Tensor decode_image(const std::filesystem::path& path) {
-  return decode_image(read_file(path, kMaxFileBytes), path.string());
+at::Tensor decode_image(const InputFile& file) {
+  return decode_image(read_input(file, kMaxFileBytes), file.path.string());
 }
 
 }  // namespace assay::datasets

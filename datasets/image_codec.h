@@ -2,9 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <filesystem>
 #include <string>
 #include <string_view>
+
+#include "harness/core/input_file.h"
 
 namespace assay::datasets {
 
@@ -12,7 +13,7 @@ namespace assay::datasets {
 // JPEGs are converted as Pillow does; transparent PNG pixels are composed on white; 16 bits are cut
 // to 8; colour profiles and gamma are ignored, as training pipelines do.
 // Throws Error(kData) naming the file for anything malformed, cut off, or above 100 megapixels.
-at::Tensor decode_image(const std::filesystem::path& path);
+at::Tensor decode_image(const InputFile& file);
 
 // The same for bytes in memory. `what` names them in errors.
 at::Tensor decode_image(std::string_view bytes, const std::string& what);

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 
 #include "datasets/image_codec.h"
 #include "datasets/preprocess.h"
 #include "harness/core/error.h"
+#include "harness/core/manifest.h"
 
 namespace assay::datasets {
 namespace {
@@ -22,41 +24,36 @@ bool is_image(const fs::path& path) {
   return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
 }
 
-// Names of what lies in a folder, sorted by bytes so that every machine has one order.
-std::vector<fs::path> listed(const fs::path& folder, bool folders) {
-  std::vector<fs::path> names;
-  try {
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-      if (folders ? entry.is_directory() : entry.is_regular_file() && is_image(entry.path())) {
-        names.push_back(entry.path().filename());
-      }
-    }
-  } catch (const fs::filesystem_error& error) {
-    throw Error(ErrorKind::kIo,
-                fmt::format("{}: cannot be listed: {}", folder.string(), error.code().message()),
-                {{"file", folder.string()}});
-  }
-  std::sort(names.begin(), names.end(),
-            [](const fs::path& a, const fs::path& b) { return a.native() < b.native(); });
-  return names;
-}
+struct ClassFolder {
+  std::vector<const ManifestEntry*> images;
+};
 
 class FolderImages : public ImageSet {
  public:
-  FolderImages(const fs::path& folder, const std::string& preprocess)
-      : folder_(folder), preprocessing_(preprocessing_named(preprocess)) {
-    for (const fs::path& name : listed(folder, true)) {
-      const auto before = files_.size();
-      for (const fs::path& file : listed(folder / name, false)) {
-        files_.push_back({name / file, classes_});
+  FolderImages(const InputFile& folder, const std::string& preprocess)
+      : preprocessing_(preprocessing_named(preprocess)) {
+    const Manifest manifest = read_manifest(folder);
+    std::map<std::string, ClassFolder> found;  // by name
+    for (const ManifestEntry& entry : manifest) {
+      const std::size_t slash = entry.path.find('/');
+      if (slash == std::string::npos) {
+        if (entry.folder) found[entry.path];
+      } else if (!entry.folder && entry.path.find('/', slash + 1) == std::string::npos &&
+                 is_image(entry.path)) {
+        found[entry.path.substr(0, slash)].images.push_back(&entry);
       }
-      if (files_.size() == before) {
-        refuse(folder / name, "has no .jpg, .jpeg or .png file");
+    }
+    for (const auto& [name, of_class] : found) {
+      if (of_class.images.empty()) {
+        refuse(folder.path / name, "has no .jpg, .jpeg or .png file");
+      }
+      for (const ManifestEntry* image : of_class.images) {
+        files_.push_back({file_in(folder, *image), classes_});
       }
       ++classes_;
     }
     if (classes_ == 0) {
-      refuse(folder, "has no folder of a class");
+      refuse(folder.path, "has no folder of a class");
     }
   }
 
@@ -72,8 +69,8 @@ class FolderImages : public ImageSet {
     std::vector<std::int64_t> labels;
     for (std::int64_t i = begin; i < end; ++i) {
       const File& file = files_[static_cast<std::size_t>(i)];
-      const fs::path path = folder_ / file.path;
-      images.push_back(preprocess_image(decode_image(path), preprocessing_, path.string()));
+      const fs::path& path = file.image.path;
+      images.push_back(preprocess_image(decode_image(file.image), preprocessing_, path.string()));
       labels.push_back(file.label);
       if (images.back().sizes() != images.front().sizes()) {
         refuse(path, fmt::format("{} x {} pixels, others before it {} x {}; name a preprocessing",
@@ -89,7 +86,7 @@ class FolderImages : public ImageSet {
 
  private:
   struct File {
-    fs::path path;  // below folder_
+    InputFile image;
     std::int64_t label;
   };
 
@@ -98,7 +95,6 @@ class FolderImages : public ImageSet {
                 {{"file", path.string()}});
   }
 
-  fs::path folder_;
   Preprocessing preprocessing_;
   std::vector<File> files_;
   std::int64_t classes_ = 0;
@@ -106,7 +102,8 @@ class FolderImages : public ImageSet {
 
 }  // namespace
 
-std::unique_ptr<ImageSet> open_image_folder(const fs::path& folder, const std::string& preprocess) {
+std::unique_ptr<ImageSet> open_image_folder(const InputFile& folder,
+                                            const std::string& preprocess) {
   return std::make_unique<FolderImages>(folder, preprocess);
 }
 

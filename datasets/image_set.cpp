@@ -15,12 +15,12 @@ constexpr std::int64_t kFashionClasses = 10;
 
 }  // namespace
 
-std::unique_ptr<ImageSet> open_images(const Json& data, const Json& files,
+std::unique_ptr<ImageSet> open_images(const Json& data, const FileSet& files,
                                       const std::string& preprocess) {
   const std::string reader = reader_name(data);
   if (reader == "image_folder") {
     return open_image_folder(
-        all_files(files, reader).front(),
+        all_files(files, reader)[0],
         preprocess.empty() ? text_parameter(data, "preprocess", "") : preprocess);
   }
   if (!preprocess.empty() && !(reader == "cifar_binary" && preprocess == "cifar")) {

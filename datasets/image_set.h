@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "harness/core/input_file.h"
 #include "harness/core/json.h"
 
 namespace assay::datasets {
@@ -24,11 +25,10 @@ class ImageSet {
   virtual ImageBatch read(std::int64_t begin, std::int64_t end) const = 0;
 };
 
-// Opens one split: `data` is recipe()["data"] (reader, parameters, split), `files` is
-// locations()["data"]["files"]
-// ([{role, path}]); `preprocess` names the preprocessing of image folders ("deit_875", "cifar",
+// Opens one split: `data` is recipe()["data"] (reader, parameters, split), `files` its files, a
+// folder with its manifest; `preprocess` names the preprocessing of image folders ("deit_875", "cifar",
 // ...; "" = the data entry's own, or none).
-std::unique_ptr<ImageSet> open_images(const Json& data, const Json& files,
+std::unique_ptr<ImageSet> open_images(const Json& data, const FileSet& files,
                                       const std::string& preprocess = "");
 
 // uint8 images -> float32, /255, (x - mean) / std per channel. A set with one channel feeds a

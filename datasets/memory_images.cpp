@@ -69,38 +69,38 @@ std::unique_ptr<ImageSet> memory_images(at::Tensor images, at::Tensor labels, st
   return std::make_unique<MemoryImages>(images.contiguous(), labels.contiguous(), classes);
 }
 
-std::unique_ptr<ImageSet> open_idx(const std::filesystem::path& images,
-                                   const std::filesystem::path& labels, std::int64_t classes) {
+std::unique_ptr<ImageSet> open_idx(const InputFile& images, const InputFile& labels,
+                                   std::int64_t classes) {
   IdxArray pixels = read_idx(images);
   const IdxArray names = read_idx(labels);
   if (pixels.shape.size() == 3) {
     pixels.shape.insert(pixels.shape.begin() + 1, 1);
   }
   if (pixels.shape.size() != 4) {
-    refuse(images.string(),
+    refuse(images.path.string(),
            fmt::format("images have 3 or 4 dimensions, not {}", pixels.shape.size()));
   }
   if (names.shape.size() != 1) {
-    refuse(labels.string(), fmt::format("labels have 1 dimension, not {}", names.shape.size()));
+    refuse(labels.path.string(), fmt::format("labels have 1 dimension, not {}", names.shape.size()));
   }
   if (names.shape[0] != pixels.shape[0]) {
-    refuse(labels.string(), fmt::format("{} labels for the {} images of {}", names.shape[0],
-                                        pixels.shape[0], images.string()));
+    refuse(labels.path.string(), fmt::format("{} labels for the {} images of {}", names.shape[0],
+                                        pixels.shape[0], images.path.string()));
   }
   const at::Tensor label = bytes_tensor(names.bytes, names.shape).to(at::kLong);
   return memory_images(bytes_tensor(pixels.bytes, pixels.shape), label,
                        classes > 0 ? classes : label.max().item<std::int64_t>() + 1,
-                       labels.string());
+                       labels.path.string());
 }
 
-std::unique_ptr<ImageSet> open_cifar(const std::vector<std::filesystem::path>& files) {
+std::unique_ptr<ImageSet> open_cifar(const FileSet& files) {
   std::vector<at::Tensor> images;
   std::vector<at::Tensor> labels;
-  for (const std::filesystem::path& file : files) {
+  for (const InputFile& file : files) {
     const std::string bytes = read_inflated(file, kMaxFileBytes);
     const auto size = static_cast<std::int64_t>(bytes.size());
     if (size == 0 || size % kCifarRecord != 0) {
-      refuse(file.string(), fmt::format("{} bytes are no whole number of records of {} bytes; "
+      refuse(file.path.string(), fmt::format("{} bytes are no whole number of records of {} bytes; "
                                         "CIFAR-10's binary version is meant",
                                         size, kCifarRecord));
     }
@@ -109,13 +109,13 @@ std::unique_ptr<ImageSet> open_cifar(const std::vector<std::filesystem::path>& f
     const at::Tensor bad = (label >= kCifarClasses).nonzero();
     if (bad.numel() > 0) {
       const auto record = bad[0].item<std::int64_t>();
-      refuse(file.string(), fmt::format("record {}: label {}; legal: 0 to 9", record,
+      refuse(file.path.string(), fmt::format("record {}: label {}; legal: 0 to 9", record,
                                         label[record].item<std::int64_t>()));
     }
     images.push_back(records.narrow(1, 1, kCifarPixels).reshape({-1, 3, 32, 32}));
     labels.push_back(label);
   }
-  return memory_images(at::cat(images), at::cat(labels), kCifarClasses, files.front().string());
+  return memory_images(at::cat(images), at::cat(labels), kCifarClasses, files[0].path.string());
 }
 
 }  // namespace assay::datasets

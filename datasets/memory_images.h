@@ -1,10 +1,9 @@
 #pragma once
 
-#include <filesystem>
 #include <memory>
-#include <vector>
 
 #include "datasets/image_set.h"
+#include "harness/core/input_file.h"
 
 namespace assay::datasets {
 
@@ -14,10 +13,10 @@ std::unique_ptr<ImageSet> memory_images(at::Tensor images, at::Tensor labels, st
                                         const std::string& source);
 
 // Two IDX files, images [N, H, W] or [N, C, H, W] and labels [N]. `classes`: 0 = largest label + 1.
-std::unique_ptr<ImageSet> open_idx(const std::filesystem::path& images,
-                                   const std::filesystem::path& labels, std::int64_t classes);
+std::unique_ptr<ImageSet> open_idx(const InputFile& images, const InputFile& labels,
+                                   std::int64_t classes);
 
 // CIFAR-10 binary files: records of 3,073 bytes, label and 3 x 32 x 32 values.
-std::unique_ptr<ImageSet> open_cifar(const std::vector<std::filesystem::path>& files);
+std::unique_ptr<ImageSet> open_cifar(const FileSet& files);
 
 }  // namespace assay::datasets

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kMaxTextBytes = std::size_t{4} << 30;
 
-std::vector<std::string> open_text(const Json& data, const Json& files) {
+std::vector<std::string> open_text(const Json& data, const FileSet& files) {
   const std::string join = text_parameter(data, "join", "file");
   const std::string separator = text_parameter(data, "separator", "");
   if (!separator.empty() && join != "file") {
@@ -24,9 +24,9 @@ std::vector<std::string> open_text(const Json& data, const Json& files) {
         fmt::format("reader 'text': separator goes with join: file only, not with {}", join));
   }
   std::vector<std::string> documents;
-  for (const std::filesystem::path& path : all_files(files, "text")) {
-    const std::string text = read_inflated(path, kMaxTextBytes);
-    check_utf8(text, path.string());
+  for (const InputFile& file : all_files(files, "text")) {
+    const std::string text = read_inflated(file, kMaxTextBytes);
+    check_utf8(text, file.path.string());
     if (separator.empty()) {
       documents.push_back(joined_rows(text, join));
     } else {
@@ -38,21 +38,21 @@ std::vector<std::string> open_text(const Json& data, const Json& files) {
   return documents;
 }
 
-std::vector<std::string> open_austen(const Json& data, const Json& files) {
+std::vector<std::string> open_austen(const Json& data, const FileSet& files) {
   const std::string split = data.value("split", "train");
   const std::vector<std::string> wanted = texts_parameter(data, split);
   if (wanted.empty()) {
     throw Error(ErrorKind::kConfig, fmt::format("reader 'austen': split '{}' names no novel{}",
                                                 split, suggestion("", austen_novels())));
   }
-  const std::filesystem::path path = all_files(files, "austen").front();
-  const std::map<std::string, std::string> novels = read_austen(path);
+  const InputFile& file = all_files(files, "austen")[0];
+  const std::map<std::string, std::string> novels = read_austen(file);
   std::vector<std::string> documents;
   for (const std::string& name : wanted) {
     const auto found = novels.find(name);
     if (found == novels.end()) {
       throw Error(ErrorKind::kConfig,
-                  fmt::format("reader 'austen': no novel '{}' in {}{}", name, path.string(),
+                  fmt::format("reader 'austen': no novel '{}' in {}{}", name, file.path.string(),
                               suggestion(name, austen_novels())));
     }
     documents.push_back(found->second);
@@ -62,7 +62,7 @@ std::vector<std::string> open_austen(const Json& data, const Json& files) {
 
 }  // namespace
 
-std::vector<std::string> open_documents(const Json& data, const Json& files) {
+std::vector<std::string> open_documents(const Json& data, const FileSet& files) {
   const std::string reader = reader_name(data);
   std::vector<std::string> documents;
   if (reader == "text") {

@@ -5,13 +5,11 @@
 #include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
 #include "datasets/utf8.h"
-#include "harness/core/atomic_file.h"
+#include "harness/core/checkpoint_layout.h"
 #include "harness/core/error.h"
 
 namespace assay::datasets {
 namespace {
-
-namespace fs = std::filesystem;
 
 class ByteTokenizer : public Tokenizer {
  public:
@@ -36,10 +34,6 @@ class ByteTokenizer : public Tokenizer {
   std::int64_t vocabulary_size() const override { return 256; }
 };
 
-Json optional_json(const fs::path& path) {
-  return fs::exists(path) ? parse_json(read_file(path), path.string()) : Json();
-}
-
 }  // namespace
 
 std::vector<std::int32_t> Tokenizer::encode_text(std::string_view text) const {
@@ -57,39 +51,33 @@ std::string token_text(const Json& value) {
   return content.is_string() ? content.get<std::string>() : "";
 }
 
-std::unique_ptr<const Tokenizer> open_tokenizer(const fs::path& path) {
-  std::error_code ignored;
-  const bool is_file = fs::is_regular_file(path, ignored);
-  const fs::path folder = is_file ? path.parent_path() : path;
-  const Json config = optional_json(folder / "tokenizer_config.json");
-  if (is_file && path.extension() == ".model") {
-    return open_sentencepiece(path, config);
-  }
-  if (is_file && path.filename() == "tokenizer.json") {
-    return open_tokenizer_json(path, config);
-  }
-  if (fs::exists(folder / "tokenizer.json")) {
-    return open_tokenizer_json(folder / "tokenizer.json", config);
-  }
-  if (fs::exists(folder / "tokenizer.model")) {
-    return open_sentencepiece(folder / "tokenizer.model", config);
+Json optional_json(const FileSet& files, const char* name) {
+  const InputFile* file = files.find(kTokenizerRole, name);
+  return file == nullptr ? Json() : parse_json(read_input(*file), file->path.string());
+}
+
+std::unique_ptr<const Tokenizer> open_tokenizer(const FileSet& files) {
+  const Json config = optional_json(files, "tokenizer_config.json");
+  const auto named = [&](const char* name) { return files.find(kTokenizerRole, name); };
+  if (const InputFile* json = named("tokenizer.json")) return open_tokenizer_json(*json, config);
+  for (const InputFile* file : files.of_role(kTokenizerRole)) {
+    if (file->path.extension() == ".model") return open_sentencepiece(*file, config);
   }
   for (const auto& [vocab, merges] :
        {std::pair{"vocab.json", "merges.txt"}, std::pair{"encoder.json", "vocab.bpe"}}) {
-    if (fs::exists(folder / vocab) && fs::exists(folder / merges)) {
-      return open_vocabulary_and_merges(folder / vocab, folder / merges, config);
+    if (named(vocab) != nullptr && named(merges) != nullptr) {
+      return open_vocabulary_and_merges(*named(vocab), *named(merges), files, config);
     }
   }
-  if (member(optional_json(folder / "config.json"), "vocab_size") == 256) {
-    return byte_tokenizer();
+  // What else has the role is the configuration of a network that takes bytes.
+  for (const InputFile* file : files.of_role(kTokenizerRole)) {
+    if (member(parse_json(read_input(*file), file->path.string()), "vocab_size") == 256) {
+      return byte_tokenizer();
+    }
   }
-  throw Error(
-      ErrorKind::kConfig,
-      fmt::format("{}: no tokenizer; looked for tokenizer.json, tokenizer.model, vocab.json "
-                  "with merges.txt, encoder.json with vocab.bpe, or vocab_size 256 in "
-                  "config.json (bytes)",
-                  folder.string()),
-      {{"folder", folder.string()}});
+  throw Error(ErrorKind::kConfig,
+              "no tokenizer; looked for tokenizer.json, tokenizer.model, vocab.json with "
+              "merges.txt, encoder.json with vocab.bpe, or vocab_size 256 in config.json (bytes)");
 }
 
 }  // namespace assay::datasets

@@ -1,13 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "harness/core/input_file.h"
 
 namespace assay::datasets {
 
@@ -36,17 +37,17 @@ class Tokenizer {
   std::vector<std::int32_t> encode_text(std::string_view text) const;
 };
 
-// The tokenizer of a model folder. The first of these that is there:
+// The tokenizer of a checkpoint, of the files of role "tokenizer" in `files` (see
+// harness/core/checkpoint_layout.h). The first of these that is there:
 //   tokenizer.json             byte-level or character BPE in the form of Hugging Face
-//   tokenizer.model            SentencePiece
+//   tokenizer.model (*.model)  SentencePiece
 //   vocab.json, merges.txt     byte-level BPE with GPT-2's expression (GPT-2, OPT)
 //   encoder.json, vocab.bpe    the same under the original names
 //   none                       bytes, if config.json says vocab_size 256
-// tokenizer_config.json beside them decides about the beginning-of-text id. A path to a
-// tokenizer.json or a .model file is taken as that file. Throws Error(kData) for malformed files,
-// Error(kUnsupported) naming the part of a tokenizer.json that is not offered, Error(kConfig) if
-// the folder has no tokenizer.
-std::unique_ptr<const Tokenizer> open_tokenizer(const std::filesystem::path& path);
+// tokenizer_config.json among them decides about the beginning-of-text id. Throws Error(kData) for
+// malformed or changed files, Error(kUnsupported) naming the part of a tokenizer.json that is not
+// offered, Error(kConfig) if there is no tokenizer.
+std::unique_ptr<const Tokenizer> open_tokenizer(const FileSet& files);
 
 // Ids are byte values.
 std::unique_ptr<const Tokenizer> byte_tokenizer();

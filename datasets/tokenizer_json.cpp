@@ -4,7 +4,6 @@
 #include "datasets/byte_level.h"
 #include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
-#include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 
 namespace assay::datasets {
@@ -183,10 +182,10 @@ void decide_bos(const Json& json, const Json& config, const std::string& what,
 
 }  // namespace
 
-std::unique_ptr<const Tokenizer> open_tokenizer_json(const std::filesystem::path& file,
+std::unique_ptr<const Tokenizer> open_tokenizer_json(const InputFile& file,
                                                      const Json& config) {
-  const std::string what = file.string();
-  const Json json = parse_json(read_file(file, kMaxFileBytes), what);
+  const std::string what = file.path.string();
+  const Json json = parse_json(read_input(file, kMaxFileBytes), what);
   BpeTokenizerParts parts;
   parts.added = added_tokens(json, what);
   add_normalizer(member(json, "normalizer"), what, parts.normalizer);

@@ -4,7 +4,6 @@
 #include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
 #include "datasets/utf8.h"
-#include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 
 namespace assay::datasets {
@@ -14,9 +13,9 @@ constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
 
 class SentencePieceTokenizer : public Tokenizer {
  public:
-  SentencePieceTokenizer(const std::filesystem::path& file, const Json& config)
-      : what_(file.string()) {
-    const auto status = processor_.LoadFromSerializedProto(read_file(file, kMaxFileBytes));
+  SentencePieceTokenizer(const InputFile& file, const Json& config)
+      : what_(file.path.string()) {
+    const auto status = processor_.LoadFromSerializedProto(read_input(file, kMaxFileBytes));
     if (!status.ok()) {
       throw Error(ErrorKind::kData,
                   fmt::format("{}: not a SentencePiece model: {}", what_, status.ToString()),
@@ -68,7 +67,7 @@ class SentencePieceTokenizer : public Tokenizer {
 
 }  // namespace
 
-std::unique_ptr<const Tokenizer> open_sentencepiece(const std::filesystem::path& file,
+std::unique_ptr<const Tokenizer> open_sentencepiece(const InputFile& file,
                                                     const Json& config) {
   return std::make_unique<SentencePieceTokenizer>(file, config);
 }

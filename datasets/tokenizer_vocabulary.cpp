@@ -8,22 +8,19 @@
 #include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
 #include "datasets/utf8.h"
-#include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 
 namespace assay::datasets {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
 
-[[noreturn]] void refuse(const fs::path& file, const std::string& why) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", file.string(), why),
-              {{"file", file.string()}});
+[[noreturn]] void refuse(const InputFile& file, const std::string& why) {
+  throw Error(ErrorKind::kData, fmt::format("{}: {}", file.path.string(), why),
+              {{"file", file.path.string()}});
 }
 
-std::string bytes_of(const std::string& piece, const fs::path& file, std::int64_t line) {
+std::string bytes_of(const std::string& piece, const InputFile& file, std::int64_t line) {
   std::optional<std::string> bytes = bytes_of_stand_ins(piece);
   if (!bytes) {
     refuse(file,
@@ -32,9 +29,9 @@ std::string bytes_of(const std::string& piece, const fs::path& file, std::int64_
   return *bytes;
 }
 
-void read_merges(const fs::path& file, BpeTables& tables) {
-  const std::string text = read_file(file, kMaxFileBytes);
-  check_utf8(text, file.string());
+void read_merges(const InputFile& file, BpeTables& tables) {
+  const std::string text = read_input(file, kMaxFileBytes);
+  check_utf8(text, file.path.string());
   std::int64_t number = 0;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
@@ -57,19 +54,14 @@ void read_merges(const fs::path& file, BpeTables& tables) {
   }
 }
 
-// Every text of a special token that the files of the folder name.
-std::set<std::string> special_texts(const fs::path& folder, const Json& config) {
+// Every text of a special token that the files of the tokenizer name.
+std::set<std::string> special_texts(const FileSet& files, const Json& config) {
   std::set<std::string> texts;
   const auto add = [&](const Json& value) {
     const std::string text = token_text(value);
     if (!text.empty()) {
       texts.insert(text);
     }
-  };
-  const auto optional = [&](const char* name) {
-    return fs::exists(folder / name)
-               ? parse_json(read_file(folder / name), (folder / name).string())
-               : Json::object();
   };
   for (const char* name : {"bos_token", "eos_token", "unk_token", "pad_token"}) {
     add(member(config, name));
@@ -78,8 +70,8 @@ std::set<std::string> special_texts(const fs::path& folder, const Json& config) 
     add(token);
   }
   // Named first: items() refers to its object, which must outlive the loop.
-  const Json map = optional("special_tokens_map.json");
-  const Json tokens = optional("added_tokens.json");
+  const Json map = optional_json(files, "special_tokens_map.json");
+  const Json tokens = optional_json(files, "added_tokens.json");
   for (const auto& [role, token] : map.items()) {
     add(token);
   }
@@ -91,11 +83,12 @@ std::set<std::string> special_texts(const fs::path& folder, const Json& config) 
 
 }  // namespace
 
-std::unique_ptr<const Tokenizer> open_vocabulary_and_merges(const fs::path& vocab,
-                                                            const fs::path& merges,
+std::unique_ptr<const Tokenizer> open_vocabulary_and_merges(const InputFile& vocab,
+                                                            const InputFile& merges,
+                                                            const FileSet& files,
                                                             const Json& config) {
-  const std::string what = vocab.string();
-  const Json json = parse_json(read_file(vocab, kMaxFileBytes), what);
+  const std::string what = vocab.path.string();
+  const Json json = parse_json(read_input(vocab, kMaxFileBytes), what);
   if (!json.is_object()) {
     refuse(vocab, "not an object of pieces and ids");
   }
@@ -107,7 +100,7 @@ std::unique_ptr<const Tokenizer> open_vocabulary_and_merges(const fs::path& voca
     ids.emplace(piece, value);
   }
   read_merges(merges, parts.tables);
-  for (const std::string& text : special_texts(vocab.parent_path(), config)) {
+  for (const std::string& text : special_texts(files, config)) {
     const auto found = ids.find(text);
     if (found != ids.end()) {
       parts.added.push_back({text, found->second, false, false});

@@ -7,8 +7,9 @@
 
 namespace assay::app {
 
-// What a checkpoint is, read without LibTorch: a folder with config.json and *.safetensors, or one
-// .safetensors file. Throws Error(kConfig) if there is none, Error(kData) for a malformed one.
+// What a checkpoint is, read without LibTorch: the configuration and tensors of the files that would
+// be loaded (harness/core/checkpoint_layout.h). Throws Error naming the file if there is none, or a
+// malformed one.
 std::vector<results::Table> checkpoint_facts(const std::filesystem::path& path);
 
 }  // namespace assay::app

@@ -173,6 +173,7 @@ class Run {
   int go() {
     write_file_atomically(folder_.path() / "sweep.yaml", loaded_.sweep.resolved);
     supervise::Store store;
+    for (const auto& [name, text] : loaded_.plan.manifests) store.keep_manifest(name, text);
     const bool partial = !request_.sweep.only.empty();
     store.register_root(root_of(loaded_.plan, folder_, store, partial, kLeaseSeconds));
     auto sink = open_database(folder_, hooks_);

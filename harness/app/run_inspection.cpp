@@ -9,6 +9,7 @@
 #include "harness/plan/questions.h"
 #include "harness/plan/refusals.h"
 #include "harness/supervise/answer_cache.h"
+#include "harness/supervise/store.h"
 
 namespace assay::app {
 namespace {
@@ -45,6 +46,16 @@ void ask(const Catalogue& catalogue, const std::vector<std::string>& command, co
   known.save();
 }
 
+// Folders are listed from their manifests, so these must be there.
+void keep_manifests(const plan::Plan& plan, plan::PlanQuestions& asked) {
+  if (plan.manifests.empty()) return;
+  supervise::Store store;
+  for (const auto& [name, text] : plan.manifests) store.keep_manifest(name, text);
+  for (Question& question : asked.questions) {
+    question.locations = store.with_manifest_paths(question.locations);
+  }
+}
+
 void note_facts(const spec::Sweep& sweep, const plan::Plan& plan, const plan::PlanQuestions& asked,
                 const std::vector<Answer>& answers, InputFacts& facts) {
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
@@ -69,7 +80,8 @@ void note_facts(const spec::Sweep& sweep, const plan::Plan& plan, const plan::Pl
 InputFacts inspect_plan(const spec::Sweep& sweep, const supervise::Providers& providers,
                         std::vector<std::string> mistakes, plan::Plan& plan,
                         const fs::path& cache) {
-  const plan::PlanQuestions asked = plan::questions_of(plan);
+  plan::PlanQuestions asked = plan::questions_of(plan);
+  keep_manifests(plan, asked);
   std::vector<Answer> answers(asked.questions.size());
   for (const Catalogue& catalogue : providers.catalogues()) {
     if (!catalogue.inspects) continue;

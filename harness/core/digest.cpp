@@ -23,6 +23,12 @@ const EVP_MD* algorithm() {
   return kFound;
 }
 
+[[noreturn]] void fail_to_read(const std::filesystem::path& path, int code) {
+  throw Error(ErrorKind::kIo,
+              fmt::format("cannot read {}: {}", path.string(), std::strerror(code)),
+              {{"file", path.string()}});
+}
+
 }  // namespace
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) { restart(); }
@@ -62,34 +68,34 @@ std::string sha256(std::string_view bytes) {
 std::string sha256_file(const std::filesystem::path& path) {
   // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) {
-    throw Error(ErrorKind::kIo,
-                fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)),
-                {{"file", path.string()}});
-  }
-  struct stat status {};
-  if (::fstat(fd, &status) != 0 || S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
+  if (fd < 0) fail_to_read(path, errno);
+  try {
+    std::string digest = sha256_descriptor(fd, path);
     ::close(fd);
+    return digest;
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
+}
+
+std::string sha256_descriptor(int descriptor, const std::filesystem::path& path) {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
     throw Error(ErrorKind::kData,
                 fmt::format("{} is a pipe or a device; a regular file is wanted", path.string()),
                 {{"file", path.string()}});
   }
   Sha256 hash;
   std::vector<char> block(1 << 20);
-  for (;;) {
-    const ssize_t got = ::read(fd, block.data(), block.size());
+  for (off_t at = 0;;) {
+    const ssize_t got = ::pread(descriptor, block.data(), block.size(), at);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      const int code = errno;
-      ::close(fd);
-      throw Error(ErrorKind::kIo,
-                  fmt::format("cannot read {}: {}", path.string(), std::strerror(code)),
-                  {{"file", path.string()}});
-    }
+    if (got < 0) fail_to_read(path, errno);
     if (got == 0) break;
     hash.update({block.data(), static_cast<std::size_t>(got)});
+    at += got;
   }
-  ::close(fd);
   return hash.hex();
 }
 

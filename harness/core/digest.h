@@ -30,5 +30,7 @@ std::string sha256(std::string_view bytes);
 // SHA-256 of a file's content, read in blocks. Throws Error(kIo) naming the file if it cannot be
 // read.
 std::string sha256_file(const std::filesystem::path& path);
+// The same of an open descriptor, from its first byte; `path` names it in errors.
+std::string sha256_descriptor(int descriptor, const std::filesystem::path& path);
 
 }  // namespace assay

@@ -9,7 +9,7 @@
 
 #include "harness/core/json.h"
 
-// The executor protocol: one JSON object a line, at most 64 KiB, on the descriptor that ASSAY_FD
+// The executor protocol: one JSON object a line, at most 1 MiB, on the descriptor that ASSAY_FD
 // names (3), a stream socket. Arrays go into files, never into messages. docs/formats/protocol.md
 // and protocol.schema.json document it for providers in other languages.
 //
@@ -25,7 +25,7 @@
 namespace assay::protocol {
 
 inline constexpr int kVersion = 1;
-inline constexpr std::size_t kMaxLineBytes = 64 * 1024;
+inline constexpr std::size_t kMaxLineBytes = 1024 * 1024;
 inline constexpr int kDefaultDescriptor = 3;
 inline constexpr std::string_view kDescriptorVariable = "ASSAY_FD";
 

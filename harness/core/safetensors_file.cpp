@@ -117,7 +117,6 @@ std::size_t element_size(std::string_view dtype) {
 }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path) {
-  const Opener opener(path_);
   // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
@@ -125,22 +124,36 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
                 fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)),
                 {{"file", path.string()}});
   }
-  struct stat status {};
-  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 8) {
+  try {
+    map(fd);
+  } catch (...) {
     ::close(fd);
+    throw;
+  }
+  ::close(fd);
+}
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path, int descriptor) : path_(path) {
+  map(descriptor);
+}
+
+void SafetensorsFile::map(int descriptor) {
+  const Opener opener(path_);
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 8) {
     opener.lie("shorter than its 8-byte length field, or not a regular file");
   }
   size_ = static_cast<std::size_t>(status.st_size);
   // Private and writable: a tensor on the mapping may be changed in place (its pages are copied
   // then), the file never is.
-  mapping_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
-  const int code = errno;
-  ::close(fd);
+  mapping_ =
+      ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor, 0);
   if (mapping_ == MAP_FAILED) {
+    const int code = errno;
     mapping_ = nullptr;
     throw Error(ErrorKind::kIo,
-                fmt::format("cannot map {}: {}", path.string(), std::strerror(code)),
-                {{"file", path.string()}});
+                fmt::format("cannot map {}: {}", path_.string(), std::strerror(code)),
+                {{"file", path_.string()}});
   }
   try {
     const auto* base = static_cast<const std::byte*>(mapping_);
@@ -150,7 +163,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
       opener.lie(fmt::format("its header claims {} bytes of a file of {}", header_bytes, size_));
     }
     const Json header = parse_json({reinterpret_cast<const char*>(base) + 8, header_bytes},
-                                   path.string() + " (header)", 8);
+                                   path_.string() + " (header)", 8);
     if (!header.is_object()) opener.lie("its header is not a JSON object");
     const std::uint64_t data_bytes = size_ - 8 - header_bytes;
     std::vector<Range> ranges;

@@ -34,6 +34,8 @@ class SafetensorsFile {
   // lies: longer than the file or 100 MB, offsets outside the data, overlapping or with holes,
   // sizes that do not match shape and dtype.
   explicit SafetensorsFile(const std::filesystem::path& path);
+  // The same of an open descriptor, which stays the caller's. `path` names it.
+  SafetensorsFile(const std::filesystem::path& path, int descriptor);
   ~SafetensorsFile();
   SafetensorsFile(const SafetensorsFile&) = delete;
   SafetensorsFile& operator=(const SafetensorsFile&) = delete;
@@ -49,6 +51,8 @@ class SafetensorsFile {
   std::vector<double> values(const std::string& name) const;
 
  private:
+  void map(int descriptor);
+
   std::filesystem::path path_;
   void* mapping_ = nullptr;
   std::size_t size_ = 0;

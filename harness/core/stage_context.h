@@ -13,6 +13,8 @@
 
 namespace assay {
 
+class InputWatch;
+
 // What the body of a stage is given. The executor implements it over the protocol; tests fake it.
 // Used by one thread, the executor's.
 class StageContext {
@@ -20,12 +22,17 @@ class StageContext {
   virtual ~StageContext() = default;
 
   // The keyed recipe: "parameters" (every name in the declaration's `reads`), and where the
-  // declaration asks for them "model" {family, config or files {name: digest}}, "data" {reader,
-  // parameters, split, files}, "seed", "shard" [index, count], "numerics" {device, threads, ...}.
+  // declaration asks for them "model" {family, config or files [{role, name, digest}]}, "data"
+  // {reader, parameters, split, files}, "seed", "shard" [index, count], "numerics" {device, threads, ...}.
   virtual const Json& recipe() const = 0;
 
-  // Paths behind the digests: "model" {path}, "data" {files: [{role, path}]}. Never part of a key.
+  // Where the files of the recipe lie: "model" {path, files: [{role, name, path, identity}]}, "data"
+  // {files}. Never part of a key. Stages take both from harness/core/stage_files.h.
   virtual const Json& locations() const = 0;
+
+  // Where input files that stay open are made known, so that one that changes while the stage runs
+  // is found; null: nobody looks.
+  virtual std::shared_ptr<InputWatch> watch() const { return nullptr; }
 
   // Artifact of an input: a folder, or a single result .json file. Throws Error(kConfig) for an
   // undeclared name. What the methods before this one made stands in the inputs "network.0" (the

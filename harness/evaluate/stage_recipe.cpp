@@ -8,6 +8,7 @@
 #include "harness/core/atomic_file.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "harness/core/stage_files.h"
 #include "harness/evaluate/network_traits.h"
 
 namespace assay::evaluate {
@@ -69,10 +70,6 @@ const Json& data_of(const StageContext& context) {
   return member_of(context.recipe(), "data", "recipe");
 }
 
-const Json& files_of(const StageContext& context) {
-  return member_of(member_of(context.locations(), "data", "locations"), "files", "locations' data");
-}
-
 datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples,
                                std::int64_t chunk) {
   datasets::ChunkPlan plan{.samples = samples, .chunk = chunk};
@@ -95,7 +92,7 @@ std::shared_ptr<const datasets::ImageSet> images_of(StageContext& context,
   const std::string key = fmt::format("images {} {}", sha256(canonical_json(data)), preprocess);
   return std::static_pointer_cast<const datasets::ImageSet>(
       context.resident(key, [&]() -> std::shared_ptr<void> {
-        return datasets::open_images(data, files_of(context), preprocess);
+        return datasets::open_images(data, data_files(context), preprocess);
       }));
 }
 

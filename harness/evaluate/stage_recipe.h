@@ -23,9 +23,8 @@ double real(const StageContext& context, const std::string& name);
 std::string text(const StageContext& context, const std::string& name);
 std::uint64_t seed_of(const StageContext& context);
 
-// recipe()["data"] and locations()["data"]["files"].
+// recipe()["data"].
 const Json& data_of(const StageContext& context);
-const Json& files_of(const StageContext& context);
 
 // [index, count] of recipe()["shard"]; without it the only shard.
 datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples,

@@ -1,28 +1,26 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "datasets/sampling.h"
 #include "datasets/text_set.h"
 #include "datasets/token_set.h"
 #include "datasets/tokenizer.h"
+#include "harness/core/checkpoint_layout.h"
 #include "harness/core/error.h"
+#include "harness/core/stage_files.h"
 #include "harness/evaluate/stage_recipe.h"
 #include "harness/evaluate/stages.h"
 
 namespace assay::evaluate {
 namespace {
 
-// The tokenizer of the stage's model. A network made from a configuration alone has no folder; with
+// The tokenizer of the stage's model. A network made from a configuration alone has no files; with
 // 256 ids its tokens are bytes.
 std::unique_ptr<const datasets::Tokenizer> tokenizer_of(const StageContext& context) {
-  const Json model = context.locations().value("model", Json::object());
-  if (model.is_object() && model.contains("path") && model["path"].is_string()) {
-    std::filesystem::path path = model["path"].get<std::string>();
-    if (path.extension() == ".safetensors") {
-      path = path.parent_path();
-    }
-    return datasets::open_tokenizer(path);
-  }
+  const FileSet files = model_files(context);
+  if (!files.empty()) return datasets::open_tokenizer(files);
   const Json recipe_model = context.recipe().value("model", Json::object());
   const Json config =
       recipe_model.is_object() ? recipe_model.value("config", Json::object()) : Json();
@@ -31,22 +29,26 @@ std::unique_ptr<const datasets::Tokenizer> tokenizer_of(const StageContext& cont
   }
   throw Error(
       ErrorKind::kConfig,
-      "the model has no tokenizer: it has no folder, and its vocab_size is not 256 (bytes)");
+      "the model has no tokenizer: it has no files, and its vocab_size is not 256 (bytes)");
 }
 
 // What tells two tokenizers apart, whatever models they stand beside: the digests of their files,
 // or "bytes". Figures of models with one tokenizer may then share a table.
 Json tokenizer_identity(const StageContext& context) {
-  const Json model = context.recipe().value("model", Json::object());
-  Json files = model.value("files", Json::object());
-  files.erase("config.json");
+  Json files = Json::object();
+  for (const InputFile& file : model_files(context)) {
+    const std::vector<std::string>& known = tokenizer_files();
+    if (std::find(known.begin(), known.end(), file.name) != known.end()) {
+      files[file.name] = file.digest;
+    }
+  }
   return files.empty() ? Json("bytes") : files;
 }
 
 Json tokenize(StageContext& context) {
   const auto tokenizer = tokenizer_of(context);
   const std::vector<std::string> documents =
-      datasets::open_documents(data_of(context), files_of(context));
+      datasets::open_documents(data_of(context), data_files(context));
   const datasets::TokenSet tokens = datasets::tokenize(*tokenizer, documents);
   datasets::write_tokens(context.output() / datasets::kTokensFile, tokens);
   std::int64_t words = 0;

@@ -26,8 +26,9 @@ std::filesystem::path made(const std::string& folder, std::string_view what) {
 }  // namespace
 
 ProtocolContext::ProtocolContext(const protocol::Run& run, Channel& channel, ResidentCache& cache,
+                                 std::shared_ptr<InputWatch> watch,
                                  std::deque<protocol::Message>& waiting)
-    : run_(run), channel_(channel), cache_(cache), waiting_(waiting) {}
+    : run_(run), channel_(channel), cache_(cache), watch_(std::move(watch)), waiting_(waiting) {}
 
 protocol::Message ProtocolContext::about_this_run(protocol::Type type) const {
   protocol::Message message;

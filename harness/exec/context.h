@@ -15,10 +15,11 @@ class ProtocolContext : public StageContext {
  public:
   // `waiting` takes messages that arrive during the run and are not about it.
   ProtocolContext(const protocol::Run& run, Channel& channel, ResidentCache& cache,
-                  std::deque<protocol::Message>& waiting);
+                  std::shared_ptr<InputWatch> watch, std::deque<protocol::Message>& waiting);
 
   const Json& recipe() const override { return run_.recipe; }
   const Json& locations() const override { return run_.locations; }
+  std::shared_ptr<InputWatch> watch() const override { return watch_; }
   std::filesystem::path input(std::string_view name) const override;
   bool has_input(std::string_view name) const override;
   std::filesystem::path output() override;
@@ -38,6 +39,7 @@ class ProtocolContext : public StageContext {
   const protocol::Run& run_;
   Channel& channel_;
   ResidentCache& cache_;
+  std::shared_ptr<InputWatch> watch_;
   std::deque<protocol::Message>& waiting_;
   mutable bool stop_ = false;
   std::chrono::steady_clock::time_point next_progress_{};

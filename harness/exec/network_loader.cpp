@@ -5,8 +5,10 @@
 
 #include <filesystem>
 
+#include "harness/core/checkpoint_layout.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "harness/core/stage_files.h"
 #include "methods/quant/quantized_model.h"
 
 namespace assay::exec {
@@ -31,15 +33,14 @@ at::ScalarType precision_of(const Json& recipe) {
 std::unique_ptr<models::Network> base_network(const StageContext& context) {
   const Json& model = model_of(context);
   const std::string family = model.at("family");
-  const std::string path =
-      context.locations().value("model", Json::object()).value("path", std::string());
-  if (path.empty())
+  const FileSet files = model_files(context);
+  if (files.empty())
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("this '{}' model has no weights: train it first, save the trained "
                             "network and name that folder as `weights:`",
                             family),
                 {{"family", family}});
-  return models::load_network(path, family);
+  return models::load_network(files, family);
 }
 
 // The artifact that replaces or overlays the model, or nothing.
@@ -55,7 +56,7 @@ std::unique_ptr<models::Network> network_under(const StageContext& context,
   if (artifact.empty() || is_overlay(artifact)) {
     network = base_network(context);
   } else if (fs::exists(artifact / "config.json")) {
-    network = models::load_network(artifact, model_of(context).at("family"));
+    network = models::load_network(checkpoint_on_disk(artifact), model_of(context).at("family"));
   } else {
     throw Error(ErrorKind::kData,
                 fmt::format("{} is neither a checkpoint folder (config.json) nor a quantized model "
@@ -79,7 +80,6 @@ StageNetwork load_stage_network(const StageContext& context) {
 
 std::shared_ptr<const StageNetwork> resident_stage_network(StageContext& context) {
   const Json identity = {{"model", model_of(context)},
-                         {"path", context.locations().value("model", Json::object())},
                          {"network", network_artifact(context).string()},
                          {"numerics", context.recipe().value("numerics", Json::object())}};
   const std::shared_ptr<void> value =

@@ -8,6 +8,7 @@
 
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
+#include "harness/core/input_watch.h"
 #include "harness/exec/context.h"
 #include "harness/exec/environment.h"
 #include "harness/exec/failure.h"
@@ -108,22 +109,35 @@ class Server {
   Json result_of(const protocol::Run& run) {
     const StageBody& body = registry_.body(run.stage);
     apply_numerics(run.recipe);
-    ProtocolContext context(run, channel_, cache_, waiting_);
+    // A network kept from an earlier stage may still read its pages from a file that has changed.
+    if (!watch_->still_valid()) cache_.clear();
+    ProtocolContext context(run, channel_, cache_, watch_, waiting_);
     Json result;
     {
       const Heartbeat heartbeat(channel_, run.attempt);
       result = body(context);
+      watch_->check();
     }
     check_result(result);
     result["environment"] = environment_facts();
     return result;
   }
 
+  // An input that changed explains a failure better than what the stage made of it.
+  std::exception_ptr cause_of(const std::exception_ptr& exception) {
+    try {
+      watch_->check();
+    } catch (...) {
+      return std::current_exception();
+    }
+    return exception;
+  }
+
   Message failure_of(const protocol::Run& run, const std::exception_ptr& exception) {
     Message failed;
     failed.type = Type::kFailed;
     failed.attempt = run.attempt;
-    failed.failure = failure_from(exception);
+    failed.failure = failure_from(cause_of(exception));
     if (failed.failure.kind == "oom") cache_.clear();
     try {
       protocol::encode(failed);
@@ -136,6 +150,7 @@ class Server {
   Channel& channel_;
   const Registry& registry_;
   ResidentCache cache_;
+  std::shared_ptr<InputWatch> watch_ = std::make_shared<InputWatch>();
   std::deque<Message> waiting_;
 };
 

@@ -153,9 +153,8 @@ class Filling {
 
 }  // namespace
 
-std::unique_ptr<Network> load_network(const std::filesystem::path& path,
-                                      const std::string& family) {
-  const CheckpointFiles files = open_checkpoint(path);
+std::unique_ptr<Network> load_network(const FileSet& checkpoint, const std::string& family) {
+  const CheckpointFiles files = open_checkpoint(checkpoint);
   const Family& record = find_family(family.empty() ? family_of(files.configuration) : family);
   std::unique_ptr<Network> network = record.make(files.configuration, /*allocate=*/false);
   Filling(*network, record, files).run();

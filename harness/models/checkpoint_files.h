@@ -1,10 +1,10 @@
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
 
+#include "harness/core/input_file.h"
 #include "harness/core/json.h"
 #include "harness/core/safetensors_file.h"
 
@@ -12,16 +12,14 @@ namespace assay::models {
 
 // The files of a checkpoint: its configuration, and for each tensor the open file that holds it.
 struct CheckpointFiles {
-  std::string what;    // for messages: the path that the user gave
+  std::string what;    // for messages: the file, or the folder of the shards
   Json configuration;  // of this one network
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> tensors;
 };
 
-// `path`: a folder with config.json and model.safetensors (or model.safetensors.index.json and its
-// shards), or a .safetensors file with <stem>.json or config.json beside it; one config.json may
-// describe several files ("models": {name: {"file": ...}}). Throws Error(kData | kIo) naming the
-// file; other containers are refused with advice on conversion, an index that leaves its folder or
-// names a tensor that its shard lacks is an error.
-CheckpointFiles open_checkpoint(const std::filesystem::path& path);
+// `files`: roles of harness/core/checkpoint_layout.h; nothing else is opened. Throws Error(kData |
+// kIo) naming the file: a malformed or changed one, an index that names a shard which is not in
+// `files` or a tensor that its shard lacks.
+CheckpointFiles open_checkpoint(const FileSet& files);
 
 }  // namespace assay::models

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "harness/core/catalogue.h"
+#include "harness/core/input_file.h"
 #include "harness/core/json.h"
 #include "harness/models/tap.h"
 
@@ -131,15 +132,13 @@ std::string family_of(const Json& configuration);
 // Fills parameters by the family's usual initialisation from Philox(seed, "init").
 void initialise(Network& network, std::uint64_t seed);
 
-// A checkpoint folder (config.json + model.safetensors, single or sharded with index) or a
-// .safetensors file with a config.json beside it. `family`: "" reads it from config.json. Keeps the
-// checkpoint's dtype. Throws Error(kData) listing tensors that are missing, unexpected or
-// misshapen.
-std::unique_ptr<Network> load_network(const std::filesystem::path& path,
-                                      const std::string& family = "");
+// The network of a checkpoint's files (harness/core/checkpoint_layout.h). `family`: "" reads it from
+// the configuration. Keeps the checkpoint's dtype. Throws Error(kData) listing tensors that are
+// missing, unexpected or misshapen.
+std::unique_ptr<Network> load_network(const FileSet& files, const std::string& family = "");
 
-// Writes config.json and model.safetensors into an existing folder; load_network reads it back bit
-// for bit.
+// Writes config.json and model.safetensors into an existing folder; load_network reads them back
+// bit for bit.
 void save_network(const Network& network, const std::filesystem::path& folder);
 
 }  // namespace assay::models

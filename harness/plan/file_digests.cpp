@@ -4,11 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <ctime>
 #include <system_error>
 
 #include "harness/core/atomic_file.h"
@@ -21,35 +17,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kSecondNs = 1'000'000'000;
-constexpr std::int64_t kSettledNs = 2 * kSecondNs;
 constexpr std::size_t kMaxCacheBytes = std::size_t{512} << 20;
-constexpr std::size_t kMaxTextBytes = std::size_t{64} << 20;
-constexpr std::size_t kMaxFolderFiles = 20'000'000;
+constexpr int kVersion = 2;
 
-struct stat status_of(const fs::path& path) {
+std::uint64_t device_of(const fs::path& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) {
-    throw Error(ErrorKind::kIo,
-                fmt::format("cannot read '{}': {}", path.string(), std::strerror(errno)),
-                {{"path", path.string()}});
-  }
-  return status;
-}
-
-std::int64_t nanoseconds(const timespec& time) {
-  return static_cast<std::int64_t>(time.tv_sec) * kSecondNs + time.tv_nsec;
-}
-
-std::int64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return nanoseconds(now);
+  return ::stat(path.c_str(), &status) == 0 ? status.st_dev : 0;
 }
 
 }  // namespace
 
-FileDigests::FileDigests(fs::path cache) : cache_(std::move(cache)) {
+FileDigests::FileDigests(fs::path cache, std::function<std::int64_t()> now_ns)
+    : cache_(std::move(cache)), now_ns_(std::move(now_ns)) {
   if (!cache_.empty()) load();
 }
 
@@ -66,13 +45,12 @@ void FileDigests::load() {
   if (!fs::is_regular_file(cache_, error)) return;
   try {
     const Json json = parse_json(read_file(cache_, kMaxCacheBytes), cache_.string());
-    if (json.at("version") != 1) return;
+    if (json.at("version") != kVersion) return;
     for (const auto& item : json.at("files").items()) {
       const Json& value = item.value();
-      entries_[item.key()] = {
-          value.at("size").get<std::uint64_t>(), value.at("mtime_ns").get<std::int64_t>(),
-          value.at("inode").get<std::uint64_t>(), value.at("device").get<std::uint64_t>(),
-          value.at("digest").get<std::string>()};
+      entries_[item.key()] = {identity_from_json(value.at("identity")),
+                              value.at("device").get<std::uint64_t>(),
+                              value.at("digest").get<std::string>(), true};
     }
   } catch (const std::exception& e) {
     spdlog::warn("{}: started anew, it cannot be read: {}", cache_.string(), e.what());
@@ -84,101 +62,63 @@ void FileDigests::save() {
   if (cache_.empty() || !changed_) return;
   Json files = Json::object();
   for (const auto& [path, entry] : entries_) {
-    files[path] = {{"size", entry.size},
-                   {"mtime_ns", entry.mtime_ns},
-                   {"inode", entry.inode},
+    files[path] = {{"identity", to_json(entry.identity)},
                    {"device", entry.device},
                    {"digest", entry.digest}};
   }
   std::error_code error;
   fs::create_directories(cache_.parent_path(), error);
-  const Json json{{"version", 1}, {"files", std::move(files)}};
+  const Json json{{"version", kVersion}, {"files", std::move(files)}};
   write_file_atomically(cache_, json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   changed_ = false;
 }
 
-InputDigests::Kind FileDigests::kind(const fs::path& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return Kind::kMissing;
-  if (S_ISDIR(status.st_mode)) return Kind::kFolder;
-  return S_ISREG(status.st_mode) ? Kind::kFile : Kind::kMissing;
-}
+FileView::Kind FileDigests::kind(const fs::path& path) { return disk_.kind(path); }
 
 std::vector<std::string> FileDigests::files_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
-       it.increment(error)) {
-    if (kind(it->path()) == Kind::kFile) names.push_back(it->path().filename().string());
-  }
-  if (error) {
-    throw Error(ErrorKind::kIo,
-                fmt::format("cannot list '{}': {}", folder.string(), error.message()),
-                {{"path", folder.string()}});
-  }
-  std::sort(names.begin(), names.end());
-  return names;
+  return disk_.files_in(folder);
 }
 
-std::string FileDigests::digest(const fs::path& path) {
-  const struct stat before = status_of(path);
-  Entry entry{static_cast<std::uint64_t>(before.st_size), nanoseconds(before.st_mtim),
-              before.st_ino, before.st_dev, ""};
+std::string FileDigests::text(const fs::path& path) { return disk_.text(path); }
+
+FileDigests::Entry FileDigests::entry_of(const fs::path& path) {
+  Entry entry{identity_of(path), device_of(path), "", true};
   const auto found = entries_.find(path.string());
-  if (found != entries_.end()) {
-    const Entry& known = found->second;
-    if (known.size == entry.size && known.mtime_ns == entry.mtime_ns &&
-        known.inode == entry.inode && known.device == entry.device) {
-      return known.digest;
-    }
+  if (found != entries_.end() && found->second.identity == entry.identity &&
+      found->second.device == entry.device) {
+    return found->second;
   }
+  entry.settled = is_settled(entry.identity, now_ns_());
   entry.digest = sha256_file(path);
   ++files_read_;
-  const struct stat after = status_of(path);
-  if (static_cast<std::uint64_t>(after.st_size) != entry.size ||
-      nanoseconds(after.st_mtim) != entry.mtime_ns) {
+  if (identity_of(path) != entry.identity) {
     throw Error(ErrorKind::kIo, fmt::format("'{}' changed while it was read", path.string()),
                 {{"path", path.string()}});
   }
-  const std::string digest = entry.digest;
-  if (now_ns() - entry.mtime_ns > kSettledNs) {
-    entries_[path.string()] = std::move(entry);
+  if (entry.settled) {
+    entries_[path.string()] = entry;
     changed_ = true;
   }
-  return digest;
+  return entry;
 }
 
-std::string FileDigests::manifest(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (auto it = fs::recursive_directory_iterator(
-           folder, fs::directory_options::follow_directory_symlink, error);
-       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-    if (it.depth() > 100) {
-      throw Error(ErrorKind::kData,
-                  fmt::format("'{}': folders nested deeper than 100 levels", folder.string()),
-                  {{"path", folder.string()}});
-    }
-    if (kind(it->path()) != Kind::kFile) continue;
-    names.push_back(it->path().lexically_relative(folder).generic_string());
-    if (names.size() > kMaxFolderFiles) {
-      throw Error(ErrorKind::kData,
-                  fmt::format("'{}' holds more than {} files", folder.string(), kMaxFolderFiles),
-                  {{"path", folder.string()}});
-    }
-  }
-  if (error) {
-    throw Error(ErrorKind::kIo,
-                fmt::format("cannot list '{}': {}", folder.string(), error.message()),
-                {{"path", folder.string()}});
-  }
-  std::sort(names.begin(), names.end());
-  std::string lines;
-  for (const std::string& name : names) lines += digest(folder / name) + "  " + name + "\n";
-  return sha256(lines);
+FileDigests::Known FileDigests::known(const fs::path& path) {
+  Entry entry = entry_of(path);
+  Known known{std::move(entry.digest), {}};
+  if (entry.settled) known.identity = entry.identity;
+  return known;
 }
 
-std::string FileDigests::text(const fs::path& path) { return read_file(path, kMaxTextBytes); }
+Manifest FileDigests::manifest(const fs::path& folder) {
+  Manifest manifest = list_folder(folder);
+  for (ManifestEntry& entry : manifest) {
+    if (entry.folder) continue;
+    Entry known = entry_of(folder / entry.path);
+    entry.digest = std::move(known.digest);
+    if (known.settled) entry.identity = known.identity;
+  }
+  return manifest;
+}
 
 std::optional<std::string> FileDigests::environment(std::string_view name) {
   const char* value = std::getenv(std::string(name).c_str());

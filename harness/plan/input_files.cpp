@@ -16,12 +16,6 @@ namespace fs = std::filesystem;
 using Kind = InputDigests::Kind;
 using spec::refuse;
 
-constexpr const char* kIndexFile = "model.safetensors.index.json";
-constexpr std::size_t kMaxShards = 10'000;
-constexpr const char* kTokenizerFiles[] = {"tokenizer.json",       "tokenizer.model", "vocab.json",
-                                           "merges.txt",           "encoder.json",    "vocab.bpe",
-                                           "tokenizer_config.json"};
-
 RecipePart part_of(Json value, Json location) {
   std::string text = canonical_json(value);
   std::string id = sha256(text).substr(0, 16);
@@ -50,6 +44,7 @@ const RecipePart& InputFiles::data(std::size_t index, const std::string& split) 
 }
 
 RecipePart InputFiles::make_model(const spec::Model& model, bool weights, bool tokenizer) {
+  tokenizer = tokenizer && model.task != "classification";
   Json value{{"family", model.family}};
   if (model.weights.empty()) {
     if (tokenizer && !takes_bytes(model.config)) {
@@ -60,38 +55,56 @@ RecipePart InputFiles::make_model(const spec::Model& model, bool weights, bool t
     value["config"] = model.config;
     return part_of(std::move(value), nullptr);
   }
-  const Kind kind = digests_.kind(model.weights);
-  if (kind == Kind::kMissing) {
+  if (digests_.kind(model.weights) == Kind::kMissing) {
     refuse(model.place,
            fmt::format("weights of model '{}': no file or folder '{}'", model.name,
                        model.weights.string()),
            model.weights.string());
   }
-  Json files = Json::object();
-  const fs::path folder = kind == Kind::kFolder ? model.weights : model.weights.parent_path();
-  if (weights) {
-    if (digests_.kind(folder / "config.json") != Kind::kFile) {
-      refuse(model.place,
-             fmt::format("model '{}': no config.json in '{}'; it stands beside the "
-                         "weights, as Hugging Face folders have it",
-                         model.name, folder.string()),
-             folder.string());
-    }
-    check_family(model, folder / "config.json");
-    files["config.json"] = digests_.digest(folder / "config.json");
-    add_weights(model, files);
+  FileSet files;
+  try {
+    files = checkpoint_layout(model.weights, {.network = weights, .tokenizer = tokenizer}, digests_);
+  } catch (const Error& e) {
+    refuse(model.place, fmt::format("model '{}': {}", model.name, e.what()),
+           model.weights.string());
   }
-  if (tokenizer) add_tokenizer(model, folder, files);
-  value["files"] = std::move(files);
-  return part_of(std::move(value), {{"path", model.weights.string()}});
+  if (weights) check_family(model, files);
+  files = digested(files);
+  value["files"] = recipe_json(files);
+  return part_of(std::move(value),
+                 {{"path", model.weights.string()}, {"files", locations_json(files)}});
+}
+
+InputFile InputFiles::digested(const File& file) {
+  InputFile made{.role = file.role, .name = file.name, .path = file.path};
+  if (digests_.kind(file.path) == Kind::kFolder) {
+    const Manifest manifest = digests_.manifest(file.path);
+    std::string text = text_of(manifest);
+    made.digest = content_digest(manifest);
+    made.manifest = sha256(text);
+    manifests_.emplace(made.manifest.string(), std::move(text));
+    return made;
+  }
+  InputDigests::Known known = digests_.known(file.path);
+  made.digest = std::move(known.digest);
+  made.identity = known.identity;
+  return made;
+}
+
+FileSet InputFiles::digested(const FileSet& files) {
+  std::vector<InputFile> made;
+  for (const InputFile& file : files) made.push_back(digested(File{file.role, file.name, file.path}));
+  return FileSet(std::move(made));
 }
 
 // Refuses a checkpoint that says it is of another family than the sweep does. What it says in names
 // that no family claims, or not as JSON, is for the network to judge when it is loaded.
-void InputFiles::check_family(const spec::Model& model, const fs::path& configuration) {
+void InputFiles::check_family(const spec::Model& model, const FileSet& files) {
+  const fs::path configuration = files.first(kConfigRole)->path;
   Json json;
   try {
-    json = parse_json(digests_.text(configuration), configuration.string());
+    json = network_configuration(parse_json(digests_.text(configuration), configuration.string()),
+                                 files.first(kWeightsRole)->name, configuration.string());
   } catch (const Error&) {
     return;
   }
@@ -118,104 +131,6 @@ void InputFiles::check_family(const spec::Model& model, const fs::path& configur
   }
 }
 
-void InputFiles::add_weights(const spec::Model& model, Json& files) {
-  if (digests_.kind(model.weights) == Kind::kFile) {
-    if (model.weights.extension() != ".safetensors") {
-      refuse(model.place,
-             fmt::format("weights of model '{}': '{}' is not a .safetensors file; "
-                         "convert it first",
-                         model.name, model.weights.string()),
-             model.weights.string());
-    }
-    files[model.weights.filename().string()] = digests_.digest(model.weights);
-    return;
-  }
-  if (digests_.kind(model.weights / kIndexFile) == Kind::kFile) {
-    add_sharded(model, model.weights / kIndexFile, files);
-    return;
-  }
-  std::vector<std::string> found;
-  std::vector<std::string> other;
-  for (const std::string& name : digests_.files_in(model.weights)) {
-    if (name.ends_with(".safetensors")) found.push_back(name);
-    if (name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth")) {
-      other.push_back(name);
-    }
-  }
-  if (std::find(found.begin(), found.end(), "model.safetensors") != found.end()) {
-    found = {"model.safetensors"};
-  }
-  if (found.size() != 1) {
-    refuse(model.place,
-           fmt::format(
-               "model '{}': '{}' holds {}; expected model.safetensors, {} or one .safetensors file",
-               model.name, model.weights.string(),
-               !found.empty()   ? fmt::format("{} .safetensors files", found.size())
-               : !other.empty() ? fmt::format("no .safetensors file but {}, to be converted first",
-                                              fmt::join(other, ", "))
-                                : "no .safetensors file",
-               kIndexFile),
-           model.weights.string());
-  }
-  files[found[0]] = digests_.digest(model.weights / found[0]);
-}
-
-void InputFiles::add_sharded(const spec::Model& model, const fs::path& index, Json& files) {
-  const Json json =
-      spec::at_place(model.place, [&] { return parse_json(digests_.text(index), index.string()); });
-  const auto map = json.is_object() ? json.find("weight_map") : json.end();
-  if (!json.is_object() || map == json.end() || !map->is_object() || map->empty()) {
-    refuse(model.place, fmt::format("'{}' has no weight_map", index.string()), index.string());
-  }
-  std::set<std::string> shards;
-  for (const auto& item : map->items()) {
-    const std::string name = item.value().is_string() ? item.value().get<std::string>() : "";
-    if (name.empty() || name.find('/') != std::string::npos || name == "..") {
-      refuse(model.place,
-             fmt::format("'{}' maps tensor '{}' to {}; expected a file beside it", index.string(),
-                         item.key(), item.value().dump()),
-             index.string());
-    }
-    shards.insert(name);
-    if (shards.size() > kMaxShards) {
-      refuse(model.place, fmt::format("'{}' names more than {} files", index.string(), kMaxShards));
-    }
-  }
-  files[kIndexFile] = digests_.digest(index);
-  for (const std::string& name : shards) {
-    const fs::path shard = model.weights / name;
-    if (digests_.kind(shard) != Kind::kFile) {
-      refuse(model.place,
-             fmt::format("model '{}': '{}' names '{}', which is not there", model.name,
-                         index.string(), name),
-             shard.string());
-    }
-    files[name] = digests_.digest(shard);
-  }
-}
-
-void InputFiles::add_tokenizer(const spec::Model& model, const fs::path& folder, Json& files) {
-  bool found = false;
-  for (const char* name : kTokenizerFiles) {
-    if (digests_.kind(folder / name) != Kind::kFile) continue;
-    files[name] = digests_.digest(folder / name);
-    found = true;
-  }
-  const fs::path configuration = folder / "config.json";
-  if (!found && digests_.kind(configuration) == Kind::kFile &&
-      // Malformed text is no such model; the executor that loads it says what is wrong.
-      takes_bytes(Json::parse(digests_.text(configuration), nullptr, /*allow_exceptions=*/false))) {
-    if (!files.contains("config.json")) files["config.json"] = digests_.digest(configuration);
-    found = true;
-  }
-  if (!found) {
-    refuse(model.place,
-           fmt::format("model '{}': no tokenizer in '{}'; looked for {}", model.name,
-                       folder.string(), fmt::join(kTokenizerFiles, ", ")),
-           folder.string());
-  }
-}
-
 RecipePart InputFiles::make_data(const spec::DataSet& data, const std::string& split) {
   const ReaderDeclaration& reader = *catalogue_.find_reader(data.reader);
   std::set<std::string> splits{"train", "test", split};
@@ -226,21 +141,14 @@ RecipePart InputFiles::make_data(const spec::DataSet& data, const std::string& s
   for (const auto& item : data.parameters.items()) {
     if (item.key() == split || !splits.contains(item.key())) parameters[item.key()] = item.value();
   }
-  Json files = Json::array();
-  Json locations = Json::array();
-  for (const File& file : files_of(data, reader, split)) {
-    const bool folder = digests_.kind(file.path) == Kind::kFolder;
-    files.push_back(
-        {{"role", file.role},
-         {"name", file.name},
-         {"digest", folder ? digests_.manifest(file.path) : digests_.digest(file.path)}});
-    locations.push_back({{"role", file.role}, {"path", file.path.string()}});
-  }
+  std::vector<InputFile> made;
+  for (const File& file : files_of(data, reader, split)) made.push_back(digested(file));
+  const FileSet files(std::move(made));
   return part_of({{"reader", reader.name},
                   {"parameters", std::move(parameters)},
                   {"split", split},
-                  {"files", std::move(files)}},
-                 {{"files", std::move(locations)}});
+                  {"files", recipe_json(files)}},
+                 {{"files", locations_json(files)}});
 }
 
 std::vector<InputFiles::File> InputFiles::files_of(const spec::DataSet& data,

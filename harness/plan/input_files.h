@@ -28,10 +28,15 @@ class InputFiles {
   InputFiles(const spec::Sweep& sweep, const Catalogue& catalogue, InputDigests& digests)
       : sweep_(sweep), catalogue_(catalogue), digests_(digests) {}
 
-  // {family, files: {name: digest}} or {family, config}; location {path}.
+  // {family, files: [{role, name, digest}]} or {family, config}; location {path, files: [{role,
+  // name, path, identity}]}. A model of a task without text has no tokenizer to read.
   const RecipePart& model(std::size_t index, bool weights, bool tokenizer);
-  // {reader, parameters, split, files: [{role, name, digest}]}; location {files: [{role, path}]}.
+  // {reader, parameters, split, files: [{role, name, digest}]}; location {files: [{role, name,
+  // path, identity | manifest}]}. `manifest` is a name in manifests().
   const RecipePart& data(std::size_t index, const std::string& split);
+
+  // Texts of the manifests of folders by name, the SHA-256 of the text.
+  std::map<std::string, std::string> take_manifests() { return std::move(manifests_); }
 
  private:
   struct File {
@@ -42,10 +47,9 @@ class InputFiles {
 
   RecipePart make_model(const spec::Model& model, bool weights, bool tokenizer);
   RecipePart make_data(const spec::DataSet& data, const std::string& split);
-  void check_family(const spec::Model& model, const std::filesystem::path& configuration);
-  void add_weights(const spec::Model& model, Json& files);
-  void add_sharded(const spec::Model& model, const std::filesystem::path& index, Json& files);
-  void add_tokenizer(const spec::Model& model, const std::filesystem::path& folder, Json& files);
+  void check_family(const spec::Model& model, const FileSet& files);
+  FileSet digested(const FileSet& files);
+  InputFile digested(const File& file);
   std::vector<File> files_of(const spec::DataSet& data, const ReaderDeclaration& reader,
                              const std::string& split);
   std::vector<File> named_files(const spec::DataSet& data, const ReaderDeclaration& reader,
@@ -60,6 +64,7 @@ class InputFiles {
   InputDigests& digests_;
   std::map<std::pair<std::size_t, int>, RecipePart> models_;
   std::map<std::pair<std::size_t, std::string>, RecipePart> data_;
+  std::map<std::string, std::string> manifests_;
 };
 
 }  // namespace assay::plan

@@ -4,28 +4,29 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "harness/core/checkpoint_layout.h"
+#include "harness/core/input_file.h"
+#include "harness/core/manifest.h"
 
 namespace assay::plan {
 
 // What the planner asks of the outside: which files there are, and their digests. The planner
 // itself touches no disk; `FileDigests` is the real one, tests fake it.
-class InputDigests {
+class InputDigests : public FileView {
  public:
-  enum class Kind { kMissing, kFile, kFolder };
+  struct Known {
+    std::string digest;  // SHA-256 of the content
+    std::optional<FileIdentity> identity;  // none: the file is too fresh to be told by it
+  };
 
-  virtual ~InputDigests() = default;
+  // Throws Error(kIo) naming the file.
+  virtual Known known(const std::filesystem::path& path) = 0;
+  std::string digest(const std::filesystem::path& path) { return known(path).digest; }
 
-  virtual Kind kind(const std::filesystem::path& path) = 0;
-  // Names of the regular files of a folder, sorted.
-  virtual std::vector<std::string> files_in(const std::filesystem::path& folder) = 0;
-  // SHA-256 of the content. Throws Error(kIo) naming the file.
-  virtual std::string digest(const std::filesystem::path& path) = 0;
-  // SHA-256 of the manifest of a folder: a line "<digest>  <relative path>" for each regular file
-  // below it, sorted by path.
-  virtual std::string manifest(const std::filesystem::path& folder) = 0;
-  // Content of a small file (an index of shards).
-  virtual std::string text(const std::filesystem::path& path) = 0;
+  // Of a folder, with the digest of each file in it.
+  virtual Manifest manifest(const std::filesystem::path& folder) = 0;
+
   // Value of an environment variable.
   virtual std::optional<std::string> environment(std::string_view name) = 0;
 };

@@ -9,21 +9,18 @@
 namespace assay::plan {
 namespace {
 
-namespace fs = std::filesystem;
-using Kind = InputDigests::Kind;
-
 constexpr std::int64_t kMostContext = 1 << 24;
 
 // The configuration of a model and where it stands; null if there is none.
 std::pair<Json, std::string> configuration_of(const spec::Model& model, InputDigests& digests) {
   if (model.weights.empty()) return {model.config, fmt::format("model '{}'", model.name)};
-  const fs::path folder = digests.kind(model.weights) == Kind::kFolder
-                              ? model.weights
-                              : model.weights.parent_path();
-  const fs::path file = folder / "config.json";
-  if (digests.kind(file) != Kind::kFile) return {};
-  return {spec::at_place(model.place, [&] { return parse_json(digests.text(file), file.string()); }),
-          file.string()};
+  return spec::at_place(model.place, [&]() -> std::pair<Json, std::string> {
+    const FileSet files = checkpoint_layout(model.weights, {}, digests);
+    const std::string file = files.first(kConfigRole)->path.string();
+    return {network_configuration(parse_json(digests.text(file), file),
+                                  files.first(kWeightsRole)->name, file),
+            file};
+  });
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,8 @@ struct PlannedAblation {
 struct PlannedTrial {
   std::string id;             // first 16 digits of the SHA-256 of canonical_json(identity)
   std::string identity_text;  // canonical_json of model, method expression with resolved
-                              // parameters, bits, seeds
+                              // parameters, bits, seeds, and in "content" the digests of what the
+                              // names stand for
   std::string label;          // "vit_fashion psaq_vit W4A8 seed=1 images=64"
   std::string model;
   std::string family;
@@ -71,6 +73,9 @@ struct Plan {
   std::vector<PlannedTrial> trials;  // in order of first appearance in the sweep
   std::vector<LeftOut> left_out;
   std::vector<Impossible> impossible;
+  // Manifests of folders that stages read (harness/core/manifest.h), by the name that locations
+  // give them. A run puts them into the store.
+  std::map<std::string, std::string> manifests;
 };
 
 }  // namespace assay::plan

@@ -6,6 +6,7 @@
 #include <map>
 #include <tuple>
 
+#include "harness/core/digest.h"
 #include "harness/plan/network_context.h"
 #include "harness/plan/stage_builder.h"
 #include "harness/spec/method_expression.h"
@@ -53,6 +54,7 @@ class Planner {
         add_trial(i);
       }
     }
+    plan_.manifests = builder_.files().take_manifests();
     return std::move(plan_);
   }
 
@@ -211,8 +213,6 @@ void Planner::add_trial(std::size_t index) {
   request.place = &trial.place;
 
   PlannedTrial& planned = plan_.trials.emplace_back();
-  planned.id = trial.id;
-  planned.identity_text = spec::identity_text(sweep_, trial);
   planned.label = label_of(trial);
   planned.model = model.name;
   planned.family = model.family;
@@ -228,7 +228,21 @@ void Planner::add_trial(std::size_t index) {
   std::vector<std::size_t> roots;
   add_methods(trial, request, roots);
   planned.network_stage = request.network;
+  std::uint32_t content = 0;
+  for (const std::size_t root : roots) {
+    content = builder_.joined_content(content, builder_.content_of(root));
+  }
+  const std::size_t left_out = plan_.left_out.size();
   add_metrics(trial, request, planned, roots);
+  for (const PlannedMetric& metric : planned.metrics) {
+    const std::uint32_t read = builder_.content_of(metric.stage);
+    content = builder_.joined_content(content, builder_.content_of_model(read));
+  }
+  planned.identity_text = spec::identity_text(sweep_, trial, builder_.content_text(content));
+  planned.id = sha256(planned.identity_text).substr(0, spec::kIdDigits);
+  for (std::size_t i = left_out; i < plan_.left_out.size(); ++i) {
+    plan_.left_out[i].trial = planned.id;
+  }
   add_closure(roots, planned);
 }
 
@@ -272,7 +286,7 @@ void Planner::add_metrics(const spec::Trial& trial, const Request& method_reques
   for (std::size_t i = 0; i < evaluations_.size(); ++i) {
     const PreparedEvaluation& prepared = evaluations_[i];
     if (!reasons[i].empty()) {
-      plan_.left_out.push_back({trial.id, prepared.evaluation->metric, reasons[i]});
+      plan_.left_out.push_back({"", prepared.evaluation->metric, reasons[i]});
       continue;
     }
     Request request = method_request;

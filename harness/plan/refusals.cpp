@@ -7,6 +7,8 @@
 #include <map>
 #include <tuple>
 
+#include "harness/core/digest.h"
+
 namespace assay::plan {
 namespace {
 
@@ -86,7 +88,7 @@ class Judge {
     if (about != "method" && entries.evaluation >= 0) {
       return at(sweep_.evaluations, entries.evaluation).place;
     }
-    return *places_.at(trial.id);
+    return *places_.at(id_by_names(trial));
   }
 
   std::string owner_of(const Stage& stage, const std::string& about) const {
@@ -101,6 +103,13 @@ class Judge {
       return fmt::format("metric '{}': ", at(sweep_.evaluations, entries.evaluation).metric);
     }
     return "";
+  }
+
+  // The id that the sweep gave the trial: of its identity without the content behind the names.
+  static std::string id_by_names(const PlannedTrial& trial) {
+    Json identity = trial.identity();
+    identity.erase("content");
+    return sha256(canonical_json(identity)).substr(0, spec::kIdDigits);
   }
 
   template <typename Entry>
@@ -120,7 +129,7 @@ class Judge {
   const PlanQuestions& asked_;
   const std::vector<Answer>& answers_;
   const bool skip_;
-  std::map<std::string_view, const spec::Place*> places_;  // of trials, by id
+  std::map<std::string_view, const spec::Place*> places_;  // of trials, by id_by_names()
   std::map<std::string, Mistake> mistakes_;                // by text
 };
 

@@ -266,7 +266,7 @@ StageBuilder::Common StageBuilder::make_common(const DeclaredStage& declared,
   frame.stage = fmt::format("\"stage\":{}", canonical_json(declaration.name));
   frame.random = !declaration.random.empty();
   return {std::make_shared<const RecipeFrame>(std::move(frame)), std::move(locations),
-          std::move(residency)};
+          std::move(residency), entered(content_read(declaration, request))};
 }
 
 std::size_t StageBuilder::make(std::size_t declared_index, const Request& request,
@@ -299,10 +299,11 @@ std::size_t StageBuilder::make(std::size_t declared_index, const Request& reques
   stage.entries.data = declaration.reads_data ? request.data : -1;
   stage.entries.evaluation = request.evaluation;
   stage.residency = shared.residency;
-  return add(std::move(stage), below_stage_);
+  return add(std::move(stage), below_stage_, shared.content);
 }
 
-std::size_t StageBuilder::add(Stage&& stage, std::span<const std::uint32_t> below) {
+std::size_t StageBuilder::add(Stage&& stage, std::span<const std::uint32_t> below,
+                              std::uint32_t content) {
   text_.clear();
   stage.recipe.write(stage.inputs, text_);
   hash_.update(text_);
@@ -313,6 +314,8 @@ std::size_t StageBuilder::add(Stage&& stage, std::span<const std::uint32_t> belo
   plan_.stages.push_back(std::move(stage));
   below_.insert(below_.end(), below.begin(), below.end());
   below_start_.push_back(below_.size());
+  for (const std::uint32_t other : below) content = joined_content(content, content_of_[other]);
+  content_of_.push_back(content);
   return index;
 }
 
@@ -322,7 +325,52 @@ std::size_t StageBuilder::other_shard(std::size_t first, int shard, int shards) 
   stage.label.resize(stage.label.size() - shard_label(0, shards).size());
   stage.label += shard_label(shard, shards);
   below_stage_.assign(below(first).begin(), below(first).end());
-  return add(std::move(stage), below_stage_);
+  return add(std::move(stage), below_stage_, content_of_[first]);
+}
+
+// --- content
+
+StageBuilder::Content StageBuilder::content_read(const StageDeclaration& declaration,
+                                                 const Request& request) {
+  Content content;
+  if (declaration.reads_data) {
+    const std::string& split = splits_[static_cast<std::size_t>(request.split)];
+    content["data." + split] = files_.data(static_cast<std::size_t>(request.data), split).id;
+  }
+  if (declaration.reads_model) content["weights"] = files_.model(request.model, true, false).id;
+  if (declaration.reads_tokenizer) {
+    const RecipePart& part = files_.model(request.model, false, true);
+    const auto files = part.value.find("files");
+    if (files != part.value.end() && !files->empty()) content["tokenizer"] = part.id;
+  }
+  return content;
+}
+
+std::uint32_t StageBuilder::entered(const Content& content) {
+  const auto [found, fresh] =
+      content_ids_.try_emplace(content, static_cast<std::uint32_t>(contents_.size()));
+  if (fresh) {
+    contents_.push_back(content);
+    content_texts_.push_back(canonical_json(Json(content)));
+  }
+  return found->second;
+}
+
+std::uint32_t StageBuilder::joined_content(std::uint32_t a, std::uint32_t b) {
+  if (a == b || b == 0) return a;
+  const auto found = content_joins_.find({a, b});
+  if (found != content_joins_.end()) return found->second;
+  Content both = contents_[a];
+  both.insert(contents_[b].begin(), contents_[b].end());
+  return content_joins_.emplace(std::make_pair(a, b), entered(both)).first->second;
+}
+
+std::uint32_t StageBuilder::content_of_model(std::uint32_t content) {
+  const auto found = model_contents_.find(content);
+  if (found != model_contents_.end()) return found->second;
+  Content model = contents_[content];
+  std::erase_if(model, [](const auto& item) { return item.first.starts_with("data."); });
+  return model_contents_.emplace(content, entered(model)).first->second;
 }
 
 }  // namespace assay::plan

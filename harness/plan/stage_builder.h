@@ -70,7 +70,17 @@ class StageBuilder {
   }
   InputFiles& files() { return files_; }
 
+  // What of the model and of data sets a stage rests on, itself or through its inputs, as a number
+  // (equal numbers, equal content). 0: nothing.
+  std::uint32_t content_of(std::size_t stage) const { return content_of_[stage]; }
+  std::uint32_t joined_content(std::uint32_t a, std::uint32_t b);
+  // Without data.
+  std::uint32_t content_of_model(std::uint32_t content);
+  // {"weights": digest, "tokenizer": digest, "data.train": digest}, canonical; "" for 0.
+  const std::string& content_text(std::uint32_t content) const { return content_texts_[content]; }
+
  private:
+  using Content = std::map<std::string, std::string>;
   struct Key {
     std::int64_t seed;
     std::int64_t calibration_seed;
@@ -86,6 +96,7 @@ class StageBuilder {
     std::shared_ptr<const RecipeFrame> frame;
     Shared<Json> locations;
     SharedText residency;
+    std::uint32_t content = 0;
   };
   // The parameters that the last stage of a declaration read.
   struct LastParameters {
@@ -99,8 +110,10 @@ class StageBuilder {
   Key key_of(std::size_t declared, const Request& request);
   std::size_t projection(std::size_t declared, const ParameterSet& parameters);
   std::size_t make(std::size_t declared, const Request& request, const Inputs& inputs);
-  // Adds `stage` with its key, unless it is there.
-  std::size_t add(Stage&& stage, std::span<const std::uint32_t> below);
+  // Adds `stage` with its key, unless it is there. `content`: what it reads itself.
+  std::size_t add(Stage&& stage, std::span<const std::uint32_t> below, std::uint32_t content);
+  std::uint32_t entered(const Content& content);
+  Content content_read(const StageDeclaration& declaration, const Request& request);
   const Common& common(std::size_t declared, const Request& request);
   Common make_common(const DeclaredStage& declared, const Request& request);
   const SharedText& parameters_of(std::size_t declared, const Request& request);
@@ -126,6 +139,12 @@ class StageBuilder {
   std::map<std::tuple<std::size_t, std::size_t, int, int>, Common> common_;
   std::vector<std::vector<std::uint32_t>> projections_;  // by declared stage and parameter set, + 1
   std::unordered_map<std::string, std::size_t> projection_ids_;
+  std::vector<std::uint32_t> content_of_;  // by stage
+  std::vector<Content> contents_ = std::vector<Content>(1);  // 0: nothing
+  std::vector<std::string> content_texts_ = std::vector<std::string>(1);
+  std::map<Content, std::uint32_t> content_ids_ = {{Content(), 0U}};
+  std::map<std::uint32_t, std::uint32_t> model_contents_;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> content_joins_;
   Sha256 hash_;
   std::string text_;                        // of the recipe at hand
   std::vector<std::uint32_t> below_stage_;  // of the stage at hand

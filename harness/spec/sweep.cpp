@@ -205,7 +205,7 @@ Json identity_of(const Sweep& sweep, const Trial& trial) {
 }
 
 // The same as canonical_json(identity_of(...)), put together from the texts of the steps.
-std::string identity_text(const Sweep& sweep, const Trial& trial) {
+std::string identity_text(const Sweep& sweep, const Trial& trial, const std::string& content) {
   std::string text = "{";
   if (trial.weight_bits != 0) text += fmt::format("\"bits\":\"{}\",", bits_text(trial));
   if (trial.calibration_data >= 0) {
@@ -214,6 +214,7 @@ std::string identity_text(const Sweep& sweep, const Trial& trial) {
   }
   if (trial.calibration_seed)
     text += fmt::format("\"calibration_seed\":{},", *trial.calibration_seed);
+  if (!content.empty()) text += fmt::format("\"content\":{},", content);
   text += "\"method\":[";
   for (std::size_t i = 0; i < trial.steps.size(); ++i) {
     if (i > 0) text += ',';

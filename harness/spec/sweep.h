@@ -140,8 +140,10 @@ std::string bits_text(const Trial& trial);
 // {"model", "method": [{"name", "parameters"}], and where they are read "bits", "seed",
 // "calibration_seed", "calibration_data"}
 Json identity_of(const Sweep& sweep, const Trial& trial);
-// canonical_json of it
-std::string identity_text(const Sweep& sweep, const Trial& trial);
+// canonical_json of it, with "content": the canonical text of the digests behind the names, unless
+// it is ""; and the digits of a trial's id, the SHA-256 of such a text.
+std::string identity_text(const Sweep& sweep, const Trial& trial, const std::string& content = "");
+inline constexpr std::size_t kIdDigits = 16;
 
 // The data that an evaluation of this trial reads: index into Sweep::data, -1 for none.
 int data_of(const Sweep& sweep, const Trial& trial, const Evaluation& evaluation);

@@ -11,7 +11,6 @@
 namespace assay::spec {
 namespace {
 
-constexpr std::size_t kIdDigits = 16;
 constexpr int kFloatBits = 16;
 constexpr std::size_t kMaxTrials = 1'000'000;
 constexpr std::uint64_t kMaxPoints = 10'000'000;

@@ -17,6 +17,9 @@ protocol::Message message_of(protocol::Type type, const std::string& attempt) {
   return message;
 }
 
+// Checks by itself what it opens.
+constexpr std::string_view kBuiltInProvider = "assay";
+
 std::string file_name(std::string name) {
   std::replace(name.begin(), name.end(), '/', '-');
   return name;
@@ -106,7 +109,7 @@ void Slot::send_run(std::vector<Report>& reports) {
                  .stage = stage.name,
                  .key = stage.key,
                  .recipe = stage.recipe_json(),
-                 .locations = *stage.locations,
+                 .locations = store_.with_manifest_paths(*stage.locations),
                  .inputs = now.assignment.inputs,
                  .output = store_.attempt_folder(now.attempt).string(),
                  .resume_dir = store_.resume_folder(stage.key).string()};
@@ -116,6 +119,9 @@ void Slot::send_run(std::vector<Report>& reports) {
   now.sent_s = now.progress_s = monotonic_seconds();
   now.copy_s = now.sent_s + kCopySeconds;
   try {
+    if (stage.provider != kBuiltInProvider) {
+      now.inputs.emplace(message.run.recipe, message.run.locations);
+    }
     executor.send(message);
   } catch (const Error& e) {
     fail(e.kind(), e.what(), Json::object(), reports);

@@ -14,6 +14,7 @@
 
 #include "harness/supervise/attempt_log.h"
 #include "harness/supervise/executor.h"
+#include "harness/supervise/input_bracket.h"
 #include "harness/supervise/publisher.h"
 #include "harness/supervise/report.h"
 #include "harness/supervise/store.h"
@@ -89,6 +90,7 @@ class Slot {
     double kill_at_s = kNever;
     bool checkpointed = false;
     std::optional<Ending> ending;
+    std::optional<InputBracket> inputs;  // of a foreign provider
   };
 
   void take_next();

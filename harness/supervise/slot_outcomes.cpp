@@ -26,6 +26,7 @@ void Slot::finish(const protocol::Message& done, std::vector<Report>& reports) {
   finished.key = stage.key;
   finished.run = stage.cache == CachePolicy::kRun ? options_.run : "";
   try {
+    if (now.inputs) now.inputs->check();
     struct stat status {};
     Json files = Json::object();
     if (::lstat(output.c_str(), &status) == 0) {

@@ -182,6 +182,27 @@ fs::path Store::resume_folder(const std::string& key) const {
   return root_ / "partial" / checked_key(key);
 }
 
+fs::path Store::manifest_file(const std::string& name) const {
+  return root_ / "manifests" / checked_key(name);
+}
+
+// Written again even if it is there: gc goes by its time.
+void Store::keep_manifest(const std::string& name, const std::string& text) {
+  const fs::path file = manifest_file(name);
+  make_folder(file.parent_path());
+  write_file_atomically(file, text);
+}
+
+Json Store::with_manifest_paths(const Json& locations) const {
+  Json here = locations;
+  if (!here.contains("data")) return here;
+  for (Json& file : here.at("data").at("files")) {
+    const auto manifest = file.find("manifest");
+    if (manifest != file.end()) *manifest = manifest_file(manifest->get<std::string>()).string();
+  }
+  return here;
+}
+
 fs::path Store::place(const std::string& key, const std::string& run) const {
   const std::string shard = checked_key(key).substr(0, 2);
   if (run.empty()) return root_ / "objects" / shard / key;

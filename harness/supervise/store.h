@@ -18,6 +18,7 @@
 //   objects/<2>/<key>/            result.json and the files of the stage
 //   runs/<run id>/<2>/<key>...    the same for stages that are valid in one run only (timing)
 //   partial/<key>/                checkpoints of a stage that has not published yet
+//   manifests/<digest>            what lies below a folder that stages read (harness/core/manifest.h)
 //   tmp/<owner>/                  what a live process is making; nothing in it is ever looked up
 //   roots/<run id>.json           what a run wants kept, with a lease
 //   damaged/                      artifacts that failed their check, moved out of the way
@@ -116,6 +117,13 @@ class Store {
   // it keeps checkpoints.
   std::filesystem::path attempt_folder(const std::string& attempt);
   std::filesystem::path resume_folder(const std::string& key) const;
+
+  // Where the manifest of a folder lies, and puts one there. `name`: SHA-256 of its text, as plans
+  // and locations name it.
+  std::filesystem::path manifest_file(const std::string& name) const;
+  void keep_manifest(const std::string& name, const std::string& text);
+  // Locations of a plan as an executor is told them: manifests by their paths here.
+  Json with_manifest_paths(const Json& locations) const;
 
   // Renames all into place, syncs the file system once, drops their checkpoints. On return all are
   // durable. The first of two publishers wins. In the order of `group`.

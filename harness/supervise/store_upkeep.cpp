@@ -22,6 +22,8 @@ namespace {
 
 constexpr std::size_t kMaxRootBytes = std::size_t{1} << 30;
 constexpr double kForeignLeftoverSeconds = 7 * 86400;
+// Longer than a run takes; the next start of a run writes its manifests again.
+constexpr double kManifestSeconds = 90 * 86400;
 
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;
@@ -135,6 +137,9 @@ Collected Store::gc(const std::set<std::string>& live, double min_age_s, bool dr
   });
   sweep(root_ / "damaged", dry_run, collected,
         [&](const fs::path& path) { return age_s(path, now) >= min_age_s; });
+  sweep(root_ / "manifests", dry_run, collected, [&](const fs::path& path) {
+    return age_s(path, now) >= std::max(min_age_s, kManifestSeconds);
+  });
   if (!dry_run) remove_dead_owners(root_ / "tmp");
   sweep(root_ / "tmp", dry_run, collected, [&](const fs::path& path) {
     return path != temporary_ && age_s(path, now) >= std::max(min_age_s, kForeignLeftoverSeconds);

@@ -3,25 +3,20 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include <array>
 #include <filesystem>
 
 #include "datasets/token_set.h"
+#include "harness/core/atomic_file.h"
+#include "harness/core/checkpoint_layout.h"
 #include "harness/core/error.h"
+#include "harness/core/stage_files.h"
 #include "harness/models/network.h"
 #include "methods/train/trainer.h"
 
 namespace assay::train {
 namespace {
 
-constexpr std::array<const char*, 6> kTokenizerFiles{"tokenizer.json",  "tokenizer_config.json",
-                                                     "tokenizer.model", "vocab.json",
-                                                     "merges.txt",      "special_tokens_map.json"};
-
-std::filesystem::path model_path(const StageContext& context) {
-  const Json model = context.locations().value("model", Json::object());
-  return model.value("path", std::string());
-}
+constexpr std::size_t kMaxTokenizerBytes = std::size_t{256} << 20;
 
 std::unique_ptr<models::Network> start_network(const StageContext& context, std::uint64_t seed) {
   const Json& model = context.recipe().at("model");
@@ -31,7 +26,7 @@ std::unique_ptr<models::Network> start_network(const StageContext& context, std:
     network = models::make_network(family, model.at("config"));
     models::initialise(*network, seed);
   } else {
-    network = models::load_network(model_path(context), family);
+    network = models::load_network(model_files(context), family);
   }
   const Json numerics = context.recipe().value("numerics", Json::object());
   network->to(numerics.value("precision", std::string("float32")) == "float64" ? at::kDouble
@@ -49,18 +44,19 @@ std::unique_ptr<Batches> data_for(const models::Network& network, const Settings
   }
   const Json& data = context.recipe().at("data");
   return image_batches(
-      datasets::open_images(data, context.locations().at("data").at("files"),
+      datasets::open_images(data, data_files(context),
                             network.configuration().value("preprocess", std::string())),
       info, settings, seed);
 }
 
+// The trained network reads and writes the ids of the network that it began as. A byte tokenizer is
+// said by config.json, which save_network() writes.
 void copy_tokenizer(const StageContext& context, const std::filesystem::path& folder) {
-  const std::filesystem::path from = model_path(context);
-  if (from.empty() || !std::filesystem::is_directory(from)) return;
-  for (const char* name : kTokenizerFiles)
-    if (std::filesystem::exists(from / name))
-      std::filesystem::copy_file(from / name, folder / name,
-                                 std::filesystem::copy_options::overwrite_existing);
+  const FileSet files = model_files(context);
+  for (const InputFile* file : files.of_role(kTokenizerRole)) {
+    if (files.find(kConfigRole, file->name) != nullptr) continue;
+    write_file_atomically(folder / file->name, read_input(*file, kMaxTokenizerBytes));
+  }
 }
 
 Json run(StageContext& context) {
@@ -99,9 +95,10 @@ MethodDeclaration declaration() {
 std::vector<StageImplementation> stages() {
   StageDeclaration s;
   s.name = "train";
-  s.revision = 1;
+  s.revision = 2;
   for (const ParameterSchema& schema : parameter_schemas()) s.reads.push_back(schema.name);
   s.reads_model = true;
+  s.reads_tokenizer = true;
   s.reads_data = true;
   s.inputs = {{.name = "tokens", .stage = "tokenize", .split = "train", .when = "task:language"}};
   s.random = "seed";

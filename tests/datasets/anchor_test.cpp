@@ -31,12 +31,12 @@ using Ids = std::vector<std::int32_t>;
 
 std::filesystem::path data(const std::string& name) { return test_data() / "data" / name; }
 
-Json files(const std::vector<std::filesystem::path>& paths) {
-  Json list = Json::array();
+FileSet files(const std::vector<std::filesystem::path>& paths) {
+  std::vector<InputFile> list;
   for (const auto& path : paths) {
-    list.push_back({{"role", ""}, {"path", path.string()}});
+    list.push_back(unplanned(path));
   }
-  return list;
+  return FileSet(list);
 }
 
 std::vector<std::int64_t> class_counts(const at::Tensor& labels) {
@@ -72,11 +72,11 @@ TEST(Anchor, fashion_mnist_holds_6000_and_1000_of_each_class) {
   const std::filesystem::path root = reader.roots.at(0);
   NEED(root);
   for (const std::string split : {"train", "test"}) {
-    Json list = Json::array();
+    std::vector<InputFile> list;
     for (const ReaderFile& file : reader.files.at(split)) {
-      list.push_back({{"role", file.role}, {"path", (root / file.path).string()}});
+      list.push_back(unplanned(root / file.path, file.role));
     }
-    const auto set = open_images({{"reader", "fashion_mnist"}}, list);
+    const auto set = open_images({{"reader", "fashion_mnist"}}, FileSet(list));
     const std::int64_t each = split == "train" ? 6000 : 1000;
     EXPECT_EQ(set->size(), 10 * each);
     EXPECT_EQ(class_counts(set->read(0, set->size()).labels), Counts(10, each));
@@ -94,7 +94,7 @@ TEST(Anchor, the_six_novels_have_the_counted_bytes) {
     file = ".deps/austen" + file.string();
   }
   NEED(file);
-  const auto novels = read_austen(file);
+  const auto novels = read_austen(unplanned(file));
   const std::map<std::string, std::size_t> expected = {
       {"emma", 883028},       {"mansfield", 883280}, {"northanger", 433411},
       {"persuasion", 466854}, {"pride", 684768},     {"sense", 673688}};
@@ -126,7 +126,7 @@ TEST(Anchor, wikitext_2_joined_rows_have_the_published_digest) {
 
 TEST(Anchor, gpt_2_gives_the_counts_of_the_literature) {
   NEED(data("text/gpt2-bpe/encoder.json"));
-  const auto tokenizer = open_tokenizer(data("text/gpt2-bpe"));
+  const auto tokenizer = tokenizer_at(data("text/gpt2-bpe"));
   EXPECT_EQ(tokenizer->vocabulary_size(), 50257);
   const std::string joined = wikitext("wikitext");
   const auto start = std::chrono::steady_clock::now();
@@ -145,7 +145,7 @@ TEST(Anchor, gpt_2_gives_the_counts_of_the_literature) {
 
 TEST(Anchor, gpt_2_golds) {
   NEED(data("text/gpt2-bpe/encoder.json"));
-  const auto tokenizer = open_tokenizer(data("text/gpt2-bpe"));
+  const auto tokenizer = tokenizer_at(data("text/gpt2-bpe"));
   EXPECT_EQ(tokenizer->encode("Hello world"), (Ids{15496, 995}));
   EXPECT_EQ(tokenizer->encode("Hello, world!"), (Ids{15496, 11, 995, 0}));
   EXPECT_EQ(tokenizer->encode("  two  spaces"), (Ids{220, 734, 220, 9029}));
@@ -166,7 +166,7 @@ TEST(Anchor, smollm2_gives_the_recorded_counts) {
         << "ASSAY_SMOLLM2 names no folder with the tokenizer.json of SmolLM2-135M-Instruct";
   }
   NEED(data("tokenizers/smollm2_cases.json"));
-  const auto tokenizer = open_tokenizer(folder);
+  const auto tokenizer = tokenizer_at(folder);
   const Json recorded = parse_json(read_file(data("tokenizers/smollm2_cases.json")), "cases");
   for (const Json& each : recorded.at("cases")) {
     const auto text = each.at("text").get<std::string>();
@@ -182,7 +182,7 @@ TEST(Anchor, smollm2_gives_the_recorded_counts) {
 TEST(Anchor, stories260k_cases_from_tokenizer_json) {
   const auto folder = data("weights/stories260K");
   NEED(folder);
-  const auto tokenizer = open_tokenizer(folder);
+  const auto tokenizer = tokenizer_at(folder);
   EXPECT_EQ(tokenizer->vocabulary_size(), 512);
   const Json cases = parse_json(read_file(folder / "tokenizer_cases.json"), "cases");
   ASSERT_FALSE(cases.at("cases").empty());
@@ -197,7 +197,7 @@ TEST(Anchor, stories260k_cases_from_tokenizer_json) {
 TEST(Anchor, stories260k_cases_from_the_sentencepiece_model) {
   const auto folder = data("weights/stories260K");
   NEED(folder);
-  const auto tokenizer = open_tokenizer(folder / "tok512.model");
+  const auto tokenizer = tokenizer_at(folder / "tok512.model");
   EXPECT_EQ(tokenizer->encode("Once upon a time"), (Ids{403, 407, 261, 378}));
   EXPECT_EQ(tokenizer->encode("Lily's 3 red balls."),
             (Ids{317, 439, 419, 410, 472, 352, 266, 268, 388, 419, 426}));
@@ -218,7 +218,7 @@ TEST(Anchor, the_five_stories_have_the_counted_tokens) {
       {{"reader", "text"},
        {"parameters", {{"separator", "<|endoftext|>"}, {"strip", true}, {"max_characters", 1200}}}},
       files({file}));
-  const TokenSet tokens = tokenize(*open_tokenizer(data("weights/stories260K")), documents);
+  const TokenSet tokens = tokenize(*tokenizer_at(data("weights/stories260K")), documents);
   std::vector<std::int64_t> predictions;
   for (std::size_t d = 0; d < tokens.words.size(); ++d) {
     predictions.push_back(tokens.starts[d + 1] - tokens.starts[d] - 1);

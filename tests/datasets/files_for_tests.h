@@ -6,9 +6,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 
+#include "datasets/tokenizer.h"
+#include "harness/core/checkpoint_layout.h"
 #include "harness/core/error.h"
+#include "harness/core/input_file.h"
 #include "harness/core/json.h"
 
 // A folder of its own for each test, and verbs to fill it.
@@ -32,8 +36,8 @@ class FolderTest : public ::testing::Test {
     return path;
   }
 
-  static Json file(const std::filesystem::path& path, const std::string& role = "") {
-    return {{"role", role}, {"path", path.string()}};
+  static InputFile file(const std::filesystem::path& path, const std::string& role = "") {
+    return unplanned(path, role);
   }
 
   std::filesystem::path folder_;
@@ -49,6 +53,11 @@ void expect_error(ErrorKind kind, const std::string& piece, const Call& call) {
     EXPECT_EQ(name_of(error.kind()), name_of(kind)) << error.what();
     EXPECT_NE(std::string(error.what()).find(piece), std::string::npos) << error.what();
   }
+}
+
+// The tokenizer of a folder or file that no plan stands behind.
+inline std::unique_ptr<const Tokenizer> tokenizer_at(const std::filesystem::path& path) {
+  return open_tokenizer(checkpoint_on_disk(path, {.network = false, .tokenizer = true}));
 }
 
 // Where data that is not part of the source lies.

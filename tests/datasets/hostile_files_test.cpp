@@ -16,7 +16,7 @@ class HostileIdx : public FolderTest {
  protected:
   void refused(const std::string& piece, const std::string& images,
                const std::string& labels = idx({2}, std::string(2, '\0'))) const {
-    const Json files = {file(write("i", images), "images"), file(write("l", labels), "labels")};
+    const FileSet files({file(write("i", images), "images"), file(write("l", labels), "labels")});
     expect_error(ErrorKind::kData, piece, [&] { open_images({{"reader", "idx"}}, files); });
     expect_error(ErrorKind::kData, folder_.string(), [&] {
       open_images({{"reader", "idx"}}, files);
@@ -53,22 +53,22 @@ TEST_F(HostileIdx, gzip_that_is_damaged_or_cut_off_is_refused) {
 }
 
 TEST_F(HostileIdx, labels_outside_the_classes_name_their_record) {
-  const Json files = {file(write("i", good_), "images"),
-                      file(write("l", idx({2}, std::string{1, 9})), "labels")};
+  const FileSet files({file(write("i", good_), "images"),
+                      file(write("l", idx({2}, std::string{1, 9})), "labels")});
   expect_error(ErrorKind::kData, "record 1: label 9", [&] {
     open_images({{"reader", "idx"}, {"parameters", {{"classes", 3}}}}, files);
   });
 }
 
 TEST_F(HostileIdx, missing_files_and_roles_are_errors) {
-  const Json twice = {file("a", "images"), file("b", "images")};
+  const FileSet twice({file("a", "images"), file("b", "images")});
   expect_error(ErrorKind::kConfig, "needs one file of the role", [&] {
     open_images({{"reader", "idx"}}, twice);
   });
-  const Json absent = {file(folder_ / "no", "images"), file(folder_ / "no", "labels")};
+  const FileSet absent({file(folder_ / "no", "images"), file(folder_ / "no", "labels")});
   expect_error(ErrorKind::kIo, "no", [&] { open_images({{"reader", "idx"}}, absent); });
-  expect_error(ErrorKind::kConfig, "lacks its path", [&] {
-    open_images({{"reader", "cifar_binary"}}, Json::array({Json::object()}));
+  expect_error(ErrorKind::kConfig, "has no files", [&] {
+    open_images({{"reader", "cifar_binary"}}, FileSet());
   });
   expect_error(ErrorKind::kConfig, "lacks its reader", [&] { open_images(Json::object(), twice); });
   expect_error(ErrorKind::kConfig, "has no images", [&] {
@@ -80,7 +80,7 @@ class HostileCifar : public FolderTest {};
 
 TEST_F(HostileCifar, records_that_are_cut_off_or_mislabelled_are_refused) {
   const auto refused = [&](const std::string& piece, const std::string& bytes) {
-    const Json files = Json::array({file(write("c", bytes))});
+    const FileSet files = FileSet({file(write("c", bytes))});
     expect_error(ErrorKind::kData, piece, [&] {
       open_images({{"reader", "cifar_binary"}}, files);
     });
@@ -162,7 +162,7 @@ TEST_F(HostileImages, a_jpeg_with_a_flipped_byte_is_refused_or_decodes) {
 class HostileFolder : public FolderTest {
  protected:
   std::unique_ptr<ImageSet> open(const std::string& preprocess = "") const {
-    return open_images({{"reader", "image_folder"}}, Json::array({file(folder_ / "val")}),
+    return open_images({{"reader", "image_folder"}}, FileSet({file(folder_ / "val")}),
                        preprocess);
   }
 };
@@ -189,7 +189,7 @@ class HostileText : public FolderTest {
  protected:
   void refused(const std::string& piece, const std::string& text) const {
     expect_error(ErrorKind::kData, piece, [&] {
-      open_documents({{"reader", "text"}}, Json::array({file(write("t", text))}));
+      open_documents({{"reader", "text"}}, FileSet({file(write("t", text))}));
     });
   }
 };
@@ -206,7 +206,7 @@ TEST_F(HostileText, bytes_that_are_not_utf_8_are_named_with_their_offset) {
 TEST_F(HostileText, an_empty_text_is_an_error) {
   refused("holds no text", "");
   expect_error(ErrorKind::kConfig, "has no files", [] {
-    open_documents({{"reader", "text"}}, Json::array());
+    open_documents({{"reader", "text"}}, FileSet());
   });
 }
 
@@ -215,8 +215,8 @@ TEST_F(HostileText, a_small_file_that_inflates_without_end_stops_at_the_limit) {
   EXPECT_LT(bomb.size(), std::size_t{1} << 16);
   const auto path = write("bomb.gz", bomb);
   expect_error(ErrorKind::kData, "inflates to more than 1000000 bytes",
-               [&] { read_inflated(path, 1000000); });
-  EXPECT_EQ(read_inflated(path, std::size_t{32} << 20).size(), std::size_t{32} << 20);
+               [&] { read_inflated(unplanned(path), 1000000); });
+  EXPECT_EQ(read_inflated(unplanned(path), std::size_t{32} << 20).size(), std::size_t{32} << 20);
 }
 
 }  // namespace

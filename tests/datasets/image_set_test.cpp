@@ -17,9 +17,9 @@ using ImageSetTest = FolderTest;
 TEST_F(ImageSetTest, idx_files_plain_or_gzip_give_the_same_images) {
   const std::string images = idx({2, 2, 2}, "abcdefgh");
   const std::string labels = idx({2}, std::string{1, 0});
-  const Json plain = {file(write("i", images), "images"), file(write("l", labels), "labels")};
-  const Json gzip = {file(write("i.gz", deflated(images, true)), "images"),
-                     file(write("l.gz", deflated(labels, true)), "labels")};
+  const FileSet plain({file(write("i", images), "images"), file(write("l", labels), "labels")});
+  const FileSet gzip({file(write("i.gz", deflated(images, true)), "images"),
+                     file(write("l.gz", deflated(labels, true)), "labels")});
   const auto first = open_images({{"reader", "idx"}}, plain);
   const auto second = open_images({{"reader", "idx"}}, gzip);
   EXPECT_EQ(first->size(), 2);
@@ -31,8 +31,8 @@ TEST_F(ImageSetTest, idx_files_plain_or_gzip_give_the_same_images) {
 }
 
 TEST_F(ImageSetTest, cifar_files_are_read_one_after_the_other) {
-  const Json files = {file(write("a", std::string(3073, '\3'))),
-                      file(write("b", std::string(2 * 3073, '\7')))};
+  const FileSet files({file(write("a", std::string(3073, '\3'))),
+                      file(write("b", std::string(2 * 3073, '\7')))});
   const auto set = open_images({{"reader", "cifar_binary"}}, files);
   EXPECT_EQ(set->size(), 3);
   EXPECT_EQ(set->classes(), 10);
@@ -46,7 +46,7 @@ TEST_F(ImageSetTest, a_folder_numbers_its_classes_in_order_of_name) {
   write("n01/z.png", png(2, 2, 1, {10, 20, 30, 40}));
   write("n01/a.jpeg", jpeg(2, 2, 3, std::vector<unsigned char>(12, 100)));
   write("n01/notes.txt", "not an image");
-  const auto set = open_images({{"reader", "image_folder"}}, Json::array({file(folder_)}));
+  const auto set = open_images({{"reader", "image_folder"}}, FileSet({file(folder_)}));
   EXPECT_EQ(set->size(), 3);
   EXPECT_EQ(set->classes(), 2);
   const ImageBatch batch = set->read(0, 3);
@@ -58,7 +58,7 @@ TEST_F(ImageSetTest, a_folder_numbers_its_classes_in_order_of_name) {
 
 TEST_F(ImageSetTest, transparent_pixels_are_composed_on_white) {
   write("c/a.png", png(1, 2, 4, {0, 0, 0, 0, 200, 100, 0, 255}));
-  const auto set = open_images({{"reader", "image_folder"}}, Json::array({file(folder_)}));
+  const auto set = open_images({{"reader", "image_folder"}}, FileSet({file(folder_)}));
   const at::Tensor image = set->read(0, 1).images[0];  // [3, 2, 1]
   EXPECT_EQ(image[0][0][0].item<int>(), 255);
   EXPECT_EQ(image[0][1][0].item<int>(), 200);
@@ -67,7 +67,7 @@ TEST_F(ImageSetTest, transparent_pixels_are_composed_on_white) {
 
 TEST_F(ImageSetTest, cmyk_becomes_rgb) {
   write("c/a.jpg", jpeg(8, 8, 4, std::vector<unsigned char>(8 * 8 * 4, 0)));
-  const auto set = open_images({{"reader", "image_folder"}}, Json::array({file(folder_)}));
+  const auto set = open_images({{"reader", "image_folder"}}, FileSet({file(folder_)}));
   // An Adobe file of zeros holds full ink: black.
   EXPECT_EQ(set->read(0, 1).images.max().item<int>(), 0);
 }

@@ -32,7 +32,7 @@ class TextSetTest : public FolderTest {
  protected:
   Texts documents(const std::string& text, Json parameters) const {
     return open_documents({{"reader", "text"}, {"parameters", std::move(parameters)}},
-                          Json::array({file(write("t", text))}));
+                          FileSet({file(write("t", text))}));
   }
 };
 
@@ -77,7 +77,7 @@ class AustenTest : public FolderTest {
   Texts open(const std::string& database, const Texts& novels) const {
     return open_documents(
         {{"reader", "austen"}, {"split", "test"}, {"parameters", {{"test", novels}}}},
-        Json::array({file(write("Rdata.rdb", database))}));
+        FileSet({file(write("Rdata.rdb", database))}));
   }
 };
 

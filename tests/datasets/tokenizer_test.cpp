@@ -41,7 +41,7 @@ class TokenizerTest : public FolderTest {
     if (!config.is_null()) {
       write("tokenizer_config.json", config.dump());
     }
-    return open_tokenizer(folder_);
+    return tokenizer_at(folder_);
   }
   void refused(ErrorKind kind, const std::string& piece, const Json& json) const {
     expect_error(kind, piece, [&] { open(json); });
@@ -177,9 +177,9 @@ TEST_F(TokenizerTest, malformed_files_are_errors_that_name_the_part) {
   malformed("type is not a text", with("/pre_tokenizer", Json::object()));
   malformed("add_prefix_space is not true or false", with("/pre_tokenizer/add_prefix_space", 1));
   write("tokenizer.json", "{\"model\": ");
-  expect_error(ErrorKind::kData, "tokenizer.json", [&] { open_tokenizer(folder_); });
+  expect_error(ErrorKind::kData, "tokenizer.json", [&] { tokenizer_at(folder_); });
   write("tokenizer.json", std::string(10000, '['));
-  expect_error(ErrorKind::kData, "tokenizer.json", [&] { open_tokenizer(folder_); });
+  expect_error(ErrorKind::kData, "tokenizer.json", [&] { tokenizer_at(folder_); });
 }
 
 TEST_F(TokenizerTest, a_byte_that_the_vocabulary_lacks_is_an_error_of_the_text_that_holds_it) {
@@ -202,10 +202,10 @@ TEST_F(TokenizerTest, vocabulary_and_merges_of_opt_put_its_beginning_in_front) {
   write("merges.txt", "#version: 0.2\r\na b\r\nb c\r\nab c\r\n");
   write("tokenizer_config.json",
         Json({{"bos_token", {{"content", "</s>"}}}, {"add_bos_token", true}}).dump());
-  const auto tokenizer = open_tokenizer(folder_);
+  const auto tokenizer = tokenizer_at(folder_);
   EXPECT_EQ(tokenizer->encode_text("abc</s>"), (Ids{400, 257, 400}));
   write("merges.txt", "a b c\n");
-  expect_error(ErrorKind::kData, "line 1", [&] { open_tokenizer(folder_); });
+  expect_error(ErrorKind::kData, "line 1", [&] { tokenizer_at(folder_); });
 }
 
 // The maps were read through references to objects that had ended.
@@ -217,17 +217,17 @@ TEST_F(TokenizerTest, special_tokens_of_files_beside_a_vocabulary_are_split_off)
   write("merges.txt", "a b\n");
   write("special_tokens_map.json", R"({"pad_token": {"content": "<|pad|>"}})");
   write("added_tokens.json", R"({"<|extra|>": 401})");
-  EXPECT_EQ(open_tokenizer(folder_)->encode("<|pad|>a<|extra|>"), (Ids{400, 'a', 401}));
+  EXPECT_EQ(tokenizer_at(folder_)->encode("<|pad|>a<|extra|>"), (Ids{400, 'a', 401}));
 }
 
 TEST_F(TokenizerTest, a_folder_without_one_means_bytes_only_with_256_ids) {
-  expect_error(ErrorKind::kConfig, "no tokenizer", [&] { open_tokenizer(folder_); });
+  expect_error(ErrorKind::kConfig, "no tokenizer", [&] { tokenizer_at(folder_); });
   write("config.json", R"({"vocab_size": 512})");
-  expect_error(ErrorKind::kConfig, "no tokenizer", [&] { open_tokenizer(folder_); });
+  expect_error(ErrorKind::kConfig, "no tokenizer", [&] { tokenizer_at(folder_); });
   write("config.json", R"({"vocab_size": 256})");
-  EXPECT_EQ(open_tokenizer(folder_)->encode("a\xc3"), (Ids{'a', 0xC3}));
+  EXPECT_EQ(tokenizer_at(folder_)->encode("a\xc3"), (Ids{'a', 0xC3}));
   write("tokenizer.model", "not a protocol buffer");
-  expect_error(ErrorKind::kData, "not a SentencePiece model", [&] { open_tokenizer(folder_); });
+  expect_error(ErrorKind::kData, "not a SentencePiece model", [&] { tokenizer_at(folder_); });
 }
 
 TEST(Bpe, a_long_piece_of_one_letter_takes_no_quadratic_time) {

@@ -111,7 +111,7 @@ def hello(wire, mode):
         wire.raw(b"Loading checkpoint shards: 100%\n")
         linger()
     if mode == "line_without_end":
-        wire.raw(b"x" * 100000)
+        wire.raw(b"x" * 1100000)
         linger()
     if mode == "hello_of_a_future_version":
         wire.send(type="hello", protocol=99, provider="toy", pid=os.getpid())
@@ -156,9 +156,9 @@ def misbehave(wire, run, how):
     elif how == "fractional_step":
         wire.send(type="checkpoint", attempt=attempt, step=1.5)
     elif how == "too_long":
-        wire.send(type="done", attempt=attempt, result={"note": "x" * 70000})
+        wire.send(type="done", attempt=attempt, result={"note": "x" * 1100000})
     elif how == "line_without_end":
-        wire.raw(b"x" * 100000)
+        wire.raw(b"x" * 1100000)
     elif how == "downward":
         wire.send(type="run", attempt=attempt, stage="toy.broken", key="0", recipe={}, inputs={}, output="/tmp", resume_dir="/tmp")
     elif how == "metric_is_text":

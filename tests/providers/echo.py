@@ -193,7 +193,7 @@ def garbage(stage):
     elif how == "too_long":
         stage.tell("done", result={"note": "x" * 70000})
     elif how == "endless_line":
-        stage.wire.raw(b"x" * 100000)
+        stage.wire.raw(b"x" * 1100000)
     elif how == "downward":
         stage.wire.send(type="stop", attempt=attempt, grace_s=1)
     elif how == "bad_result":

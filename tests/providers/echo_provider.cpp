@@ -240,7 +240,7 @@ Json garbage(Stage& stage) {
                          attempt));
   if (how == "too_long")
     wire.raw("{\"type\": \"done\", \"x\": \"" + std::string(70000, 'x') + "\"}\n");
-  if (how == "endless_line") wire.raw(std::string(100000, 'x'));
+  if (how == "endless_line") wire.raw(std::string(1'100'000, 'x'));
   if (how == "downward")
     wire.raw(fmt::format(R"({{"type": "stop", "attempt": {}, "grace_s": 1}})"
                          "\n",

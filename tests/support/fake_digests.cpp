@@ -1,5 +1,7 @@
 #include "tests/support/fake_digests.h"
 
+#include <algorithm>
+
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
 
@@ -17,7 +19,7 @@ Kind FakeDigests::kind(const std::filesystem::path& path) {
   if (files.contains(path.string())) return Kind::kFile;
   const auto below = files.lower_bound(path.string() + "/");
   const bool folder = below != files.end() && below->first.starts_with(path.string() + "/");
-  return folder ? Kind::kFolder : Kind::kMissing;
+  return folder || folders.contains(path.string()) ? Kind::kFolder : Kind::kMissing;
 }
 
 std::vector<std::string> FakeDigests::files_in(const std::filesystem::path& folder) {
@@ -29,17 +31,30 @@ std::vector<std::string> FakeDigests::files_in(const std::filesystem::path& fold
   return names;
 }
 
-std::string FakeDigests::digest(const std::filesystem::path& path) {
+FakeDigests::Known FakeDigests::known(const std::filesystem::path& path) {
   ++asked[path.string()];
-  return sha256(text(path));
+  return {sha256(text(path)), FileIdentity{text(path).size(), 1, 2, 3}};
 }
 
-std::string FakeDigests::manifest(const std::filesystem::path& folder) {
-  std::string lines;
+Manifest FakeDigests::manifest(const std::filesystem::path& folder) {
+  Manifest manifest;
+  const std::string start = folder.string() + "/";
+  std::set<std::string> parents;
   for (const auto& [path, content] : files) {
-    if (path.starts_with(folder.string() + "/")) lines += path + content + "\n";
+    if (!path.starts_with(start)) continue;
+    const std::string name = path.substr(start.size());
+    manifest.push_back({name, false, sha256(content), FileIdentity{content.size(), 1, 2, 3}});
+    for (std::size_t at = name.find('/'); at != std::string::npos; at = name.find('/', at + 1)) {
+      parents.insert(name.substr(0, at));
+    }
   }
-  return sha256(lines);
+  for (const std::string& path : folders) {
+    if (path.starts_with(start)) parents.insert(path.substr(start.size()));
+  }
+  for (const std::string& name : parents) manifest.push_back({.path = name, .folder = true});
+  std::sort(manifest.begin(), manifest.end(),
+            [](const ManifestEntry& a, const ManifestEntry& b) { return a.path < b.path; });
+  return manifest;
 }
 
 std::string FakeDigests::text(const std::filesystem::path& path) {

@@ -8,10 +8,12 @@
 
 namespace assay::testing {
 
-// Files that exist only here: path -> content. A folder exists if a file lies below it.
+// Files that exist only here: path -> content. A folder exists if a file lies below it, or if it
+// stands in `folders`.
 class FakeDigests : public plan::InputDigests {
  public:
   std::map<std::string, std::string> files;
+  std::set<std::string> folders;  // without files
   std::map<std::string, std::string> variables;
   std::map<std::string, int> asked;  // how often the digest of a path was asked for
 
@@ -20,8 +22,8 @@ class FakeDigests : public plan::InputDigests {
 
   Kind kind(const std::filesystem::path& path) override;
   std::vector<std::string> files_in(const std::filesystem::path& folder) override;
-  std::string digest(const std::filesystem::path& path) override;
-  std::string manifest(const std::filesystem::path& folder) override;
+  Known known(const std::filesystem::path& path) override;
+  Manifest manifest(const std::filesystem::path& folder) override;
   std::string text(const std::filesystem::path& path) override;
   std::optional<std::string> environment(std::string_view name) override;
 };

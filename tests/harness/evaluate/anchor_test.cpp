@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 
+#include "harness/core/checkpoint_layout.h"
 #include "datasets/memory_images.h"
 #include "datasets/text_set.h"
 #include "datasets/tokenizer.h"
@@ -43,9 +44,10 @@ TEST(Anchor, stories260k_costs_1_26644_nats_a_token_on_five_stories) {
   const auto documents = datasets::open_documents(
       {{"reader", "text"},
        {"parameters", {{"separator", "<|endoftext|>"}, {"strip", true}, {"max_characters", 1200}}}},
-      Json::array({{{"role", ""}, {"path", text.string()}}}));
-  const auto tokens = datasets::tokenize(*datasets::open_tokenizer(folder), documents);
-  const auto network = models::load_network(folder);
+      FileSet({unplanned(text)}));
+  const auto tokens = datasets::tokenize(*datasets::open_tokenizer(
+      checkpoint_on_disk(folder, {.network = false, .tokenizer = true})), documents);
+  const auto network = models::load_network(checkpoint_on_disk(folder));
   const LanguageRecords records = score(*network, tokens, {.context = 512, .text = "documents"});
   const LanguageMetrics metrics = summarise(records);
   EXPECT_EQ(metrics.tokens, 1804);
@@ -71,7 +73,7 @@ TEST(Anchor, tiny_models_give_their_recorded_likelihoods) {
   tokens.bytes = {tokens.ids.numel()};
   for (const auto& [name, nll] :
        {std::pair{"opt-tiny", 1.92224}, std::pair{"llama-tiny", 1.79551}}) {
-    const auto network = models::load_network(test_data("parity/llm/models") / name);
+    const auto network = models::load_network(checkpoint_on_disk(test_data("parity/llm/models") / name));
     const LanguageMetrics metrics = summarise(score(*network, tokens, {.context = 128}));
     EXPECT_EQ(metrics.windows, 32);
     EXPECT_NEAR(metrics.nll, nll, 1e-5) << name;
@@ -82,8 +84,8 @@ TEST(Anchor, cifar_resnets_are_right_on_their_counted_images) {
   const fs::path weights = test_data("data/weights/resnet-cifar10");
   NEED(weights);
   const auto images =
-      datasets::open_cifar({test_data("data/images/cifar10/cifar10_test_lossless100_eran.bin"),
-                            test_data("data/images/cifar10/cifar10_test_lossless200_abcrown.bin")});
+      datasets::open_cifar(FileSet({unplanned(test_data("data/images/cifar10/cifar10_test_lossless100_eran.bin")),
+                            unplanned(test_data("data/images/cifar10/cifar10_test_lossless200_abcrown.bin"))}));
   struct Case {
     int depth;
     std::int64_t correct;

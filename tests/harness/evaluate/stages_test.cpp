@@ -8,6 +8,8 @@
 
 #include "datasets/readers.h"
 #include "datasets/sampling.h"
+#include "harness/core/digest.h"
+#include "harness/core/input_file.h"
 #include "harness/models/tensor_file.h"
 #include "tests/harness/evaluate/fake_context.h"
 #include "tests/harness/evaluate/toy_networks.h"
@@ -39,6 +41,14 @@ class StagesTest : public ::testing::Test {
     throw Error(ErrorKind::kConfig, "no stage " + name);
   }
 
+  static void give_file(FakeContext& context, const std::filesystem::path& path,
+                        const std::string& content) {
+    InputFile file = unplanned(path);
+    file.digest = sha256(content);
+    context.recipe_json["data"]["files"] = recipe_json(FileSet({file}));
+    context.locations_json["data"]["files"] = locations_json(FileSet({file}));
+  }
+
   // 10 records of CIFAR's form.
   void give_images(FakeContext& context) const {
     std::string bytes;
@@ -50,16 +60,14 @@ class StagesTest : public ::testing::Test {
     }
     std::ofstream(root_ / "c.bin", std::ios::binary) << bytes;
     context.recipe_json["data"] = {{"reader", "cifar_binary"}, {"parameters", Json::object()}};
-    context.locations_json["data"]["files"] = {
-        {{"role", ""}, {"path", (root_ / "c.bin").string()}}};
+    give_file(context, root_ / "c.bin", bytes);
   }
 
   void give_text(FakeContext& context, const std::string& text) const {
     std::ofstream(root_ / "t.txt", std::ios::binary) << text;
     context.recipe_json["data"] = {{"reader", "text"}, {"parameters", Json::object()}};
     context.recipe_json["model"] = {{"config", {{"vocab_size", 256}}}};
-    context.locations_json["data"]["files"] = {
-        {{"role", ""}, {"path", (root_ / "t.txt").string()}}};
+    give_file(context, root_ / "t.txt", text);
   }
 
   Json tokenize(const std::string& text) const {

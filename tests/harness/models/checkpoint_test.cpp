@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "harness/core/checkpoint_layout.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 #include "harness/models/tensor_file.h"
@@ -76,7 +77,7 @@ class Checkpoint : public testing::Test {
   }
 
   void expect_refused(ErrorKind kind, const std::string& text) {
-    expect_error(kind, text, [&] { load_network(folder_); });
+    expect_error(kind, text, [&] { load_network(checkpoint_on_disk(folder_)); });
   }
 
   fs::path folder_;
@@ -86,7 +87,7 @@ TEST_F(Checkpoint, a_saved_network_comes_back_bit_for_bit) {
   for (const Json& configuration : {vit(), llama(), mobilenet()}) {
     const auto network = made(configuration);
     save_network(*network, folder_);
-    const auto loaded = load_network(folder_);
+    const auto loaded = load_network(checkpoint_on_disk(folder_));
     expect_equal(*network, *loaded);
     EXPECT_EQ(loaded->configuration(), network->configuration());
     const at::Tensor input = network->info().task == Task::kLanguage
@@ -100,11 +101,11 @@ TEST_F(Checkpoint, half_precision_is_kept_and_mixed_ones_take_the_widest) {
   const auto network = made(vit());
   network->to(at::kBFloat16);
   save_network(*network, folder_);
-  EXPECT_EQ(load_network(folder_)->dtype(), at::kBFloat16);
+  EXPECT_EQ(load_network(checkpoint_on_disk(folder_))->dtype(), at::kBFloat16);
   TensorMap tensors = tensors_of(*network);
   tensors["norm.weight"] = tensors["norm.weight"].to(at::kFloat);
   write(vit(), tensors);
-  const auto mixed = load_network(folder_);
+  const auto mixed = load_network(checkpoint_on_disk(folder_));
   for (const auto& item : mixed->parameters().slots())
     EXPECT_EQ(item.second->scalar_type(), at::kFloat);
 }
@@ -117,14 +118,14 @@ TEST_F(Checkpoint, prefixes_of_other_libraries_are_understood) {
       for (const auto& [name, tensor] : tensors_of(*network)) renamed[prefix + name] = tensor;
       write(configuration, renamed);
       if (configuration.contains("model_type") && prefix == "model.") continue;  // doubled prefix
-      expect_equal(*network, *load_network(folder_));
+      expect_equal(*network, *load_network(checkpoint_on_disk(folder_)));
     }
   const auto network = made(llama());
   TensorMap bare;
   for (const auto& [name, tensor] : tensors_of(*network))
     bare[name.starts_with("model.") ? name.substr(6) : name] = tensor;
   write(llama(), bare);
-  expect_equal(*network, *load_network(folder_));
+  expect_equal(*network, *load_network(checkpoint_on_disk(folder_)));
 }
 
 TEST_F(Checkpoint, known_buffers_and_a_tied_head_are_not_unexpected) {
@@ -133,7 +134,7 @@ TEST_F(Checkpoint, known_buffers_and_a_tied_head_are_not_unexpected) {
   tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::ones({2});
   tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone();
   write(llama(), tensors);
-  expect_equal(*network, *load_network(folder_));
+  expect_equal(*network, *load_network(checkpoint_on_disk(folder_)));
   tensors["lm_head.weight"] = tensors["lm_head.weight"] + 1;
   write(llama(), tensors);
   expect_refused(ErrorKind::kData, "though config.json ties them");
@@ -163,7 +164,7 @@ TEST_F(Checkpoint, flat_names_of_mobilenet_load_to_the_same_network) {
   }
   ASSERT_TRUE(flat.contains("features.2.conv.7.running_mean"));
   write(mobilenet(), flat);
-  expect_equal(*network, *load_network(folder_));
+  expect_equal(*network, *load_network(checkpoint_on_disk(folder_)));
 }
 
 TEST_F(Checkpoint, original_names_of_layer_scale_are_understood) {
@@ -177,7 +178,7 @@ TEST_F(Checkpoint, original_names_of_layer_scale_are_understood) {
     tensors.erase(ours);
   }
   write(configuration, tensors);
-  expect_equal(*network, *load_network(folder_));
+  expect_equal(*network, *load_network(checkpoint_on_disk(folder_)));
 }
 
 TEST_F(Checkpoint, missing_unexpected_and_misshapen_tensors_are_listed_in_one_error) {
@@ -218,7 +219,7 @@ TEST_F(Checkpoint, other_containers_are_refused_with_advice) {
   write_file_atomically(folder_ / "pytorch_model.bin", "PK");
   expect_refused(ErrorKind::kUnsupported, "convert this one");
   expect_error(ErrorKind::kUnsupported, "section Conversion",
-               [&] { load_network(folder_ / "pytorch_model.bin"); });
+               [&] { load_network(checkpoint_on_disk(folder_ / "pytorch_model.bin")); });
 }
 
 TEST_F(Checkpoint, a_folder_without_configuration_or_weights_is_refused) {
@@ -226,7 +227,7 @@ TEST_F(Checkpoint, a_folder_without_configuration_or_weights_is_refused) {
   write_file_atomically(folder_ / "config.json", vit().dump());
   expect_refused(ErrorKind::kData, "has neither model.safetensors nor");
   expect_error(ErrorKind::kIo, "no such checkpoint",
-               [&] { load_network(folder_ / "nothing.safetensors"); });
+               [&] { load_network(checkpoint_on_disk(folder_ / "nothing.safetensors")); });
 }
 
 class ShardedCheckpoint : public Checkpoint {
@@ -256,7 +257,7 @@ class ShardedCheckpoint : public Checkpoint {
 TEST_F(ShardedCheckpoint, shards_load_as_one) {
   const auto network = made(vit());
   shard(split(tensors_of(*network)));
-  expect_equal(*network, *load_network(folder_));
+  expect_equal(*network, *load_network(checkpoint_on_disk(folder_)));
 }
 
 TEST_F(ShardedCheckpoint, an_index_cannot_leave_its_folder) {
@@ -278,7 +279,7 @@ TEST_F(ShardedCheckpoint, an_index_that_lies_is_refused) {
   Json absent = map;
   absent["head.weight"] = "c.safetensors";
   shard(absent);
-  expect_refused(ErrorKind::kData, "the shard 'c.safetensors' does not exist");
+  expect_refused(ErrorKind::kData, "the shard 'c.safetensors', which is not there");
   Json number = map;
   number["head.weight"] = 3;
   shard(number);
@@ -370,7 +371,7 @@ TEST_F(ConfigurationFile, text_that_is_no_object_is_refused) {
   write(vit(), tensors_of(*made(vit())));
   for (const std::string text : {"", "[1]", "3", "{\"depth\":", "{\"depth\": NaN}", "null"}) {
     write_file_atomically(folder_ / "config.json", text);
-    EXPECT_THROW(load_network(folder_), Error) << text;
+    EXPECT_THROW(load_network(checkpoint_on_disk(folder_)), Error) << text;
   }
   expect_error(ErrorKind::kConfig, "did you mean 'llama'", [&] { make_network("lama", llama()); });
 }

@@ -2,6 +2,7 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
+#include "harness/core/checkpoint_layout.h"
 #include "harness/core/atomic_file.h"
 #include "harness/models/tensor_file.h"
 #include "tests/harness/models/network_cases.h"
@@ -45,7 +46,7 @@ TEST_F(Parity, vision_transformers_equal_timm_inside_and_out) {
   for (const std::string name : {"vit-tiny", "vit-teacher-tiny"}) {
     const TensorMap want = case_of("vision/forward/" + name);
     const auto network =
-        load_network(test_data() / "parity/vision/models" / (name + ".safetensors"));
+        load_network(checkpoint_on_disk(test_data() / "parity/vision/models" / (name + ".safetensors")));
     Recorder recorder;
     const at::Tensor logits = network->forward(vit_images(), recorder);
     expect_close(recorder.values.at("embed.out"), want.at("embed"), "embed");
@@ -69,7 +70,7 @@ TEST_F(Parity, vision_transformers_equal_timm_inside_and_out) {
 TEST_F(Parity, distilled_deit_averages_its_two_heads) {
   const TensorMap want = case_of("vision/forward/deit-distilled-tiny");
   const auto network =
-      load_network(test_data() / "parity/vision/models/deit-distilled-tiny.safetensors");
+      load_network(checkpoint_on_disk(test_data() / "parity/vision/models/deit-distilled-tiny.safetensors"));
   Recorder recorder;
   expect_close(network->forward(vit_images(), recorder), want.at("logits"), "logits");
   expect_close(recorder.values.at("norm.out"), want.at("tokens"), "tokens");
@@ -114,8 +115,8 @@ TEST_F(CifarParity, resnets_classify_exactly_the_known_number_of_images) {
                                Anchor{"resnet32", 275, 92, {0.55266, -0.53997, -1.6931, 10.59072}},
                                Anchor{"resnet44", 280, 93, {4.26099, 0.30548, -0.81821, 7.19558}},
                                Anchor{"resnet56", 285, 96, {-2.867, 0.08029, 0.47711, 7.39454}}}) {
-    const auto network = load_network(test_data() / "data/weights/resnet-cifar10" /
-                                      (std::string(anchor.name) + ".safetensors"));
+    const auto network = load_network(checkpoint_on_disk(test_data() / "data/weights/resnet-cifar10" /
+                                      (std::string(anchor.name) + ".safetensors")));
     EXPECT_EQ(network->info().outputs, 10);
     const at::Tensor logits = network->forward(data.values);
     const at::Tensor right = logits.argmax(1) == data.labels;
@@ -132,7 +133,7 @@ TEST_F(CifarParity, resnets_classify_exactly_the_known_number_of_images) {
 TEST_F(CifarParity, resnet20_equals_its_reference_on_every_image) {
   const TensorMap want = case_of("vision/forward/resnet20");
   const auto network =
-      load_network(test_data() / "data/weights/resnet-cifar10/resnet20.safetensors");
+      load_network(checkpoint_on_disk(test_data() / "data/weights/resnet-cifar10/resnet20.safetensors"));
   Recorder recorder;
   const Images data = images();
   EXPECT_TRUE(at::equal(data.labels, want.at("labels")));
@@ -143,7 +144,7 @@ TEST_F(CifarParity, resnet20_equals_its_reference_on_every_image) {
 TEST_F(CifarParity, mobilenet_equals_torchvision) {
   const TensorMap want = case_of("vision/forward/mobilenetv2-tiny");
   const auto network =
-      load_network(test_data() / "parity/vision/models/mobilenetv2-tiny.safetensors");
+      load_network(checkpoint_on_disk(test_data() / "parity/vision/models/mobilenetv2-tiny.safetensors"));
   const at::Tensor eight = images().values.narrow(0, 0, 8);
   Recorder recorder;
   expect_close(network->forward(eight, recorder), want.at("logits"), "logits", 1e-3, 1e-3);
@@ -158,7 +159,7 @@ TEST_F(CifarParity, mobilenet_equals_torchvision) {
 TEST_F(Parity, language_models_equal_transformers) {
   for (const std::string name : {"opt-tiny", "llama-tiny"}) {
     const TensorMap want = case_of("llm/forward/" + name);
-    const auto network = load_network(test_data() / "parity/llm/models" / name);
+    const auto network = load_network(checkpoint_on_disk(test_data() / "parity/llm/models" / name));
     Recorder recorder;
     const at::Tensor logits = network->forward(want.at("tokens"), recorder);
     const auto expect_tensor = [&](const std::string& site, const std::string& key) {
@@ -190,7 +191,7 @@ TEST_F(Parity, language_losses_equal_transformers_on_every_test_sequence) {
   const std::int64_t count = tokens.size(0);
   const std::int64_t length = tokens.size(1);
   for (const std::string name : {"opt-tiny", "llama-tiny"}) {
-    const auto network = load_network(test_data() / "parity/llm/models" / name);
+    const auto network = load_network(checkpoint_on_disk(test_data() / "parity/llm/models" / name));
     const at::Tensor logits = network->forward(tokens).narrow(1, 0, length - 1).flatten(0, 1);
     const at::Tensor losses = at::cross_entropy_loss(
         logits, tokens.narrow(1, 1, length - 1).flatten(), {}, at::Reduction::None);
@@ -200,7 +201,7 @@ TEST_F(Parity, language_losses_equal_transformers_on_every_test_sequence) {
 }
 
 TEST_F(Parity, stories260K_continues_a_story) {
-  const auto network = load_network(test_data() / "data/weights/stories260K");
+  const auto network = load_network(checkpoint_on_disk(test_data() / "data/weights/stories260K"));
   network->to(at::kDouble);
   std::vector<std::int64_t> ids{1, 403, 407, 261, 378};
   const std::vector<std::int64_t> golden{432, 383, 286, 261, 376, 298, 315, 421,

@@ -37,8 +37,8 @@ class Planner : public ::testing::Test {
         for (spec::DataFile& file : files) file.path = "/d" / file.path.filename();
       }
     }
-    digests_.files["/d/a.txt"] = "training text";
-    digests_.files["/d/b.txt"] = "test text";
+    digests_.files.emplace("/d/a.txt", "training text");
+    digests_.files.emplace("/d/b.txt", "test text");
     return loaded;
   }
 
@@ -160,23 +160,28 @@ TEST_F(Planner, a_recipe_holds_what_its_stage_declares_and_nothing_else) {
   EXPECT_EQ(stage(made, "tokenize").recipe_json(),
             Json::parse(R"({
     "stage": "tokenize", "revision": 1, "parameters": {}, "inputs": {},
-    "model": {"family": "opt", "files": {"tokenizer.json": ")" +
-                        sha256("tokenizer of /m/opt") + R"("}},
+    "model": {"family": "opt", "files": [{"role": "tokenizer", "name": "tokenizer.json",
+      "digest": ")" + sha256("tokenizer of /m/opt") + R"("}]},
     "data": {"reader": "text", "parameters": {"join": "file"}, "split": "train",
       "files": [{"role": "", "name": "a.txt", "digest": ")" +
                         sha256("training text") + R"("}]}})"));
-  EXPECT_EQ(*stage(made, "tokenize").locations, Json::parse(R"({"model": {"path": "/m/opt"},
-                            "data": {"files": [{"role": "", "path": "/d/a.txt"}]}})"));
+  EXPECT_EQ(*stage(made, "tokenize").locations, Json::parse(R"({
+    "model": {"path": "/m/opt", "files": [
+      {"role": "tokenizer", "name": "tokenizer.json", "path": "/m/opt/tokenizer.json",
+       "identity": {"size_bytes": 19, "mtime_ns": 1, "ctime_ns": 2, "inode": 3}}]},
+    "data": {"files": [{"role": "", "name": "a.txt", "path": "/d/a.txt",
+       "identity": {"size_bytes": 13, "mtime_ns": 1, "ctime_ns": 2, "inode": 3}}]}})"));
   const Stage& quantize = stage(made, "gptq.quantize");
   EXPECT_EQ(quantize.recipe_json(), Json::parse(R"({
     "stage": "gptq.quantize", "revision": 2,
     "parameters": {"group": -1, "damping": 0.01, "w_bits": 4, "a_bits": 16},
     "inputs": {"samples": ")" + stage(made, "sample").key +
                                                 R"("},
-    "model": {"family": "opt", "files": {"config.json": ")" +
-                                                sha256("config of /m/opt") +
-                                                R"(", "model.safetensors": ")" +
-                                                sha256("weights of /m/opt") + R"("}},
+    "model": {"family": "opt", "files": [
+      {"role": "config", "name": "config.json", "digest": ")" +
+                                                sha256("config of /m/opt") + R"("},
+      {"role": "weights", "name": "model.safetensors", "digest": ")" +
+                                                sha256("weights of /m/opt") + R"("}]},
     "numerics": {"device": "cpu", "threads": 1, "precision": "float32", "libtorch": "2.15"}})"));
   EXPECT_EQ(stage(made, "sample").recipe_json().at("seed"), 3);
   EXPECT_EQ(quantize.provider, "assay");
@@ -189,8 +194,24 @@ TEST_F(Planner, a_recipe_holds_what_its_stage_declares_and_nothing_else) {
 TEST_F(Planner, a_key_is_the_same_in_every_version) {
   const Plan made = plan("trials:\n  - {model: opt, method: gptq, bits: W4A16, seed: 3}\n");
   EXPECT_EQ(stage(made, "gptq.quantize").key,
-            "eca5b6765ba286f2980468864c1add8e3aa813a93dbb3ca067fb8aa10691bc04");
-  EXPECT_EQ(made.trials[0].id, "7b3016c6a97376b5");
+            "36556372a28c4dd114beba6ed79e1e736cd33ac9fba38e0afa5f4b142cb64241");
+  EXPECT_EQ(made.trials[0].id, "602b34c0e6386e44");
+}
+
+TEST_F(Planner, other_bytes_under_the_same_names_are_another_trial) {
+  const std::string block = "trials:\n  - {model: opt, method: gptq, bits: W4A16, seed: 3}\n"
+                            "evaluate: [{metric: perplexity, split: test}]\n";
+  const auto id = [&] { return plan(block).trials[0].id; };
+  const std::string before = id();
+  for (const char* file : {"/m/opt/model.safetensors", "/m/opt/tokenizer.json", "/d/a.txt"}) {
+    const std::string content = digests_.files[file];
+    digests_.files[file] += "x";
+    EXPECT_NE(id(), before) << file;
+    digests_.files[file] = content;
+    EXPECT_EQ(id(), before) << file;
+  }
+  EXPECT_THAT(plan(block).trials[0].identity_text,
+              ::testing::ContainsRegex("\"content\":.\"data.train\":.*\"tokenizer\":.*\"weights\":"));
 }
 
 TEST_F(Planner, a_seed_stands_only_in_recipes_of_random_stages) {
@@ -315,7 +336,7 @@ TEST_F(Planner, without_sharing_no_stage_serves_two_trials) {
   }
   EXPECT_EQ(uses, made.stages.size());
   EXPECT_GT(made.stages.size(), shared.stages.size());
-  EXPECT_EQ(made.stages[0].recipe_json().at("unshared"), made.trials[0].id);
+  EXPECT_EQ(made.stages[0].recipe_json().at("unshared").get<std::string>().size(), 16U);
   EXPECT_EQ(made.trials[0].id, shared.trials[0].id);
 }
 
@@ -385,11 +406,58 @@ TEST_F(Planner, sharded_weights_enter_by_the_files_of_their_index) {
   const std::string block = "trials: [{model: vit, method: rtn, bits: W4A8}]\n";
   EXPECT_EQ(stage(plan(block), "rtn.quantize").recipe_json().at("model").at("files").size(), 4U);
   digests_.files.erase("/m/vit/model-2.safetensors");
-  EXPECT_THAT(error(block), HasSubstr("names 'model-2.safetensors', which is not there"));
+  EXPECT_THAT(error(block), HasSubstr("names the shard 'model-2.safetensors', which is not there"));
   digests_.files["/m/vit/model.safetensors.index.json"] = R"({"weight_map": {"a": "../x"}})";
-  EXPECT_THAT(error(block), HasSubstr("expected a file beside it"));
+  EXPECT_THAT(error(block), HasSubstr("is not the plain name of a .safetensors file"));
   digests_.files["/m/vit/model.safetensors.index.json"] = "[";
   EXPECT_THAT(error(block), HasSubstr("sweep.yaml"));
+}
+
+TEST_F(Planner, weights_beside_the_shards_of_an_index_are_two_networks) {
+  digests_.files["/m/vit/model.safetensors.index.json"] = R"({"weight_map": {"a": "s.safetensors"}})";
+  const std::string block = "trials: [{model: vit, method: rtn, bits: W4A8}]\n";
+  const auto files = [&](const std::string& weights) {
+    spec::Sweep loaded = sweep(block);
+    loaded.models[0].weights = weights;
+    std::string names;
+    const Plan made = make_plan(loaded, catalogue_, digests_);
+    const Json recipe = stage(made, "rtn.quantize").recipe_json();
+    for (const Json& file : recipe.at("model").at("files")) {
+      names += file.at("name").get<std::string>() + " ";
+    }
+    return names;
+  };
+  // A leftover: none of its shards is there.
+  EXPECT_EQ(files("/m/vit"), "config.json model.safetensors ");
+  digests_.files["/m/vit/s.safetensors"] = "s";
+  EXPECT_THAT(error(block), HasSubstr("holds two networks: model.safetensors, and "
+                                      "model.safetensors.index.json with s.safetensors"));
+  EXPECT_EQ(files("/m/vit/model.safetensors"), "config.json model.safetensors ");
+  EXPECT_EQ(files("/m/vit/model.safetensors.index.json"),
+            "config.json model.safetensors.index.json s.safetensors ");
+}
+
+TEST_F(Planner, every_file_of_a_tokenizer_enters) {
+  digests_.files.erase("/m/opt/tokenizer.json");
+  std::set<std::string> keys;
+  for (const std::string& name : tokenizer_files()) {
+    digests_.files["/m/opt/" + name] = "{}";
+    EXPECT_TRUE(keys.insert(stage(plan(kLanguage), "tokenize").key).second) << name;
+    digests_.files["/m/opt/" + name] = "other";
+    EXPECT_TRUE(keys.insert(stage(plan(kLanguage), "tokenize").key).second) << name;
+  }
+}
+
+TEST_F(Planner, a_configuration_named_like_its_weights_comes_before_config_json) {
+  spec::Sweep loaded = sweep("trials: [{model: vit, method: rtn, bits: W4A8}]\n");
+  digests_.files["/m/vit/tiny.safetensors"] = "tiny";
+  digests_.files["/m/vit/tiny.json"] = "{}";
+  loaded.models[0].weights = "/m/vit/tiny.safetensors";
+  const Plan made = make_plan(loaded, catalogue_, digests_);
+  const Json files = stage(made, "rtn.quantize").recipe_json().at("model").at("files");
+  EXPECT_EQ(files.at(0).at("name"), "tiny.json");
+  digests_.files["/m/vit/config.json"] = "other";
+  EXPECT_EQ(make_plan(loaded, catalogue_, digests_).stages[0].key, made.stages[0].key);
 }
 
 TEST_F(Planner, a_single_file_takes_the_config_beside_it) {
@@ -406,11 +474,11 @@ TEST_F(Planner, missing_files_are_errors_that_say_where_was_looked) {
   digests_.files["/m/vit/pytorch_model.bin"] = "x";
   digests_.files.erase("/m/vit/model.safetensors");
   EXPECT_THAT(error(block),
-              HasSubstr("no .safetensors file but pytorch_model.bin, to be converted"));
+              HasSubstr("/m/vit/pytorch_model.bin: checkpoints are read from .safetensors files"));
   digests_.files["/m/vit/a.safetensors"] = digests_.files["/m/vit/b.safetensors"] = "x";
   EXPECT_THAT(error(block), HasSubstr("holds 2 .safetensors files"));
   digests_.files.erase("/m/vit/config.json");
-  EXPECT_THAT(error(block), HasSubstr("no config.json in '/m/vit'"));
+  EXPECT_THAT(error(block), HasSubstr("/m/vit: has no config.json"));
   digests_.files.clear();
   EXPECT_THAT(error(block),
               HasSubstr("sweep.yaml:4:4: weights of model 'vit': no file or folder '/m/vit'"));
@@ -423,12 +491,14 @@ TEST_F(Planner, missing_files_are_errors_that_say_where_was_looked) {
 TEST_F(Planner, a_tokenizer_is_asked_for_only_where_it_is_read) {
   digests_.files.erase("/m/opt/tokenizer.json");
   EXPECT_EQ(error("trials: [{model: opt, method: float}]\n"), "no error");
-  EXPECT_THAT(error(kLanguage), HasSubstr("no tokenizer in '/m/opt'; looked for tokenizer.json"));
+  EXPECT_THAT(error(kLanguage), HasSubstr("/m/opt: no tokenizer; looked for tokenizer.json"));
   // With 256 ids they are byte values, and config.json decides.
   digests_.files["/m/opt/config.json"] = R"({"vocab_size": 256})";
   const Plan made = plan(kLanguage);
   EXPECT_EQ(stage(made, "tokenize").recipe_json().at("model").at("files"),
-            Json({{"config.json", sha256(R"({"vocab_size": 256})")}}));
+            Json::array({{{"role", "tokenizer"},
+                          {"name", "config.json"},
+                          {"digest", sha256(R"({"vocab_size": 256})")}}}));
 }
 
 // The default was 2048 for every network, and shorter ones failed when they were calibrated.
@@ -505,7 +575,10 @@ TEST_F(Planner, image_folders_enter_by_their_manifest_and_val_is_the_test_split)
   };
   const std::string before = key_of();
   digests_.files["/images/val/cat/2.png"] = "2";
-  EXPECT_NE(key_of(), before);
+  const std::string after = key_of();
+  EXPECT_NE(after, before);
+  digests_.folders.insert("/images/val/dog");  // a class without images moves the others' numbers
+  EXPECT_NE(key_of(), after);
 }
 
 TEST_F(Planner, an_unknown_split_is_refused_with_the_legal_ones) {

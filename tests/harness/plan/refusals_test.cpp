@@ -140,7 +140,7 @@ TEST_F(Refusals, a_plan_collects_what_cannot_be_planned) {
   plan_ = make_plan(sweep_, assay::testing::test_catalogue(), digests_, options);
   EXPECT_EQ(plan_.trials.size(), 5u);  // those of vit2
   ASSERT_EQ(refused.size(), 5u);
-  EXPECT_THAT(refused[0], HasSubstr("no .safetensors file"));
+  EXPECT_THAT(refused[0], HasSubstr("nor another .safetensors file"));
 }
 
 }  // namespace

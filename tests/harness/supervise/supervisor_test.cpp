@@ -380,9 +380,9 @@ TEST_F(SupervisorTest, a_child_that_keeps_the_socket_open_does_not_hide_the_deat
 }
 
 TEST_F(SupervisorTest, a_recipe_that_fits_no_message_is_refused) {
-  const Report end = run(stage("value", {{"value", std::string(70000, 'x')}}));
+  const Report end = run(stage("value", {{"value", std::string(1'100'000, 'x')}}));
   EXPECT_EQ(end.error, ErrorKind::kData);
-  EXPECT_THAT(end.message, HasSubstr("over the limit of 65536"));
+  EXPECT_THAT(end.message, HasSubstr("over the limit of 1048576"));
 }
 
 TEST_F(SupervisorTest, timing_stays_in_its_run) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "harness/core/checkpoint_layout.h"
 #include "harness/models/network.h"
 #include "harness/models/tensor_file.h"
 
@@ -34,7 +35,7 @@ inline models::TensorMap parity_tensors(const std::string& file) {
 inline std::unique_ptr<models::Network> parity_language_model(const std::string& name,
                                                               at::ScalarType type) {
   std::unique_ptr<models::Network> network =
-      models::load_network(parity_folder() / "llm/models" / name);
+      models::load_network(checkpoint_on_disk(parity_folder() / "llm/models" / name));
   network->to(type);
   return network;
 }

@@ -1,0 +1,72 @@
+#include "harness/supervise/input_bracket.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "harness/core/manifest.h"
+#include "harness/core/stage_files.h"
+
+namespace assay::supervise {
+namespace {
+
+// Runs `use` on the file at a path. One that is gone has changed.
+template <typename Use>
+void with_open(const InputFile& file, const Use& use) {
+  const int descriptor = ::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) refuse_changed(file);
+  try {
+    use(descriptor);
+  } catch (...) {
+    ::close(descriptor);
+    throw;
+  }
+  ::close(descriptor);
+}
+
+// A file that a provider would find by listing the folder itself.
+void check_names(const InputFile& folder, const Manifest& manifest) {
+  const Manifest now = list_folder(folder.path);
+  const bool same = std::equal(now.begin(), now.end(), manifest.begin(), manifest.end(),
+                               [](const ManifestEntry& a, const ManifestEntry& b) {
+                                 return a.path == b.path && a.folder == b.folder;
+                               });
+  if (!same) refuse_changed(folder);
+}
+
+}  // namespace
+
+InputBracket::InputBracket(const Json& recipe, const Json& locations) {
+  for (const char* member : {"model", "data"}) {
+    for (const InputFile& file : input_files(recipe, locations, member)) {
+      if (file.manifest.empty()) {
+        add(file);
+      } else {
+        add_folder(file);
+      }
+    }
+  }
+}
+
+void InputBracket::add(const InputFile& file) {
+  with_open(file, [&](int descriptor) { uses_.push_back(begin_use(file, descriptor)); });
+}
+
+void InputBracket::add_folder(const InputFile& folder) {
+  const Manifest manifest = read_manifest(folder);
+  check_names(folder, manifest);
+  for (const ManifestEntry& entry : manifest) {
+    if (!entry.folder) add(file_in(folder, entry));
+  }
+  folders_.push_back(folder);
+}
+
+void InputBracket::check() {
+  for (InputUse& use : uses_) {
+    with_open(use.file, [&](int descriptor) { end_use(use, descriptor); });
+  }
+  for (const InputFile& folder : folders_) check_names(folder, read_manifest(folder));
+}
+
+}  // namespace assay::supervise

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <vector>
+
+#include "harness/core/input_watch.h"
+#include "harness/core/json.h"
+
+namespace assay::supervise {
+
+// The input files of one attempt of a foreign provider, which opens them by itself: what lies at
+// their paths must be what the plan saw, before the stage and after it. (The built-in executor
+// checks the very files that it has open, core/input_watch.h.)
+class InputBracket {
+ public:
+  // `locations`: with manifests as paths. Throws as begin_use() does; Error(kData) too if a folder
+  // holds other names than its manifest.
+  InputBracket(const Json& recipe, const Json& locations);
+
+  // After the stage; throws as end_use() does.
+  void check();
+
+ private:
+  void add(const InputFile& file);
+  void add_folder(const InputFile& folder);
+
+  std::vector<InputUse> uses_;
+  std::vector<InputFile> folders_;
+};
+
+}  // namespace assay::supervise

@@ -1,0 +1,65 @@
+#include "harness/core/manifest.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "harness/core/atomic_file.h"
+#include "harness/core/error.h"
+
+namespace assay {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+template <typename Call>
+std::string refusal(const Call& call) {
+  try {
+    call();
+  } catch (const Error& e) {
+    return std::string(name_of(e.kind())) + ": " + e.what();
+  }
+  return "no error";
+}
+
+TEST(ManifestTest, malformed_lines_are_refused_by_their_number) {
+  const std::string good = "[\"a\"]\n[\"a/b\",\"d\"]\n";
+  EXPECT_EQ(parse_manifest(good, "m").size(), 2U);
+  for (const char* bad : {"[", "{}", "[]", "[3]", "[\"c\",4]", "[\"c\",\"d\",1]",
+                          "[\"c\",\"d\",-1,0,0,\"x\"]", "[\"../c\"]", "[\"/c\"]", "[\"c/./d\"]",
+                          "[\"\"]", "[\"b//c\"]", "[\"a\"]"}) {
+    EXPECT_THAT(refusal([&] { parse_manifest(good + bad + "\n", "m"); }),
+                HasSubstr("data: m, line 3"))
+        << bad;
+  }
+}
+
+TEST(ManifestTest, a_manifest_other_than_the_recipes_is_refused) {
+  std::string pattern = (fs::temp_directory_path() / "assay-manifest-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+  const fs::path root = pattern;
+  InputFile folder = unplanned("/images");
+  folder.manifest = root / "m";
+  write_file_atomically(folder.manifest, "[\"a\"]\n");
+  folder.digest = content_digest({{.path = "a", .folder = true}});
+  EXPECT_EQ(read_manifest(folder).size(), 1U);
+  folder.digest = content_digest({{.path = "b", .folder = true}});
+  EXPECT_THAT(refusal([&] { read_manifest(folder); }), HasSubstr("is not the manifest"));
+  folder.manifest.clear();
+  EXPECT_THAT(refusal([&] { read_manifest(folder); }), HasSubstr("name no manifest"));
+  fs::remove_all(root);
+}
+
+TEST(ManifestTest, names_that_are_no_utf8_are_refused) {
+  std::string pattern = (fs::temp_directory_path() / "assay-manifest-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+  std::ofstream(fs::path(pattern) / "\xff.png") << "x";
+  EXPECT_THAT(refusal([&] { list_folder(pattern); }), HasSubstr("is not UTF-8"));
+  fs::remove_all(pattern);
+}
+
+}  // namespace
+}  // namespace assay
