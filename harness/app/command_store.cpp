@@ -80,8 +80,7 @@ void add_store(Cli& cli) {
                     fmt::format("--min-age '{}': legal are times as 90s, 10m, 1h30m, 2d", *age));
       }
       supervise::Store opened;
-      const auto live = opened.live_keys(supervise::unix_seconds());
-      const auto gone = opened.gc(live, *seconds, *dry);
+      const auto gone = opened.gc(*seconds, *dry);
       fmt::print(stderr, "{}{} artifacts, {} bytes\n", *dry ? "would drop " : "dropped ",
                  gone.objects, gone.bytes);
       return 0;

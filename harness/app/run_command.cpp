@@ -49,10 +49,10 @@ schedule::Options coordinator_options(const LoadedSweep& loaded, const plan::His
   }
   const auto& failures = settings.max_failures;
   if (failures.count) {
-    options.max_failed_trials = *failures.count;
+    options.max_causes = *failures.count;
   } else if (failures.fraction) {
-    options.max_failed_trials = static_cast<std::int64_t>(
-        std::floor(*failures.fraction * static_cast<double>(loaded.plan.trials.size())));
+    const double share = *failures.fraction * static_cast<double>(loaded.plan.trials.size());
+    options.max_causes = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::floor(share)));
   }
   return options;
 }

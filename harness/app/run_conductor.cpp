@@ -7,6 +7,7 @@
 #include <charconv>
 #include <utility>
 
+#include "harness/app/run_inventory.h"
 #include "harness/supervise/host.h"
 
 namespace assay::app {
@@ -16,8 +17,12 @@ using schedule::StageIndex;
 using supervise::Report;
 using supervise::ReportKind;
 
-constexpr double kRootsAgeSeconds = 10;  // the roots of large runs take a while to read
 constexpr std::uintmax_t kLeastFreeBytes = std::uintmax_t{16} << 20;
+
+bool ends_attempt(ReportKind kind) {
+  return kind == ReportKind::kPublished || kind == ReportKind::kFailed ||
+         kind == ReportKind::kFound || kind == ReportKind::kTaken;
+}
 
 }  // namespace
 
@@ -127,14 +132,22 @@ void Conductor::take(SiteId site, const Report& report) {
       inventory_.artifacts[attempt->stage] = report.artifact.path;
       feed(schedule::StageDone{*attempt, wall_s, record.peak_memory_bytes});
       break;
+    case ReportKind::kFound:
+      take_found(attempt->stage, attempt, report.artifact);
+      break;
+    case ReportKind::kTaken:
+      take_taken(*attempt, report.message);
+      break;
     case ReportKind::kFailed:
       if (retracted_.erase(report.attempt) > 0 && !started_.contains(report.attempt) &&
           report.error == ErrorKind::kLost) {
         feed(schedule::StageReturned{*attempt});
+      } else if (!report.lost_inputs.empty()) {
+        take_inputs_lost(*attempt, report);
       } else {
         if (report.checkpointed) feed(schedule::StageCheckpointed{*attempt, report.step});
         feed(schedule::StageFailed{*attempt, report.error, report.message,
-                                   record.peak_memory_bytes});
+                                   record.peak_memory_bytes, report.unusable});
         if (report.error == ErrorKind::kIo) stop_if_disk_is_full();
       }
       break;
@@ -142,7 +155,7 @@ void Conductor::take(SiteId site, const Report& report) {
       break;
   }
   report_ = nullptr;
-  if (report.kind == ReportKind::kPublished || report.kind == ReportKind::kFailed) {
+  if (ends_attempt(report.kind)) {
     started_.erase(report.attempt);
     retracted_.erase(report.attempt);
   }
@@ -174,16 +187,16 @@ void Conductor::note_report(Seat& seat, const Report& report) {
       shown.total = report.progress.total;
       shown.unit = report.progress.unit;
       break;
-    case ReportKind::kPublished:
-    case ReportKind::kFailed:
-      if (seat.attempt == report.attempt) shown.stage.clear();
-      break;
     default:
+      if (ends_attempt(report.kind) && seat.attempt == report.attempt) shown.stage.clear();
       break;
   }
 }
 
-void Conductor::tick() { feed(schedule::Tick{}); }
+void Conductor::tick() {
+  look_elsewhere();
+  feed(schedule::Tick{});
+}
 
 void Conductor::stop(schedule::StopReason reason, bool kill, const std::string& message) {
   feed(schedule::StopRequested{reason, kill, message});
@@ -201,6 +214,10 @@ void Conductor::perform(const schedule::Action& action) {
     decide(*record);
   } else if (const auto* settled = std::get_if<schedule::SettleStage>(&action)) {
     decide(*settled);
+  } else if (const auto* revived = std::get_if<schedule::ReviveStage>(&action)) {
+    decide(*revived);
+  } else if (const auto* retired = std::get_if<schedule::RetireSlot>(&action)) {
+    decide(*retired);
   } else if (const auto* end = std::get_if<schedule::Finish>(&action)) {
     finish_ = *end;
   } else {
@@ -241,7 +258,9 @@ void Conductor::decide(const schedule::SettleStage& action) {
   record.kind = action.kind;
   record.message = action.message;
   std::string log;
-  if (report_ != nullptr && report_->key == stage.key) {
+  if (found_ != nullptr && action.reused) {
+    record = found_in_store(stage, *found_);
+  } else if (report_ != nullptr && report_->key == stage.key) {
     record.wall_s = report_->record.ended_unix_s - report_->record.started_unix_s;
     log = report_->record.log_path;
     if (action.state == plan::StageState::kDone) {
@@ -251,8 +270,9 @@ void Conductor::decide(const schedule::SettleStage& action) {
   }
   if (action.state == plan::StageState::kDone) {
     const auto counts = coordinator_.counts();
-    progress_.line(fmt::format("done {}/{} {} {}", counts.done + counts.reused, counts.total,
-                               stage.label, duration_text(record.wall_s)));
+    progress_.line(fmt::format("{} {}/{} {} {}", action.reused ? "found" : "done",
+                               counts.done + counts.reused, counts.total, stage.label,
+                               duration_text(record.wall_s)));
     for (const std::size_t trial : trials_of_[action.stage]) {
       trials_done_ += --open_stages_[trial] == 0 ? 1 : 0;
     }
@@ -304,16 +324,7 @@ void Conductor::send_start(const schedule::StartStage& action) {
 // Another live run may be reading it: then it is left to `store gc`.
 void Conductor::drop(StageIndex stage) {
   if (keep_temporary_) return;
-  const std::string& key = plan_.stages[stage].key;
-  const double now = supervise::unix_seconds();
-  if (now - roots_read_s_ > kRootsAgeSeconds) {
-    roots_ = store_.roots();
-    roots_read_s_ = now;
-  }
-  for (const supervise::Root& root : roots_) {
-    if (root.run != run_id_ && root.lease_until_unix_s > now && root.keys.contains(key)) return;
-  }
-  store_.remove(key, plan_.stages[stage].cache == CachePolicy::kRun ? run_id_ : "");
+  store_.remove_unless_wanted(plan_.stages[stage].key, run_id_, scope_of(stage));
 }
 
 std::string Conductor::attempt_text(const schedule::Attempt& attempt) const {

@@ -71,6 +71,16 @@ class Conductor {
   std::optional<schedule::Attempt> attempt_of(SiteId site, const supervise::Report& report) const;
   void note_report(Seat& seat, const supervise::Report& report);
   void stop_if_disk_is_full();
+  void decide(const schedule::ReviveStage& action);
+  void decide(const schedule::RetireSlot& action);
+
+  // run_conductor_store.cpp
+  void take_found(schedule::StageIndex stage, std::optional<schedule::Attempt> attempt,
+                  const supervise::Artifact& artifact);
+  void take_taken(const schedule::Attempt& attempt, const std::string& holder);
+  void take_inputs_lost(const schedule::Attempt& attempt, const supervise::Report& report);
+  void look_elsewhere();
+  std::string scope_of(schedule::StageIndex stage) const;
   void decide(const schedule::RecordAttempt& action);
   void decide(const schedule::SettleStage& action);
   void perform(const schedule::Action& action);
@@ -91,7 +101,9 @@ class Conductor {
   schedule::SlotId next_slot_ = 0;
   std::set<std::string> started_;              // attempts that a supervisor has started
   std::set<std::string> retracted_;            // that were asked back
+  std::set<schedule::StageIndex> elsewhere_;   // that other runs compute
   const supervise::Report* report_ = nullptr;  // that led to the actions being decided
+  const supervise::Artifact* found_ = nullptr;  // the same, of a stage that the store held
   plan::RecordGroup group_;
   std::vector<schedule::Action> commands_;
   std::vector<std::size_t> open_stages_;  // of each trial, not yet done
@@ -100,8 +112,6 @@ class Conductor {
   std::vector<RunStatus::Failure> failures_;
   double started_unix_s_ = 0;
   bool keep_temporary_ = false;
-  std::vector<supervise::Root> roots_;  // of all runs in the store, as they were a moment ago
-  double roots_read_s_ = 0;
   std::optional<schedule::Finish> finish_;
 };
 

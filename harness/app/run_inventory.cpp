@@ -46,6 +46,8 @@ std::vector<bool> forced_stages(const plan::Plan& plan, const std::vector<std::s
   return forced;
 }
 
+}  // namespace
+
 plan::StageRecord found_in_store(const plan::Stage& stage, const supervise::Artifact& artifact) {
   plan::StageRecord record;
   record.key = stage.key;
@@ -60,8 +62,6 @@ plan::StageRecord found_in_store(const plan::Stage& stage, const supervise::Arti
   }
   return record;
 }
-
-}  // namespace
 
 Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
                          supervise::Store& store, const InventoryRequest& request) {
@@ -78,7 +78,7 @@ Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
     if (recorded) known.attempts = past->second.attempts;
     if (forced[i]) {
       store.remove(stage.key, scope);
-      store.remove_checkpoints(stage.key);
+      store.remove_checkpoints(stage.key, request.run);
       continue;
     }
     if (const auto artifact = store.lookup(stage.key, scope)) {

@@ -19,6 +19,9 @@ struct InventoryRequest {
 Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
                          supervise::Store& store, const InventoryRequest& request);
 
+// The record of a stage whose artifact was found in the store.
+plan::StageRecord found_in_store(const plan::Stage& stage, const supervise::Artifact& artifact);
+
 // Providers that have at least `stages` stages still to run.
 std::vector<std::string> providers_with_work(const plan::Plan& plan, const Inventory& inventory,
                                              std::size_t stages);

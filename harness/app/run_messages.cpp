@@ -104,6 +104,8 @@ void visit_report(T& r, const Visit& visit) {
   visit("error", r.error);
   visit("message", r.message);
   visit("checkpointed", r.checkpointed);
+  visit("unusable", r.unusable);
+  visit("lost_inputs", r.lost_inputs);
   visit("resident", r.resident);
 }
 

@@ -23,6 +23,8 @@ void LocalSite::note(const supervise::Report& report) {
       break;
     case supervise::ReportKind::kPublished:
     case supervise::ReportKind::kFailed:
+    case supervise::ReportKind::kFound:
+    case supervise::ReportKind::kTaken:
       started_.erase(report.attempt);
       break;
     default:

@@ -16,7 +16,8 @@ class Site {
   virtual void start(std::size_t slot, const supervise::Assignment& assignment) = 0;
   virtual void stop(const std::string& attempt, double grace_s) = 0;
   virtual void kill(const std::string& attempt) = 0;
-  // Takes a stage back unless it has started: ends as kFailed with kLost and no kStarted.
+  // Takes a stage back unless it has started: ends as kFailed with kLost and no kStarted (or as
+  // whatever has ended it just before).
   virtual void retract(const std::string& attempt) = 0;
 };
 

@@ -22,8 +22,9 @@ Coordinator::Coordinator(const plan::Plan& plan, Options options, const std::vec
   for (StageIndex i = 0; i < work_.size(); ++i) {
     Work& work = work_[i];
     work.needed = needed[i];
+    work.available = work.reused = in_store[i];
     work.attempts = known[i].attempts;
-    work.request = {stage_of(i).resources, stage_of(i).exclusive, -1};
+    work.request = {stage_of(i).resources, stage_of(i).exclusive, -1, stage_of(i).provider};
     for (const StageIndex input : graph_.inputs(i)) work.missing_inputs += in_store[input] ? 0 : 1;
     for (const StageIndex user : graph_.consumers(i)) work.open_consumers += in_store[user] ? 0 : 1;
     if (!needed[i]) {
@@ -46,7 +47,6 @@ Coordinator::Coordinator(const plan::Plan& plan, Options options, const std::vec
     const auto* settle = std::get_if<SettleStage>(&action);
     return settle != nullptr && settle->state == plan::StageState::kFailed;
   });
-  failed_trials_before_ = counts_.failed_trials;
 }
 
 Actions Coordinator::start(double now) {
@@ -66,6 +66,7 @@ Actions Coordinator::on(const Event& event, double now) {
   std::visit([this](const auto& e) { handle(e); }, event);
   dispatch();
   // After dispatch, which gives a slot that has run dry its next stage.
+  if (std::holds_alternative<StageFound>(event)) fill_all_ahead();
   if (const auto* done = std::get_if<StageDone>(&event)) {
     if (ready_.size() >= slots_.busy()) {
       fill_ahead(done->attempt.slot);
@@ -87,10 +88,19 @@ bool Coordinator::current(const Attempt& attempt, bool* ahead) {
 
 void Coordinator::handle(const SlotJoined& event) { slots_.join(event.slot); }
 
+void Coordinator::leave_slot(const Attempt& attempt, bool ahead) {
+  if (ahead) {
+    slots_.drop_waiting(attempt);
+  } else {
+    slots_.end_running(attempt.slot, now_s_);
+  }
+}
+
 void Coordinator::handle(const SlotLost& event) {
   const auto slot = slots_.leave(event.slot);
   if (!slot) return;
-  for (const Occupant& next : slot->waiting) make_ready(next.attempt.stage);
+  std::erase_if(troubles_, [&](const auto& entry) { return entry.first.first == event.slot; });
+  for (const Occupant& next : slot->waiting) requeue(next.attempt.stage);
   if (slot->running) failed(slot->running->attempt, ErrorKind::kLost, event.reason, 0);
   for (StageIndex i = 0; i < work_.size() && reserved_ > 0; ++i) {
     // A node that was kept for a stage may have gone with its last slot.
@@ -107,34 +117,36 @@ void Coordinator::handle(const StageDone& event) {
   bool ahead = false;
   if (!current(event.attempt, &ahead)) return;
   const StageIndex stage = event.attempt.stage;
-  if (ahead) {
-    slots_.drop_waiting(event.attempt);
-  } else {
-    slots_.end_running(event.attempt.slot, now_s_);
-  }
+  leave_slot(event.attempt, ahead);
+  absolve(event.attempt);
   actions_.emplace_back(RecordAttempt{event.attempt, "done", "", false});
   const bool fresh = !durations_.known(stage_of(stage).name);
   durations_.learn(stage_of(stage).name, event.wall_s);
   ++learned_;
-  settle_done(stage);
+  settle_done(stage, false);
   if (fresh || (learned_ >= 32 && (learned_ & (learned_ - 1)) == 0)) reorder();
 }
 
-void Coordinator::settle_done(StageIndex stage) {
+void Coordinator::settle_done(StageIndex stage, bool reused) {
   Work& work = work_[stage];
   work.phase = Phase::kSettled;
   work.settled = plan::StageState::kDone;
+  work.available = true;
+  work.reused = reused;
   --unsettled_;
   --open_by_name_[stage_of(stage).name];
-  ++counts_.done;
-  actions_.emplace_back(SettleStage{stage, plan::StageState::kDone, "", ""});
+  ++(reused ? counts_.reused : counts_.done);
+  actions_.emplace_back(SettleStage{stage, plan::StageState::kDone, "", "", reused});
   for (const StageIndex consumer : graph_.consumers(stage)) {
     Work& next = work_[consumer];
+    if (next.phase == Phase::kSettled) continue;
     if (--next.missing_inputs == 0 && next.phase == Phase::kWaiting) make_ready(consumer);
   }
   for (const StageIndex input : graph_.inputs(stage)) {
-    if (--work_[input].open_consumers == 0 && stage_of(input).retention == Retention::kTemporary &&
-        work_[input].settled == plan::StageState::kDone) {
+    Work& read = work_[input];
+    if (--read.open_consumers == 0 && stage_of(input).retention == Retention::kTemporary &&
+        read.settled == plan::StageState::kDone) {
+      read.available = false;
       actions_.emplace_back(DropArtifact{input});
     }
   }
@@ -150,11 +162,16 @@ void Coordinator::handle(const StageFailed& event) {
       (kind == ErrorKind::kTimeout || kind == ErrorKind::kCrash)) {
     kind = ErrorKind::kLost;
   }
-  if (ahead) {
-    slots_.drop_waiting(event.attempt);
-  } else {
-    slots_.end_running(event.attempt.slot, now_s_);
+  leave_slot(event.attempt, ahead);
+  if (event.unusable) {
+    strike(event.attempt, event.message);
+    work_[event.attempt.stage].request.avoid = event.attempt.slot;
+    actions_.emplace_back(
+        RecordAttempt{event.attempt, std::string(name_of(event.kind)), event.message, false});
+    requeue(event.attempt.stage);
+    return;
   }
+  absolve(event.attempt);
   if (kind == ErrorKind::kCrash || kind == ErrorKind::kLost || kind == ErrorKind::kTimeout) {
     slots_.forget_residents(event.attempt.slot);
   }
@@ -175,12 +192,8 @@ void Coordinator::handle(const StageCheckpointed& event) {
 void Coordinator::handle(const StageReturned& event) {
   bool ahead = false;
   if (!current(event.attempt, &ahead)) return;
-  if (ahead) {
-    slots_.drop_waiting(event.attempt);
-  } else {
-    slots_.end_running(event.attempt.slot, now_s_);
-  }
-  make_ready(event.attempt.stage);
+  leave_slot(event.attempt, ahead);
+  requeue(event.attempt.stage);
 }
 
 void Coordinator::handle(const Tick&) {
@@ -188,6 +201,7 @@ void Coordinator::handle(const Tick&) {
       now_s_ >= options_.time_limit_at_s - options_.stop_grace_s) {
     begin_stop({StopReason::kTimeLimit, false, "time limit"});
   }
+  forgive();
   if (stopping_) return;
   retract_late();
   fill_all_ahead();
@@ -243,6 +257,8 @@ void Coordinator::finish_if_over() {
     finish(Outcome::kStopped, "what is left would not end before the time limit");
   } else if (slots_.slots().empty() && now_s_ - idle_since_s_ >= options_.patience_s) {
     finish(Outcome::kEnvironment, "no usable slot");
+  } else if (nothing_can_start()) {
+    finish(Outcome::kEnvironment, "no usable slot: " + last_trouble_);
   }
 }
 

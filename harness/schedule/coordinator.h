@@ -2,7 +2,9 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/plan/plan.h"
@@ -24,7 +26,9 @@ struct Options {
   double deep_horizon_s = 0.25;  // more are queued while what is on the slot ends within this time
   std::size_t deepest = 128;     // but never more than this behind what runs
   double time_limit_at_s = -1;   // on the clock of `now`; -1: none
-  std::int64_t max_failed_trials = -1;         // more stop the sweep; -1: no limit
+  int slot_strikes = 5;          // failed starts of a provider until a slot gets no more of it
+  double slot_backoff_s = 1;     // after the first; doubled with each further one
+  std::int64_t max_causes = -1;  // more causes of failure than this stop the sweep; -1: no limit
   std::map<std::string, double> stage_wall_s;  // learned durations by stage name
 };
 
@@ -55,7 +59,9 @@ struct Counts {
 // model; short stages get one more queued behind them, very short ones many (what ends together
 // is published with one sync); an exclusive stage, or one passed over for
 // long, gets a node drained for it; failures as docs/guides/failures.md says. The plan must outlive
-// it. One thread.
+// it. One thread. Stages start in coordinator_dispatch.cpp; coordinator_failures.cpp decides what
+// follows a failure, coordinator_slots.cpp what follows a slot's, coordinator_sharing.cpp what
+// follows from the store and from other runs.
 class Coordinator {
  public:
   // `known`: one a stage. Throws Error(kConfig) for a plan that is no graph.
@@ -76,11 +82,13 @@ class Coordinator {
   double expected_remaining_s() const;
 
  private:
-  enum class Phase { kWaiting, kReady, kReserved, kPlaced, kSettled };
+  enum class Phase { kWaiting, kReady, kReserved, kPlaced, kElsewhere, kSettled };
   struct Work {
     Phase phase = Phase::kWaiting;
     plan::StageState settled = plan::StageState::kPending;
     bool needed = false;
+    bool available = false;  // its artifact is in the store, as far as is known
+    bool reused = false;     // and was not made by this run
     std::size_t missing_inputs = 0;
     std::size_t open_consumers = 0;  // that must publish before a temporary artifact goes
     int attempts = 0;
@@ -97,6 +105,10 @@ class Coordinator {
   void handle(const SlotJoined& event);
   void handle(const SlotLost& event);
   void handle(const StageDone& event);
+  void handle(const StageFound& event);
+  void handle(const StageTaken& event);
+  void handle(const StageFreed& event);
+  void handle(const InputsLost& event);
   void handle(const StageFailed& event);
   void handle(const StageProgressed& event);
   void handle(const StageCheckpointed& event);
@@ -113,9 +125,23 @@ class Coordinator {
   void block_consumers(StageIndex stage);
   void fail_trials(StageIndex stage);
   void give_up_on_misfits();
+  bool too_many_causes() const;
+
+  // coordinator_slots.cpp
+  void strike(const Attempt& attempt, const std::string& message);
+  void absolve(const Attempt& attempt);
+  void forgive();
+  bool nothing_can_start() const;
+
+  // coordinator_sharing.cpp
+  void revive(StageIndex stage);
+  void hold_back(StageIndex stage);
+  void block_if_inputs_failed(StageIndex stage);
+  void settle_blocked(StageIndex stage, const std::string& message);
 
   // coordinator_dispatch.cpp
   void make_ready(StageIndex stage);
+  void requeue(StageIndex stage);
   void take_from_queue(StageIndex stage);
   void dispatch();
   bool place_one();
@@ -131,7 +157,8 @@ class Coordinator {
   void reorder();  // paths anew from what was learned; linear, so called at powers of two
 
   bool current(const Attempt& attempt, bool* ahead = nullptr);
-  void settle_done(StageIndex stage);
+  void leave_slot(const Attempt& attempt, bool ahead);
+  void settle_done(StageIndex stage, bool reused);
   void begin_stop(const StopRequested& request);
   void finish_if_over();
   void finish(Outcome outcome, std::string message);
@@ -154,7 +181,14 @@ class Coordinator {
   std::size_t unsettled_ = 0;
   std::size_t learned_ = 0;   // samples of durations
   std::size_t reserved_ = 0;  // stages that nodes are kept for
-  std::size_t failed_trials_before_ = 0;
+  struct Trouble {            // of a slot with a provider
+    int strikes = 0;
+    double until_s = 0;
+    bool retired = false;
+  };
+  std::map<std::pair<SlotId, std::string>, Trouble> troubles_;
+  std::string last_trouble_;
+  std::set<std::string> causes_;  // of failures in this run
   Counts counts_;
   bool held_by_time_ = false;  // something was not started because of the time limit
   bool stopping_ = false;

@@ -24,6 +24,16 @@ void Coordinator::make_ready(StageIndex stage) {
   ready_.add(work.request, stage_of(stage).residency, {work.path_s, stage});
 }
 
+// Back to the queue, or to waiting if an input has gone meanwhile.
+void Coordinator::requeue(StageIndex stage) {
+  if (work_[stage].missing_inputs == 0) {
+    make_ready(stage);
+    return;
+  }
+  work_[stage].phase = Phase::kWaiting;
+  block_if_inputs_failed(stage);
+}
+
 void Coordinator::take_from_queue(StageIndex stage) {
   const Work& work = work_[stage];
   ready_.remove(work.request, stage_of(stage).residency, {work.path_s, stage});
@@ -122,7 +132,7 @@ bool Coordinator::wants_more(const Slot& slot) const {
 
 void Coordinator::fill_ahead(SlotId id) {
   const Slot* slot = slots_.find(id);
-  if (stopping_ || slot == nullptr || slots_.free() > 0) return;
+  if (stopping_ || slot == nullptr || slots_.open() > 0) return;
   bool placed = true;
   while (placed && ready_.size() > 0 && slot->running && !slot->running->stopping &&
          wants_more(*slot)) {
@@ -162,7 +172,7 @@ std::optional<SlotId> Coordinator::first_to_end() const {
 }
 
 void Coordinator::fill_all_ahead() {
-  if (ready_.size() == 0 || slots_.free() > 0) return;
+  if (ready_.size() == 0 || slots_.open() > 0) return;
   if (ready_.size() < slots_.busy()) {  // behind another slot the last ones would end last
     if (const auto first = first_to_end()) fill_ahead(*first);
     return;
@@ -175,7 +185,7 @@ void Coordinator::fill_all_ahead() {
 
 // What waits behind a stage that takes far longer than expected is asked back once a slot is free.
 void Coordinator::retract_late() {
-  if (slots_.free() == 0 || ready_.size() > 0) return;
+  if (slots_.open() == 0 || ready_.size() > 0) return;
   for (const auto& [id, slot] : slots_.slots()) {
     if (slot.waiting.empty() || !slot.running) continue;
     const double expected_s = durations_.expected_s(stage_of(slot.running->attempt.stage).name);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "harness/schedule/coordinator.h"
@@ -7,6 +8,30 @@
 // What happens after a failure: the table of docs/guides/failures.md.
 
 namespace assay::schedule {
+namespace {
+
+constexpr std::size_t kDigestDigits = 16;
+
+// What tells two causes of failure apart: the text without keys of stages and what follows them in
+// names of files, so that a model that cannot be loaded is one cause in all its stages.
+std::string cause_of(const std::string& text) {
+  std::string cause;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find_first_not_of("0123456789abcdef", at), text.size());
+    if (end - at < kDigestDigits) {
+      cause.append(text, at, std::max<std::size_t>(1, end - at));
+      at = std::max(end, at + 1);
+      continue;
+    }
+    cause += '#';
+    at = end;
+    if (at < text.size() && text[at] == '.')  // <key>.<attempt>
+      at = std::min(text.find_first_not_of("0123456789", at + 1), text.size());
+  }
+  return cause;
+}
+
+}  // namespace
 
 void Coordinator::failed(const Attempt& attempt, ErrorKind kind, const std::string& message,
                          std::int64_t peak_bytes) {
@@ -16,7 +41,7 @@ void Coordinator::failed(const Attempt& attempt, ErrorKind kind, const std::stri
   actions_.emplace_back(
       RecordAttempt{attempt, std::string(assay::name_of(kind)), message, quarantined});
   if (again) {
-    make_ready(attempt.stage);
+    requeue(attempt.stage);
   } else {
     settle_failed(attempt.stage, std::string(assay::name_of(kind)), message);
   }
@@ -52,18 +77,23 @@ void Coordinator::settle_failed(StageIndex stage, std::string kind, const std::s
   --unsettled_;
   --open_by_name_[stage_of(stage).name];
   ++counts_.failed;
+  const std::string cause = kind + ": " + message;
   actions_.emplace_back(SettleStage{stage, plan::StageState::kFailed, std::move(kind), message});
   fail_trials(stage);
   block_consumers(stage);
-  const auto fresh = static_cast<std::int64_t>(counts_.failed_trials) -
-                     static_cast<std::int64_t>(failed_trials_before_);
-  if (options_.max_failed_trials >= 0 && fresh > options_.max_failed_trials && started_ &&
-      !stopping_) {
+  if (!started_) return;  // a failure of an earlier run
+  causes_.insert(cause_of(cause));
+  if (too_many_causes() && !stopping_) {
     begin_stop({StopReason::kCancelled, false,
-                fmt::format("{} trials failed, more than max_failures allows ({})", fresh,
-                            options_.max_failed_trials)});
+                fmt::format("{} causes of failure, more than max_failures allows ({})",
+                            causes_.size(), options_.max_causes)});
     stop_outcome_ = Outcome::kTooManyFailures;
   }
+}
+
+bool Coordinator::too_many_causes() const {
+  return options_.max_causes >= 0 &&
+         causes_.size() > static_cast<std::size_t>(options_.max_causes);
 }
 
 void Coordinator::block_consumers(StageIndex failed_stage) {
@@ -73,15 +103,8 @@ void Coordinator::block_consumers(StageIndex failed_stage) {
     const StageIndex stage = open.back();
     open.pop_back();
     for (const StageIndex consumer : graph_.consumers(stage)) {
-      Work& work = work_[consumer];
-      if (work.phase == Phase::kSettled) continue;
-      work.phase = Phase::kSettled;  // it waits for an input, so it is in no queue and on no slot
-      work.settled = plan::StageState::kBlocked;
-      --unsettled_;
-      --open_by_name_[stage_of(consumer).name];
-      ++counts_.blocked;
-      actions_.emplace_back(SettleStage{consumer, plan::StageState::kBlocked, "", message});
-      fail_trials(consumer);
+      if (work_[consumer].phase != Phase::kWaiting) continue;  // done, or it has read the input
+      settle_blocked(consumer, message);
       open.push_back(consumer);
     }
   }

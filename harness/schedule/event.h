@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -54,6 +55,27 @@ struct StageFailed {
   ErrorKind kind = ErrorKind::kCrash;
   std::string message;
   std::int64_t peak_memory_bytes = 0;
+  bool unusable = false;  // the slot could not start the stage's provider: no fault of the stage
+};
+// Its artifact lay in the store when it was about to start, or appeared there while another run
+// computed it (then it is on no slot).
+struct StageFound {
+  StageIndex stage = 0;
+  std::optional<Attempt> attempt;
+};
+// Another run computes it: the slot takes other work, the stage waits for StageFound or StageFreed.
+struct StageTaken {
+  Attempt attempt;
+};
+// The other run has given it up.
+struct StageFreed {
+  StageIndex stage = 0;
+};
+// The attempt failed because artifacts that it reads are gone from the store.
+struct InputsLost {
+  Attempt attempt;
+  std::vector<StageIndex> inputs;
+  std::string message;
 };
 struct StageProgressed {
   Attempt attempt;
@@ -75,8 +97,9 @@ struct StopRequested {
   bool kill = false;  // at once, without a checkpoint
   std::string message;
 };
-using Event = std::variant<SlotJoined, SlotLost, StageDone, StageFailed, StageProgressed,
-                           StageCheckpointed, StageReturned, Tick, StopRequested>;
+using Event =
+    std::variant<SlotJoined, SlotLost, StageDone, StageFound, StageTaken, StageFreed, InputsLost,
+                 StageFailed, StageProgressed, StageCheckpointed, StageReturned, Tick, StopRequested>;
 
 // ---- actions, to be done in order
 
@@ -107,6 +130,17 @@ struct SettleStage {
   plan::StageState state = plan::StageState::kDone;
   std::string kind;
   std::string message;
+  bool reused = false;  // done, and made by another run
+};
+// A stage that was done is pending again: its artifact is gone from the store.
+struct ReviveStage {
+  StageIndex stage = 0;
+};
+// The slot could not start the provider several times in a row and gets no more of its stages.
+struct RetireSlot {
+  SlotId slot = 0;
+  std::string provider;
+  std::string message;
 };
 // The last consumer of a temporary artifact has published.
 struct DropArtifact {
@@ -124,7 +158,7 @@ struct Finish {
   std::string message;
 };
 using Action = std::variant<StartStage, StopStage, KillStage, RetractStage, RecordAttempt,
-                            SettleStage, DropArtifact, Finish>;
+                            SettleStage, ReviveStage, RetireSlot, DropArtifact, Finish>;
 using Actions = std::vector<Action>;
 
 }  // namespace assay::schedule

@@ -1,6 +1,7 @@
 #include "harness/schedule/ready_queue.h"
 
 #include <algorithm>
+#include <string_view>
 #include <tuple>
 
 namespace assay::schedule {
@@ -8,7 +9,8 @@ namespace {
 
 auto fields(const ReadyQueue::Request& r) {
   return std::tuple(r.resources.threads, r.resources.memory_bytes, r.resources.gpus,
-                    r.resources.gpu_memory_bytes, r.exclusive, r.avoid);
+                    r.resources.gpu_memory_bytes, r.exclusive, r.avoid,
+                    std::string_view(r.provider));
 }
 
 }  // namespace

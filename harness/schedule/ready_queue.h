@@ -19,6 +19,7 @@ class ReadyQueue {
     Resources resources;
     bool exclusive = false;
     SlotId avoid = -1;  // a slot where it crashed
+    std::string provider = {};
   };
   struct Entry {
     double path_s = 0;

@@ -213,6 +213,8 @@ class Simulation {
   }
 
   void perform(const RecordAttempt&) {}
+  void perform(const ReviveStage& action) { in_store_[action.stage] = false; }
+  void perform(const RetireSlot&) {}
 
   void perform(const Finish& action) {
     result_.outcome = action.outcome;

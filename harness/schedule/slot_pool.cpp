@@ -46,7 +46,7 @@ bool holds(const Slot& slot, const std::string& residency) {
 }  // namespace
 
 void SlotPool::join(const SlotOffer& offer) {
-  if (!slots_.emplace(offer.id, Slot{offer, {}, {}, {}}).second) return;
+  if (!slots_.emplace(offer.id, Slot{offer, {}, {}, {}, {}}).second) return;
   Node& node = nodes_[offer.node];
   if (node.members.empty()) node = Node{{0, 0, 0, 0}, {0, 0, 0, 0}, {}, {}, false, {}};
   node.capacity = plus(node.capacity, offer.offer);
@@ -59,6 +59,7 @@ std::optional<Slot> SlotPool::leave(SlotId id) {
   if (found == slots_.end()) return std::nullopt;
   const Slot slot = found->second;
   charge(slot, -1);
+  bars_ -= slot.barred.size();
   const auto node = nodes_.find(slot.offer.node);
   if (slot.running) {
     --busy_;
@@ -88,13 +89,35 @@ bool SlotPool::admits(const Node& node, const ReadyQueue::Request& request) cons
   return within(request.resources, node.used, node.capacity);
 }
 
+bool SlotPool::takes(SlotId id, const ReadyQueue::Request& request) const {
+  return bars_ == 0 || !slots_.at(id).barred.contains(request.provider);
+}
+
+std::size_t SlotPool::open() const {
+  if (bars_ == 0) return free();
+  return static_cast<std::size_t>(
+      std::count_if(slots_.begin(), slots_.end(), [](const auto& entry) {
+        return !entry.second.running && entry.second.barred.empty();
+      }));
+}
+
+void SlotPool::bar(SlotId id, const std::string& provider) {
+  if (Slot* slot = find(id)) bars_ += slot->barred.insert(provider).second ? 1 : 0;
+}
+
+void SlotPool::unbar(SlotId id, const std::string& provider) {
+  if (Slot* slot = find(id)) bars_ -= slot->barred.erase(provider);
+}
+
 // A slot is avoided only while another could do.
 bool SlotPool::may_avoid(const ReadyQueue::Request& request) const {
   if (request.avoid < 0 || !slots_.contains(request.avoid)) return false;
   return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& entry) {
     const Node& node = entry.second;
     return within(request.resources, {0, 0, 0, 0}, node.capacity) &&
-           (node.members.size() > 1 || !node.members.contains(request.avoid));
+           std::any_of(node.members.begin(), node.members.end(), [&](SlotId id) {
+             return id != request.avoid && takes(id, request);
+           });
   });
 }
 
@@ -103,7 +126,7 @@ std::optional<SlotId> SlotPool::best_free(const Node& node, const ReadyQueue::Re
                                           bool* resident) const {
   std::optional<SlotId> best;
   for (const SlotId id : node.free) {
-    if (avoid && id == request.avoid) continue;
+    if ((avoid && id == request.avoid) || !takes(id, request)) continue;
     if (holds(slots_.at(id), residency)) {
       *resident = true;
       return id;
@@ -130,7 +153,9 @@ std::optional<SlotId> SlotPool::place(const ReadyQueue::Request& request,
 
 bool SlotPool::admits_ahead(SlotId id, const ReadyQueue::Request& request) const {
   const auto found = slots_.find(id);
-  if (found == slots_.end() || request.exclusive || request.avoid == id) return false;
+  if (found == slots_.end() || request.exclusive || request.avoid == id || !takes(id, request)) {
+    return false;
+  }
   const Slot& slot = found->second;
   const Node& node = nodes_.at(slot.offer.node);
   if (!slot.running || node.exclusive || node.reserved_for) return false;
@@ -148,6 +173,10 @@ bool SlotPool::reserve(StageIndex stage, const ReadyQueue::Request& request) {
   Node* best = nullptr;
   for (auto& [name, node] : nodes_) {
     if (node.reserved_for || !within(request.resources, {0, 0, 0, 0}, node.capacity)) continue;
+    if (std::none_of(node.members.begin(), node.members.end(),
+                     [&](SlotId id) { return takes(id, request); })) {
+      continue;
+    }
     const auto running = [](const Node& n) { return n.members.size() - n.free.size(); };
     if (best == nullptr || running(node) < running(*best)) best = &node;
   }
@@ -159,7 +188,10 @@ bool SlotPool::reserve(StageIndex stage, const ReadyQueue::Request& request) {
 std::optional<SlotId> SlotPool::place_reserved(StageIndex stage,
                                                const ReadyQueue::Request& request) const {
   for (const auto& [name, node] : nodes_) {
-    if (node.reserved_for == stage && admits(node, request)) return *node.free.begin();
+    if (node.reserved_for != stage || !admits(node, request)) continue;
+    for (const SlotId id : node.free) {
+      if (takes(id, request)) return id;
+    }
   }
   return std::nullopt;
 }

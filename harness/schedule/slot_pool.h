@@ -28,6 +28,7 @@ struct Slot {
   // What waits and is this attempt, or null.
   const Occupant* find_waiting(const Attempt& attempt) const;
   std::vector<std::string> residents;  // what its executor probably holds, the latest first
+  std::set<std::string> barred;        // providers that it cannot start
 };
 
 // Nodes with their slots: admission by resource vector, and which slot suits a stage best. All
@@ -42,6 +43,12 @@ class SlotPool {
   const std::map<SlotId, Slot>& slots() const { return slots_; }
   std::size_t busy() const { return busy_; }
   std::size_t free() const { return slots_.size() - busy_; }
+  // Free slots that take whatever fits them.
+  std::size_t open() const;
+
+  // Whether the slot gets stages of the provider.
+  void bar(SlotId id, const std::string& provider);
+  void unbar(SlotId id, const std::string& provider);
 
   // A free slot that admits the request now: one whose executor holds `residency` first.
   std::optional<SlotId> place(const ReadyQueue::Request& request,
@@ -86,6 +93,7 @@ class SlotPool {
   };
 
   bool admits(const Node& node, const ReadyQueue::Request& request) const;
+  bool takes(SlotId id, const ReadyQueue::Request& request) const;
   bool may_avoid(const ReadyQueue::Request& request) const;
   std::optional<SlotId> best_free(const Node& node, const ReadyQueue::Request& request, bool avoid,
                                   const std::string& residency, bool* resident) const;
@@ -94,6 +102,7 @@ class SlotPool {
   std::map<SlotId, Slot> slots_;
   std::map<std::string, Node> nodes_;
   std::size_t busy_ = 0;
+  std::size_t bars_ = 0;  // summed over slots
 };
 
 // "2 threads, 4.0 GiB, 1 GPU with 16.0 GiB"

@@ -39,12 +39,13 @@ FailureLimit failure_limit_from(const Node& node) {
       return {.fraction = percent / 100, .count = {}};
     }
   } else if (node.is_scalar() && to_json(node).is_number_integer() &&
-             to_json(node).get<std::int64_t>() >= 0) {
+             to_json(node).get<std::int64_t>() >= 1) {
     return {.fraction = {}, .count = to_json(node).get<std::int64_t>()};
   }
   refuse(
       node.place,
-      fmt::format("max_failures must be a share like 20%, a count, or none, not {}", node.shown()),
+      fmt::format("max_failures must be a share like 20%, a count of at least 1, or none, not {}",
+                  node.shown()),
       node.shown());
 }
 

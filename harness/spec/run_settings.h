@@ -8,10 +8,11 @@
 
 namespace assay::spec {
 
-// How many failed trials end a run early: a share of them, or a count.
+// How many causes of failure a run goes on with: as many as this share of its trials, at least 1,
+// or a count. One more ends it early.
 struct FailureLimit {
   std::optional<double> fraction;     // 0..1, of the trials of the plan
-  std::optional<std::int64_t> count;  // neither: no limit
+  std::optional<std::int64_t> count;  // at least 1; neither: no limit
 
   bool operator==(const FailureLimit&) const = default;
 };
@@ -28,7 +29,7 @@ struct RunSettings {
   std::optional<double> stall_timeout_s = 600;
   std::optional<double> time_limit_s;  // nothing: the batch job's own end, if there is one
   int retries = 2;
-  FailureLimit max_failures = {.fraction = 0.2, .count = {}};
+  FailureLimit max_failures;
   bool skip_impossible = false;  // leaves out trials that a method cannot do, instead of refusing
 
   bool operator==(const RunSettings&) const = default;

@@ -24,11 +24,12 @@ namespace assay::supervise {
 namespace {
 
 // One call of receive() takes no more, so that a talkative executor cannot keep the supervisor.
-constexpr std::size_t kMaxBytesAtOnce = std::size_t{1} << 20;
+constexpr std::size_t kMaxBytesAtOnce = std::size_t{128} << 10;
 
 [[noreturn]] void fail(const std::string& what, int code) {
   throw Error(ErrorKind::kEnvironment,
-              fmt::format("cannot start an executor: {}: {}", what, std::strerror(code)));
+              fmt::format("cannot start an executor: {}: {}{}", what, std::strerror(code),
+                          mend_of(code)));
 }
 
 int open_output(const std::filesystem::path& path) {
@@ -68,6 +69,7 @@ Executor::Executor(const Command& command, std::string name, const std::filesyst
     throw;
   }
   ::close(ends[1]);
+  // Kernels before 5.3, old seccomp profiles and a full table of descriptors refuse it.
   pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
 }
 
@@ -127,9 +129,12 @@ std::vector<protocol::Message> Executor::receive() {
 std::optional<Death> Executor::reap() {
   if (dead_) return std::nullopt;
   siginfo_t ended{};
-  if (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-      ended.si_pid == 0)
-    return std::nullopt;
+  if (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) != 0) {
+    if (errno == EINTR) return std::nullopt;
+    dead_ = true;  // its number may be another process's by now: no signal
+    return Death{ErrorKind::kLost, "the executor was reaped by somebody else", -1, 0};
+  }
+  if (ended.si_pid == 0) return std::nullopt;
   // What it started goes with it; before its number is free for another process.
   ::kill(-pid_, SIGKILL);
   int status = 0;
@@ -138,15 +143,18 @@ std::optional<Death> Executor::reap() {
   do got = ::wait4(pid_, &status, 0, &usage);
   while (got < 0 && errno == EINTR);
   dead_ = true;
-  if (got < 0) return Death{ErrorKind::kLost, "the executor was reaped by somebody else", -1, 0};
   final_cpu_s_ = seconds(usage.ru_utime) + seconds(usage.ru_stime);
   final_peak_bytes_ = static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
   return classify_death(status, cgroup_oom_kills() - oom_kills_);
 }
 
+void Executor::kill_group() {
+  if (!dead_) ::kill(-pid_, SIGKILL);
+}
+
 void Executor::kill() {
   if (dead_) return;
-  // Its group exists once it has called setpgid, before exec returned control to us.
+  // Its group exists once it has called setsid, before exec returned control to us.
   ::kill(-pid_, SIGKILL);
   ::kill(pid_, SIGKILL);
 }

@@ -14,7 +14,7 @@
 
 namespace assay::supervise {
 
-// One child process that speaks the executor protocol, in a process group of its own, with
+// One child process that speaks the executor protocol, in a session of its own, with
 // standard input from /dev/null, both outputs in `output` (appended), the protocol socket at
 // descriptor 3 and nothing else inherited. It gets SIGKILL when the thread that started it ends,
 // so start it from the main thread. Movable by pointer only; the destructor kills the group.
@@ -30,7 +30,7 @@ class Executor {
   const std::string& name() const { return name_; }
   pid_t pid() const { return pid_; }
   int socket() const { return socket_; }                    // readable: call receive()
-  int pidfd() const { return pidfd_; }                      // readable: call reap()
+  int pidfd() const { return pidfd_; }  // readable: call reap(); -1: look every now and then
   bool wants_to_write() const { return !unsent_.empty(); }  // poll socket() for POLLOUT: flush()
 
   // Never blocks: what the socket does not take now is kept for flush().
@@ -43,7 +43,8 @@ class Executor {
 
   // Its end, once: reaps the process and classifies. nullopt while it lives.
   std::optional<Death> reap();
-  // SIGKILL to the group.
+  // SIGKILL to the group; the second also to itself, wherever it went.
+  void kill_group();
   void kill();
   bool dead() const { return dead_; }
 

@@ -26,6 +26,9 @@ namespace {
 
 constexpr std::size_t kMaxCatalogueBytes = std::size_t{16} << 20;
 constexpr int kCacheFormat = 1;
+// A provider that prints so much before it has answered is out of its mind; it lies in memory.
+constexpr std::int64_t kMaxOutputBytes = std::int64_t{64} << 20;
+constexpr double kLongestWaitSeconds = 0.05;
 
 std::string joined(const std::vector<std::string>& command) {
   return fmt::format("{}", fmt::join(command, " "));
@@ -51,12 +54,15 @@ void await(Executor& executor, protocol::Type type, double until_s,
              fmt::format("{} before '{}'; last output: {}", death->message, protocol::name_of(type),
                          executor.output(std::max<std::int64_t>(0, end - 800), end)));
     }
+    if (executor.output_bytes() > kMaxOutputBytes)
+      refuse(command, fmt::format("it printed more than {} MiB before '{}'", kMaxOutputBytes >> 20,
+                                  protocol::name_of(type)));
     const double left_s = until_s - monotonic_seconds();
     if (left_s <= 0)
       refuse(command, fmt::format("no '{}' message in time", protocol::name_of(type)));
     pollfd waited[2] = {{executor.at_end() ? -1 : executor.socket(), POLLIN, 0},
                         {executor.pidfd(), POLLIN, 0}};
-    ::poll(waited, 2, static_cast<int>(std::min(left_s, 1.0) * 1e3) + 1);
+    ::poll(waited, 2, static_cast<int>(std::min(left_s, kLongestWaitSeconds) * 1e3) + 1);
   }
 }
 

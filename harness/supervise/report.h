@@ -31,6 +31,8 @@ struct SupervisorOptions {
   double stall_timeout_s = 600;       // no progress, metric or checkpoint for so long; 0: none
   double stage_timeout_s = 0;         // of one attempt; 0: none
   double start_timeout_s = 120;       // until an executor says hello
+  double claim_after_s = 1;           // a stage that runs so long is kept from other runs
+  std::string mark;  // of this supervisor's executors (marked_processes.h); set by the supervisor
   double publish_window_s = 0.03;     // how long a finished stage waits for others
   std::size_t publish_group = 256;    // how many are published at once
 };
@@ -51,7 +53,9 @@ enum class ReportKind {
   kCheckpoint,  // step
   kListening,   // address (gangs)
   kPublished,   // durable in the store: artifact, result, record, published
-  kFailed       // error, message, record
+  kFailed,      // error, message, record
+  kFound,       // not run, or in vain: the store holds the result that another run has made; artifact
+  kTaken        // not run, or given up: another live run computes it; message names it
 };
 
 struct Report {
@@ -64,12 +68,14 @@ struct Report {
   double value = 0;
   std::int64_t step = 0;
   std::string address;
-  Artifact artifact;           // kPublished
+  Artifact artifact;           // kPublished, kFound
   bool first = true;           // kPublished: false: another run had published it meanwhile
   std::string nondeterminism;  // kPublished: how its result differs from ours; "": it does not
   ErrorKind error = ErrorKind::kCrash;  // kFailed
   std::string message;                  // kFailed
   bool checkpointed = false;            // kFailed: a checkpoint was made in this attempt
+  bool unusable = false;  // kFailed: the slot cannot start the provider; no fault of the stage
+  std::vector<std::string> lost_inputs;  // kFailed: keys of inputs that are gone from the store
   plan::AttemptRecord record;           // kPublished, kFailed: complete but for `quarantined`
   std::vector<std::string> resident;    // kPublished: keys that the executor holds now
 };

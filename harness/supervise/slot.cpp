@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "harness/supervise/host.h"
+#include "harness/supervise/marked_processes.h"
 
 namespace assay::supervise {
 namespace {
@@ -48,13 +49,15 @@ void Slot::pump(std::vector<Report>& reports) {
     if (!running_) {
       if (waiting_.empty()) return;
       take_next();
+      if (decided_by_store(reports)) continue;
     }
     if (running_->sent) return;
     const std::string provider = running_->assignment.stage.provider;
     try {
       if (!workers_.contains(provider)) start_worker(provider);
     } catch (const Error& e) {
-      fail(e.kind(), e.what(), Json::object(), reports);
+      fail(e.kind(), e.what(), Json::object(), reports, nullptr,
+           options_.providers.contains(provider));
       continue;
     }
     // One that was killed must be gone first: bury() is followed by another pump().
@@ -93,10 +96,14 @@ void Slot::start_worker(const std::string& provider) {
   if (!options_.logs.empty())
     output = options_.logs / fmt::format(".{}.{}.out", file_name(own_.name), file_name(provider));
   Worker worker;
+  const std::string owner = fmt::format("{}{}.{}", options_.mark, index_, executors_++);
+  Command command{found->second, own_.environment};
+  command.environment[kOwnerVariable] = owner;
+  worker.mark = fmt::format("{}={}", kOwnerVariable, owner);
   worker.executor = std::make_unique<Executor>(
-      Command{found->second, own_.environment},
-      fmt::format("executor of slot {} ({})", own_.name, provider), output);
+      command, fmt::format("executor of slot {} ({})", own_.name, provider), output);
   worker.kill_at_s = monotonic_seconds() + options_.start_timeout_s;
+  if (worker.executor->pidfd() < 0) worker.look_s = monotonic_seconds() + kLookSeconds;
   workers_[provider] = std::move(worker);
 }
 
@@ -112,12 +119,15 @@ void Slot::send_run(std::vector<Report>& reports) {
                  .locations = store_.with_manifest_paths(*stage.locations),
                  .inputs = now.assignment.inputs,
                  .output = store_.attempt_folder(now.attempt).string(),
-                 .resume_dir = store_.resume_folder(stage.key).string()};
+                 .resume_dir = store_.resume_folder(stage.key, run(), now.assignment.number)};
   executor.reset_peak_memory();
   now.cpu_before_s = executor.cpu_s();
   now.sent_unix_s = unix_seconds();
   now.sent_s = now.progress_s = monotonic_seconds();
   now.copy_s = now.sent_s + kCopySeconds;
+  std::error_code ignored;
+  const bool resumed = std::filesystem::exists(message.run.resume_dir, ignored);
+  if (scope().empty()) now.claim_s = now.sent_s + (resumed ? 0 : options_.claim_after_s);
   try {
     if (stage.provider != kBuiltInProvider) {
       now.inputs.emplace(message.run.recipe, message.run.locations);
@@ -220,6 +230,7 @@ void Slot::send_peers(const std::string& attempt, const Json& peers, const std::
 }
 
 void Slot::dismiss() {
+  dismissed_ = true;
   for (auto& [provider, each] : workers_) {
     if (!each.condemned) each.executor->send(message_of(protocol::Type::kExit, ""));
   }

@@ -24,7 +24,7 @@ namespace assay::supervise {
 // One slot of a supervisor: a queue of assignments, the one that runs, and an executor for each
 // provider that it has needed. Times are monotonic seconds. Attempts start and are stopped in
 // slot.cpp; slot_messages.cpp serves the executors, slot_outcomes.cpp ends an attempt,
-// slot_deadlines.cpp watches the time.
+// slot_deadlines.cpp watches the time, slot_store.cpp asks the store what others have done.
 class Slot {
  public:
   Slot(std::size_t index, SlotOptions own, const SupervisorOptions& options, Store& store,
@@ -63,14 +63,18 @@ class Slot {
   static constexpr double kNever = std::numeric_limits<double>::infinity();
   static constexpr double kPrepareSeconds = 600;  // imports from a slow file system
   static constexpr double kCopySeconds = 0.5;  // a running stage's output reaches its log so often
+  static constexpr double kLookSeconds = 0.1;  // for the end of an executor without a pidfd
+  static constexpr double kYieldSeconds = 5;   // for a stage that is left to another run
 
   struct Worker {
     std::unique_ptr<Executor> executor;
     bool greeted = false;     // it has said hello
     bool ready = false;       // and is prepared: it takes runs
     bool condemned = false;   // killed by us: what it still says does not count
+    std::string mark;         // what everything that it starts carries
     std::int64_t copied = 0;  // of its output, into logs
     double kill_at_s = 0;     // not ready by then, or it lives on after it closed its socket
+    double look_s = kNever;   // without a pidfd: whether it has ended
   };
   struct Ending {  // why we kill the executor
     ErrorKind kind = ErrorKind::kLost;
@@ -88,12 +92,26 @@ class Slot {
     double cpu_before_s = 0;
     double grace_s = 0;
     double kill_at_s = kNever;
+    double claim_s = kNever;
+    bool claimed = false;
+    std::string yields_to;  // the run that computes it; "": nobody else
     bool checkpointed = false;
     std::optional<Ending> ending;
     std::optional<InputBracket> inputs;  // of a foreign provider
   };
 
   void take_next();
+  std::string run() const { return options_.run.empty() ? "run" : options_.run; }
+  std::string scope() const;  // run id of a stage that is valid in one run only, else ""
+
+  // slot_store.cpp
+  bool decided_by_store(std::vector<Report>& reports);
+  bool found_in_store(std::vector<Report>& reports);
+  void leave_to(const std::string& holder, std::vector<Report>& reports);
+  std::vector<std::string> lost_inputs(bool thorough) const;
+  void claim(std::vector<Report>& reports);
+  void unclaim();
+
   Worker* worker();  // of what runs
   void start_worker(const std::string& provider);
   void send_run(std::vector<Report>& reports);
@@ -107,7 +125,8 @@ class Slot {
   void make_ready(Worker& worker, std::vector<Report>& reports);
   void finish(const protocol::Message& done, std::vector<Report>& reports);
   void fail(ErrorKind kind, const std::string& message, const Json& context,
-            std::vector<Report>& reports, const Death* death = nullptr);
+            std::vector<Report>& reports, const Death* death = nullptr, bool unusable = false);
+  void look_for_the_dead(double now_s, std::vector<Report>& reports);
   void bury(const std::string& provider, const Death& death, std::vector<Report>& reports);
   void copy_output(Worker& worker);
   Report report(ReportKind kind) const;
@@ -122,6 +141,8 @@ class Slot {
   std::deque<Assignment> waiting_;
   std::optional<Running> running_;
   std::map<std::string, Worker> workers_;  // by provider
+  int executors_ = 0;                      // started so far
+  bool dismissed_ = false;
 };
 
 }  // namespace assay::supervise

@@ -12,9 +12,10 @@ double Slot::deadline_s() const {
   double deadline = kNever;
   for (const auto& [provider, each] : workers_) {
     if (!each.condemned) deadline = std::min(deadline, each.kill_at_s);
+    deadline = std::min(deadline, each.look_s);
   }
   if (!running_ || !running_->sent || running_->ending) return deadline;
-  deadline = std::min({deadline, running_->kill_at_s, running_->copy_s});
+  deadline = std::min({deadline, running_->kill_at_s, running_->copy_s, running_->claim_s});
   if (options_.stage_timeout_s > 0)
     deadline = std::min(deadline, running_->sent_s + options_.stage_timeout_s);
   if (options_.stall_timeout_s > 0)
@@ -23,6 +24,7 @@ double Slot::deadline_s() const {
 }
 
 void Slot::check_deadlines(double now_s, std::vector<Report>& reports) {
+  look_for_the_dead(now_s, reports);
   for (auto& [provider, each] : workers_) {
     if (each.condemned || now_s < each.kill_at_s) continue;
     const bool closed = each.executor->at_end();
@@ -37,7 +39,11 @@ void Slot::check_deadlines(double now_s, std::vector<Report>& reports) {
     each.condemned = true;
     each.executor->kill();
   }
-  if (!running_ || !running_->sent || running_->ending) return;
+  if (!running_ || !running_->sent || running_->ending) {
+    pump(reports);
+    return;
+  }
+  if (now_s >= running_->claim_s) claim(reports);
   Running& now = *running_;
   Worker& mine = *worker();
   if (now_s >= now.copy_s) {

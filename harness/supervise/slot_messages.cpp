@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "harness/supervise/host.h"
+#include "harness/supervise/marked_processes.h"
 #include "harness/supervise/slot.h"
 
 // What executors say, and how they die.
@@ -13,6 +14,7 @@ namespace assay::supervise {
 namespace {
 
 constexpr std::int64_t kTailBytes = 400;  // of the output, shown in the message of a crash
+constexpr int kLastReads = 16;             // of a dead executor's socket, which others may hold open
 
 }  // namespace
 
@@ -39,13 +41,32 @@ void Slot::serve(std::span<const pollfd> ready, std::vector<Report>& reports) {
   }
   for (const std::string& provider : talking) read(provider, reports);
   for (const std::string& provider : ended) {
+    // What it has started must not keep us reading.
+    workers_.at(provider).executor->kill_group();
     // Its last words, e.g. `failed` before the exit, count first.
-    while (read(provider, reports)) {
+    for (int i = 0; i < kLastReads && read(provider, reports); ++i) {
     }
     if (const std::optional<Death> death = workers_.at(provider).executor->reap())
       bury(provider, *death, reports);
   }
   pump(reports);
+}
+
+// Where the kernel gives no pidfd.
+void Slot::look_for_the_dead(double now_s, std::vector<Report>& reports) {
+  std::vector<std::string> due;
+  for (auto& [provider, each] : workers_) {
+    if (now_s >= each.look_s) due.push_back(provider);
+  }
+  for (const std::string& provider : due) {
+    Worker& each = workers_.at(provider);
+    each.look_s = now_s + kLookSeconds;
+    const std::optional<Death> death = each.executor->reap();
+    if (!death) continue;
+    for (int i = 0; i < kLastReads && read(provider, reports); ++i) {
+    }
+    bury(provider, *death, reports);
+  }
 }
 
 bool Slot::read(const std::string& provider, std::vector<Report>& reports) {
@@ -66,19 +87,29 @@ bool Slot::read(const std::string& provider, std::vector<Report>& reports) {
     return false;
   }
   // A process that closed its socket is given a second to die by itself.
-  if (from.executor->at_end()) from.kill_at_s = monotonic_seconds() + 1;
+  if (from.executor->at_end()) {
+    from.kill_at_s = monotonic_seconds() + 1;
+    if (from.look_s != kNever) from.look_s = 0;
+  }
   return any;
 }
 
 void Slot::bury(const std::string& provider, const Death& death, std::vector<Report>& reports) {
   const Worker& mine = workers_.at(provider);
+  // Those that left its session; the NUL ends the number. At the end of a run the watchdog does it.
+  if (!dismissed_) kill_marked(mine.mark.c_str(), mine.mark.size() + 1);
   // A stage that waits for the successor of an executor that we killed is not concerned.
   const bool concerned =
       worker() == &mine && (running_->sent || running_->ending || !mine.condemned);
   if (concerned) {
     Running& now = *running_;
+    // A provider that cannot even start is a fault of the installation, not of the stage.
+    const auto broken = [&mine](ErrorKind kind) {
+      return !mine.ready && (kind == ErrorKind::kCrash || kind == ErrorKind::kEnvironment);
+    };
     if (now.ending) {
-      fail(now.ending->kind, now.ending->message, Json::object(), reports, &death);
+      fail(now.ending->kind, now.ending->message, Json::object(), reports, &death,
+           broken(now.ending->kind));
     } else {
       const std::int64_t end = mine.executor->output_bytes();
       const std::string tail = mine.executor->output(std::max(mine.copied, end - kTailBytes), end);
@@ -86,9 +117,7 @@ void Slot::bury(const std::string& provider, const Death& death, std::vector<Rep
       if (!mine.ready)
         message += mine.greeted ? " before it was prepared" : " before it said hello";
       if (!tail.empty()) message += "; last output: " + tail;
-      // A provider that cannot even start is a fault of the installation, not of the stage.
-      const bool broken = !mine.ready && death.kind == ErrorKind::kCrash;
-      fail(broken ? ErrorKind::kEnvironment : death.kind, message, Json::object(), reports, &death);
+      fail(death.kind, message, Json::object(), reports, &death, broken(death.kind));
     }
   }
   workers_.erase(provider);
@@ -118,6 +147,10 @@ void Slot::handle(Worker& from, const std::string& provider, const protocol::Mes
       return;
     case Type::kProgress:
       out.progress = message.progress;
+      // A flood of them is one.
+      if (!reports.empty() && reports.back().kind == out.kind &&
+          reports.back().attempt == out.attempt)
+        reports.pop_back();
       break;
     case Type::kMetric:
       if (std::isnan(message.value)) {  // sent as null: there is nothing to show
@@ -133,6 +166,7 @@ void Slot::handle(Worker& from, const std::string& provider, const protocol::Mes
       out.kind = ReportKind::kCheckpoint;
       out.step = message.step;
       running_->checkpointed = true;
+      claim(reports);
       break;
     case Type::kListening:
       out.kind = ReportKind::kListening;

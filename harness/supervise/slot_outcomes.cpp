@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -24,7 +25,8 @@ void Slot::finish(const protocol::Message& done, std::vector<Report>& reports) {
   const std::filesystem::path output = store_.attempt_folder(now.attempt);
   Finished finished;
   finished.key = stage.key;
-  finished.run = stage.cache == CachePolicy::kRun ? options_.run : "";
+  finished.run = scope();
+  finished.made_by = run();
   try {
     if (now.inputs) now.inputs->check();
     struct stat status {};
@@ -57,14 +59,26 @@ void Slot::finish(const protocol::Message& done, std::vector<Report>& reports) {
 }
 
 void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
-                std::vector<Report>& reports, const Death* death) {
+                std::vector<Report>& reports, const Death* death, bool unusable) {
   if (Worker* mine = worker()) copy_output(*mine);
+  if (!running_->yields_to.empty()) {
+    leave_to(std::string(running_->yields_to), reports);
+    return;
+  }
+  if (found_in_store(reports)) return;
   Report out = report(ReportKind::kFailed);
-  out.error = kind;
+  out.error = unusable ? ErrorKind::kEnvironment : kind;
+  out.unusable = unusable;
   out.message = utf8_text(message);  // it may quote what the executor printed
+  if (running_->sent && kind != ErrorKind::kTimeout) out.lost_inputs = lost_inputs(true);
+  if (!out.lost_inputs.empty()) {
+    out.error = ErrorKind::kLost;
+    out.message = fmt::format("input {} is gone from the store, or damaged; it had failed with: {}",
+                              out.lost_inputs[0], out.message);
+  }
   out.checkpointed = running_->checkpointed;
   out.record = record();
-  out.record.outcome = name_of(kind);
+  out.record.outcome = name_of(out.error);
   out.record.message = out.message;
   out.record.context = context;
   if (death != nullptr) {
@@ -72,6 +86,7 @@ void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
     out.record.signal = death->signal;
   }
   store_.remove_attempt(running_->attempt);
+  unclaim();
   running_.reset();
   reports.push_back(std::move(out));
 }

@@ -43,7 +43,8 @@ struct Launch {
   // The death signal cannot be set from outside the child, hence no posix_spawn.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up();
   if (::getppid() != launch.parent) ::_exit(127);
-  if (::setpgid(0, 0) != 0) give_up();
+  // A session, not only a group: without a terminal nothing can stop it by reading from one.
+  if (::setsid() < 0) give_up();
   struct sigaction by_default {};
   by_default.sa_handler = SIG_DFL;
   for (int number = 1; number < NSIG; ++number) ::sigaction(number, &by_default, nullptr);
@@ -66,9 +67,10 @@ pid_t fork_and_become(Launch& launch) {
 }
 
 [[noreturn]] void cannot_start(const std::string& program, int code) {
-  throw Error(ErrorKind::kEnvironment,
-              fmt::format("cannot start the executor {}: {}", program, std::strerror(code)),
-              {{"program", program}});
+  throw Error(
+      ErrorKind::kEnvironment,
+      fmt::format("cannot start the executor {}: {}{}", program, std::strerror(code), mend_of(code)),
+      {{"program", program}});
 }
 
 std::string resolved_program(const std::string& word) {
@@ -95,12 +97,48 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return result;
 }
 
-// A descriptor that is none of 0..3, so that no dup2 of the child overwrites it before its turn.
-int out_of_the_way(int descriptor) {
-  return ::fcntl(descriptor, F_DUPFD_CLOEXEC, protocol::kDefaultDescriptor + 1);
+// Copies of descriptors that are none of 0..3, so that no dup2 of the child overwrites one before
+// its turn. Closed at the end.
+class Copies {
+ public:
+  explicit Copies(const std::string& program) : program_(program) {}
+  ~Copies() {
+    for (const int each : made_) ::close(each);
+  }
+  int of(int descriptor) {
+    const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, protocol::kDefaultDescriptor + 1);
+    if (copy < 0) cannot_start(program_, errno);
+    made_.push_back(copy);
+    return copy;
+  }
+  int of_null() {
+    const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null < 0) cannot_start(program_, errno);
+    made_.push_back(null);
+    return of(null);
+  }
+
+ private:
+  const std::string& program_;
+  std::vector<int> made_;
+};
+
+// Whoever started us may have left it ignored: then the kernel would reap our children, and how
+// they ended would be lost.
+void keep_dead_children() {
+  struct sigaction now {};
+  if (::sigaction(SIGCHLD, nullptr, &now) != 0) return;
+  if (now.sa_handler != SIG_IGN && (now.sa_flags & SA_NOCLDWAIT) == 0) return;
+  struct sigaction by_default {};
+  by_default.sa_handler = SIG_DFL;
+  ::sigaction(SIGCHLD, &by_default, nullptr);
 }
 
 }  // namespace
+
+std::string_view mend_of(int code) {
+  return code == EMFILE ? "; raise the limit on open files (ulimit -n)" : "";
+}
 
 bool is_launcher_variable(std::string_view name) {
   constexpr std::array<std::string_view, 10> kPrefixes{"OMPI_",     "PMIX_",     "PMI_",   "PRTE_",
@@ -137,11 +175,11 @@ pid_t spawn(const Command& command, int output, int socket) {
   launch.program = resolved_program(words[0]);
   launch.arguments = pointers(words);
   launch.variables = pointers(variables);
-  launch.input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  const int null = launch.input;
-  launch.input = out_of_the_way(null);
-  launch.output = out_of_the_way(output);
-  launch.socket = out_of_the_way(socket);
+  Copies copies(launch.program);
+  launch.input = copies.of_null();
+  launch.output = copies.of(output);
+  launch.socket = copies.of(socket);
+  keep_dead_children();
   launch.parent = ::getpid();
   // No handler of ours may run in the child while it shares our memory.
   sigset_t all;
@@ -151,9 +189,6 @@ pid_t spawn(const Command& command, int output, int socket) {
   const pid_t pid = fork_and_become(launch);
   const int code = pid < 0 ? errno : launch.error;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  for (const int each : {null, launch.input, launch.output, launch.socket}) {
-    if (each >= 0) ::close(each);
-  }
   if (code != 0) {
     if (pid > 0) ::waitpid(pid, nullptr, 0);
     cannot_start(launch.program, code);

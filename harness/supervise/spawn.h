@@ -22,9 +22,12 @@ bool is_launcher_variable(std::string_view name);
 // This process's environment without those, with `added`, as NAME=VALUE in name order.
 std::vector<std::string> cleaned_environment(const std::map<std::string, std::string>& added);
 
-// Starts a process: a group of its own, SIGKILL when the calling thread ends, default signal
+// What to do about an error of the system when a process could not be started; "" mostly.
+std::string_view mend_of(int code);
+
+// Starts a process: a session of its own without a terminal, SIGKILL when the calling thread ends, default signal
 // handlers, nothing blocked, standard input /dev/null, both outputs `output`, `socket` as
-// descriptor 3, no other descriptor. Throws Error(kEnvironment) naming the program if it cannot be
+// descriptor 3, no other descriptor. SIGCHLD is no longer ignored here afterwards. Throws Error(kEnvironment) naming the program if it cannot be
 // started.
 pid_t spawn(const Command& command, int output, int socket);
 

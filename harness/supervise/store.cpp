@@ -17,6 +17,7 @@
 #include "harness/core/atomic_file.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "harness/core/json_text.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/store_layout.h"
 
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMaxResultBytes = std::size_t{16} << 20;
+constexpr std::size_t kBytesPerListedFile = 100;  // its size, its digest, quotes
 
 [[noreturn]] void fail(std::string_view what, const fs::path& path, int code) {
   const std::string mend = code == ENOSPC || code == EDQUOT
@@ -67,7 +69,7 @@ void write_whole(const fs::path& path, const std::string& content) {
 }
 
 // Moves `from` to `to` if nothing is there. False if something is.
-bool claim(const fs::path& from, const fs::path& to, bool folder) {
+bool move_into_place(const fs::path& from, const fs::path& to, bool folder) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
   if (errno == EEXIST || errno == ENOTEMPTY) return false;
   if (errno != EINVAL && errno != ENOSYS) fail("publish", to, errno);
@@ -125,6 +127,7 @@ Json inventory(const fs::path& folder) {
         {{"file", folder.string()}});
   }
   Json files = Json::object();
+  std::size_t listed_bytes = 0;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     const std::string name = entry.path().lexically_relative(folder).generic_string();
     const fs::file_status status = entry.symlink_status();
@@ -135,6 +138,21 @@ Json inventory(const fs::path& folder) {
                               "files only, and {} is written by the supervisor",
                               name, kResultFile),
                   {{"file", entry.path().string()}});
+    }
+    if (utf8_text(name) != name) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("the stage made a file whose name is not UTF-8: '{}'; its name becomes "
+                              "part of {}",
+                              utf8_text(name), kResultFile),
+                  {{"file", utf8_text(entry.path().string())}});
+    }
+    listed_bytes += name.size() + kBytesPerListedFile;
+    if (listed_bytes > kMaxResultBytes / 2) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("the stage made more files than {} can list ({} so far; it may have "
+                              "{} bytes); pack them into fewer",
+                              kResultFile, files.size(), kMaxResultBytes),
+                  {{"file", folder.string()}});
     }
     files[name] = entry.file_size();
   }
@@ -176,10 +194,6 @@ void Store::make_temporary() {
 fs::path Store::attempt_folder(const std::string& attempt) {
   make_temporary();
   return temporary_ / checked_name(attempt, "attempt");
-}
-
-fs::path Store::resume_folder(const std::string& key) const {
-  return root_ / "partial" / checked_key(key);
 }
 
 fs::path Store::manifest_file(const std::string& name) const {
@@ -243,6 +257,31 @@ std::optional<Artifact> Store::read(const fs::path& base, const std::string& key
   return artifact;
 }
 
+bool Store::holds(const fs::path& artifact) const {
+  if (present(artifact)) return true;
+  // Listing the folder makes a network file system look again.
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(artifact.parent_path(), ignored)) {
+    if (entry.path() == artifact) return true;
+  }
+  return present(artifact);
+}
+
+bool Store::intact(const fs::path& artifact, const std::string& key) const {
+  const bool single = artifact.extension() == ".json";
+  try {
+    return read(single ? artifact.parent_path() / artifact.stem() : artifact, key).has_value();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::optional<Artifact> Store::find(const std::string& key, const std::string& run) {
+  const fs::path base = place(key, run);
+  if (!present(base.string() + ".json") && !present(base)) return std::nullopt;
+  return lookup(key, run);
+}
+
 std::optional<Artifact> Store::lookup(const std::string& key, const std::string& run) {
   const fs::path base = place(key, run);
   try {
@@ -298,7 +337,7 @@ Published Store::publish_one(const Finished& finished) {
   // Twice: what was there may prove damaged and make room.
   for (int round = 0; round < 2; ++round) {
     const bool other_form = present(folder ? fs::path(base.string() + ".json") : base);
-    if (!other_form && claim(source, ours.path, folder)) return published;
+    if (!other_form && move_into_place(source, ours.path, folder)) return published;
     if (const std::optional<Artifact> theirs = lookup(finished.key, finished.run)) {
       published.nondeterminism =
           difference(*theirs, ours.result, folder ? finished.files : fs::path());
@@ -319,13 +358,41 @@ std::vector<Published> Store::publish(std::span<const Finished> group) {
   published.reserve(group.size());
   for (const Finished& finished : group) published.push_back(publish_one(finished));
   if (!group.empty() && ::syncfs(descriptor_) != 0) fail("sync", root_, errno);
-  for (const Finished& finished : group) remove_checkpoints(finished.key);
+  for (const Finished& finished : group) remove_checkpoints(finished.key, finished.made_by);
   for (const Published& each : published) {
     if (!each.nondeterminism.empty())
       spdlog::warn("nondeterminism: two executions of {} differ: {}", each.key,
                    each.nondeterminism);
   }
   return published;
+}
+
+bool Store::remove_unless_wanted(const std::string& key, const std::string& by_run,
+                                 const std::string& run) {
+  const fs::path base = place(key, run);
+  const auto wanted_by_other = [&] { return wanted(key, by_run, true); };
+  const bool single = drop_unless(base.string() + ".json", wanted_by_other);
+  return drop_unless(base, wanted_by_other) || single;
+}
+
+// Out of sight first, then asked once more: a run that has seen the artifact had registered before,
+// so its root is seen now, and the artifact goes back.
+bool Store::drop_unless(const fs::path& path, const std::function<bool()>& wanted) {
+  if (!present(path) || wanted()) return false;
+  make_temporary();
+  const fs::path aside = temporary_ / ("removed." + path.filename().string());
+  std::error_code ignored;
+  fs::remove_all(aside, ignored);
+  if (::rename(path.c_str(), aside.c_str()) != 0) {
+    if (errno == ENOENT) return false;
+    fail("remove", path, errno);
+  }
+  if (wanted()) {
+    move_into_place(aside, path, fs::is_directory(fs::symlink_status(aside, ignored)));
+    return false;
+  }
+  fs::remove_all(aside, ignored);
+  return true;
 }
 
 bool Store::remove(const std::string& key, const std::string& run) {
@@ -348,12 +415,6 @@ bool Store::remove(const std::string& key, const std::string& run) {
 void Store::remove_attempt(const std::string& attempt) {
   std::error_code ignored;
   if (temporary_made_) fs::remove_all(attempt_folder(attempt), ignored);
-}
-
-void Store::remove_checkpoints(const std::string& key) {
-  const fs::path folder = resume_folder(key);
-  std::error_code ignored;
-  if (present(folder)) fs::remove_all(folder, ignored);
 }
 
 }  // namespace assay::supervise

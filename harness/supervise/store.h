@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -17,7 +18,8 @@
 //   objects/<2>/<key>.json        a result without files
 //   objects/<2>/<key>/            result.json and the files of the stage
 //   runs/<run id>/<2>/<key>...    the same for stages that are valid in one run only (timing)
-//   partial/<key>/                checkpoints of a stage that has not published yet
+//   partial/<key>/<run>.<number>/ checkpoints of an attempt at a stage that has not published yet
+//   partial/<key>/claim           symbolic link to "<run>@<owner>": who computes it now
 //   manifests/<digest>            what lies below a folder that stages read (harness/core/manifest.h)
 //   tmp/<owner>/                  what a live process is making; nothing in it is ever looked up
 //   roots/<run id>.json           what a run wants kept, with a lease
@@ -54,6 +56,7 @@ struct Finished {
   std::string run;              // run id for CachePolicy::kRun, "" for kShared
   Json result;                  // as described above, without "files"
   std::filesystem::path files;  // folder with what the stage made (inside attempt_folder()), or ""
+  std::string made_by = {};     // run id, whose checkpoints and claim go
 };
 
 struct Published {
@@ -113,10 +116,34 @@ class Store {
   // What lookup() moved aside so far, a sentence each.
   const std::vector<std::string>& damage() const { return damage_; }
 
-  // Where a stage makes its files (not made here; the executor makes it if it needs one), and where
-  // it keeps checkpoints.
+  // Whether an artifact is there and whole, by sizes; the second looks at its name only.
+  bool intact(const std::filesystem::path& artifact, const std::string& key) const;
+  bool holds(const std::filesystem::path& artifact) const;
+
+  // lookup(), but without reading anything while there is no such name.
+  std::optional<Artifact> find(const std::string& key, const std::string& run = "");
+
+  // Where a stage makes its files (not made here; the executor makes it if it needs one).
   std::filesystem::path attempt_folder(const std::string& attempt);
-  std::filesystem::path resume_folder(const std::string& key) const;
+
+  // Where an attempt of `run` keeps its checkpoints (not made here either). No other attempt writes
+  // there: what an earlier one of this run has left, or another run that is over, is moved there.
+  std::filesystem::path resume_folder(const std::string& key, const std::string& run, int number);
+
+  // Claims keep two runs from computing one long stage twice. They are a courtesy: without them, or
+  // when two are quick at once, both compute it and the first to publish wins.
+  //
+  // Whether `run` may compute the key: false while another live run holds the claim. A run's own
+  // claim is taken over whichever of its ranks has made it, one of a dead process too.
+  bool claim(const std::string& key, const std::string& run);
+  void release(const std::string& key, const std::string& run);
+  // "run R, process P on host H" of the live run other than `run` that holds the claim, or "".
+  std::string claimed_by_other(const std::string& key, const std::string& run) const;
+  // Shows other hosts that this process lives: call every few seconds. Works at most each
+  // kBeatSeconds.
+  void beat();
+  static constexpr double kBeatSeconds = 10;
+  static constexpr double kSilentSeconds = 120;  // without a beat, the process of another host is gone
 
   // Where the manifest of a folder lies, and puts one there. `name`: SHA-256 of its text, as plans
   // and locations name it.
@@ -132,18 +159,27 @@ class Store {
   // Forgets an artifact (temporary retention, `invalidate`). False if there was none.
   bool remove(const std::string& key, const std::string& run = "");
   void remove_attempt(const std::string& attempt);
-  void remove_checkpoints(const std::string& key);
+  // Of `run`, and of others that are over; and the claim of `run`.
+  void remove_checkpoints(const std::string& key, const std::string& run);
 
   // Roots: written when a run starts and renewed while it lives; an ended run leaves its root.
   void register_root(const Root& root);
   void forget_root(const std::string& run);
   std::vector<Root> roots() const;
-  // Keys of all roots whose run folder exists or whose lease has not ended.
-  std::set<std::string> live_keys(double now_unix_s) const;
+  // Whether a root other than that of `except` wants the key now. `leased`: only one whose lease has
+  // not ended counts, else also one whose run folder exists. Roots that have changed since the last
+  // call are read again.
+  bool wanted(const std::string& key, const std::string& except, bool leased) const;
 
-  // Removes artifacts and checkpoints that are not in `live` and older than `min_age_s`, results of
-  // runs without root, damaged artifacts, and leftovers of dead processes. `dry_run` only counts.
-  Collected gc(const std::set<std::string>& live, double min_age_s, bool dry_run = false);
+  // remove() unless another run that lives wants the artifact: one that registers at the same moment
+  // either sees no artifact or keeps it. False if it stays or there was none.
+  bool remove_unless_wanted(const std::string& key, const std::string& by_run,
+                            const std::string& run = "");
+
+  // Removes artifacts and checkpoints that no root wants and that are older than `min_age_s`,
+  // results of runs without root, damaged artifacts, and leftovers of dead processes. `dry_run` only
+  // counts. Runs may start meanwhile: what they have seen stays.
+  Collected gc(double min_age_s, bool dry_run = false);
 
   StoreUsage usage() const;
   // Every artifact of objects/ in key order: key, path, bytes.
@@ -159,16 +195,28 @@ class Store {
  private:
   std::filesystem::path place(const std::string& key, const std::string& run) const;  // no suffix
   std::optional<Artifact> read(const std::filesystem::path& base, const std::string& key) const;
+  bool alive(const std::string& owner) const;
+  bool run_lives(const std::string& run) const;
+  void look_at_roots() const;
+  bool drop_unless(const std::filesystem::path& path, const std::function<bool()>& wanted);
   void set_aside(const std::filesystem::path& path, const std::string& why);
   Published publish_one(const Finished& finished);
   void make_parent(const std::filesystem::path& base);
   void make_temporary();
 
+  struct KnownRoot {
+    std::int64_t inode = 0;  // each version arrives by a rename
+    std::int64_t changed_ns = 0;
+    Root root;
+  };
   std::filesystem::path root_;
   std::filesystem::path temporary_;  // tmp/<owner>, made when first needed
   bool temporary_made_ = false;
   std::set<std::filesystem::path> parents_made_;  // objects/<2> folders known to exist
   std::vector<std::string> damage_;
+  mutable std::map<std::filesystem::path, KnownRoot> roots_;
+  mutable bool root_unreadable_ = false;  // one of them: what it wants is not known
+  double last_beat_s_ = 0;
   int descriptor_ = -1;  // of root_, for syncfs
 };
 

@@ -9,6 +9,7 @@
 
 #include "harness/core/error.h"
 #include "harness/supervise/host.h"
+#include "harness/supervise/marked_processes.h"
 
 namespace assay::supervise {
 namespace fs = std::filesystem;
@@ -30,20 +31,26 @@ std::string owner_name() {
   return fmt::format("{}.{}.{}", place_of_pids(), ::getpid(), process_start(::getpid()));
 }
 
+std::optional<bool> is_alive_here(const std::string& owner) {
+  static const std::string kOurs = place_of_pids() + ".";
+  if (!owner.starts_with(kOurs)) return std::nullopt;
+  const char* const end = owner.data() + owner.size();
+  pid_t pid = 0;
+  std::uint64_t start = 0;
+  const auto first = std::from_chars(owner.data() + kOurs.size(), end, pid);
+  if (first.ec != std::errc() || first.ptr == end || *first.ptr != '.') return std::nullopt;
+  const auto second = std::from_chars(first.ptr + 1, end, start);
+  if (second.ec != std::errc() || second.ptr != end || pid <= 0) return std::nullopt;
+  return process_start(pid) == start;
+}
+
 void remove_dead_owners(const fs::path& tmp) {
-  const std::string ours = place_of_pids() + ".";
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(tmp, code)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(ours)) continue;
-    const char* const end = name.data() + name.size();
-    pid_t pid = 0;
-    std::uint64_t start = 0;
-    const auto first = std::from_chars(name.data() + ours.size(), end, pid);
-    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '.') continue;
-    const auto second = std::from_chars(first.ptr + 1, end, start);
-    if (second.ec != std::errc() || second.ptr != end || pid <= 0) continue;
-    if (process_start(pid) == start) continue;
+    const std::string owner = entry.path().filename().string();
+    if (is_alive_here(owner).value_or(true)) continue;
+    const std::string mark = fmt::format("{}={}:", kOwnerVariable, owner);
+    kill_marked(mark.data(), mark.size());
     std::error_code ignored;
     fs::remove_all(entry.path(), ignored);
   }

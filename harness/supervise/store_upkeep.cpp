@@ -1,4 +1,4 @@
-// Roots, garbage collection, sizes and the nonce of a shared store.
+// Garbage collection, sizes and the nonce of a shared store.
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -20,7 +20,6 @@ namespace assay::supervise {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kMaxRootBytes = std::size_t{1} << 30;
 constexpr double kForeignLeftoverSeconds = 7 * 86400;
 // Longer than a run takes; the next start of a run writes its manifests again.
 constexpr double kManifestSeconds = 90 * 86400;
@@ -56,21 +55,6 @@ double age_s(const fs::path& path, double now_unix_s) {
   return now_unix_s - static_cast<double>(status.st_mtim.tv_sec);
 }
 
-Root root_from(const fs::path& file) {
-  const Json json = parse_json(read_file(file, kMaxRootBytes), file.string());
-  try {
-    Root root;
-    root.run = json.at("run").get<std::string>();
-    root.folder = json.at("folder").get<std::string>();
-    root.lease_until_unix_s = json.at("lease_until_unix_s").get<double>();
-    root.keys = json.at("keys").get<std::set<std::string>>();
-    return root;
-  } catch (const Json::exception& e) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{}: {}; remove it if its run is gone", file.string(), reason_of(e)));
-  }
-}
-
 // Counts and removes what `doomed` picks from a folder.
 template <typename Doomed>
 void sweep(const fs::path& folder, bool dry_run, Collected& collected, Doomed doomed) {
@@ -85,55 +69,27 @@ void sweep(const fs::path& folder, bool dry_run, Collected& collected, Doomed do
 
 }  // namespace
 
-void Store::register_root(const Root& root) {
-  const Json json = {{"run", checked_name(root.run, "run id")},
-                     {"folder", root.folder.string()},
-                     {"lease_until_unix_s", root.lease_until_unix_s},
-                     {"keys", root.keys}};
-  write_file_atomically(root_ / "roots" / (root.run + ".json"), json.dump() + "\n",
-                        Durability::kSynced);
-}
-
-void Store::forget_root(const std::string& run) {
-  std::error_code ignored;
-  fs::remove(root_ / "roots" / (checked_name(run, "run id") + ".json"), ignored);
-}
-
-std::vector<Root> Store::roots() const {
-  std::vector<Root> found;
-  for (const fs::path& path : entries(root_ / "roots")) {
-    if (path.extension() == ".json" && !path.filename().string().starts_with("."))
-      found.push_back(root_from(path));
-  }
-  return found;
-}
-
-std::set<std::string> Store::live_keys(double now_unix_s) const {
-  std::set<std::string> live;
-  for (Root& root : roots()) {
-    std::error_code code;
-    if (root.lease_until_unix_s > now_unix_s || fs::exists(root.folder, code))
-      live.merge(root.keys);
-  }
-  return live;
-}
-
-Collected Store::gc(const std::set<std::string>& live, double min_age_s, bool dry_run) {
+Collected Store::gc(double min_age_s, bool dry_run) {
   const double now = unix_seconds();
   Collected collected;
-  const auto unreachable = [&](const fs::path& path) {
-    return !live.contains(path.stem().string()) && age_s(path, now) >= min_age_s;
+  const auto is_wanted = [&](const fs::path& path) {
+    const std::string key = path.stem().string();
+    return wanted(key, "", false) || !claimed_by_other(key, "").empty();
   };
-  for (const fs::path& shard : entries(root_ / "objects"))
-    sweep(shard, dry_run, collected, unreachable);
-  sweep(root_ / "partial", dry_run, collected, unreachable);
-  std::set<std::string> runs;
-  for (const Root& root : roots()) {
-    std::error_code code;
-    if (root.lease_until_unix_s > now || fs::exists(root.folder, code)) runs.insert(root.run);
+  std::vector<fs::path> folders;
+  for (const fs::path& shard : entries(root_ / "objects")) folders.push_back(shard);
+  folders.push_back(root_ / "partial");
+  for (const fs::path& folder : folders) {
+    for (const fs::path& path : entries(folder)) {
+      if (age_s(path, now) < min_age_s || is_wanted(path)) continue;
+      const std::int64_t bytes = bytes_below(path);
+      if (!dry_run && !drop_unless(path, [&] { return is_wanted(path); })) continue;
+      collected.objects += 1;
+      collected.bytes += bytes;
+    }
   }
   sweep(root_ / "runs", dry_run, collected, [&](const fs::path& path) {
-    return !runs.contains(path.filename().string()) && age_s(path, now) >= min_age_s;
+    return age_s(path, now) >= min_age_s && !run_lives(path.filename().string());
   });
   sweep(root_ / "damaged", dry_run, collected,
         [&](const fs::path& path) { return age_s(path, now) >= min_age_s; });
@@ -141,6 +97,7 @@ Collected Store::gc(const std::set<std::string>& live, double min_age_s, bool dr
     return age_s(path, now) >= std::max(min_age_s, kManifestSeconds);
   });
   if (!dry_run) remove_dead_owners(root_ / "tmp");
+  // Of other hosts: a process that lives touches its folder (beat()).
   sweep(root_ / "tmp", dry_run, collected, [&](const fs::path& path) {
     return path != temporary_ && age_s(path, now) >= std::max(min_age_s, kForeignLeftoverSeconds);
   });

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <ctime>
@@ -11,8 +14,11 @@
 
 #include "harness/core/error.h"
 #include "harness/supervise/host.h"
+#include "harness/supervise/marked_processes.h"
 #include "harness/supervise/publisher.h"
 #include "harness/supervise/slot.h"
+#include "harness/supervise/store_layout.h"
+#include "harness/supervise/watchdog.h"
 
 namespace assay::supervise {
 namespace {
@@ -25,6 +31,21 @@ int poll_for(std::vector<pollfd>& waited, double timeout_s) {
   time.tv_sec = static_cast<time_t>(bounded);
   time.tv_nsec = static_cast<long>((bounded - std::floor(bounded)) * 1e9);
   return ::ppoll(waited.data(), waited.size(), &time, nullptr);
+}
+
+// Of the executors of one supervisor of this process.
+std::string fresh_mark() {
+  static std::atomic<int> supervisors{0};
+  return fmt::format("{}:{}.", owner_name(), supervisors++);
+}
+
+std::unique_ptr<Watchdog> watchdog_for(const std::string& mark) {
+  try {
+    return std::make_unique<Watchdog>(fmt::format("{}={}", kOwnerVariable, mark));
+  } catch (const Error& e) {
+    spdlog::warn("{}; what executors have started may outlive this run if it is killed", e.what());
+    return nullptr;
+  }
 }
 
 // kStarted alone does not end a wait: nobody has to act on it.
@@ -49,6 +70,8 @@ Supervisor::Supervisor(Store& store, SupervisorOptions options)
       throw Error(ErrorKind::kIo, fmt::format("cannot make the folder {}: {}",
                                               options_.logs.string(), code.message()));
   }
+  options_.mark = fresh_mark();
+  watchdog_ = watchdog_for(options_.mark);
   for (std::size_t i = 0; i < options_.slots.size(); ++i)
     slots_.push_back(std::make_unique<Slot>(i, options_.slots[i], options_, store_, *publisher_));
 }
@@ -140,6 +163,7 @@ void Supervisor::turn(double timeout_s, std::span<pollfd> extra, bool& extra_rea
       slots_[i]->serve(mine, reports_);
     begin = ends[i];
   }
+  store_.beat();
   const double now = monotonic_seconds();
   for (const auto& slot : slots_) {
     if (slot->deadline_s() <= now) slot->check_deadlines(now, reports_);

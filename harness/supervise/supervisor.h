@@ -14,6 +14,7 @@ namespace assay::supervise {
 
 class Publisher;
 class Slot;
+class Watchdog;
 
 // Owns the slots of this node. A slot has one executor for each provider, started when first
 // needed or by warm(), kept warm, started again after its death. One thread, the main one
@@ -24,7 +25,7 @@ class Slot;
 // finishes within publish_window_s is published with one sync. A finished stage is published at
 // once when no slot has work left.
 //
-// Every started attempt ends with exactly one kPublished or kFailed. Error(kIo) thrown by poll()
+// Every started attempt ends with exactly one kPublished, kFailed, kFound or kTaken. Error(kIo) thrown by poll()
 // means that the store cannot be written: stop the run.
 class Supervisor {
  public:
@@ -73,6 +74,7 @@ class Supervisor {
 
   Store& store_;
   SupervisorOptions options_;
+  std::unique_ptr<Watchdog> watchdog_;  // goes after the slots
   std::vector<std::unique_ptr<Slot>> slots_;
   std::unique_ptr<Publisher> publisher_;
   std::vector<Report> reports_;  // not handed out yet

@@ -125,6 +125,90 @@ TEST_F(conductor, a_lost_site_gives_its_stage_to_another) {
   EXPECT_EQ(conductor_->status().stages_done, 0);
 }
 
+TEST_F(conductor, a_slot_that_cannot_start_a_provider_does_not_fail_its_stage) {
+  begin();
+  auto broken = failure('a', ErrorKind::kEnvironment);
+  broken.unusable = true;
+  take(broken);
+  EXPECT_EQ(conductor_->status().stages_failed, 0);
+  EXPECT_EQ(sink_.attempts().at(0).outcome, "environment");
+  EXPECT_FALSE(conductor_->finish());
+}
+
+TEST_F(conductor, a_result_of_another_run_is_recorded_as_reused) {
+  begin();
+  auto found = report(ReportKind::kFound, 'a');
+  found.artifact.path = "/store/found";
+  found.artifact.result = {{"metrics", {{"value", 7}}}};
+  take(found);
+  const auto stage = sink_.stages().at(0);
+  EXPECT_TRUE(stage.reused);
+  EXPECT_EQ(stage.result.at("metrics").at("value"), 7);
+  EXPECT_THAT(sink_.attempts(), SizeIs(0));
+  ASSERT_THAT(site_.started, SizeIs(2));
+  EXPECT_EQ(site_.started[1].assignment.inputs.at("made"), "/store/found");
+  EXPECT_EQ(conductor_->status().stages_reused, 1);
+}
+
+TEST_F(conductor, waits_for_a_stage_that_another_run_computes) {
+  begin();
+  supervise::Store other(folder_.path());
+  ASSERT_TRUE(other.claim(key_of('a'), "other"));
+  auto taken = report(ReportKind::kTaken, 'a');
+  taken.message = "run other";
+  take(taken);
+  conductor_->tick();
+  conductor_->settle();
+  EXPECT_THAT(site_.started, SizeIs(1));
+  EXPECT_THAT(progress_.lines.back(), HasSubstr("which run other computes"));
+  const supervise::Finished made{key_of('a'), "", {{"key", key_of('a')}, {"stage", "make"}}, {}, ""};
+  other.publish({&made, 1});
+  conductor_->tick();
+  conductor_->settle();
+  ASSERT_THAT(site_.started, SizeIs(2));
+  EXPECT_EQ(conductor_->status().stages_reused, 1);
+}
+
+TEST_F(conductor, computes_a_stage_that_the_other_run_gave_up) {
+  begin();
+  supervise::Store other(folder_.path());
+  ASSERT_TRUE(other.claim(key_of('a'), "other"));
+  take(report(ReportKind::kTaken, 'a'));
+  other.release(key_of('a'), "other");
+  conductor_->tick();
+  conductor_->settle();
+  ASSERT_THAT(site_.started, SizeIs(2));
+  EXPECT_EQ(site_.started[1].assignment.stage.key, key_of('a'));
+}
+
+TEST_F(conductor, an_artifact_that_has_gone_is_made_again) {
+  begin();
+  take(report(ReportKind::kPublished, 'a'));
+  ASSERT_THAT(site_.started, SizeIs(2));
+  auto lost = failure('b', ErrorKind::kLost);
+  lost.lost_inputs = {key_of('a')};
+  take(lost);
+  ASSERT_THAT(site_.started, SizeIs(3));
+  EXPECT_EQ(site_.started[2].assignment.stage.key, key_of('a'));
+  EXPECT_EQ(conductor_->status().stages_done, 0);
+  take(report(ReportKind::kPublished, 'a', 2));
+  take(report(ReportKind::kPublished, 'b', 2));
+  EXPECT_EQ(conductor_->status().trials_done, 1);
+  EXPECT_EQ(conductor_->finish()->outcome, schedule::Outcome::kAllDone);
+}
+
+TEST_F(conductor, an_input_that_only_a_supervisor_missed_is_read_again) {
+  begin();
+  const supervise::Finished made{key_of('a'), "", {{"key", key_of('a')}, {"stage", "make"}}, {}, ""};
+  store_.publish({&made, 1});
+  take(report(ReportKind::kPublished, 'a'));
+  auto lost = failure('b', ErrorKind::kLost);
+  lost.lost_inputs = {key_of('a')};
+  take(lost);
+  ASSERT_THAT(site_.started, SizeIs(3));
+  EXPECT_EQ(site_.started[2].assignment.stage.key, key_of('b'));
+}
+
 TEST_F(conductor, nondeterminism_becomes_an_event) {
   begin();
   auto differs = report(ReportKind::kPublished, 'a');

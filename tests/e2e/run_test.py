@@ -66,7 +66,7 @@ run: {{max_failures: 100%, {settings}}}
     def wait_for_checkpoint(self):
         limit = time.monotonic() + 20
         while time.monotonic() < limit:
-            if any((self.folder / "store" / "partial").glob("*/*")):
+            if any((self.folder / "store" / "partial").glob("*/*/*")):
                 return
             time.sleep(0.02)
         self.fail("no checkpoint appeared")

@@ -170,21 +170,47 @@ TEST(out_of_memory, on_a_node_of_unknown_memory_is_retried_alone) {
   EXPECT_EQ(s.state("make"), StageState::kFailed);
 }
 
-TEST(max_failures, stops_the_sweep) {
+Scenario four_trials(std::int64_t max_causes) {
   Scenario s;
-  s.options().max_failed_trials = 1;
+  s.options().max_causes = max_causes;
   for (const char* label : {"a", "b", "c", "d"}) {
     s.stage(label);
     s.trial({label});
   }
   s.start();
   s.join(0);
-  s.fail("a", ErrorKind::kMethod);
+  return s;
+}
+
+TEST(max_failures, stops_the_sweep) {
+  Scenario s = four_trials(1);
+  s.fail("a", ErrorKind::kMethod, 0, "no such layer");
   EXPECT_FALSE(s.coordinator().stopping());
-  s.fail("b", ErrorKind::kMethod);
+  s.fail("b", ErrorKind::kMethod, 0, "not positive definite");
   ASSERT_TRUE(s.coordinator().finished());
   EXPECT_EQ(s.all<Finish>().back().outcome, Outcome::kTooManyFailures);
   EXPECT_EQ(s.starts("c"), 0);
+}
+
+TEST(max_failures, counts_causes_and_not_the_stages_that_one_stops) {
+  Scenario s = four_trials(1);
+  const std::string key(64, 'a');
+  s.fail("a", ErrorKind::kData, 0, "m/config.json: no field 'layers' (store/tmp/" + key + ".1)");
+  s.fail("b", ErrorKind::kData, 0, "m/config.json: no field 'layers' (store/tmp/" + key + ".12)");
+  s.fail("c", ErrorKind::kData, 0,
+         "m/config.json: no field 'layers' (store/tmp/" + std::string(64, 'b') + ".1)");
+  EXPECT_FALSE(s.coordinator().stopping());
+  s.done("d");
+  EXPECT_EQ(s.all<Finish>().back().outcome, Outcome::kSomeFailed);
+}
+
+TEST(max_failures, without_a_limit_everything_independent_finishes) {
+  Scenario s = four_trials(Options().max_causes);
+  s.fail("a", ErrorKind::kMethod, 0, "one");
+  s.fail("b", ErrorKind::kMethod, 0, "two");
+  s.fail("c", ErrorKind::kMethod, 0, "three");
+  s.done("d");
+  EXPECT_EQ(s.all<Finish>().back().outcome, Outcome::kSomeFailed);
 }
 
 }  // namespace

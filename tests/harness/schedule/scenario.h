@@ -41,8 +41,22 @@ class Scenario {
   void done(const std::string& label, double wall_s = 1) {
     send(StageDone{attempt(label), wall_s, 0});
   }
-  void fail(const std::string& label, ErrorKind kind, std::int64_t peak_bytes = 0) {
-    send(StageFailed{attempt(label), kind, "because", peak_bytes});
+  void fail(const std::string& label, ErrorKind kind, std::int64_t peak_bytes = 0,
+            const std::string& message = "because") {
+    send(StageFailed{attempt(label), kind, message, peak_bytes});
+  }
+  // The slot cannot start the provider of the stage.
+  void cannot_start(const std::string& label) {
+    send(StageFailed{attempt(label), ErrorKind::kEnvironment, "no such program", 0, true});
+  }
+  void taken(const std::string& label) { send(StageTaken{attempt(label)}); }
+  void freed(const std::string& label) { send(StageFreed{index(label)}); }
+  void found_elsewhere(const std::string& label) { send(StageFound{index(label), {}}); }
+  void found(const std::string& label) { send(StageFound{index(label), attempt(label)}); }
+  void inputs_lost(const std::string& label, const std::vector<std::string>& inputs) {
+    InputsLost event{attempt(label), {}, "gone"};
+    for (const auto& input : inputs) event.inputs.push_back(index(input));
+    send(event);
   }
   void checkpoint(const std::string& label, std::int64_t step) {
     send(StageCheckpointed{attempt(label), step});

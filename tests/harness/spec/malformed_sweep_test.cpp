@@ -578,8 +578,13 @@ const std::vector<Malformed> kMalformed{
     {"run_bad_failures", false,
      "run: {max_failures: 120%}\n"
      "trials: [{model: vit, method: float}]\n"sv,
-     "sweep.yaml:7:21: max_failures must be a share like 20%, a count, or none, not '"
-     "120%'"},
+     "sweep.yaml:7:21: max_failures must be a share like 20%, a count of at least 1, "
+     "or none, not '120%'"},
+    {"run_no_failures", false,
+     "run: {max_failures: 0}\n"
+     "trials: [{model: vit, method: float}]\n"sv,
+     "sweep.yaml:7:21: max_failures must be a share like 20%, a count of at least 1, "
+     "or none, not '0'"},
     {"run_bad_precision", false,
      "run: {precision: float8}\n"
      "trials: [{model: vit, method: float}]\n"sv,

@@ -24,7 +24,7 @@ std::string problem_of(const std::string& text) {
 TEST(RunSettings, an_empty_map_gives_the_documented_defaults) {
   EXPECT_EQ(read("{}"), RunSettings());
   EXPECT_EQ(read("{slots: auto, device: cpu, threads: 1, stage_timeout: none, stall_timeout: 10m, "
-                 "time_limit: none, retries: 2, max_failures: 20%, precision: float32, cpu_level: auto}"),
+                 "time_limit: none, retries: 2, max_failures: none, precision: float32, cpu_level: auto}"),
             RunSettings());
 }
 
@@ -40,7 +40,8 @@ TEST(RunSettings, values_are_read_with_their_units) {
   EXPECT_EQ(run.time_limit_s, 172800);
   EXPECT_EQ(run.retries, 0);
   EXPECT_EQ(run.max_failures, (FailureLimit{.fraction = {}, .count = 7}));
-  EXPECT_EQ(read("{max_failures: none}").max_failures, FailureLimit());
+  EXPECT_EQ(read("{max_failures: 20%}").max_failures,
+            (FailureLimit{.fraction = 0.2, .count = {}}));
 }
 
 TEST(RunSettings, the_numerics_class_has_its_legal_values) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,6 +61,8 @@ TEST(Executor, gets_a_cleaned_environment) {
 TEST(Executor, is_a_group_of_its_own_with_default_signals) {
   ::signal(SIGPIPE, SIG_IGN);
   EXPECT_EQ(printed_by("ps -o pgid= -p $$ | tr -d ' ' | grep -qx $$ && echo leader"), "leader\n");
+  EXPECT_EQ(printed_by("ps -o sid= -p $$ | tr -d ' ' | grep -qx $$ && echo leader"), "leader\n")
+      << "with a session of its own it has no terminal to hang on";
   EXPECT_THAT(printed_by("grep SigIgn /proc/self/status"), HasSubstr("0000000000000000"));
   ::signal(SIGPIPE, SIG_DFL);
 }
@@ -74,6 +77,32 @@ TEST(Executor, that_cannot_start_is_an_environment_error) {
       EXPECT_THAT(e.what(), HasSubstr(program));
     }
   }
+}
+
+TEST(Executor, without_descriptors_left_says_so) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  int failures = 0;
+  for (rlim_t most = 4; most < 40; ++most) {
+    const rlimit few{most, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    try {
+      Executor executor({{"true"}, {}}, "test", "");
+    } catch (const Error& e) {
+      ++failures;
+      EXPECT_THAT(e.what(), HasSubstr("Too many open files")) << most;
+      EXPECT_THAT(e.what(), HasSubstr("ulimit -n")) << most;
+    }
+  }
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_GT(failures, 0);
+}
+
+TEST(Executor, ends_are_told_apart_although_we_were_started_with_sigchld_ignored) {
+  ::signal(SIGCHLD, SIG_IGN);
+  Executor left({{"sh", "-c", "exit 3"}, {}}, "test", "");
+  EXPECT_EQ(wait_for(left).exit_code, 3);
+  ::signal(SIGCHLD, SIG_DFL);
 }
 
 TEST(Executor, ends_are_told_apart) {

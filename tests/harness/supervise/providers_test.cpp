@@ -86,6 +86,10 @@ TEST(Providers, that_do_not_answer_properly_are_refused) {
               HasSubstr("says hello as 'shell' and describes itself as 'else'"));
 }
 
+TEST(Providers, that_print_without_end_before_they_answer_are_refused) {
+  EXPECT_THAT(refusal({"cat", "/dev/zero"}), HasSubstr("printed more than 64 MiB"));
+}
+
 TEST(Providers, may_not_offer_one_thing_twice) {
   Providers providers;
   const Catalogue echo = describe(kEcho, "");

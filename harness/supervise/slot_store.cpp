@@ -1,0 +1,106 @@
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "harness/supervise/host.h"
+#include "harness/supervise/slot.h"
+
+// The store is shared with other runs, and with whoever cleans it up: what they have done to a
+// stage and its inputs is asked before it starts and after it failed.
+
+namespace assay::supervise {
+namespace {
+
+constexpr std::size_t kMostRead = 256;  // inputs whose results are read to see if they are whole
+
+}  // namespace
+
+std::string Slot::scope() const {
+  return running_->assignment.stage.cache == CachePolicy::kRun ? options_.run : "";
+}
+
+// True if the attempt that was about to start has ended by that.
+bool Slot::decided_by_store(std::vector<Report>& reports) {
+  const plan::Stage& stage = running_->assignment.stage;
+  try {
+    if (found_in_store(reports)) return true;
+    const std::vector<std::string> lost = lost_inputs(false);
+    if (!lost.empty()) {
+      Report out = report(ReportKind::kFailed);
+      out.error = ErrorKind::kLost;
+      out.message = fmt::format("input {} is gone from the store", lost[0]);
+      out.lost_inputs = lost;
+      out.record = record();
+      out.record.outcome = name_of(out.error);
+      out.record.message = out.message;
+      running_.reset();
+      reports.push_back(std::move(out));
+      return true;
+    }
+    const std::string holder = scope().empty() ? store_.claimed_by_other(stage.key, run()) : "";
+    if (holder.empty()) return false;
+    leave_to(holder, reports);
+    return true;
+  } catch (const Error& e) {
+    fail(e.kind(), e.what(), Json::object(), reports);
+    return true;
+  }
+}
+
+bool Slot::found_in_store(std::vector<Report>& reports) {
+  std::optional<Artifact> artifact;
+  try {
+    artifact = store_.find(running_->assignment.stage.key, scope());
+  } catch (const Error&) {  // unreadable for a while: as if it were not there
+  }
+  if (!artifact) return false;
+  Report out = report(ReportKind::kFound);
+  out.artifact = std::move(*artifact);
+  store_.remove_attempt(running_->attempt);
+  if (running_->sent) store_.remove_checkpoints(out.key, run());
+  running_.reset();
+  reports.push_back(std::move(out));
+  return true;
+}
+
+void Slot::leave_to(const std::string& holder, std::vector<Report>& reports) {
+  Report out = report(ReportKind::kTaken);
+  out.message = holder;
+  store_.remove_attempt(running_->attempt);
+  if (running_->sent) store_.remove_checkpoints(out.key, run());
+  running_.reset();
+  reports.push_back(std::move(out));
+}
+
+// Keys of inputs that are no longer in the store. `thorough`: or damaged.
+std::vector<std::string> Slot::lost_inputs(bool thorough) const {
+  std::vector<std::string> lost;
+  thorough = thorough && running_->assignment.stage.inputs.size() <= kMostRead;
+  for (const plan::StageInput& input : running_->assignment.stage.inputs) {
+    const auto path = running_->assignment.inputs.find(input.name);
+    if (path == running_->assignment.inputs.end()) continue;
+    const bool there =
+        thorough ? store_.intact(path->second, input.key) : store_.holds(path->second);
+    if (!there) lost.push_back(input.key);
+  }
+  return lost;
+}
+
+// Long enough, or with a checkpoint, that it is worth keeping from other runs.
+void Slot::claim(std::vector<Report>& reports) {
+  Running& now = *running_;
+  now.claim_s = kNever;
+  if (now.claimed || !scope().empty() || !now.yields_to.empty()) return;
+  const std::string& key = now.assignment.stage.key;
+  now.claimed = store_.claim(key, run());
+  if (now.claimed) return;
+  now.yields_to = store_.claimed_by_other(key, run());
+  if (now.yields_to.empty()) return;  // it has just ended: ours goes on
+  stop(std::string(now.attempt), kYieldSeconds, reports);
+}
+
+void Slot::unclaim() {
+  if (running_->claimed) store_.release(running_->assignment.stage.key, run());
+}
+
+}  // namespace assay::supervise
