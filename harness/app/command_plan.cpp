@@ -73,6 +73,7 @@ int plan_sweep(const Cli& cli, const SweepRequest& request, const std::filesyste
   const auto summary =
       plan::describe_plan(loaded.plan, is_done, learned_costs(run), slots_of(loaded.sweep.run));
   cli.print(plan_tables(summary, loaded.facts));
+  fmt::print("{}\n", loaded.numerics);
   return kDone;
 }
 

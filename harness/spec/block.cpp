@@ -45,20 +45,12 @@ Block::Block(Node& node, const std::string& what, Exclude exclude, const Catalog
       read_zip(member->value);
     } else if (key == "exclude" && exclude == Exclude::kAllowed) {
       continue;
+    } else if (names_method(*member) && member->value.is_map()) {
+      add_method_block(*member);
     } else if (slot_of(key, member->place)) {
       add_axis(key, member->value, member->place);
-    } else if (const MethodDeclaration* method = catalogue_.find_method(key)) {
-      const bool used = std::any_of(methods_.begin(), methods_.end(), [&](const MethodChoice& m) {
-        return std::count(m.expression.methods.begin(), m.expression.methods.end(), method) > 0;
-      });
-      if (!used) {
-        refuse(member->place,
-               fmt::format("parameters of method '{}', which {} never uses; add it to 'method' or "
-                           "remove them",
-                           key, what_),
-               key);
-      }
-      method_blocks_[key] = &member->value;
+    } else if (names_method(*member)) {
+      add_method_block(*member);
     } else {
       fields.refuse_key(*member);
     }
@@ -67,6 +59,27 @@ Block::Block(Node& node, const std::string& what, Exclude exclude, const Catalog
     if (Node* rules = node.find("exclude")) read_exclude(*rules);
   }
   finish();
+}
+
+// A method may have a parameter of its own name: a map then holds parameters, anything else is the
+// parameter's.
+bool Block::names_method(const Member& member) const {
+  return catalogue_.find_method(member.key) != nullptr;
+}
+
+void Block::add_method_block(Member& member) {
+  const MethodDeclaration* method = catalogue_.find_method(member.key);
+  const bool used = std::any_of(methods_.begin(), methods_.end(), [&](const MethodChoice& m) {
+    return std::count(m.expression.methods.begin(), m.expression.methods.end(), method) > 0;
+  });
+  if (!used) {
+    refuse(member.place,
+           fmt::format("parameters of method '{}', which {} never uses; add it to 'method' or "
+                       "remove them",
+                       member.key, what_),
+           member.key);
+  }
+  method_blocks_[member.key] = &member.value;
 }
 
 void Block::finish() {

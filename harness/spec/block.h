@@ -86,6 +86,8 @@ class Block {
   };
 
   void read_methods(Node& node);
+  bool names_method(const Member& member) const;
+  void add_method_block(Member& member);
   void read_zip(Node& node);
   void read_zip_group(Node& node);
   void read_exclude(Node& node);

@@ -103,6 +103,24 @@ std::vector<DataFile> split_from(Node& node, const ReaderDeclaration& reader,
   return files;
 }
 
+// Names that a split may have without being declared.
+const std::vector<std::string>& usual_splits() {
+  static const std::vector<std::string> kNames{"train", "test", "validation", "val"};
+  return kNames;
+}
+
+// Usual splits, and those that `splits:` declares.
+std::vector<std::string> split_names(Fields& fields) {
+  std::vector<std::string> names = usual_splits();
+  if (Node* declared = fields.take("splits")) {
+    for (Node* item : list_of(*declared, "splits")) {
+      names.push_back(text_of(*item, "the name of a split"));
+      check_name(names.back(), item->place, "split");
+    }
+  }
+  return names;
+}
+
 DataSet data_set_from(Member& member, const Catalogue& catalogue) {
   check_name(member.key, member.place, "data set");
   DataSet data;
@@ -126,7 +144,8 @@ DataSet data_set_from(Member& member, const Catalogue& catalogue) {
     if (Node* value = fields.take(schema.name))
       given[schema.name] = parameter_value(schema, *value);
   }
-  if (names_files) fields.allow({"train", "test"});
+  const std::vector<std::string> legal = names_files ? split_names(fields) : usual_splits();
+  if (names_files) fields.allow(legal);
   for (Member* split : fields.rest()) {
     if (!names_files && reader.files.contains(split->key)) {
       refuse(split->place,
@@ -136,13 +155,11 @@ DataSet data_set_from(Member& member, const Catalogue& catalogue) {
              split->key);
     }
     if (!names_files) fields.refuse_key(*split);
-    if (find_schema(reader.parameters, split->key) != nullptr) continue;
-    const bool looks_like_files = split->value.is_map() || split->value.is_list() ||
-                                  (split->value.is_scalar() && !split->value.text.empty());
-    if (!looks_like_files || nearest(split->key, {"reader", "root"}) != "") {
-      fields.refuse_key(*split);
+    if (std::find(legal.begin(), legal.end(), split->key) == legal.end()) {
+      fields.refuse_key(*split,
+                        fmt::format(" (splits are {}; others are declared: 'splits: [{}]')",
+                                    fmt::join(usual_splits(), ", "), split->key));
     }
-    check_name(split->key, split->place, "split");
     data.splits[split->key] =
         split_from(split->value, reader, fmt::format("split '{}' of {}", split->key, owner));
   }

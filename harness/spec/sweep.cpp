@@ -1,6 +1,7 @@
 #include "harness/spec/sweep.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <limits>
@@ -44,6 +45,24 @@ void check_version(Node& root) {
   refuse(version.place,
          fmt::format("format version {}; this Assay reads version 1 ('assay: 1')", version.shown()),
          version.shown());
+}
+
+// A sweep that measures nothing is hardly meant; one that only makes networks says so.
+[[noreturn]] void refuse_without_evaluate(const Node& root, const Catalogue& catalogue,
+                                          const Sweep& sweep) {
+  std::vector<std::string> fitting;
+  for (const MetricDeclaration& metric : catalogue.metrics) {
+    const bool fits = std::any_of(sweep.models.begin(), sweep.models.end(), [&](const Model& m) {
+      return metric.task.empty() || metric.task == m.task;
+    });
+    if (fits) fitting.push_back(metric.name);
+  }
+  refuse(root.place,
+         fmt::format("the sweep lacks the key 'evaluate', so nothing would be measured; write "
+                     "'evaluate: [{{metric: {}}}]' (metrics that fit: {}), or 'evaluate: []' to "
+                     "make networks only",
+                     fitting.empty() ? "NAME" : fitting.front(),
+                     fitting.empty() ? "none" : fmt::format("{}", fmt::join(fitting, ", "))));
 }
 
 void check_evaluations(const Sweep& sweep, const Catalogue& catalogue) {
@@ -111,6 +130,7 @@ Sweep SweepFile::sweep(const Catalogue& catalogue) const {
   Node* ablate = fields.take("ablate");
   Node* evaluate = fields.take("evaluate");
   Node* run = fields.take("run");
+  fields.take("anchors");  // holds what aliases repeat; nobody reads it
   fields.allow({"include"});
   fields.finish();
   const auto given = [](const Node* node) { return node != nullptr && !node->is_null(); };
@@ -131,6 +151,7 @@ Sweep SweepFile::sweep(const Catalogue& catalogue) const {
     refuse(given(trials) ? trials->place : root.place,
            "no trial is left: every point is excluded, or there is none");
   }
+  if (!given(evaluate)) refuse_without_evaluate(root, catalogue, sweep);
   check_evaluations(sweep, catalogue);
   if (root.find("name") == nullptr) {
     // The run folder holds the text as sweep.yaml, whose stem is no name.
@@ -141,6 +162,7 @@ Sweep SweepFile::sweep(const Catalogue& catalogue) const {
     name.value.plain = false;
     root.members.insert(root.members.begin() + 1, std::move(name));
   }
+  std::erase_if(root.members, [](const Member& member) { return member.key == "anchors"; });
   sweep.resolved = emit_yaml(root);
   return sweep;
 }

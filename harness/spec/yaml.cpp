@@ -93,13 +93,16 @@ class TreeBuilder : public YAML::EventHandler {
 
  private:
   static constexpr const char* kTextTag = "tag:yaml.org,2002:str";
+  static constexpr const char* kMergeKey = "<<";
 
   struct Open {
     Node node;
     YAML::anchor_t anchor = 0;
     bool has_key = false;
     Member pending;
+    bool merges = false;  // the pending key is `<<`
     std::set<std::string> keys;
+    std::vector<Member> merged;  // of merge keys, those that come first win
     std::size_t height = 1;
   };
   struct Anchor {
@@ -153,6 +156,7 @@ class TreeBuilder : public YAML::EventHandler {
   void close() {
     Open closed = std::move(open_.back());
     open_.pop_back();
+    if (!closed.merged.empty()) lay_over(closed.node, std::move(closed.merged));
     if (!open_.empty()) open_.back().height = std::max(open_.back().height, closed.height + 1);
     add(std::move(closed.node), closed.anchor, closed.height);
   }
@@ -180,17 +184,65 @@ class TreeBuilder : public YAML::EventHandler {
       if (node.is_null()) refuse(node.place, "an empty key");
       if (!node.is_scalar()) refuse(node.place, "a key must be a text, not a list or a map");
       if (!parent.keys.insert(node.text).second) {
-        refuse(node.place, fmt::format("key '{}' stands twice in this map", node.text), node.text);
+        refuse(node.place,
+               fmt::format("key '{}' stands twice in this map{}", node.text,
+                           node.text == kMergeKey ? "; several maps are merged by a list: "
+                                                    "'<<: [*first, *second]'"
+                                                  : ""),
+               node.text);
       }
+      parent.merges = node.plain && node.text == kMergeKey;
       parent.pending.key = std::move(node.text);
       parent.pending.place = node.place;
       parent.has_key = true;
       return;
     }
-    parent.pending.value = std::move(node);
-    parent.node.members.push_back(std::move(parent.pending));
+    if (parent.merges) {
+      merge(parent, std::move(node));
+    } else {
+      parent.pending.value = std::move(node);
+      parent.node.members.push_back(std::move(parent.pending));
+    }
     parent.pending = Member();
     parent.has_key = false;
+  }
+
+  // The value of a merge key: a map, or a list of maps. As in YAML 1.1, what stands in the map itself
+  // wins over what is merged into it, and earlier maps over later ones.
+  static void merge(Open& parent, Node&& value) {
+    const auto take = [&](Node& map) {
+      if (!map.is_map()) {
+        refuse(map.place,
+               fmt::format("'<<' merges a map ('<<: *name') or a list of maps ('<<: [*a, *b]'), "
+                           "not {}",
+                           map.shown()),
+               map.shown());
+      }
+      for (Member& member : map.members) {
+        const bool known = std::any_of(parent.merged.begin(), parent.merged.end(),
+                                       [&](const Member& m) { return m.key == member.key; });
+        if (!known) parent.merged.push_back(std::move(member));
+      }
+    };
+    if (value.is_list()) {
+      for (Node& map : value.items) take(map);
+    } else {
+      take(value);
+    }
+  }
+
+  // Merged members come first, so that the order of axes is that of the map that they come from.
+  static void lay_over(Node& map, std::vector<Member>&& merged) {
+    for (Member& own : map.members) {
+      const auto found = std::find_if(merged.begin(), merged.end(),
+                                      [&](const Member& m) { return m.key == own.key; });
+      if (found == merged.end()) {
+        merged.push_back(std::move(own));
+      } else {
+        *found = std::move(own);
+      }
+    }
+    map.members = std::move(merged);
   }
 
   std::shared_ptr<const std::string> file_;

@@ -14,9 +14,10 @@ struct YamlLimits {
   std::size_t max_depth = 40;
 };
 
-// Parses one YAML document. `file` names it in errors and places. Throws Error(kConfig) with file,
+// Parses one YAML document; aliases are expanded and merge keys (`<<`, YAML 1.1) are gone. `file` names it in errors and places. Throws Error(kConfig) with file,
 // line and column: malformed YAML, a key twice in one map, NUL bytes, text that is not UTF-8, a
-// second document, a tag, an alias to an anchor that is not complete, more than the limits allow.
+// second document, a tag, an alias to an anchor that is not complete, a merge key over anything but
+// maps, more than the limits allow.
 Node parse_yaml(std::string_view text, const std::string& file, const YamlLimits& limits = {});
 
 // YAML text that parses to an equal tree.

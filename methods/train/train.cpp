@@ -9,6 +9,7 @@
 #include "datasets/token_set.h"
 #include "harness/core/error.h"
 #include "harness/models/network.h"
+#include "harness/models/precision.h"
 #include "methods/train/trainer.h"
 
 namespace assay::train {
@@ -33,9 +34,7 @@ std::unique_ptr<models::Network> start_network(const StageContext& context, std:
   } else {
     network = models::load_network(model_path(context), family);
   }
-  const Json numerics = context.recipe().value("numerics", Json::object());
-  network->to(numerics.value("precision", std::string("float32")) == "float64" ? at::kDouble
-                                                                               : at::kFloat);
+  network->to(models::precision_of(context.recipe()));
   return network;
 }
 
@@ -93,6 +92,7 @@ MethodDeclaration declaration() {
   m.calibration = "training";
   m.traits = {"trains"};
   m.network = "train";
+  m.precisions = {"float32", "float64"};  // small steps vanish in half precision
   return m;
 }
 

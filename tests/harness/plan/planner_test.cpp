@@ -355,6 +355,7 @@ TEST_F(Planner, a_foreign_provider_stands_in_its_recipes) {
   const assay::testing::TemporaryFolder folder;
   const spec::Sweep loaded = spec::load_sweep(
       folder.write("a.yaml", std::string(kModels) +
+                                 "evaluate: []\n"
                                  "trials: [{model: vit, method: [paper, rtn], bits: W4A8}]\n"),
       {}, joined(both));
   const Plan made = make_plan(loaded, both, digests_);

@@ -550,6 +550,22 @@ const std::vector<Malformed> kMalformed{
      "trials: [{model: vit, method: float}]\n"sv,
      "sweep.yaml:7:22: stage_timeout must be a time with its unit like 90s, 10m, 1h30m or 2d, or no"
      "ne, not '10 minutes'"},
+    {"run_time_without_unit", false,
+     "run: {stall_timeout: 90}\n"
+     "trials: [{model: vit, method: float}]\n"sv,
+     "sweep.yaml:7:22: stall_timeout must be a time with its unit like 90s, 10m, 1h30m or 2d, or no"
+     "ne, not '90'; seconds are written '90s'"},
+    {"nothing_is_evaluated", false, "trials: [{model: vit, method: float}]\n"sv,
+     "sweep.yaml:1:1: the sweep lacks the key 'evaluate', so nothing would be measured; write "
+     "'evaluate: [{metric: top1}]' (metrics that fit: top1, perplexity, latency, dream), or "
+     "'evaluate: []' to make networks only"},
+    {"typo_in_a_data_entry", true,
+     "assay: 1\n"
+     "data: {a: {reader: image_folder, root: /x, preproces: cifar}}\n"
+     "models: {}\n"sv,
+     "sweep.yaml:2:44: unknown key 'preproces' in data 'a'; legal: reader, root, splits, test, "
+     "train, val, validation (splits are train, test, validation, val; others are declared: "
+     "'splits: [preproces]')"},
     {"run_bad_slots", false,
      "run: {slots: 0}\n"
      "trials: [{model: vit, method: float}]\n"sv,

@@ -330,7 +330,8 @@ TEST(Data, readers_get_roots_files_roles_and_parameters) {
       "assay: 1\n"
       "data:\n"
       "  a: {reader: fashion_mnist, root: /r}\n"
-      "  b: {reader: idx, train: {images: /i, labels: /l}, extra: {images: [/x, /y], labels: /z}}\n"
+      "  b: {reader: idx, splits: extra, train: {images: /i, labels: /l},\n"
+      "      extra: {images: [/x, /y], labels: /z}}\n"
       "  c: {reader: text, test: [/t1, /t2], join: lines}\n"
       "  d: {reader: image_folder, root: /images}\n"
       "  e: {reader: austen, test: sense}\n"
@@ -343,6 +344,61 @@ TEST(Data, readers_get_roots_files_roles_and_parameters) {
   EXPECT_EQ(sweep.data[2].splits.at("test")[1].path, "/t2");
   EXPECT_EQ(sweep.data[4].parameters, Json::parse(R"({"train": ["emma"], "test": ["sense"]})"));
   EXPECT_EQ(sweep.models[0].config, Json::parse(R"({"classes": 10, "depth": 8})"));
+}
+
+TEST(Data, other_splits_than_the_usual_ones_are_declared) {
+  const std::string rest =
+      "models: {m: {family: resnet, config: {classes: 10}}}\n"
+      "trials: [{model: m, method: float}]\n";
+  const Sweep sweep = sweep_of("assay: 1\ndata: {t: {reader: text, splits: [dev], dev: /d, "
+                               "validation: /v, val: /w, train: /a, test: /b}}\n" + rest);
+  EXPECT_EQ(sweep.data[0].splits.size(), 5U);
+  EXPECT_EQ(assay::testing::refusal_of("assay: 1\ndata: {t: {reader: text, test: x, jion: lines}}\n" +
+                                       rest),
+            "sweep.yaml:2:35: unknown key 'jion' in data 't'; did you mean 'join'? (splits are "
+            "train, test, validation, val; others are declared: 'splits: [jion]')");
+}
+
+TEST(MergeKeys, let_blocks_models_and_data_share_what_they_have_in_common) {
+  const Sweep sweep = sweep_of(
+      "assay: 1\n"
+      "anchors:\n"
+      "  llm: &llm {family: opt, data: text}\n"
+      "  block: &block {bits: [W4A8, W3A16], seed: [0, 1]}\n"
+      "data: {text: {reader: text, train: /a, test: /b}}\n"
+      "models:\n"
+      "  a: &a {<<: *llm, weights: /m/a}\n"
+      "  b: {<<: *a, weights: /m/b}\n"
+      "trials:\n"
+      "  - {<<: *block, model: [a, b], method: gptq}\n"
+      "  - {<<: [*block], bits: W2A16, model: a, method: rtn}\n");
+  EXPECT_EQ(sweep.models[1].family, "opt");
+  EXPECT_EQ(sweep.models[1].data, "text");
+  EXPECT_EQ(sweep.models[1].weights, "/m/b");
+  EXPECT_EQ(sweep.trials.size(), 2U * 2 * 2 + 1) << lines_of(sweep);
+  EXPECT_EQ(sweep.resolved.find("anchors"), std::string::npos);
+  EXPECT_EQ(sweep.resolved.find("<<"), std::string::npos);
+}
+
+TEST(Block, a_method_may_have_a_parameter_of_its_own_name) {
+  Catalogue catalogue = assay::testing::test_catalogue();
+  catalogue.methods.push_back({.name = "clip",
+                               .parameters = {{.name = "clip",
+                                               .type = ParameterType::kReal,
+                                               .default_value = 1.0}},
+                               .network = "smoothquant.smooth"});
+  catalogue.stages.push_back({.name = "clip.network", .reads = {"clip"}});
+  catalogue.methods.back().network = "clip.network";
+  const assay::testing::TemporaryFolder folder;
+  const auto read = [&](const std::string& block) {
+    return lines_of(load_sweep(
+        folder.write("a.yaml", std::string(kModels) + "evaluate: []\ntrials: [" + block + "]\n"),
+        {}, catalogue));
+  };
+  EXPECT_EQ(read("{model: vit, method: clip, clip: {clip: 0.5}}"), "vit clip clip=0.5\n");
+  EXPECT_EQ(read("{model: vit, method: clip, clip: [0.5, 0.25]}"),
+            "vit clip clip=0.5\nvit clip clip=0.25\n");
+  EXPECT_EQ(read("{model: vit, method: {clip: {clip: 0.5}}}"), "vit clip clip=0.5\n");
 }
 
 TEST(TooManyPoints, are_refused_with_their_number) {
@@ -360,6 +416,7 @@ TEST(SweepFile, is_read_once) {
   const auto path =
       folder.write("sweep.yaml", assay::testing::kModels +
                                      std::string("trials:\n  - {model: vit, method: float}\n"
+                                                 "evaluate: []\n"
                                                  "providers: [{command: [a]}]\n"));
   const SweepFile file(path, {});
   folder.write("sweep.yaml", "assay: 2\n");

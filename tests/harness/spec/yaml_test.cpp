@@ -36,6 +36,32 @@ TEST(Yaml, aliases_are_expanded_where_they_stand) {
   EXPECT_EQ(json_of("a: &x [1, 2]\nb: *x\n"), Json::parse(R"({"a": [1, 2], "b": [1, 2]})"));
 }
 
+TEST(Yaml, merge_keys_lay_maps_under_their_own) {
+  EXPECT_EQ(json_of("a: &a {x: 1, y: 2}\nb: {y: 3, <<: *a, z: 4}\n")["b"],
+            Json::parse(R"({"x": 1, "y": 3, "z": 4})"));
+  EXPECT_EQ(json_of("a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b]}\n")["c"],
+            Json::parse(R"({"x": 1, "y": 1, "z": 2})"))
+      << "the first of a list wins";
+  EXPECT_EQ(json_of("a: &a {x: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b, x: 3}\n")["c"],
+            Json::parse(R"({"x": 3, "y": 2})"));
+  EXPECT_EQ(json_of("a: {'<<': 1}")["a"], Json::parse(R"({"<<": 1})")) << "in quotes it is a text";
+  const Node root = parse_yaml("a: &a {x: 1, y: 2}\nb: {z: 3, <<: *a}\n", "a.yaml");
+  EXPECT_EQ(root.find("b")->members[0].key, "x") << "merged keys come first, in their order";
+  EXPECT_EQ(root.find("b")->members[0].place.text(), "a.yaml:1:8");
+}
+
+TEST(Yaml, merge_keys_over_anything_but_maps_are_refused) {
+  EXPECT_EQ(error_of("a: {<<: 3}"),
+            "a.yaml:1:9: '<<' merges a map ('<<: *name') or a list of maps ('<<: [*a, *b]'), not "
+            "'3'");
+  EXPECT_EQ(error_of("a: &a [1]\nb: {<<: [*a]}"),
+            "a.yaml:2:10: '<<' merges a map ('<<: *name') or a list of maps ('<<: [*a, *b]'), not "
+            "a list");
+  EXPECT_THAT(error_of("a: &a {x: 1}\nb: {<<: *a, <<: *a}"),
+              HasSubstr("key '<<' stands twice in this map; several maps are merged by a list"));
+  EXPECT_THAT(error_of("b: {<<: *a}"), HasSubstr("a.yaml:1:"));
+}
+
 TEST(Yaml, places_count_from_one) {
   const Node root = parse_yaml("a:\n  b: [x, y]\n", "a.yaml");
   EXPECT_EQ(root.find("a")->find("b")->items[1].place.text(), "a.yaml:2:10");
