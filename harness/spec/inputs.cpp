@@ -121,6 +121,23 @@ std::vector<std::string> split_names(Fields& fields) {
   return names;
 }
 
+// A key that is neither a parameter nor a split must not be taken for a split: a misspelt parameter
+// would leave its default in force without a word.
+[[noreturn]] void refuse_key_of_data(const Member& member, const std::string& owner,
+                                     const ReaderDeclaration& reader,
+                                     const std::vector<std::string>& splits) {
+  std::vector<std::string> legal = splits;
+  legal.insert(legal.end(), {"reader", "root", "splits"});
+  for (const ParameterSchema& schema : reader.parameters) legal.push_back(schema.name);
+  std::sort(legal.begin(), legal.end());
+  refuse(member.place,
+         fmt::format("unknown key '{}' in {}{} (splits are {}; others are declared: "
+                     "'splits: [{}]')",
+                     member.key, owner, suggestion(member.key, legal),
+                     fmt::join(usual_splits(), ", "), member.key),
+         member.key);
+}
+
 DataSet data_set_from(Member& member, const Catalogue& catalogue) {
   check_name(member.key, member.place, "data set");
   DataSet data;
@@ -156,9 +173,7 @@ DataSet data_set_from(Member& member, const Catalogue& catalogue) {
     }
     if (!names_files) fields.refuse_key(*split);
     if (std::find(legal.begin(), legal.end(), split->key) == legal.end()) {
-      fields.refuse_key(*split,
-                        fmt::format(" (splits are {}; others are declared: 'splits: [{}]')",
-                                    fmt::join(usual_splits(), ", "), split->key));
+      refuse_key_of_data(*split, owner, reader, legal);
     }
     data.splits[split->key] =
         split_from(split->value, reader, fmt::format("split '{}' of {}", split->key, owner));

@@ -176,13 +176,12 @@ void Fields::finish() {
   for (Member* member : rest()) refuse_key(*member);
 }
 
-void Fields::refuse_key(const Member& member, const std::string& hint) const {
+void Fields::refuse_key(const Member& member) const {
   std::vector<std::string> legal = legal_;
   std::sort(legal.begin(), legal.end());
   legal.erase(std::unique(legal.begin(), legal.end()), legal.end());
   refuse(member.place,
-         fmt::format("unknown key '{}' in {}{}{}", member.key, what_,
-                     suggestion(member.key, legal), hint),
+         fmt::format("unknown key '{}' in {}{}", member.key, what_, suggestion(member.key, legal)),
          member.key);
 }
 

@@ -68,8 +68,7 @@ class Fields {
   void allow(const std::vector<std::string>& keys);
   // Refuses the first key that nobody took, with the nearest legal one.
   void finish();
-  // `hint` follows the suggestion: " (splits are ...)".
-  [[noreturn]] void refuse_key(const Member& member, const std::string& hint = "") const;
+  [[noreturn]] void refuse_key(const Member& member) const;
 
   const Place& place() const { return node_.place; }
 

@@ -19,7 +19,11 @@ spec::Sweep sweep_of(const std::string& text, const std::vector<std::string>& ov
   // A sweep says what it measures; tests of other parts need not.
   const bool measures = text.find("\nevaluate:") != std::string::npos;
   const std::string whole = measures ? text : text + "evaluate: []\n";
-  return spec::load_sweep(folder.write("sweep.yaml", whole), overrides, test_catalogue());
+  spec::Sweep sweep =
+      spec::load_sweep(folder.write("sweep.yaml", whole), overrides, test_catalogue());
+  // Settled before a plan is made, by the hosts of the run.
+  if (sweep.run.cpu_level == "auto") sweep.run.cpu_level = "avx2";
+  return sweep;
 }
 
 std::string refusal(const std::function<void()>& call, const TemporaryFolder* folder) {
