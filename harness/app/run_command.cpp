@@ -300,7 +300,7 @@ class Run {
   const RunHooks& hooks_;
   schedule::Transport* transport_;
   Ranks* ranks_;
-  StopSignals signals_;  // before any thread and child
+  StopSignals signals_;                         // before any thread and child
   std::vector<supervise::HostNumerics> hosts_;  // before the plan, which depends on them
   LoadedSweep loaded_;
   Slots slots_;

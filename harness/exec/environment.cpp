@@ -52,6 +52,15 @@ bool is_half(const std::string& precision) {
   return precision == "bfloat16" || precision == "float16";
 }
 
+// LibTorch's level in lower case: "default", "avx2", "avx512", or of another architecture.
+std::string cpu_level() {
+  std::string level = at::get_cpu_capability();
+  std::transform(level.begin(), level.end(), level.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return level;
+}
+
 // The class that the recipe names, if it does, is that of this process: it was settled when the
 // process started, so a mismatch is a fault of how it was started.
 void check_class(const Json& numerics) {
@@ -75,14 +84,6 @@ std::int64_t peak_resident_bytes() {
     if (line.rfind("VmHWM:", 0) == 0) return std::stoll(line.substr(6)) * 1024;
   }
   return 0;
-}
-
-// LibTorch's level in lower case: "default", "avx2", "avx512", or of another architecture.
-std::string cpu_level() {
-  std::string level = at::get_cpu_capability();
-  std::transform(level.begin(), level.end(), level.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return level;
 }
 
 std::string cpu_name() {

@@ -99,8 +99,8 @@ class Planner {
     ParameterSet set;
   };
   std::map<std::pair<std::uint32_t, std::size_t>, ResolvedStep> resolved_;  // (step, model)
-  std::vector<std::string> step_labels_;           // by step: parameters off their defaults
-  std::vector<Json> step_chosen_;                  // the same as values
+  std::vector<std::string> step_labels_;  // by step: parameters off their defaults
+  std::vector<Json> step_chosen_;         // the same as values
   std::vector<PreparedEvaluation> evaluations_;
   std::map<std::pair<std::uint32_t, std::vector<const MethodDeclaration*>>,
            std::vector<std::string>>

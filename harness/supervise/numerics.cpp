@@ -87,8 +87,8 @@ std::map<std::string, std::string> numerics_environment(const std::string& cpu_l
 
 bool is_numerics_variable(std::string_view name) {
   constexpr std::array<std::string_view, 8> kNames{
-      "ATEN_CPU_CAPABILITY", "MKL_CBWR",         "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS",
-      "MKL_DYNAMIC",         "MKL_VML_MODE",     "ASSAY_MKL_OVERRIDE", "NVIDIA_TF32_OVERRIDE"};
+      "ATEN_CPU_CAPABILITY", "MKL_CBWR",     "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS",
+      "MKL_DYNAMIC",         "MKL_VML_MODE", "ASSAY_MKL_OVERRIDE", "NVIDIA_TF32_OVERRIDE"};
   if (std::find(kNames.begin(), kNames.end(), name) != kNames.end()) return true;
   return name.starts_with("ONEDNN_") || name.starts_with("DNNL_") ||
          name.starts_with("TORCH_ALLOW_TF32");

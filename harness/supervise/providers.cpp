@@ -232,8 +232,8 @@ bool is_one_file(const std::vector<std::string>& command) {
 
 }  // namespace
 
-Catalogue describe(const std::vector<std::string>& command, const fs::path& cache,
-                   double timeout_s, const FileDigest& digest) {
+Catalogue describe(const std::vector<std::string>& command, const fs::path& cache, double timeout_s,
+                   const FileDigest& digest) {
   if (command.empty()) refuse(command, "its command is empty");
   const fs::path cached = cache.empty() ? fs::path() : cache / cache_name(command);
   if (!cached.empty()) {
@@ -332,9 +332,9 @@ std::string provider_version(const std::vector<std::string>& command, const Cata
     named.push_back(digest(file) + " " + fs::path(file).filename().string());
   std::sort(named.begin(), named.end());
   if (!named.empty()) digests.push_back(named);
-  return fmt::format("{}+{}", catalogue.version,
-                     sha256(digests.dump(-1, ' ', false, Json::error_handler_t::replace))
-                         .substr(0, 12));
+  return fmt::format(
+      "{}+{}", catalogue.version,
+      sha256(digests.dump(-1, ' ', false, Json::error_handler_t::replace)).substr(0, 12));
 }
 
 Providers Providers::gather(const std::vector<std::vector<std::string>>& foreign, bool with_builtin,
@@ -347,10 +347,11 @@ Providers Providers::gather(const std::vector<std::vector<std::string>>& foreign
   for (const std::vector<std::string>& command : foreign) {
     Catalogue catalogue = describe(command, cache, 120, digest);
     if (catalogue.files.empty() && command.size() > 1) {
-      spdlog::warn("provider '{}' does not name the files that it is made of: a change in a module "
-                   "that it imports makes no new results unless it states another version than "
-                   "'{}' (docs/formats/catalogue.md)",
-                   catalogue.provider, catalogue.version);
+      spdlog::warn(
+          "provider '{}' does not name the files that it is made of: a change in a module "
+          "that it imports makes no new results unless it states another version than "
+          "'{}' (docs/formats/catalogue.md)",
+          catalogue.provider, catalogue.version);
     }
     catalogue.version = provider_version(command, catalogue, digest);
     providers.add(std::move(catalogue), command);
@@ -360,10 +361,10 @@ Providers Providers::gather(const std::vector<std::vector<std::string>>& foreign
     try {
       check_against(all, each);
     } catch (const Error& e) {
-      throw Error(e.kind(),
-                  fmt::format("{} (command: {})", e.what(),
-                              joined(providers.commands_.at(each.provider))),
-                  e.context());
+      throw Error(
+          e.kind(),
+          fmt::format("{} (command: {})", e.what(), joined(providers.commands_.at(each.provider))),
+          e.context());
     }
   }
   return providers;

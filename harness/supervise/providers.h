@@ -18,9 +18,9 @@ using FileDigest = std::function<std::string(const std::filesystem::path&)>;
 // Asks a provider what it offers: starts it, sends `describe`, reads and checks the answer. Cached
 // in `cache` by the command, by the identity (size, times, inode) of the files in it, by variables
 // that say where a language finds its modules, and by the digests of the files that the catalogue
-// names; "" as `cache` always asks. Throws Error(kEnvironment) if it does not start or answer within
-// `timeout_s`, Error(kData) for a bad catalogue, Error(kConfig) for one that names a file which is
-// not there.
+// names; "" as `cache` always asks. Throws Error(kEnvironment) if it does not start or answer
+// within `timeout_s`, Error(kData) for a bad catalogue, Error(kConfig) for one that names a file
+// which is not there.
 Catalogue describe(const std::vector<std::string>& command, const std::filesystem::path& cache,
                    double timeout_s = 120, const FileDigest& digest = sha256_file);
 
@@ -39,10 +39,10 @@ std::filesystem::path catalogue_cache();
 // ../libexec/assay-exec from there. Throws Error(kEnvironment) listing the places looked at.
 std::vector<std::string> builtin_command();
 
-// The identity of a foreign provider: its declared version and a digest of the content of every file
-// that its catalogue names and that stands in its command (a program found through PATH is not one).
-// Two contents, two identities. Throws Error(kConfig) for one that cannot be told apart from its
-// successor: it names no files, states no version, and is not one file on its command line.
+// The identity of a foreign provider: its declared version and a digest of the content of every
+// file that its catalogue names and that stands in its command (a program found through PATH is not
+// one). Two contents, two identities. Throws Error(kConfig) for one that cannot be told apart from
+// its successor: it names no files, states no version, and is not one file on its command line.
 std::string provider_version(const std::vector<std::string>& command, const Catalogue& catalogue,
                              const FileDigest& digest = sha256_file);
 

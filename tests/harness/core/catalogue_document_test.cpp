@@ -1,5 +1,5 @@
-// docs/formats/catalogue.md says what harness/core/catalogue.h does: every record with every field of
-// it, no more, and its example is a catalogue.
+// docs/formats/catalogue.md says what harness/core/catalogue.h does: every record with every field
+// of it, no more, and its example is a catalogue.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

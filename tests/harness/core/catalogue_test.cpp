@@ -110,7 +110,9 @@ TEST(Catalogue, an_input_may_be_a_stage_of_another_provider) {
   built_in.stages = {{.name = "tokenize", .exact = true}};
   EXPECT_NO_THROW(check_against(joined({built_in, read}), read));
   built_in.stages[0].name = "tokenise";
-  EXPECT_THAT(refusal([&] { check_against(joined({built_in, read}), read); }),
+  EXPECT_THAT(refusal([&] {
+                check_against(joined({built_in, read}), read);
+              }),
               HasSubstr("provider 'test': input 'tokens' of stage 'quantize' refers to stage "
                         "'tokenize', which no provider of this sweep offers; did you mean "
                         "'tokenise'?"));

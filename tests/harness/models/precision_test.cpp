@@ -22,8 +22,10 @@ TEST(Precision, recipes_name_dtypes) {
 
 std::vector<std::unique_ptr<Network>> networks() {
   std::vector<std::unique_ptr<Network>> list;
-  const Json common = {{"vocab_size", 40},        {"hidden_size", 24},
-                       {"num_hidden_layers", 2},  {"num_attention_heads", 6},
+  const Json common = {{"vocab_size", 40},
+                       {"hidden_size", 24},
+                       {"num_hidden_layers", 2},
+                       {"num_attention_heads", 6},
                        {"max_position_embeddings", 32}};
   Json llama = common, opt = common;
   llama.update({{"model_type", "llama"}, {"intermediate_size", 20}, {"num_key_value_heads", 2}});
@@ -40,8 +42,8 @@ std::vector<std::unique_ptr<Network>> networks() {
   return list;
 }
 
-// The reference: the same values of the weights, everything in float64. What is left is the rounding
-// of a pass in half precision: some steps of 2^-8 (bfloat16) or 2^-11 (float16).
+// The reference: the same values of the weights, everything in float64. What is left is the
+// rounding of a pass in half precision: some steps of 2^-8 (bfloat16) or 2^-11 (float16).
 TEST(Precision, half_precision_passes_are_the_float64_pass_but_for_rounding) {
   const c10::InferenceMode inference;
   for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {

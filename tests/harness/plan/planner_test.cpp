@@ -253,7 +253,8 @@ TEST_F(Planner, numerics_stand_in_all_recipes_but_the_exact_ones) {
   EXPECT_EQ(cpu.at("sample"), wide.at("sample"));
   EXPECT_NE(cpu.at("gptq.quantize"), wide.at("gptq.quantize"));
   EXPECT_EQ(cpu, keys("run: {cpu_level: avx2}\n" + block));
-  EXPECT_NE(cpu.at("gptq.quantize"), keys("run: {precision: bfloat16}\n" + block).at("gptq.quantize"));
+  EXPECT_NE(cpu.at("gptq.quantize"),
+            keys("run: {precision: bfloat16}\n" + block).at("gptq.quantize"));
   const auto slots = keys("run: {slots: 7, retries: 9, stall_timeout: 1m}\n" + block);
   EXPECT_EQ(cpu, slots);
 }

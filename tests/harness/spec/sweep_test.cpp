@@ -350,11 +350,13 @@ TEST(Data, other_splits_than_the_usual_ones_are_declared) {
   const std::string rest =
       "models: {m: {family: resnet, config: {classes: 10}}}\n"
       "trials: [{model: m, method: float}]\n";
-  const Sweep sweep = sweep_of("assay: 1\ndata: {t: {reader: text, splits: [dev], dev: /d, "
-                               "validation: /v, val: /w, train: /a, test: /b}}\n" + rest);
+  const Sweep sweep = sweep_of(
+      "assay: 1\ndata: {t: {reader: text, splits: [dev], dev: /d, "
+      "validation: /v, val: /w, train: /a, test: /b}}\n" +
+      rest);
   EXPECT_EQ(sweep.data[0].splits.size(), 5U);
-  EXPECT_EQ(assay::testing::refusal_of("assay: 1\ndata: {t: {reader: text, test: x, jion: lines}}\n" +
-                                       rest),
+  EXPECT_EQ(assay::testing::refusal_of(
+                "assay: 1\ndata: {t: {reader: text, test: x, jion: lines}}\n" + rest),
             "sweep.yaml:2:35: unknown key 'jion' in data 't'; did you mean 'join'? (splits are "
             "train, test, validation, val; others are declared: 'splits: [jion]')");
 }
@@ -382,11 +384,10 @@ TEST(MergeKeys, let_blocks_models_and_data_share_what_they_have_in_common) {
 
 TEST(Block, a_method_may_have_a_parameter_of_its_own_name) {
   Catalogue catalogue = assay::testing::test_catalogue();
-  catalogue.methods.push_back({.name = "clip",
-                               .parameters = {{.name = "clip",
-                                               .type = ParameterType::kReal,
-                                               .default_value = 1.0}},
-                               .network = "smoothquant.smooth"});
+  catalogue.methods.push_back(
+      {.name = "clip",
+       .parameters = {{.name = "clip", .type = ParameterType::kReal, .default_value = 1.0}},
+       .network = "smoothquant.smooth"});
   catalogue.stages.push_back({.name = "clip.network", .reads = {"clip"}});
   catalogue.methods.back().network = "clip.network";
   const assay::testing::TemporaryFolder folder;

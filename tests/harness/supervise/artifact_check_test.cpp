@@ -17,8 +17,7 @@ using ::testing::HasSubstr;
 class ArtifactCheck : public ::testing::Test {
  protected:
   // Codes [2, 6] in two groups of three columns, written with the scales and the shape given.
-  void write(std::vector<float> scales, std::vector<std::int64_t> shape,
-             const char* dtype = "U8") {
+  void write(std::vector<float> scales, std::vector<std::int64_t> shape, const char* dtype = "U8") {
     const std::vector<std::uint8_t> code(12, 1);
     const std::vector<float> zero(scales.size(), 0);
     const auto bytes = [](const auto& values) { return std::as_bytes(std::span(values)); };
