@@ -108,11 +108,11 @@ const std::vector<Malformed> kMalformed{
      "assay: 1\n"
      "name: &a [*a]\n"sv,
      "sweep.yaml:2:11: an alias inside its own anchor"},
-    {"merge_key", true,
+    {"merged_key_that_nobody_reads", true,
      "assay: 1\n"
      "<<: {a: 1}\n"sv,
-     "sweep.yaml:2:1: unknown key '<<' in the sweep; legal: ablate, assay, data, eval"
-     "uate, include, models, name, providers, run, trials"},
+     "sweep.yaml:2:6: unknown key 'a' in the sweep; legal: ablate, anchors, assay, dat"
+     "a, evaluate, include, models, name, providers, run, trials"},
     {"bad_name", false,
      "name: ../up\n"
      "trials: []\n"sv,
@@ -583,7 +583,8 @@ const std::vector<Malformed> kMalformed{
     {"run_bad_precision", false,
      "run: {precision: float8}\n"
      "trials: [{model: vit, method: float}]\n"sv,
-     "sweep.yaml:7:18: precision 'float8' is not offered; legal: float32"},
+     "sweep.yaml:7:18: precision 'float8' is not offered; legal: float32, float64, "
+     "bfloat16, float16"},
     {"provider_lacks_command", false,
      "providers: [{comand: x}]\n"
      "trials: [{model: vit, method: float}]\n"sv,
