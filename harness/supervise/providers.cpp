@@ -358,6 +358,7 @@ Providers Providers::gather(const std::vector<std::vector<std::string>>& foreign
   }
   const Catalogue all = assay::joined(providers.catalogues_);
   for (const Catalogue& each : providers.catalogues_) {
+    if (with_builtin && &each == providers.catalogues_.data()) continue;  // held by our tests
     try {
       check_against(all, each);
     } catch (const Error& e) {
