@@ -2,8 +2,10 @@
 
 #include "harness/app/checkpoint_facts.h"
 #include "harness/app/cli.h"
+#include "harness/app/run_load.h"
 #include "harness/core/error.h"
 #include "harness/core/suggest.h"
+#include "harness/plan/file_digests.h"
 #include "harness/supervise/providers.h"
 
 namespace assay::app {
@@ -122,6 +124,12 @@ std::vector<Table> one(const std::vector<Catalogue>& catalogues, const std::stri
   return tables;
 }
 
+supervise::Providers known_providers(const std::string& sweep) {
+  if (sweep.empty()) return supervise::Providers::gather({}, true);
+  plan::FileDigests digests(plan::digest_cache());
+  return providers_of(spec::SweepFile(sweep, {}), digests);
+}
+
 }  // namespace
 
 void add_describe_command(Cli& cli) {
@@ -129,20 +137,24 @@ void add_describe_command(Cli& cli) {
       cli, "describe", "Methods, models, data readers and metrics with their parameters",
       "  assay describe                 # everything there is\n"
       "  assay describe gptq            # parameters, units, defaults, paper\n"
+      "  assay describe mine --sweep mine.yaml   # also what the sweep's providers offer\n"
       "  assay describe --model zoo/vit_fashion");
   add_format(cli, command);
   auto name = std::make_shared<std::string>();
   auto model = std::make_shared<std::string>();
+  auto sweep = std::make_shared<std::string>();
   command->add_option("name", *name, "A method, family, metric or reader")->option_text("NAME");
   command->add_option("--model", *model, "What a checkpoint is: its configuration and tensors")
       ->option_text("PATH");
-  command->callback([&cli, name, model] {
-    cli.action = [&cli, name, model] {
+  command->add_option("--sweep", *sweep, "A sweep whose providers are described too")
+      ->option_text("FILE");
+  command->callback([&cli, name, model, sweep] {
+    cli.action = [&cli, name, model, sweep] {
       if (!model->empty()) {
         cli.print(checkpoint_facts(*model));
         return 0;
       }
-      const auto providers = supervise::Providers::gather({}, true);
+      const auto providers = known_providers(*sweep);
       cli.print(name->empty() ? overview(providers.catalogues())
                               : one(providers.catalogues(), *name));
       return 0;

@@ -8,6 +8,7 @@
 #include "harness/app/cli.h"
 #include "harness/core/error.h"
 #include "harness/supervise/host.h"
+#include "harness/supervise/numerics.h"
 #include "harness/supervise/providers.h"
 #include "harness/supervise/store.h"
 
@@ -44,8 +45,9 @@ Finding cores() {
   const int usable = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
   const Json& facts = supervise::host_facts();
   return {.what = "CPU",
-          .detail = fmt::format("{} usable cores; {}", usable,
-                                facts.value("cpu", std::string("unknown model")))};
+          .detail = fmt::format("{} usable cores; {}; cpu_level {}", usable,
+                                facts.value("cpu", std::string("unknown model")),
+                                supervise::host_numerics().cpu_level)};
 }
 
 Finding memory() {

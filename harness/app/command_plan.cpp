@@ -72,7 +72,9 @@ int plan_sweep(const Cli& cli, const SweepRequest& request, const std::filesyste
   const auto run = out.empty() ? std::filesystem::path("runs") / loaded.sweep.name : out;
   const auto summary =
       plan::describe_plan(loaded.plan, is_done, learned_costs(run), slots_of(loaded.sweep.run));
-  cli.print(plan_tables(summary, loaded.facts));
+  std::vector<results::Table> tables = plan_tables(summary, loaded.facts);
+  tables.front().notes.push_back(loaded.numerics);
+  cli.print(tables);
   return kDone;
 }
 

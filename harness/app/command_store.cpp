@@ -77,7 +77,7 @@ void add_store(Cli& cli) {
       const auto seconds = spec::seconds_from(*age);
       if (!seconds) {
         throw Error(ErrorKind::kConfig,
-                    fmt::format("--min-age '{}': legal are times as 90s, 10m, 1h30m, 2d", *age));
+                    fmt::format("--min-age '{}': a time has a unit, as in 90s, 10m, 1h30m or 7d", *age));
       }
       supervise::Store opened;
       const auto gone = opened.gc(*seconds, *dry);

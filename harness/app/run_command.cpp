@@ -15,6 +15,7 @@
 #include "harness/app/run_folder.h"
 #include "harness/app/run_inventory.h"
 #include "harness/app/run_launch.h"
+#include "harness/app/run_numerics.h"
 #include "harness/app/run_slots.h"
 #include "harness/app/run_worker.h"
 #include "harness/core/atomic_file.h"
@@ -108,6 +109,7 @@ plan::RunStart run_start(const RunRequest& request, const LoadedSweep& loaded) {
                    {"force", request.force},
                    {"share", request.sweep.share},
                    {"only", request.sweep.only},
+                   {"numerics", loaded.numerics},
                    {"limit", request.sweep.limit ? Json(*request.sweep.limit) : Json(nullptr)}};
   return start;
 }
@@ -153,6 +155,21 @@ void say_summary(const Conductor& conductor, const RunStatus& status, const RunF
   }
 }
 
+// This host and those of the other ranks.
+std::vector<supervise::HostNumerics> hosts_of_run(Ranks* ranks) {
+  std::vector<supervise::HostNumerics> hosts;
+  if (ranks != nullptr) hosts = ranks->hosts(Ranks::kSilentSeconds);
+  hosts.insert(hosts.begin(), supervise::host_numerics());
+  return hosts;
+}
+
+LoadedSweep load_for_run(const SweepRequest& request,
+                         const std::vector<supervise::HostNumerics>& hosts) {
+  LoadedSweep loaded = load_and_plan(request, hosts);
+  check_hosts(loaded.sweep.run, hosts);
+  return loaded;
+}
+
 // A run in the process that coordinates it.
 class Run {
  public:
@@ -162,7 +179,8 @@ class Run {
         hooks_(hooks),
         transport_(transport),
         ranks_(ranks),
-        loaded_(load_and_plan(request.sweep)),
+        hosts_(hosts_of_run(ranks)),
+        loaded_(load_for_run(request.sweep, hosts_)),
         slots_(slots_of_this_node(slot_request())),
         folder_(
             request.out.empty() ? std::filesystem::path("runs") / loaded_.sweep.name : request.out,
@@ -232,6 +250,8 @@ class Run {
     wanted.jobs = request_.jobs > 0 ? request_.jobs : settings.slots.value_or(0);
     wanted.threads = settings.threads;
     wanted.device = settings.device;
+    wanted.cpu_level = settings.cpu_level;
+    wanted.mkl_intel = settings.mkl_intel;
     if (transport_ != nullptr) {
       wanted.local_rank = transport_->local_rank();
       wanted.local_size = transport_->local_size();
@@ -272,6 +292,8 @@ class Run {
     welcome.jobs = wanted.jobs;
     welcome.threads = wanted.threads;
     welcome.device = wanted.device;
+    welcome.cpu_level = wanted.cpu_level;
+    welcome.mkl_intel = wanted.mkl_intel;
     return welcome;
   }
 
@@ -279,7 +301,8 @@ class Run {
   const RunHooks& hooks_;
   schedule::Transport* transport_;
   Ranks* ranks_;
-  StopSignals signals_;  // before any thread and child
+  StopSignals signals_;                         // before any thread and child
+  std::vector<supervise::HostNumerics> hosts_;  // before the plan, which depends on them
   LoadedSweep loaded_;
   Slots slots_;
   RunFolder folder_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "harness/core/digest.h"
 #include "harness/core/error.h"
 #include "harness/plan/questions.h"
 #include "harness/plan/refusals.h"
@@ -24,8 +25,9 @@ bool is_of(const Question& question, const Catalogue& catalogue) {
 // since its stages may rest on those of others.
 void ask(const Catalogue& catalogue, const std::vector<std::string>& command, const fs::path& cache,
          const plan::PlanQuestions& asked, std::vector<Answer>& answers) {
-  supervise::AnswerCache known(cache.empty() ? fs::path()
-                                             : cache / supervise::command_identity(command));
+  // The version covers the files that a provider is made of.
+  const std::string identity = supervise::command_identity(command) + catalogue.version;
+  supervise::AnswerCache known(cache.empty() ? fs::path() : cache / (sha256(identity) + ".json"));
   bool complete = true;
   for (std::size_t i = 0; i < asked.questions.size(); ++i) {
     if (!is_of(asked.questions[i], catalogue)) continue;

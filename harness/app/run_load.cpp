@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "harness/app/run_numerics.h"
 #include "harness/core/error.h"
 #include "harness/plan/file_digests.h"
 #include "harness/plan/planner.h"
@@ -30,19 +31,26 @@ void note(const Error& error, std::vector<std::string>& mistakes) {
 
 }  // namespace
 
-LoadedSweep load_and_plan(const SweepRequest& request) {
-  LoadedSweep loaded;
+supervise::Providers providers_of(const spec::SweepFile& file, plan::InputDigests& digests) {
   std::vector<std::vector<std::string>> foreign;
-  const spec::SweepFile file(request.file, request.overrides);
-  for (const auto& provider : file.providers()) {
-    foreign.push_back(provider.command);
-  }
+  for (const auto& provider : file.providers()) foreign.push_back(provider.command);
   const bool built_in = foreign.empty() || has_built_in();
   if (!built_in) spdlog::warn("no assay-exec: only what the sweep's providers offer");
-  loaded.providers = supervise::Providers::gather(foreign, built_in);
+  return supervise::Providers::gather(
+      foreign, built_in, supervise::catalogue_cache(),
+      [&digests](const std::filesystem::path& path) { return digests.digest(path); });
+}
+
+LoadedSweep load_and_plan(const SweepRequest& request,
+                          const std::vector<supervise::HostNumerics>& hosts) {
+  LoadedSweep loaded;
+  const spec::SweepFile file(request.file, request.overrides);
+  plan::FileDigests digests(plan::digest_cache());
+  loaded.providers = providers_of(file, digests);
   loaded.catalogue = joined(loaded.providers.catalogues());
   loaded.sweep = file.sweep(loaded.catalogue);
-  plan::FileDigests digests(plan::digest_cache());
+  loaded.numerics = settle_numerics(
+      loaded.sweep.run, hosts.empty() ? std::vector{supervise::host_numerics()} : hosts);
   std::vector<std::string> mistakes;
   plan::PlanOptions options{.share = request.share, .limit = request.limit};
   options.on_refusal = [&](const Error& error) { note(error, mistakes); };

@@ -8,8 +8,10 @@
 
 #include "harness/app/run_inspection.h"
 #include "harness/core/catalogue.h"
+#include "harness/plan/inputs.h"
 #include "harness/plan/plan.h"
 #include "harness/spec/sweep.h"
+#include "harness/supervise/numerics.h"
 #include "harness/supervise/providers.h"
 
 namespace assay::app {
@@ -26,15 +28,21 @@ struct SweepRequest {
 struct LoadedSweep {
   supervise::Providers providers;
   Catalogue catalogue;  // of all providers
-  spec::Sweep sweep;
+  spec::Sweep sweep;     // its numerics class settled
+  std::string numerics;  // the class, in a line for people
   plan::Plan plan;
   InputFacts facts;
 };
 
+// What the sweep's providers offer, beside the built-in one's. Their files are digested anew each
+// time. Throws as load_and_plan does.
+supervise::Providers providers_of(const spec::SweepFile& file, plan::InputDigests& digests);
+
 // From a file to a plan: asks the providers what they offer, reads the sweep, plans it, and asks
 // them what would fail. `run` and `plan` begin alike. Throws Error(kConfig) for whatever is wrong
 // with the sweep or would fail in its run, all of it at once; Error(kEnvironment) for a provider
-// that does not start.
-LoadedSweep load_and_plan(const SweepRequest& request);
+// that does not start. `hosts`: where the run happens; empty: this host.
+LoadedSweep load_and_plan(const SweepRequest& request,
+                          const std::vector<supervise::HostNumerics>& hosts = {});
 
 }  // namespace assay::app

@@ -52,6 +52,15 @@ void visit_welcome(T& w, const Visit& visit) {
   visit("jobs", w.jobs);
   visit("threads", w.threads);
   visit("device", w.device);
+  visit("cpu_level", w.cpu_level);
+  visit("mkl_intel", w.mkl_intel);
+}
+
+template <typename T, typename Visit>
+void visit_hello(T& h, const Visit& visit) {
+  visit("host", h.host);
+  visit("cpu_level", h.cpu_level);
+  visit("mkl_intel", h.mkl_intel);
 }
 
 template <typename T, typename Visit>
@@ -134,6 +143,20 @@ auto reading(const char* what, const Read& read) {
 constexpr const char* kDeeds[] = {"start", "stop", "kill", "retract"};
 
 }  // namespace
+
+Json to_json(const supervise::HostNumerics& host) {
+  Json json = {{"type", "hello"}};
+  visit_hello(host, Writer{json});
+  return json;
+}
+
+supervise::HostNumerics host_numerics_from(const Json& json) {
+  return reading("hello", [&json] {
+    supervise::HostNumerics host;
+    visit_hello(host, Reader{json});
+    return host;
+  });
+}
 
 Json to_json(const Welcome& welcome) {
   Json json = {{"type", "welcome"}};

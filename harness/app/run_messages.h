@@ -7,10 +7,11 @@
 
 #include "harness/app/run_site.h"
 #include "harness/core/json.h"
+#include "harness/supervise/numerics.h"
 
 // Messages between rank 0 and the other ranks: one JSON object each.
 //
-//   rank -> 0: hello {}                         answered by welcome or bye
+//   rank -> 0: hello {host, cpu_level, mkl_intel}  answered by welcome or bye
 //              ready {host, slots, share}       answered by commands or bye
 //              reports {reports: [...]}         answered by commands or bye; empty: a heartbeat
 //   0 -> rank: welcome {store, nonce, logs, run, providers, ...}
@@ -34,6 +35,8 @@ struct Welcome {
   int jobs = 0;  // slots of each rank; 0: as many as its share of the node allows
   int threads = 1;
   std::string device = "cpu";
+  std::string cpu_level = "default";  // the class that executors are held to
+  bool mkl_intel = false;
 };
 
 struct Command {
@@ -45,12 +48,14 @@ struct Command {
   double grace_s = 0;                // kStop
 };
 
+Json to_json(const supervise::HostNumerics& host);  // hello
 Json to_json(const Welcome& welcome);
 Json to_json(const SiteOffer& offer);
 Json to_json(const supervise::Report& report);
 Json to_json(const Command& command);
 
 // All throw Error(kData) naming the message and the field.
+supervise::HostNumerics host_numerics_from(const Json& json);
 Welcome welcome_from(const Json& json);
 SiteOffer site_offer_from(const Json& json);
 supervise::Report report_from(const Json& json);

@@ -38,6 +38,7 @@ class Ranks::Remote : public Site {
   const int rank;
   enum class State { kAbsent, kGreeted, kWelcomed, kJoined, kGone } state = State::kAbsent;
   Conductor::SiteId site = 0;
+  supervise::HostNumerics numerics;  // once it is greeted
   Json commands = Json::array();
   int owed = 0;  // requests that were not answered yet
   double owed_since_s = 0;
@@ -52,6 +53,20 @@ Ranks::Ranks(schedule::Transport& transport) : transport_(transport) {
 }
 
 Ranks::~Ranks() = default;
+
+std::vector<supervise::HostNumerics> Ranks::hosts(double patience_s) {
+  const double until = supervise::monotonic_seconds() + patience_s;
+  for (;;) {
+    const double now = supervise::monotonic_seconds();
+    const bool any = pump(now);
+    std::vector<supervise::HostNumerics> said;
+    for (const auto& [number, rank] : ranks_) {
+      if (rank->state != Remote::State::kAbsent) said.push_back(rank->numerics);
+    }
+    if (said.size() == ranks_.size() || now >= until) return said;
+    if (!any) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
 
 void Ranks::welcome(const Welcome& welcome, Conductor& conductor) {
   welcome_ = to_json(welcome);
@@ -78,6 +93,7 @@ void Ranks::take(int from, const std::string& text, double now) {
   if (rank.state == Remote::State::kGone) {
     reply(rank, kBye);
   } else if (type == "hello") {
+    rank.numerics = host_numerics_from(message);
     rank.state = Remote::State::kGreeted;
   } else if (type == "ready" && conductor_ != nullptr) {
     rank.state = Remote::State::kJoined;

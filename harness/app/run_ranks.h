@@ -17,6 +17,10 @@ class Ranks {
   explicit Ranks(schedule::Transport& transport);
   ~Ranks();
 
+  // The hosts of the ranks, each as it says hello; waits for those that have not, at most
+  // `patience_s`.
+  std::vector<supervise::HostNumerics> hosts(double patience_s);
+
   // What ranks are told when they say hello; before, they wait.
   void welcome(const Welcome& welcome, Conductor& conductor);
 

@@ -12,6 +12,7 @@
 
 #include "harness/core/error.h"
 #include "harness/supervise/host.h"
+#include "harness/supervise/numerics.h"
 
 namespace assay::app {
 namespace {
@@ -91,6 +92,7 @@ Slots slots_of_this_node(const SlotRequest& request) {
   for (int i = 0; i < count; ++i) {
     supervise::SlotOptions slot;
     slot.name = fmt::format("{}/{}.{}", slots.offer.host, request.rank, i);
+    slot.environment = supervise::numerics_environment(request.cpu_level, request.mkl_intel);
     const std::string threads = std::to_string(request.threads);
     slot.environment["OMP_NUM_THREADS"] = threads;
     slot.environment["MKL_NUM_THREADS"] = threads;

@@ -15,6 +15,8 @@ struct SlotRequest {
   int rank = 0;
   int local_rank = 0;  // this process among those that share the node
   int local_size = 1;
+  std::string cpu_level = "default";  // that executors are held to
+  bool mkl_intel = false;
 };
 
 struct Slots {

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "harness/app/run_messages.h"
+#include "harness/app/run_numerics.h"
 #include "harness/app/run_slots.h"
 #include "harness/supervise/host.h"
 
@@ -39,7 +40,8 @@ class Worker {
     store_.check_nonce(welcome.nonce);
     Slots slots =
         slots_of_this_node({welcome.jobs, welcome.threads, welcome.device, transport.rank(),
-                            transport.local_rank(), transport.local_size()});
+                            transport.local_rank(), transport.local_size(), welcome.cpu_level,
+                            welcome.mkl_intel});
     supervise::SupervisorOptions options;
     options.slots = std::move(slots.options);
     options.providers = welcome.providers;
@@ -130,9 +132,14 @@ class Worker {
 int run_worker(schedule::Transport& transport) {
   // Launchers forward signals to every rank; rank 0 alone decides what they mean.
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP}) ::signal(signal, SIG_IGN);
-  const Json answer = ask(transport, {{"type", "hello"}});
+  const supervise::HostNumerics host = supervise::host_numerics();
+  const Json answer = ask(transport, to_json(host));
   if (answer.value("type", "") == "bye") return 0;
-  Worker(transport, welcome_from(answer)).run();
+  const Welcome welcome = welcome_from(answer);
+  spec::RunSettings settled;
+  settled.cpu_level = welcome.cpu_level;
+  check_hosts(settled, {host});  // a rank that said hello after the plan was made
+  Worker(transport, welcome).run();
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <ATen/Version.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 
@@ -33,6 +34,47 @@ std::string word_of(const Json& numerics, const char* name, const char* otherwis
     throw Error(ErrorKind::kConfig,
                 fmt::format("numerics.{} must be a text, not {}", name, value.dump()));
   return value.get<std::string>();
+}
+
+std::string precision_of(const Json& numerics) {
+  std::string precision = word_of(numerics, "precision", "float32");
+  for (const char* legal : {"float32", "float64", "bfloat16", "float16"}) {
+    if (precision == legal) return precision;
+  }
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("precision '{}' is not offered; legal: float32, float64, bfloat16, "
+                          "float16",
+                          precision),
+              {{"precision", precision}});
+}
+
+bool is_half(const std::string& precision) {
+  return precision == "bfloat16" || precision == "float16";
+}
+
+// LibTorch's level in lower case: "default", "avx2", "avx512", or of another architecture.
+std::string cpu_level() {
+  std::string level = at::get_cpu_capability();
+  std::transform(level.begin(), level.end(), level.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return level;
+}
+
+// The class that the recipe names, if it does, is that of this process: it was settled when the
+// process started, so a mismatch is a fault of how it was started.
+void check_class(const Json& numerics) {
+  const auto require = [&](const char* name, const std::string& own) {
+    const std::string wanted = word_of(numerics, name, own.c_str());
+    if (wanted == own) return;
+    throw Error(ErrorKind::kEnvironment,
+                fmt::format("the recipe asks for {} '{}', but this executor computes with '{}'; "
+                            "`assay run` starts executors of the class that it planned for",
+                            name, wanted, own),
+                {{name, wanted}});
+  };
+  require("cpu_level", cpu_level());
+  require("mkl", mkl_takes_intel() ? "intel" : "other");
 }
 
 // Highest resident set since the last reset by the supervisor, in bytes; 0 if unknown.
@@ -72,11 +114,10 @@ void apply_numerics(const Json& recipe) {
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("device '{}' is not offered by this executor; legal: cpu", device),
                 {{"device", device}});
-  const std::string precision = word_of(numerics, "precision", "float32");
-  if (precision != "float32" && precision != "float64")
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("precision '{}' is not offered; legal: float32, float64", precision),
-                {{"precision", precision}});
+  check_class(numerics);
+  // oneDNN offers half precision only where it finds instructions for it, whatever level it is held
+  // to, and its results depend on them.
+  at::globalContext().setUserEnabledMkldnn(!is_half(precision_of(numerics)));
   const int threads = static_cast<int>(threads_of(numerics));
   if (at::get_num_threads() != threads) at::set_num_threads(threads);
 }
@@ -86,7 +127,7 @@ Json environment_facts() {
           {"cpu", cpu_name()},
           {"cpu_capability", at::get_cpu_capability()},
           {"threads", at::get_num_threads()},
-          {"mkl_override", mkl_override_enabled()},
+          {"mkl", mkl_takes_intel() ? "intel" : "other"},
           {"peak_rss_bytes", peak_resident_bytes()}};
 }
 

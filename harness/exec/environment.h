@@ -5,10 +5,11 @@
 namespace assay::exec {
 
 // How this process computes, decided by a run's recipe: {"device": "cpu", "threads": 1,
-// "precision": "float32"}; members left out keep these defaults. Sets LibTorch's thread count;
-// kernels are deterministic and float32 products exact from start_numerics() on. Throws
-// Error(kUnsupported) for a device or precision that this program does not offer, Error(kConfig)
-// for a malformed value.
+// "precision": "float32", "cpu_level": "avx2", "mkl": "other"}; members left out keep the defaults,
+// of the last two what this process started with. Sets LibTorch's thread count; kernels are
+// deterministic and float32 products exact from start_numerics() on. Throws Error(kUnsupported) for
+// a device or precision that this program does not offer, Error(kEnvironment) for a cpu_level or
+// mkl that this process was not started with, Error(kConfig) for a malformed value.
 void apply_numerics(const Json& recipe);
 
 // Once, at the start of the program, before any tensor exists.

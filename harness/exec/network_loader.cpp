@@ -9,6 +9,7 @@
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
 #include "harness/core/stage_files.h"
+#include "harness/models/precision.h"
 #include "methods/quant/quantized_model.h"
 
 namespace assay::exec {
@@ -22,12 +23,6 @@ const Json& model_of(const StageContext& context) {
   if (found == context.recipe().end() || !found->is_object() || !found->contains("family"))
     throw Error(ErrorKind::kConfig, "the stage's recipe names no model");
   return *found;
-}
-
-at::ScalarType precision_of(const Json& recipe) {
-  const Json numerics = recipe.value("numerics", Json::object());
-  return numerics.value("precision", std::string("float32")) == "float64" ? at::kDouble
-                                                                          : at::kFloat;
 }
 
 std::unique_ptr<models::Network> base_network(const StageContext& context) {
@@ -64,7 +59,7 @@ std::unique_ptr<models::Network> network_under(const StageContext& context,
                             artifact.string()),
                 {{"path", artifact.string()}});
   }
-  network->to(precision_of(context.recipe()));
+  network->to(models::precision_of(context.recipe()));
   return network;
 }
 

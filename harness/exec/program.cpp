@@ -26,8 +26,8 @@ constexpr std::string_view kHelp =
     "Runs stages for `assay run`, which starts it; see docs/formats/protocol.md.\n"
     "  --describe  print the catalogue of methods, models, data sets and metrics as JSON\n"
     "  --version   print the versions of Assay and LibTorch\n"
-    "environment: ASSAY_FD (protocol socket, 3), ASSAY_MKL_OVERRIDE=1 (faster products on some\n"
-    "processors, with other low bits)\n";
+    "environment: ASSAY_FD (protocol socket, 3), ASSAY_MKL_OVERRIDE=1|0 (MKL's kernels for Intel\n"
+    "processors or its others; part of the numerics class)\n";
 
 // Large temporaries stay with the process: returning them to the kernel after each operation costs
 // as much time in page faults as the products themselves.

@@ -1,6 +1,7 @@
 #include "harness/plan/planner.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -75,6 +76,8 @@ class Planner {
   std::size_t add_metric(std::size_t evaluation, Request request);
   const Shared<Json>& protocol_of(const PreparedEvaluation& prepared, const Request& request);
   const std::vector<std::string>& mismatches_of(const spec::Trial& trial);
+  void check_precision(const std::vector<std::string>& offered, const std::string& what,
+                       const spec::Model& model) const;
   std::string label_of(const spec::Trial& trial) const;
   std::string chosen_of(const spec::Trial& trial) const;
   const std::string& data_name(const spec::Trial& trial) const {
@@ -98,8 +101,8 @@ class Planner {
     ParameterSet set;
   };
   std::map<std::pair<std::uint32_t, std::size_t>, ResolvedStep> resolved_;  // (step, model)
-  std::vector<std::string> step_labels_;           // by step: parameters off their defaults
-  std::vector<Json> step_chosen_;                  // the same as values
+  std::vector<std::string> step_labels_;  // by step: parameters off their defaults
+  std::vector<Json> step_chosen_;         // the same as values
   std::vector<PreparedEvaluation> evaluations_;
   std::map<std::pair<std::uint32_t, std::vector<const MethodDeclaration*>>,
            std::vector<std::string>>
@@ -225,6 +228,12 @@ void Planner::add_trial(std::size_t index) {
   for (const spec::AblationTag& tag : trial.ablations) {
     planned.ablations.push_back({tag.ablation, tag.variant});
   }
+  check_precision(joined_.find_family(model.family)->precisions,
+                  fmt::format("networks of family '{}'", model.family), model);
+  for (const std::uint32_t step : trial.steps) {
+    check_precision(methods_[step]->precisions, fmt::format("method '{}'", methods_[step]->name),
+                    model);
+  }
   std::vector<std::size_t> roots;
   add_methods(trial, request, roots);
   planned.network_stage = request.network;
@@ -259,6 +268,17 @@ void Planner::try_trial(std::size_t index) {
     plan_.left_out.resize(left_out);
     options_.on_refusal(error);
   }
+}
+
+// Refuses what cannot compute in the run's precision, before anything runs.
+void Planner::check_precision(const std::vector<std::string>& offered, const std::string& what,
+                              const spec::Model& model) const {
+  const std::string& asked = sweep_.run.precision;
+  if (offered.empty() || std::find(offered.begin(), offered.end(), asked) != offered.end()) return;
+  spec::refuse(model.place,
+               fmt::format("{}: run.precision {}; legal for model '{}': {}", what, asked,
+                           model.name, fmt::join(offered, ", ")),
+               asked);
 }
 
 // Stages of the methods, left to right; each takes the network of the one before it.

@@ -16,8 +16,14 @@ RecipePart part_of(Json value) {
   return {std::move(value), std::move(text), nullptr, ""};
 }
 
+// A foreign provider that names its own libraries says by that what moves its bits; of any other the
+// processor and MKL are assumed to.
 RecipePart numerics_of(const Catalogue& catalogue, const spec::RunSettings& run) {
   Json numerics = catalogue.numerics;
+  if (catalogue.provider == kBuiltIn || numerics.empty()) {
+    numerics["cpu_level"] = run.cpu_level;
+    numerics["mkl"] = run.mkl_intel ? "intel" : "other";
+  }
   numerics["device"] = run.device;
   numerics["threads"] = run.threads;
   numerics["precision"] = run.precision;

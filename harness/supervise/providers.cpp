@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMaxCatalogueBytes = std::size_t{16} << 20;
-constexpr int kCacheFormat = 1;
+constexpr int kCacheFormat = 2;
 // A provider that prints so much before it has answered is out of its mind; it lies in memory.
 constexpr std::int64_t kMaxOutputBytes = std::int64_t{64} << 20;
 constexpr double kLongestWaitSeconds = 0.05;
@@ -177,35 +178,81 @@ std::string cache_name(const std::vector<std::string>& command) {
                    {"protocol", protocol::kVersion},
                    {"words", command},
                    {"folder", fs::current_path().string()}};
+  for (const char* name : {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX",
+                           "CONDA_DEFAULT_ENV", "LD_LIBRARY_PATH", "LD_PRELOAD"}) {
+    if (const char* value = std::getenv(name)) identity["variables"][name] = value;
+  }
   for (std::size_t i = 0; i < command.size(); ++i) {
     const std::optional<fs::path> file = file_of(command[i], i == 0);
     struct stat status {};
     if (!file || ::stat(file->c_str(), &status) != 0) continue;
     identity["files"].push_back({file->string(), status.st_size, status.st_mtim.tv_sec,
-                                 status.st_mtim.tv_nsec, status.st_ino});
+                                 status.st_mtim.tv_nsec, status.st_ino, status.st_ctim.tv_sec,
+                                 status.st_ctim.tv_nsec});
   }
   return sha256(identity.dump(-1, ' ', false, Json::error_handler_t::replace)) + ".json";
 }
 
-}  // namespace
-
-Catalogue describe(const std::vector<std::string>& command, const fs::path& cache,
-                   double timeout_s) {
-  if (command.empty()) refuse(command, "its command is empty");
-  const fs::path cached = cache.empty() ? fs::path() : cache / cache_name(command);
-  std::error_code code;
-  if (!cached.empty() && fs::exists(cached, code)) {
+// {path: digest} of the files that the catalogue names.
+Json digests_of(const std::vector<std::string>& command, const Catalogue& catalogue,
+                const FileDigest& digest) {
+  Json files = Json::object();
+  for (const std::string& file : catalogue.files) {
     try {
-      return catalogue_from(parse_json(read_file(cached, kMaxCatalogueBytes), cached.string()));
-    } catch (const Error&) {
-      fs::remove(cached, code);  // of another version, or damaged: ask again
+      files[file] = digest(file);
+    } catch (const Error& e) {
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("provider '{}' names '{}' among the files that it is made of: {}",
+                              joined(command), file, e.what()),
+                  {{"file", file}});
     }
   }
-  Catalogue catalogue = ask(command, timeout_s);
+  return files;
+}
+
+// The answer of an earlier time, if none of the files that it names has another content.
+std::optional<Catalogue> remembered(const fs::path& cached, const FileDigest& digest) {
+  std::error_code code;
+  if (!fs::exists(cached, code)) return {};
+  try {
+    const Json json = parse_json(read_file(cached, kMaxCatalogueBytes), cached.string());
+    Catalogue catalogue = catalogue_from(json.at("catalogue"));
+    for (const std::string& file : catalogue.files) {
+      if (json.at("files").at(file) != digest(file)) return {};
+    }
+    return catalogue;
+  } catch (const Error&) {
+  } catch (const Json::exception&) {
+  }
+  fs::remove(cached, code);  // of another version, damaged, or a file is gone: ask again
+  return {};
+}
+
+// Whether the command is one program, or one script for the program that it names.
+bool is_one_file(const std::vector<std::string>& command) {
+  if (command.size() == 1) return file_of(command[0], true).has_value();
+  return std::count_if(command.begin() + 1, command.end(), [](const std::string& word) {
+           return file_of(word, false).has_value();
+         }) == 1;
+}
+
+}  // namespace
+
+Catalogue describe(const std::vector<std::string>& command, const fs::path& cache, double timeout_s,
+                   const FileDigest& digest) {
+  if (command.empty()) refuse(command, "its command is empty");
+  const fs::path cached = cache.empty() ? fs::path() : cache / cache_name(command);
   if (!cached.empty()) {
+    if (std::optional<Catalogue> known = remembered(cached, digest)) return *std::move(known);
+  }
+  Catalogue catalogue = ask(command, timeout_s);
+  const Json files = digests_of(command, catalogue, digest);
+  if (!cached.empty()) {
+    std::error_code code;
     fs::create_directories(cache, code);
     try {
-      write_file_atomically(cached, to_json(catalogue).dump() + "\n");
+      write_file_atomically(
+          cached, Json{{"catalogue", to_json(catalogue)}, {"files", files}}.dump() + "\n");
     } catch (const Error&) {
       // A cache that cannot be written costs time, no more.
     }
@@ -267,29 +314,65 @@ std::vector<std::string> builtin_command() {
       fmt::format("no assay-exec: looked at {}; build it, or set ASSAY_EXEC to its path", looked));
 }
 
-std::string provider_version(const std::vector<std::string>& command, const std::string& declared) {
+std::string provider_version(const std::vector<std::string>& command, const Catalogue& catalogue,
+                             const FileDigest& digest) {
+  if (catalogue.files.empty() && catalogue.version.empty() && !is_one_file(command)) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("provider '{}' ({}) cannot be told from another version of itself: it "
+                            "names no files, states no version, and is not one file on its command "
+                            "line; name its files in 'files' of its catalogue, or state 'version'",
+                            catalogue.provider, joined(command)),
+                {{"provider", catalogue.provider}});
+  }
   Json digests = Json::array();
   for (std::size_t i = 0; i < command.size(); ++i) {
     if (i == 0 && command[i].find('/') == std::string::npos) continue;
     if (const std::optional<fs::path> file = file_of(command[i], false))
-      digests.push_back(sha256_file(*file));
+      digests.push_back(digest(*file));
     else
       digests.push_back(command[i]);
   }
-  return fmt::format("{}+{}", declared, sha256(digests.dump()).substr(0, 12));
+  // Where the files lie does not matter, so that an environment may be moved.
+  std::vector<std::string> named;
+  for (const std::string& file : catalogue.files)
+    named.push_back(digest(file) + " " + fs::path(file).filename().string());
+  std::sort(named.begin(), named.end());
+  if (!named.empty()) digests.push_back(named);
+  return fmt::format(
+      "{}+{}", catalogue.version,
+      sha256(digests.dump(-1, ' ', false, Json::error_handler_t::replace)).substr(0, 12));
 }
 
 Providers Providers::gather(const std::vector<std::vector<std::string>>& foreign, bool with_builtin,
-                            const fs::path& cache) {
+                            const fs::path& cache, const FileDigest& digest) {
   Providers providers;
   if (with_builtin) {
     const std::vector<std::string> command = builtin_command();
     providers.add(describe(command, cache), command);
   }
   for (const std::vector<std::string>& command : foreign) {
-    Catalogue catalogue = describe(command, cache);
-    catalogue.version = provider_version(command, catalogue.version);
+    Catalogue catalogue = describe(command, cache, 120, digest);
+    if (catalogue.files.empty() && command.size() > 1) {
+      spdlog::warn(
+          "provider '{}' does not name the files that it is made of: a change in a module "
+          "that it imports makes no new results unless it states another version than "
+          "'{}' (docs/formats/catalogue.md)",
+          catalogue.provider, catalogue.version);
+    }
+    catalogue.version = provider_version(command, catalogue, digest);
     providers.add(std::move(catalogue), command);
+  }
+  const Catalogue all = assay::joined(providers.catalogues_);
+  for (const Catalogue& each : providers.catalogues_) {
+    if (with_builtin && &each == providers.catalogues_.data()) continue;  // held by our tests
+    try {
+      check_against(all, each);
+    } catch (const Error& e) {
+      throw Error(
+          e.kind(),
+          fmt::format("{} (command: {})", e.what(), joined(providers.commands_.at(each.provider))),
+          e.context());
+    }
   }
   return providers;
 }

@@ -1,21 +1,28 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "harness/core/catalogue.h"
+#include "harness/core/digest.h"
 #include "harness/core/inspection.h"
 
 namespace assay::supervise {
 
+// SHA-256 of a file's content; throws Error(kIo). plan::FileDigests remembers those it has read.
+using FileDigest = std::function<std::string(const std::filesystem::path&)>;
+
 // Asks a provider what it offers: starts it, sends `describe`, reads and checks the answer. Cached
-// in `cache` by the command and the identity (size, time, inode) of the files in it; "" as `cache`
-// always asks. Throws Error(kEnvironment) if it does not start or answer within `timeout_s`,
-// Error(kData) for a bad catalogue.
+// in `cache` by the command, by the identity (size, times, inode) of the files in it, by variables
+// that say where a language finds its modules, and by the digests of the files that the catalogue
+// names; "" as `cache` always asks. Throws Error(kEnvironment) if it does not start or answer
+// within `timeout_s`, Error(kData) for a bad catalogue, Error(kConfig) for one that names a file
+// which is not there.
 Catalogue describe(const std::vector<std::string>& command, const std::filesystem::path& cache,
-                   double timeout_s = 120);
+                   double timeout_s = 120, const FileDigest& digest = sha256_file);
 
 // Asks a provider that offers it (Catalogue::inspects) what would fail; one answer a question. It
 // reads headers, so it is given minutes at most. Throws as describe().
@@ -33,18 +40,22 @@ std::filesystem::path catalogue_cache();
 std::vector<std::string> builtin_command();
 
 // The identity of a foreign provider: its declared version and a digest of the content of every
-// file named in its command (a program found through PATH is not one). Two contents, two
-// identities.
-std::string provider_version(const std::vector<std::string>& command, const std::string& declared);
+// file that its catalogue names and that stands in its command (a program found through PATH is not
+// one). Two contents, two identities. Throws Error(kConfig) for one that cannot be told apart from
+// its successor: it names no files, states no version, and is not one file on its command line.
+std::string provider_version(const std::vector<std::string>& command, const Catalogue& catalogue,
+                             const FileDigest& digest = sha256_file);
 
 // What all providers offer together.
 class Providers {
  public:
   // `foreign`: the `providers:` commands of a sweep. The version of a foreign catalogue becomes its
-  // provider_version(). Throws Error(kConfig) if two providers have one name, or offer a stage,
-  // method, metric, family or reader of the same name.
+  // provider_version(), and it is checked against what all offer together. Throws Error(kConfig) if
+  // two providers have one name, or offer a stage, method, metric, family or reader of the same
+  // name, Error(kData) for a reference to what nobody offers.
   static Providers gather(const std::vector<std::vector<std::string>>& foreign, bool with_builtin,
-                          const std::filesystem::path& cache = catalogue_cache());
+                          const std::filesystem::path& cache = catalogue_cache(),
+                          const FileDigest& digest = sha256_file);
 
   // One in the order given, the built-in first.
   const std::vector<Catalogue>& catalogues() const { return catalogues_; }

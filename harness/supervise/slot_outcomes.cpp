@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "harness/core/json_text.h"
+#include "harness/supervise/artifact_check.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/result.h"
 #include "harness/supervise/slot.h"
@@ -15,6 +16,20 @@ namespace assay::supervise {
 namespace {
 
 constexpr std::int64_t kCopyBytes = 1 << 20;  // output reaches the log in pieces of this size
+
+// The folder, if what lies in it may be published.
+std::filesystem::path checked_output(const std::filesystem::path& output,
+                                     const plan::Stage& stage) {
+  try {
+    check_artifact(output);
+    return output;
+  } catch (const Error& e) {
+    throw Error(e.kind(),
+                fmt::format("provider '{}' made a malformed artifact in stage '{}': {}",
+                            stage.provider.str(), stage.name.str(), e.what()),
+                e.context());
+  }
+}
 
 }  // namespace
 
@@ -36,7 +51,7 @@ void Slot::finish(const protocol::Message& done, std::vector<Report>& reports) {
       if (files.empty())
         store_.remove_attempt(now.attempt);
       else
-        finished.files = output;
+        finished.files = checked_output(output, stage);
     }
     copy_output(mine);
     Report out = report(ReportKind::kPublished);

@@ -16,6 +16,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/protocol.h"
+#include "harness/supervise/numerics.h"
 
 extern char** environ;
 
@@ -155,7 +156,9 @@ std::vector<std::string> cleaned_environment(const std::map<std::string, std::st
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
     const std::size_t equals = text.find('=');
-    if (equals == std::string_view::npos || is_launcher_variable(text.substr(0, equals))) continue;
+    if (equals == std::string_view::npos) continue;
+    const std::string_view name = text.substr(0, equals);
+    if (is_launcher_variable(name) || is_numerics_variable(name)) continue;
     variables.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   for (const auto& [name, value] : added) variables[name] = value;

@@ -10,6 +10,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/suggest.h"
+#include "harness/models/precision.h"
 
 namespace assay::quant {
 namespace {
@@ -123,6 +124,8 @@ T member(const Json& json, const char* name, const std::string& where) {
 }  // namespace
 
 at::Tensor ActivationQuantizer::operator()(const at::Tensor& x) const {
+  // A scale has no half-precision value that is near enough: codes would move by whole steps.
+  if (models::is_half(x.scalar_type())) return (*this)(x.to(at::kFloat)).to(x.scalar_type());
   // Tensors rather than C++ numbers: a device would multiply by the reciprocal of a number.
   DynamicPairs pairs;
   if (scheme == ActivationScheme::kTensorStatic) {

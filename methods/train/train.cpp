@@ -11,6 +11,7 @@
 #include "harness/core/error.h"
 #include "harness/core/stage_files.h"
 #include "harness/models/network.h"
+#include "harness/models/precision.h"
 #include "methods/train/trainer.h"
 
 namespace assay::train {
@@ -28,9 +29,7 @@ std::unique_ptr<models::Network> start_network(const StageContext& context, std:
   } else {
     network = models::load_network(model_files(context), family);
   }
-  const Json numerics = context.recipe().value("numerics", Json::object());
-  network->to(numerics.value("precision", std::string("float32")) == "float64" ? at::kDouble
-                                                                               : at::kFloat);
+  network->to(models::precision_of(context.recipe()));
   return network;
 }
 
@@ -89,6 +88,7 @@ MethodDeclaration declaration() {
   m.calibration = "training";
   m.traits = {"trains"};
   m.network = "train";
+  m.precisions = {"float32", "float64"};  // small steps vanish in half precision
   return m;
 }
 

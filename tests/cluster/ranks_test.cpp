@@ -40,7 +40,7 @@ class ranks : public testing::Test {
   }
   void join(double now) {
     ranks_.welcome(Welcome{}, *conductor_);
-    say({{"type", "hello"}});
+    say(to_json(supervise::HostNumerics{"h", "avx2", false}));
     turn(now);
     heard();
     say(to_json(SiteOffer{"elsewhere", {"elsewhere/1.0"}, {}}));
@@ -60,7 +60,7 @@ class ranks : public testing::Test {
 };
 
 TEST_F(ranks, a_hello_waits_until_there_is_something_to_say) {
-  say({{"type", "hello"}});
+  say(to_json(supervise::HostNumerics{"h", "avx2", false}));
   turn(0);
   EXPECT_THAT(heard(), IsEmpty());
   ranks_.welcome(Welcome{}, *conductor_);

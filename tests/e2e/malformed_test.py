@@ -420,7 +420,7 @@ RUNS = {  # how: (kind, pieces)
     "line_without_end": ("crash", ["1048576"]),
     "downward": ("crash", ["'run'"]),
     "metric_is_text": ("data", ["'score'", "many"]),
-    "metric_is_nan": ("crash", ["not valid JSON", "byte"]),
+    "metric_is_nan": ("method", ["result.metrics.score is NaN", "send null"]),
     "unknown_failure_kind": ("crash", ["'oops'", "method"]),
     "another_attempt": ("timeout", ["stall_timeout"]),
     "closes_the_socket": ("crash", ["closed"]),

@@ -11,10 +11,32 @@ import select
 import socket
 import struct
 import sys
+import sysconfig
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAME = "echo-py"
+CATALOGUE = os.path.join(HERE, "echo_catalogue.json")
+
+
+def files_of_program():
+    """The files behind all modules that are loaded: whoever edits one of them has another provider. Python's own library is
+    left out; its version stands for it (`numerics`, if the figures depend on it)."""
+    paths = sysconfig.get_paths()
+    own = [os.path.join(paths[name], "") for name in ("stdlib", "platstdlib")]
+    installed = [os.path.join(paths[name], "") for name in ("purelib", "platlib")]
+    files = set()
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if not path:
+            continue  # built in
+        path = os.path.abspath(path)
+        while not os.path.isfile(path) and path != "/":
+            path = os.path.dirname(path)  # a member of a zip archive
+        if any(path.startswith(folder) for folder in own) and not any(path.startswith(folder) for folder in installed):
+            continue
+        files.add(path)
+    return files
 
 
 class Failure(Exception):
@@ -196,6 +218,8 @@ def garbage(stage):
         stage.wire.raw(b"x" * 1100000)
     elif how == "downward":
         stage.wire.send(type="stop", attempt=attempt, grace_s=1)
+    elif how == "nan_result":
+        return {"metrics": {"echo_value": float("nan")}}  # json.dumps writes NaN, which is no JSON
     elif how == "bad_result":
         return {"metrics": {"echo_value": "many"}}
     elif how == "closed":
@@ -246,12 +270,16 @@ BODIES = {"echo.value": value, "echo.sleep": sleep, "echo.fail": fail, "echo.cra
           "echo.part": part, "echo.sum": total, "echo.time": time_it}
 
 
-def execute(wire, run):
+def execute(wire, run, described):
     stage = Stage(wire, run)
     try:
         if run["stage"] not in BODIES:
             raise Failure("unsupported", f"no stage '{run['stage']}' here")
-        stage.tell("done", result=BODIES[run["stage"]](stage))
+        result = BODIES[run["stage"]](stage)
+        late = sorted(files_of_program() - described)
+        if late:
+            raise Failure("config", f"the stage imported {late[0]}, which is in no key: import it at the top of the program")
+        stage.tell("done", result=result)
     except Failure as failure:
         stage.tell("failed", kind=failure.kind, message=str(failure), context={})
     except OSError as problem:
@@ -275,18 +303,23 @@ def inspect(questions):
 
 
 def main():
+    described = files_of_program() | {CATALOGUE}
+    preparation_s = os.environ.get("ECHO_PREPARE_S")  # stands for imports that take a while
     wire = Wire()
-    wire.send(type="hello", protocol=1, provider=NAME, pid=os.getpid())
+    wire.send(type="hello", protocol=1, provider=NAME, pid=os.getpid(), prepares=preparation_s is not None)
     while True:
         message = wire.receive()
         if message["type"] == "exit":
             return
         if message["type"] == "describe":
-            with open(os.path.join(HERE, "echo_catalogue.json"), encoding="utf-8") as source:
-                catalogue = {"provider": NAME, "inspects": True, **json.load(source)}
+            with open(CATALOGUE, encoding="utf-8") as source:
+                catalogue = {"provider": NAME, "inspects": True, "files": sorted(described), **json.load(source)}
             with open(message["path"], "w", encoding="utf-8") as target:
                 json.dump(catalogue, target)
             wire.send(type="described", path=message["path"])
+        elif message["type"] == "prepare":
+            time.sleep(float(preparation_s))
+            wire.send(type="prepared")
         elif message["type"] == "inspect":
             with open(message["path"], encoding="utf-8") as source:
                 answers = inspect(json.load(source)["questions"])
@@ -294,7 +327,7 @@ def main():
                 json.dump({"answers": answers}, target)
             wire.send(type="inspected", path=message["answer"])
         elif message["type"] == "run":
-            execute(wire, message)
+            execute(wire, message, described)
 
 
 if __name__ == "__main__":

@@ -245,6 +245,13 @@ Json garbage(Stage& stage) {
     wire.raw(fmt::format(R"({{"type": "stop", "attempt": {}, "grace_s": 1}})"
                          "\n",
                          attempt));
+  if (how == "nan_result") {
+    wire.raw(fmt::format(R"({{"type": "done", "attempt": {}, "result": )"
+                         R"({{"metrics": {{"echo_value": NaN}}}}}})"
+                         "\n",
+                         attempt));
+    return Json();  // the end of the run has been said
+  }
   if (how == "closed") wire.close();
   sleep_s(60);
   return stage.metrics();
@@ -305,6 +312,7 @@ void execute(Wire& wire, const assay::protocol::Run& run) {
     if (body == kBodies.end())
       throw Error(ErrorKind::kUnsupported, fmt::format("no stage '{}' here", run.stage));
     answer.result = body->second(stage);
+    if (answer.result.is_null()) return;
   } catch (const Error& e) {
     fail_with(e.kind(), e.what());
   } catch (const std::exception& e) {
@@ -338,11 +346,19 @@ int main() {
     hello.version = assay::protocol::kVersion;
     hello.provider = kName;
     hello.pid = ::getpid();
+    const char* preparation_s = std::getenv("ECHO_PREPARE_S");
+    hello.prepares = preparation_s != nullptr;
     wire.send(hello);
     for (;;) {
       const Message message = *wire.receive(true);
       if (message.type == Type::kExit) return 0;
       if (message.type == Type::kDescribe) describe(wire, message.path);
+      if (message.type == Type::kPrepare) {
+        sleep_s(std::atof(preparation_s));
+        Message prepared;
+        prepared.type = Type::kPrepared;
+        wire.send(prepared);
+      }
       if (message.type == Type::kRun) execute(wire, message.run);
     }
   } catch (const std::exception& e) {

@@ -101,6 +101,50 @@ TEST(Conditions, compare_parameters_and_are_told_to_people) {
             "granularity: group and group other than -1 and weights below 16 bits");
 }
 
+TEST(Catalogue, an_input_may_be_a_stage_of_another_provider) {
+  Catalogue one = small_catalogue();
+  one.stages.pop_back();  // tokenize
+  const Catalogue read = catalogue_from(to_json(one));
+  Catalogue built_in;
+  built_in.provider = "assay";
+  built_in.stages = {{.name = "tokenize", .exact = true}};
+  EXPECT_NO_THROW(check_against(joined({built_in, read}), read));
+  built_in.stages[0].name = "tokenise";
+  EXPECT_THAT(refusal([&] {
+                check_against(joined({built_in, read}), read);
+              }),
+              HasSubstr("provider 'test': input 'tokens' of stage 'quantize' refers to stage "
+                        "'tokenize', which no provider of this sweep offers; did you mean "
+                        "'tokenise'?"));
+}
+
+TEST(Catalogue, what_a_stage_and_its_inputs_read_is_a_parameter_of_the_method) {
+  Catalogue one = small_catalogue();
+  one.stages[0].reads = {"grup"};
+  EXPECT_THAT(refusal([&] { check_against(one, one); }),
+              HasSubstr("stage 'quantize' reads parameter 'grup', which method 'm' does not have; "
+                        "did you mean 'group'?"));
+  one = small_catalogue();
+  one.stages[1].reads = {"samples"};
+  EXPECT_THAT(refusal([&] { check_against(one, one); }),
+              HasSubstr("stage 'tokenize' reads parameter 'samples', which method 'm' does not "
+                        "have"));
+}
+
+TEST(Catalogue, files_are_absolute_and_few_and_numerics_are_a_mapping) {
+  Json json = to_json(small_catalogue());
+  json["files"] = {"/a/b.py"};
+  EXPECT_EQ(catalogue_from(json).files, std::vector<std::string>{"/a/b.py"});
+  json["files"] = {"b.py"};
+  EXPECT_THAT(refusal([&] { catalogue_from(json); }),
+              HasSubstr("catalogue.files: 'b.py' is not the absolute path of a file"));
+  json["files"] = std::vector<std::string>(20'001, "/a");
+  EXPECT_THAT(refusal([&] { catalogue_from(json); }), HasSubstr("at most 20000"));
+  json["files"] = Json::array();
+  json["numerics"] = "2.15";
+  EXPECT_THAT(refusal([&] { catalogue_from(json); }), HasSubstr("must be a mapping"));
+}
+
 TEST(InputConditions, all_that_an_input_names_must_hold) {
   EXPECT_TRUE(holds("", {}));
   EXPECT_FALSE(holds("quantizes_activations", {.activation_bits = 16}));

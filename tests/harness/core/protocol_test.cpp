@@ -73,16 +73,16 @@ TEST(LineReader, splits_a_stream_and_bounds_a_line) {
 }
 
 TEST(Nonfinite, a_result_that_is_not_a_number_fails_its_stage_by_name) {
-  const Message message = decode(
-      R"({"type": "done", "attempt": "k.1", "result": {"note": "NaN \" NaN", "metrics": )"
-      R"({"top1": NaN, "loss": -Infinity}}})",
-      "here");
+  const Message message =
+      decode(R"({"type": "done", "attempt": "k.1", "result": {"note": "NaN \" NaN", "metrics": )"
+             R"({"top1": NaN, "loss": -Infinity}}})",
+             "here");
   EXPECT_EQ(message.type, Type::kFailed);
   EXPECT_EQ(message.attempt, "k.1");
   EXPECT_EQ(message.failure.kind, "method");
-  EXPECT_THAT(message.failure.message, ::testing::AnyOf(
-      HasSubstr("result.metrics.top1 is NaN"),
-      HasSubstr("result.metrics.loss is -Infinity")));
+  EXPECT_THAT(message.failure.message,
+              ::testing::AnyOf(HasSubstr("result.metrics.top1 is NaN"),
+                               HasSubstr("result.metrics.loss is -Infinity")));
   EXPECT_THAT(message.failure.message, HasSubstr("send null"));
 }
 
@@ -98,8 +98,9 @@ TEST(Nonfinite, a_metric_for_display_may_be_undefined) {
 }
 
 TEST(Nonfinite, other_messages_with_such_numbers_are_malformed) {
-  EXPECT_THAT(refusal(R"({"type": "progress", "attempt": "a", "done": NaN, "total": 1, "unit": ""})"),
-              HasSubstr("done is NaN: JSON has no such number"));
+  EXPECT_THAT(
+      refusal(R"({"type": "progress", "attempt": "a", "done": NaN, "total": 1, "unit": ""})"),
+      HasSubstr("done is NaN: JSON has no such number"));
   EXPECT_THAT(refusal(R"({"type": "done", "attempt": "a", "result": {"x": NaN})"),
               HasSubstr("not valid JSON"))
       << "a line with other faults stays malformed";

@@ -54,6 +54,24 @@ TEST(Perplexity, of_uniform_logits_is_the_vocabulary_size) {
   EXPECT_NEAR(nll_sum(zeros, at::arange(9)), 9 * std::log(50.0), 1e-12);
 }
 
+TEST(NllSum, of_half_precision_logits_is_that_of_their_values) {
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor logits =
+        at::arange(64 * 50, at::kDouble).mul(0.37).sin().mul(9).reshape({64, 50}).to(type);
+    const at::Tensor targets = at::arange(64).remainder(50);
+    double exact = 0;  // a plain loop in float64
+    const at::Tensor wide = logits.to(at::kDouble).contiguous();
+    for (std::int64_t row = 0; row < 64; ++row) {
+      const double* x = wide.const_data_ptr<double>() + row * 50;
+      double sum = 0;
+      for (int k = 0; k < 50; ++k) sum += std::exp(x[k]);
+      exact += std::log(sum) - x[row % 50];
+    }
+    // The log-softmax of a row is float32; their sum is float64.
+    EXPECT_NEAR(nll_sum(logits, targets), exact, 64 * 1e-6);
+  }
+}
+
 TEST(Perplexity, token_word_and_byte_forms_convert_into_each_other) {
   const LanguageRecords records = {
       at::tensor({3.5, 1.25}, at::kDouble), at::tensor({7, 7}, at::kLong),

@@ -182,7 +182,8 @@ TEST_F(Planner, a_recipe_holds_what_its_stage_declares_and_nothing_else) {
                                                 sha256("config of /m/opt") + R"("},
       {"role": "weights", "name": "model.safetensors", "digest": ")" +
                                                 sha256("weights of /m/opt") + R"("}]},
-    "numerics": {"device": "cpu", "threads": 1, "precision": "float32", "libtorch": "2.15"}})"));
+    "numerics": {"device": "cpu", "threads": 1, "precision": "float32", "libtorch": "2.15",
+                  "cpu_level": "avx2", "mkl": "other"}})"));
   EXPECT_EQ(stage(made, "sample").recipe_json().at("seed"), 3);
   EXPECT_EQ(quantize.provider, "assay");
   EXPECT_EQ(quantize.resources.memory_bytes, 1 << 20);
@@ -269,8 +270,65 @@ TEST_F(Planner, numerics_stand_in_all_recipes_but_the_exact_ones) {
   EXPECT_EQ(cpu.at("tokenize"), gpu.at("tokenize"));
   EXPECT_EQ(cpu.at("sample"), gpu.at("sample"));
   EXPECT_NE(cpu.at("gptq.quantize"), gpu.at("gptq.quantize"));
+  const auto wide = keys("run: {cpu_level: avx512}\n" + block);
+  EXPECT_EQ(cpu.at("sample"), wide.at("sample"));
+  EXPECT_NE(cpu.at("gptq.quantize"), wide.at("gptq.quantize"));
+  EXPECT_EQ(cpu, keys("run: {cpu_level: avx2}\n" + block));
+  EXPECT_NE(cpu.at("gptq.quantize"),
+            keys("run: {precision: bfloat16}\n" + block).at("gptq.quantize"));
   const auto slots = keys("run: {slots: 7, retries: 9, stall_timeout: 1m}\n" + block);
   EXPECT_EQ(cpu, slots);
+}
+
+TEST_F(Planner, what_cannot_compute_in_the_precision_is_refused_by_name) {
+  catalogue_.methods[0].precisions = {"float32", "float64"};  // float
+  const spec::Sweep half = assay::testing::sweep_of(
+      std::string(kModels) +
+      "run: {precision: float16}\ntrials:\n  - {model: vit, method: float}\n");
+  EXPECT_THAT(refusal([&] { make_plan(half, catalogue_, digests_); }),
+              HasSubstr("method 'float': run.precision float16; legal for model 'vit': float32, "
+                        "float64"));
+  catalogue_.methods[0].precisions = {};
+  catalogue_.families[0].precisions = {"float64"};  // vit
+  EXPECT_THAT(refusal([&] { make_plan(half, catalogue_, digests_); }),
+              HasSubstr("networks of family 'vit': run.precision float16"));
+}
+
+TEST_F(Planner, a_foreign_method_is_calibrated_on_a_built_in_stage_and_has_its_own_numerics) {
+  Catalogue foreign;
+  foreign.provider = "paper";
+  foreign.version = "1.2";
+  foreign.stages = {{.name = "paper.quantize",
+                     .reads_model = true,
+                     .inputs = {{.name = "samples", .stage = "sample", .split = "train"}}}};
+  foreign.methods = {{.name = "paper",
+                      .families = {"opt"},
+                      .parameters = catalogue_.find_method("gptq")->parameters,
+                      .calibration = "calibration",
+                      .network = "paper.quantize"}};
+  const assay::testing::TemporaryFolder folder;
+  digests_.files[(folder.path() / "a.txt").string()] = "training text";
+  const auto planned = [&] {
+    const std::vector<Catalogue> both{catalogue_, foreign};
+    spec::Sweep loaded = spec::load_sweep(
+        folder.write("a.yaml", std::string(kModels) +
+                                   "evaluate: []\n"
+                                   "trials: [{model: opt, method: [paper, gptq], bits: W4A16}]\n"),
+        {}, joined(both));
+    loaded.run.cpu_level = "avx2";
+    return make_plan(loaded, both, digests_);
+  };
+  const Plan made = planned();
+  const Json inputs = stage(made, "paper.quantize").recipe_json().at("inputs");
+  EXPECT_EQ(inputs.at("samples"), stage(made, "sample").key.str());
+  EXPECT_EQ(stage(made, "gptq.quantize").recipe_json().at("inputs").at("samples"),
+            inputs.at("samples"))
+      << "both are calibrated on the same windows";
+  EXPECT_EQ(stage(made, "paper.quantize").recipe_json().at("numerics").at("cpu_level"), "avx2");
+  foreign.numerics = {{"torch", "2.15"}};
+  EXPECT_EQ(stage(planned(), "paper.quantize").recipe_json().at("numerics"),
+            Json::parse(R"({"device": "cpu", "precision": "float32", "threads": 1,
+                            "torch": "2.15"})"));
 }
 
 TEST_F(Planner, the_metric_is_fanned_out_and_merged_even_if_there_is_one_shard) {

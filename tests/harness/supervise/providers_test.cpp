@@ -52,6 +52,9 @@ TEST(Providers, both_echo_providers_offer_the_same) {
   EXPECT_EQ(python.provider, "echo-py");
   EXPECT_NE(native.find_method("echo"), nullptr);
   python.provider = native.provider;
+  EXPECT_THAT(python.files, ::testing::Contains(::testing::EndsWith("tests/providers/echo.py")));
+  python.files.clear();  // a compiled program has none to name
+  python.inspects = false;
   EXPECT_EQ(native, python);
 }
 
@@ -110,11 +113,106 @@ TEST(Providers, the_version_of_a_foreign_one_follows_its_files) {
   TemporaryFolder folder;
   const std::string script = (folder.path() / "p.py").string();
   write_file_atomically(script, "a");
-  const std::string before = provider_version({"python3", script}, "1");
-  EXPECT_EQ(before, provider_version({"python3", script}, "1"));
+  Catalogue stated;
+  stated.provider = "p";
+  stated.version = "1";
+  const std::string before = provider_version({"python3", script}, stated);
+  EXPECT_EQ(before, provider_version({"python3", script}, stated));
   EXPECT_THAT(before, ::testing::StartsWith("1+"));
   write_file_atomically(script, "b");
-  EXPECT_NE(before, provider_version({"python3", script}, "1"));
+  EXPECT_NE(before, provider_version({"python3", script}, stated));
+}
+
+TEST(Providers, that_cannot_be_told_from_their_successors_are_refused) {
+  TemporaryFolder folder;
+  const std::string script = (folder.path() / "p.py").string();
+  write_file_atomically(script, "a");
+  Catalogue silent;
+  silent.provider = "p";
+  EXPECT_NO_THROW(provider_version({"python3", script}, silent)) << "one file";
+  EXPECT_NO_THROW(provider_version({ECHO_PROVIDER}, silent)) << "one program";
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"python3", "-m", "mine"},
+        std::vector<std::string>{"conda", "run", "-n", "env", "python", "-m", "mine"}}) {
+    try {
+      provider_version(command, silent);
+      ADD_FAILURE() << command.back();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::kConfig);
+      EXPECT_THAT(e.what(), HasSubstr("cannot be told from another version of itself"));
+    }
+  }
+  silent.version = "2";
+  EXPECT_NO_THROW(provider_version({"python3", "-m", "mine"}, silent));
+}
+
+// A provider of two modules, main and helper, that names what it has imported from its own folder.
+void write_two_modules(const fs::path& folder, const std::string& helper) {
+  write_file_atomically(folder / "helper.py", helper);
+  write_file_atomically(folder / "mine.py", R"(
+import json, os, socket, sys
+import helper
+open(os.path.join(os.path.dirname(__file__), "starts"), "a").write("started\n")
+wire = socket.socket(fileno=int(os.environ["ASSAY_FD"]))
+def say(**message): wire.sendall((json.dumps(message) + "\n").encode())
+say(type="hello", protocol=1, provider="mine", pid=os.getpid())
+for line in wire.makefile():
+    message = json.loads(line)
+    if message["type"] == "exit": break
+    folder = os.path.dirname(os.path.abspath(__file__))
+    files = [os.path.abspath(m.__file__) for m in sys.modules.values() if getattr(m, "__file__", None)]
+    json.dump({"provider": "mine", "version": str(helper.VERSION),
+               "files": [f for f in files if f.startswith(folder)]}, open(message["path"], "w"))
+    say(type="described", path=message["path"])
+)");
+}
+
+TEST(Providers, an_edited_module_is_another_provider_however_it_is_started) {
+  TemporaryFolder folder;
+  const fs::path code = folder.path() / "code";
+  const fs::path cache = folder.path() / "cache";
+  fs::create_directories(code);
+  ::setenv("PYTHONPATH", code.c_str(), 1);
+  ::setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
+  const std::vector<std::vector<std::string>> ways{{"python3", (code / "mine.py").string()},
+                                                   {"python3", "-m", "mine"}};
+  for (const auto& command : ways) {
+    write_two_modules(code, "VERSION = 1\n");
+    const auto version = [&] {
+      const Providers providers = Providers::gather({command}, false, cache);
+      return providers.catalogues().at(0).version;
+    };
+    const auto starts = [&] { return read_file(code / "starts").size(); };
+    const std::string before = version();
+    const std::size_t started = starts();
+    EXPECT_EQ(version(), before);
+    EXPECT_EQ(starts(), started) << "the answer is remembered";
+    write_file_atomically(code / "helper.py", "VERSION = 1  # another body\n");
+    const std::string after = version();
+    EXPECT_NE(after, before);
+    EXPECT_GT(starts(), started) << "a module may change what the provider offers";
+    EXPECT_THAT(after, ::testing::StartsWith("1+"));
+  }
+  ::unsetenv("PYTHONPATH");
+  ::unsetenv("PYTHONDONTWRITEBYTECODE");
+}
+
+TEST(Providers, a_dangling_reference_names_provider_and_command) {
+  TemporaryFolder folder;
+  const auto command = shell_provider(
+      folder, kHello,
+      R"({"provider": "shell", "stages": [{"name": "shell.q", "reads": ["clipp"], "inputs":
+         [{"name": "t", "stage": "sample_calibration"}]}], "methods": [{"name": "m", "network":
+         "shell.q", "parameters": [{"name": "clip"}]}]})");
+  try {
+    Providers::gather({command}, false, "");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(),
+                HasSubstr("provider 'shell': input 't' of stage 'shell.q' refers to stage "
+                          "'sample_calibration', which no provider of this sweep offers"));
+    EXPECT_THAT(e.what(), HasSubstr("provider.sh)"));
+  }
 }
 
 TEST(Providers, the_builtin_one_is_named_by_the_environment_or_lies_beside_the_program) {

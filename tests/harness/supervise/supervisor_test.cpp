@@ -292,6 +292,27 @@ TEST_F(SupervisorTest, timing_stays_in_its_run) {
   EXPECT_FALSE(store.lookup(timing.stage.key));
 }
 
+TEST_F(SupervisorTest, a_figure_that_is_no_number_costs_the_stage_and_no_executor) {
+  for (const char* provider : {"echo", "echo-py"}) {
+    EXPECT_EQ(run(stage("value", {{"value", 1}}, 1, provider)).kind, ReportKind::kPublished);
+    const Report end = run(stage("garbage", {{"how", "nan_result"}}, 1, provider));
+    EXPECT_EQ(end.kind, ReportKind::kFailed);
+    EXPECT_EQ(end.error, ErrorKind::kMethod);
+    EXPECT_THAT(end.message, HasSubstr("result.metrics.echo_value is NaN"));
+  }
+}
+
+TEST_F(SupervisorTest, preparation_is_charged_to_no_stage) {
+  options.slots = {{"here/0.0", {{"ECHO_PREPARE_S", "1.2"}}}};
+  for (const char* provider : {"echo", "echo-py"}) {
+    const double before = monotonic_seconds();
+    const Report end = run(stage("value", {{"value", 2}}, 1, provider));
+    EXPECT_EQ(end.kind, ReportKind::kPublished);
+    EXPECT_GT(monotonic_seconds() - before, 1.2);
+    EXPECT_LT(end.record.ended_unix_s - end.record.started_unix_s, 1.0) << provider;
+  }
+}
+
 class Garbage : public SupervisorTest {};
 
 TEST_P(Garbage, costs_one_attempt_and_hangs_nobody) {

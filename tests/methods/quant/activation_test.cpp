@@ -32,6 +32,21 @@ TEST(P1Quantizer, gold_vectors) {  // PS-T8
   EXPECT_TRUE(codes(eight, x).equal(values({0, 14, 31, 99, 255})));
 }
 
+TEST(ActivationQuantizer, half_precision_is_quantized_in_float32) {
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor x = at::arange(-40, 41, at::kFloat).div(13).to(type).reshape({3, 27});
+    ActivationQuantizer fixed = static_quantizer({-3.1, 3.07}, 8, false, at::kFloat);
+    for (const ActivationScheme scheme : {ActivationScheme::kTensorStatic,
+                                          ActivationScheme::kTensorDynamic,
+                                          ActivationScheme::kToken}) {
+      fixed.scheme = scheme;
+      const at::Tensor y = fixed(x);
+      EXPECT_EQ(y.scalar_type(), type);
+      EXPECT_TRUE(y.equal(fixed(x.to(at::kFloat)).to(type)));
+    }
+  }
+}
+
 TEST(P1Quantizer, a_range_above_zero_loses_its_top) {  // PS-T8
   const ActivationQuantizer q = p1_quantizer({.5, 2}, 4, at::kDouble);
   EXPECT_TRUE(q(values({.5, 1, 2})).allclose(values({.5, 1, 1.5}), 0, 1e-12));
