@@ -8,6 +8,7 @@
 
 #include "datasets/token_set.h"
 #include "harness/core/error.h"
+#include "harness/core/network_chain.h"
 #include "harness/models/network.h"
 #include "methods/train/trainer.h"
 
@@ -23,7 +24,10 @@ std::filesystem::path model_path(const StageContext& context) {
   return model.value("path", std::string());
 }
 
-std::unique_ptr<models::Network> start_network(const StageContext& context, std::uint64_t seed) {
+// What the methods before made, or the model's own weights, or fresh ones.
+std::unique_ptr<models::Network> start_network(StageContext& context, std::uint64_t seed,
+                                               const quant::ModelLoader& loader) {
+  if (!network_chain(context).empty()) return loader(context).network;
   const Json& model = context.recipe().at("model");
   const std::string family = model.at("family");
   std::unique_ptr<models::Network> network;
@@ -63,10 +67,10 @@ void copy_tokenizer(const StageContext& context, const std::filesystem::path& fo
                                  std::filesystem::copy_options::overwrite_existing);
 }
 
-Json run(StageContext& context) {
+Json run(StageContext& context, const quant::ModelLoader& loader) {
   const std::uint64_t seed = context.recipe().at("seed").get<std::uint64_t>();
   const Settings settings = settings_from(context.recipe().at("parameters"));
-  const std::unique_ptr<models::Network> network = start_network(context, seed);
+  const std::unique_ptr<models::Network> network = start_network(context, seed, loader);
   const std::unique_ptr<Batches> batches = data_for(*network, settings, context, seed);
   Trainer trainer(*network, *batches, settings);
   train_to_the_end(trainer, context);
@@ -96,17 +100,18 @@ MethodDeclaration declaration() {
   return m;
 }
 
-std::vector<StageImplementation> stages() {
+std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
   StageDeclaration s;
   s.name = "train";
   s.revision = 1;
   for (const ParameterSchema& schema : parameter_schemas()) s.reads.push_back(schema.name);
   s.reads_model = true;
+  s.reads_network = true;
   s.reads_data = true;
   s.inputs = {{.name = "tokens", .stage = "tokenize", .split = "train", .when = "task:language"}};
   s.random = "seed";
   s.resources.memory_bytes = std::int64_t{1} << 30;
-  return {{s, &run}};
+  return {{s, [loader](StageContext& context) { return run(context, loader); }}};
 }
 
 }  // namespace assay::train
