@@ -1,6 +1,9 @@
 #include "datasets/tokenizer.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
@@ -15,13 +18,14 @@ namespace fs = std::filesystem;
 
 class ByteTokenizer : public Tokenizer {
  public:
-  std::vector<std::int32_t> encode(std::string_view text) const override {
-    std::vector<std::int32_t> ids;
-    ids.reserve(text.size());
-    for (const char byte : text) {
-      ids.push_back(static_cast<unsigned char>(byte));
+  Encoding encoding(std::string_view text) const override {
+    Encoding encoding;
+    encoding.ids.reserve(text.size());
+    encoding.ends.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      encoding.add(static_cast<unsigned char>(text[i]), i + 1);
     }
-    return ids;
+    return encoding;
   }
   std::string decode(std::span<const std::int32_t> ids) const override {
     std::string text;
@@ -36,18 +40,50 @@ class ByteTokenizer : public Tokenizer {
   std::int64_t vocabulary_size() const override { return 256; }
 };
 
-Json optional_json(const fs::path& path) {
-  return fs::exists(path) ? parse_json(read_file(path), path.string()) : Json();
+constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
+constexpr const char* kNames[] = {"tokenizer.json",          "tokenizer.model",  "vocab.json",
+                                  "merges.txt",              "encoder.json",     "vocab.bpe",
+                                  "tokenizer_config.json",   "added_tokens.json", "config.json",
+                                  "special_tokens_map.json"};
+
+TokenizerFiles files_in(const fs::path& folder) {
+  std::map<std::string, fs::path> files;
+  for (const char* name : kNames) {
+    if (fs::exists(folder / name)) {
+      files.emplace(name, folder / name);
+    }
+  }
+  return TokenizerFiles(std::move(files));
 }
 
 }  // namespace
 
-std::vector<std::int32_t> Tokenizer::encode_text(std::string_view text) const {
-  std::vector<std::int32_t> ids = encode(text);
-  if (adds_bos() && bos()) {
-    ids.insert(ids.begin(), *bos());
+std::string TokenizerFiles::what(const std::string& name) const {
+  const auto found = files_.find(name);
+  return found == files_.end() ? name : found->second.string();
+}
+
+std::string TokenizerFiles::text(const std::string& name) const {
+  return read_file(files_.at(name), kMaxFileBytes);
+}
+
+const Json& TokenizerFiles::json(const std::string& name) const {
+  const auto known = parsed_.find(name);
+  if (known != parsed_.end()) {
+    return known->second;
   }
-  return ids;
+  return parsed_.emplace(name, has(name) ? parse_json(text(name), what(name)) : Json())
+      .first->second;
+}
+
+Encoding Tokenizer::encoding_of_text(std::string_view text) const {
+  Encoding encoding = this->encoding(text);
+  const std::optional<std::int32_t> first = bos();
+  if (adds_bos() && first && (encoding.ids.empty() || encoding.ids.front() != *first)) {
+    encoding.ids.insert(encoding.ids.begin(), *first);
+    encoding.ends.insert(encoding.ends.begin(), 0);
+  }
+  return encoding;
 }
 
 std::unique_ptr<const Tokenizer> byte_tokenizer() { return std::make_unique<ByteTokenizer>(); }
@@ -57,30 +93,42 @@ std::string token_text(const Json& value) {
   return content.is_string() ? content.get<std::string>() : "";
 }
 
+void check_class(const TokenizerFiles& files, const std::vector<std::string>& offered) {
+  const Json& name = member(files.json("tokenizer_config.json"), "tokenizer_class");
+  if (name.is_null() || (name.is_string() && std::find(offered.begin(), offered.end(),
+                                                       name.get<std::string>()) != offered.end())) {
+    return;
+  }
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("{}: tokenizer_class {} is not offered without a tokenizer.json; offered: "
+                          "{}; have transformers write the folder with a tokenizer.json",
+                          files.what("tokenizer_config.json"), name.dump(),
+                          fmt::join(offered, ", ")),
+              {{"file", files.what("tokenizer_config.json")}});
+}
+
 std::unique_ptr<const Tokenizer> open_tokenizer(const fs::path& path) {
   std::error_code ignored;
   const bool is_file = fs::is_regular_file(path, ignored);
   const fs::path folder = is_file ? path.parent_path() : path;
-  const Json config = optional_json(folder / "tokenizer_config.json");
+  TokenizerFiles files = files_in(folder);
   if (is_file && path.extension() == ".model") {
-    return open_sentencepiece(path, config);
+    files.add(path.filename().string(), path);
+    return open_sentencepiece(files, path.filename().string());
   }
-  if (is_file && path.filename() == "tokenizer.json") {
-    return open_tokenizer_json(path, config);
+  if (files.has("tokenizer.json")) {
+    return open_tokenizer_json(files);
   }
-  if (fs::exists(folder / "tokenizer.json")) {
-    return open_tokenizer_json(folder / "tokenizer.json", config);
-  }
-  if (fs::exists(folder / "tokenizer.model")) {
-    return open_sentencepiece(folder / "tokenizer.model", config);
+  if (files.has("tokenizer.model")) {
+    return open_sentencepiece(files, "tokenizer.model");
   }
   for (const auto& [vocab, merges] :
        {std::pair{"vocab.json", "merges.txt"}, std::pair{"encoder.json", "vocab.bpe"}}) {
-    if (fs::exists(folder / vocab) && fs::exists(folder / merges)) {
-      return open_vocabulary_and_merges(folder / vocab, folder / merges, config);
+    if (files.has(vocab) && files.has(merges)) {
+      return open_vocabulary_and_merges(files, vocab, merges);
     }
   }
-  if (member(optional_json(folder / "config.json"), "vocab_size") == 256) {
+  if (member(files.json("config.json"), "vocab_size") == 256) {
     return byte_tokenizer();
   }
   throw Error(

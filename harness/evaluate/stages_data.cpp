@@ -94,7 +94,12 @@ Json sample_images(StageContext& context) {
 
 std::vector<StageImplementation> data_stages() {
   return {
-      {{.name = "tokenize", .reads_tokenizer = true, .reads_data = true, .exact = true}, tokenize},
+      {{.name = "tokenize",
+        .revision = 2,
+        .reads_tokenizer = true,
+        .reads_data = true,
+        .exact = true},
+       tokenize},
       {{.name = "sample_calibration",
         .reads = {"samples", "context"},
         .inputs = {{.name = "tokens", .stage = "tokenize", .split = ""}},
