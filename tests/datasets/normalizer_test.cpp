@@ -55,7 +55,7 @@ TEST(UnicodeForm, of_a_cluster_does_not_depend_on_its_neighbours) {
     const std::string apart = in_form(text, UnicodeForm::kNfd);
     if (apart == text) continue;
     for (const UnicodeForm form : kForms) {
-      ASSERT_EQ(in_form(AlignedText(apart), form).text(), in_form(apart, form)) << std::hex << value;
+      ASSERT_EQ(in_form(AlignedText(apart), form).text(), in_form(apart, form)) << static_cast<unsigned>(value);
     }
   }
 }
@@ -67,7 +67,7 @@ TEST(UnicodeForm, of_random_texts_is_that_of_their_clusters) {
   for (int round = 0; round < 3000; ++round) {
     std::string text;
     for (int i = 0; i < 12; ++i) {
-      append_utf8(text, blocks[random() % std::size(blocks)] + random() % 24);
+      append_utf8(text, blocks[random() % std::size(blocks)] + static_cast<char32_t>(random() % 24));
     }
     for (const UnicodeForm form : kForms) {
       const AlignedText aligned = in_form(AlignedText(text), form);
