@@ -13,6 +13,7 @@ namespace assay::datasets {
 namespace {
 
 constexpr std::int32_t kMaxId = 1 << 24;
+constexpr std::size_t kMaxPieceBytes = std::size_t{1} << 30;
 
 [[noreturn]] void refuse(const std::string& what, const std::string& why) {
   throw Error(ErrorKind::kData, fmt::format("{}: {}", what, why), {{"file", what}});
@@ -102,7 +103,7 @@ std::optional<char> Bpe::fallback_byte(std::int32_t id) const {
                                   : std::optional(static_cast<char>(found - byte_ids_.begin()));
 }
 
-void Bpe::first_symbols(std::string_view piece, std::vector<std::int32_t>& symbols) const {
+void Bpe::first_symbols(std::string_view piece, std::vector<Symbol>& symbols) const {
   bool after_unknown = false;
   for (std::size_t at = 0; at < piece.size();) {
     const std::size_t length =
@@ -110,17 +111,20 @@ void Bpe::first_symbols(std::string_view piece, std::vector<std::int32_t>& symbo
     const std::string_view character = piece.substr(at, length);
     at += length;
     const auto byte_id = [&](char byte) { return byte_ids_[static_cast<unsigned char>(byte)]; };
+    const auto bytes = static_cast<std::uint32_t>(character.size());
     if (const auto id = id_of(character)) {
-      symbols.push_back(*id);
+      symbols.push_back({*id, bytes});
     } else if (options_.byte_fallback &&
                std::all_of(character.begin(), character.end(),
                            [&](char byte) { return byte_id(byte) >= 0; })) {
       for (const char byte : character) {
-        symbols.push_back(byte_id(byte));
+        symbols.push_back({byte_id(byte), 1});
       }
     } else if (options_.unknown) {
-      if (!after_unknown || !options_.fuse_unknown) {
-        symbols.push_back(*options_.unknown);
+      if (after_unknown && options_.fuse_unknown) {
+        symbols.back().bytes += bytes;
+      } else {
+        symbols.push_back({*options_.unknown, bytes});
       }
       after_unknown = true;
       continue;
@@ -140,23 +144,23 @@ const Bpe::Merge* Bpe::merge_of(std::int32_t left, std::int32_t right) const {
   return found == merges_.end() ? nullptr : &found->second;
 }
 
-void Bpe::encode(std::string_view piece, std::vector<std::int32_t>& ids) const {
+void Bpe::encode(std::string_view piece, std::vector<Symbol>& result) const {
+  if (piece.size() > kMaxPieceBytes) {
+    refuse(what_, "a piece of more than 2^30 bytes");
+  }
   if (options_.ignore_merges) {
     if (const auto id = id_of(piece)) {
-      ids.push_back(*id);
+      result.push_back({*id, static_cast<std::uint32_t>(piece.size())});
       return;
     }
   }
-  std::vector<std::int32_t> symbols;
+  std::vector<Symbol> symbols;
   first_symbols(piece, symbols);
-  if (symbols.size() > static_cast<std::size_t>(kMaxId) * 64) {
-    refuse(what_, "a piece of more than 2^30 symbols");
-  }
   const auto count = static_cast<std::int32_t>(symbols.size());
   std::vector<std::int32_t> next(symbols.size());
   std::vector<std::int32_t> previous(symbols.size());
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> heap;
-  const auto symbol = [&](std::int32_t at) -> std::int32_t& {
+  const auto symbol = [&](std::int32_t at) -> Symbol& {
     return symbols[static_cast<std::size_t>(at)];
   };
   const auto after = [&](std::int32_t at) -> std::int32_t& {
@@ -169,8 +173,8 @@ void Bpe::encode(std::string_view piece, std::vector<std::int32_t>& ids) const {
     if (at < 0 || after(at) >= count) {
       return;
     }
-    if (const Merge* merge = merge_of(symbol(at), symbol(after(at)))) {
-      heap.push({merge->rank, at, symbol(at), symbol(after(at)), merge->id});
+    if (const Merge* merge = merge_of(symbol(at).id, symbol(after(at)).id)) {
+      heap.push({merge->rank, at, symbol(at).id, symbol(after(at)).id, merge->id});
     }
   };
   for (std::int32_t at = 0; at < count; ++at) {
@@ -184,11 +188,11 @@ void Bpe::encode(std::string_view piece, std::vector<std::int32_t>& ids) const {
     const Candidate best = heap.top();
     heap.pop();
     const std::int32_t gone = after(best.at);
-    if (symbol(best.at) != best.left || gone >= count || symbol(gone) != best.right) {
+    if (symbol(best.at).id != best.left || gone >= count || symbol(gone).id != best.right) {
       continue;
     }
-    symbol(best.at) = best.id;
-    symbol(gone) = -1;  // ids are not negative, so stale candidates there never match
+    symbol(best.at) = {best.id, symbol(best.at).bytes + symbol(gone).bytes};
+    symbol(gone).id = -1;  // ids are not negative, so stale candidates there never match
     after(best.at) = after(gone);
     if (after(gone) < count) {
       before(after(gone)) = best.at;
@@ -197,7 +201,7 @@ void Bpe::encode(std::string_view piece, std::vector<std::int32_t>& ids) const {
     offer(best.at);
   }
   for (std::int32_t at = 0; at < count; at = after(at)) {
-    ids.push_back(symbol(at));
+    result.push_back(symbol(at));
   }
 }
 

@@ -26,15 +26,23 @@ struct BpeTables {
 
 class Bpe {
  public:
+  struct Symbol {
+    std::int32_t id = 0;
+    std::uint32_t bytes = 0;
+
+    bool operator==(const Symbol&) const = default;
+  };
+
   // Throws Error(kData) naming `what` if ids are negative, repeated or above 2^24, or a merge
   // names a piece that is not in the vocabulary. Real byte-level vocabularies lack bytes that no
   // valid UTF-8 or hardly any text holds.
   Bpe(const BpeTables& tables, const std::string& what);
 
-  // Appends the ids of one piece. Time is n log n in its length. Throws Error(kData) for a
+  // Appends the ids of one piece, and how many of its bytes each stands for. Time is n log n in
+  // its length. Throws Error(kData) for a
   // character or byte that has no piece, no fallback and no unknown id: leaving it out, as
   // Hugging Face's tokenizers does, would give a likelihood of another text.
-  void encode(std::string_view piece, std::vector<std::int32_t>& ids) const;
+  void encode(std::string_view piece, std::vector<Symbol>& symbols) const;
 
   // Bytes of an id; nullptr if there is none.
   const std::string* piece(std::int32_t id) const;
@@ -57,7 +65,7 @@ class Bpe {
     }
   };
 
-  void first_symbols(std::string_view piece, std::vector<std::int32_t>& symbols) const;
+  void first_symbols(std::string_view piece, std::vector<Symbol>& symbols) const;
   const Merge* merge_of(std::int32_t left, std::int32_t right) const;
 
   std::string what_;

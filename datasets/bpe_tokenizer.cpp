@@ -17,16 +17,8 @@ constexpr std::size_t kMaxRemembered = 1 << 16;
 constexpr std::size_t kMaxRememberedBytes = 64;
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
-  std::string result;
-  std::size_t begin = 0;
-  for (std::size_t at; (at = text.find(from, begin)) != std::string::npos;) {
-    result.append(text, begin, at - begin).append(to);
-    begin = at + from.size();
-  }
-  text = result.append(text, begin);
+  text = replaced(AlignedText(text), from, to).text();
 }
-
-bool white(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 }  // namespace
 
@@ -34,106 +26,92 @@ BpeTokenizer::BpeTokenizer(BpeTokenizerParts parts, const std::string& what)
     : parts_(std::move(parts)), what_(what), bpe_(parts_.tables, what) {
   parts_.tables = {};  // bpe_ holds them in its own form
   size_ = bpe_.size();
-  for (std::size_t i = 0; i < parts_.added.size(); ++i) {
-    const AddedToken& token = parts_.added[i];
-    if (token.content.empty()) {
-      throw Error(ErrorKind::kData, fmt::format("{}: added token {} is empty", what, token.id));
-    }
-    added_by_byte_[static_cast<unsigned char>(token.content.front())].push_back(i);
+  std::vector<AddedToken> raw;
+  std::vector<AddedToken> normalized;
+  for (AddedToken& token : parts_.added) {
     size_ = std::max<std::int64_t>(size_, token.id + 1);
-  }
-  for (auto& candidates : added_by_byte_) {
-    std::stable_sort(candidates.begin(), candidates.end(), [&](std::size_t a, std::size_t b) {
-      return parts_.added[a].content.size() > parts_.added[b].content.size();
-    });
-  }
-}
-
-const AddedToken* BpeTokenizer::added_at(std::string_view text, std::size_t at) const {
-  for (const std::size_t i : added_by_byte_[static_cast<unsigned char>(text[at])]) {
-    if (text.substr(at).starts_with(parts_.added[i].content)) {
-      return &parts_.added[i];
+    added_ids_.insert(token.id);
+    if (token.normalized) {
+      token.content = parts_.normalizer(AlignedText(token.content)).text();
+    }
+    if (!token.content.empty()) {
+      (token.normalized ? normalized : raw).push_back(std::move(token));
     }
   }
-  return nullptr;
+  parts_.added.clear();
+  raw_ = AddedTokenFinder(std::move(raw));
+  normalized_ = AddedTokenFinder(std::move(normalized));
 }
 
-// One call of encode(): its memory of pieces lives as long as the call.
+// One call of encoding(): its memory of pieces lives as long as the call.
 class BpeTokenizer::Encoder {
  public:
-  Encoder(const BpeTokenizer& tokenizer, std::vector<std::int32_t>& ids)
-      : tokenizer_(tokenizer), ids_(ids) {}
+  Encoder(const BpeTokenizer& tokenizer, Encoding& encoding)
+      : tokenizer_(tokenizer), encoding_(encoding) {}
 
-  void stretch(std::string_view text, bool first) {
-    if (text.empty()) {
-      return;
-    }
-    std::string normal(text);
-    for (const NormalizerStep& step : tokenizer_.parts_.normalizer) {
-      if (step.from.empty()) {
-        normal = step.to + normal;
-      } else {
-        replace_all(normal, step.from, step.to);
-      }
-    }
-    for (const std::string& piece : tokenizer_.parts_.pre_tokenizer.pieces(normal, first)) {
-      add(piece);
-    }
+  // A stretch of the text, which begins at `begin` of it.
+  void stretch(std::string_view text, std::size_t begin) {
+    const AlignedText normal =
+        tokenizer_.parts_.normalizer(AlignedText(std::string(text), begin));
+    tokenizer_.normalized_.cut(
+        normal.text(),
+        [&](std::size_t from, std::size_t to) {
+          const bool first = begin == 0 && from == 0;
+          const auto& pre_tokenizer = tokenizer_.parts_.pre_tokenizer;
+          for (const AlignedText& piece : pre_tokenizer.pieces(normal.part(from, to), first)) {
+            add(piece);
+          }
+        },
+        [&](std::int32_t id, std::size_t, std::size_t to) {
+          encoding_.add(id, normal.original(to));
+        });
   }
 
  private:
-  void add(const std::string& piece) {
-    const auto known = memory_.find(piece);
+  void add(const AlignedText& piece) {
+    const auto known = memory_.find(piece.text());
     if (known != memory_.end()) {
-      ids_.insert(ids_.end(), known->second.begin(), known->second.end());
+      add(known->second, piece);
       return;
     }
-    const std::size_t before = ids_.size();
-    tokenizer_.bpe_.encode(piece, ids_);
-    if (piece.size() <= kMaxRememberedBytes && memory_.size() < kMaxRemembered) {
-      memory_.emplace(piece, std::vector<std::int32_t>(
-                                 ids_.begin() + static_cast<std::ptrdiff_t>(before), ids_.end()));
+    std::vector<Bpe::Symbol> symbols;
+    tokenizer_.bpe_.encode(piece.text(), symbols);
+    add(symbols, piece);
+    if (piece.text().size() <= kMaxRememberedBytes && memory_.size() < kMaxRemembered) {
+      memory_.emplace(piece.text(), std::move(symbols));
+    }
+  }
+
+  void add(const std::vector<Bpe::Symbol>& symbols, const AlignedText& piece) {
+    std::size_t at = 0;
+    for (const Bpe::Symbol& symbol : symbols) {
+      at += symbol.bytes;
+      encoding_.add(symbol.id, piece.original(at));
     }
   }
 
   const BpeTokenizer& tokenizer_;
-  std::vector<std::int32_t>& ids_;
-  std::unordered_map<std::string, std::vector<std::int32_t>> memory_;
+  Encoding& encoding_;
+  std::unordered_map<std::string, std::vector<Bpe::Symbol>> memory_;
 };
 
-std::vector<std::int32_t> BpeTokenizer::encode(std::string_view text) const {
+Encoding BpeTokenizer::encoding(std::string_view text) const {
   check_utf8(text, "the text to tokenize");
-  std::vector<std::int32_t> ids;
-  Encoder encoder(*this, ids);
-  std::size_t begin = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const AddedToken* token = added_at(text, at);
-    if (token == nullptr) {
-      ++at;
-      continue;
-    }
-    std::size_t end = at;
-    while (token->strips_left && end > begin && white(text[end - 1])) {
-      --end;
-    }
-    encoder.stretch(text.substr(begin, end - begin), begin == 0);
-    ids.push_back(token->id);
-    at += token->content.size();
-    while (token->strips_right && at < text.size() && white(text[at])) {
-      ++at;
-    }
-    begin = at;
-  }
-  encoder.stretch(text.substr(begin), begin == 0);
-  return ids;
+  Encoding encoding;
+  Encoder encoder(*this, encoding);
+  raw_.cut(
+      text,
+      [&](std::size_t begin, std::size_t end) {
+        encoder.stretch(text.substr(begin, end - begin), begin);
+      },
+      [&](std::int32_t id, std::size_t, std::size_t end) { encoding.add(id, end); });
+  return encoding;
 }
 
 std::string BpeTokenizer::decode(std::span<const std::int32_t> ids) const {
   std::string text;
   for (const std::int32_t id : ids) {
-    const bool added = std::any_of(parts_.added.begin(), parts_.added.end(),
-                                   [&](const AddedToken& token) { return token.id == id; });
-    if (added) {
+    if (added_ids_.contains(id)) {
       continue;
     }
     const std::string* piece = bpe_.piece(id);

@@ -1,34 +1,21 @@
 #pragma once
 
-#include <array>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
+#include "datasets/added_tokens.h"
 #include "datasets/bpe.h"
+#include "datasets/normalizer.h"
 #include "datasets/pre_tokenizer.h"
 #include "datasets/tokenizer.h"
 
 namespace assay::datasets {
 
-// A token that is found in the text before anything else.
-struct AddedToken {
-  std::string content;
-  std::int32_t id = 0;
-  bool strips_left = false;  // takes white space beside it along
-  bool strips_right = false;
-};
-
-// A change of the text before it is cut: `from` is replaced by `to`, or with `from` empty, `to` is
-// put in front of a text that is not empty.
-struct NormalizerStep {
-  std::string from;
-  std::string to;
-};
-
 struct BpeTokenizerParts {
   std::vector<AddedToken> added;
-  std::vector<NormalizerStep> normalizer;
+  Normalizer normalizer;
   PreTokenizer pre_tokenizer = PreTokenizer::gpt2(false);
   BpeTables tables;
   std::string space;           // what stands for a space in pieces; "": itself
@@ -41,10 +28,10 @@ struct BpeTokenizerParts {
 // tokenizers.
 class BpeTokenizer : public Tokenizer {
  public:
-  // Throws as Bpe, and Error(kData) for an added token that is empty.
+  // Throws as Bpe.
   BpeTokenizer(BpeTokenizerParts parts, const std::string& what);
 
-  std::vector<std::int32_t> encode(std::string_view text) const override;
+  Encoding encoding(std::string_view text) const override;
   std::string decode(std::span<const std::int32_t> ids) const override;
   std::int64_t vocabulary_size() const override { return size_; }
   std::optional<std::int32_t> bos() const override { return parts_.bos; }
@@ -52,12 +39,13 @@ class BpeTokenizer : public Tokenizer {
 
  private:
   class Encoder;
-  const AddedToken* added_at(std::string_view text, std::size_t at) const;
 
   BpeTokenizerParts parts_;
   std::string what_;
   Bpe bpe_;
-  std::array<std::vector<std::size_t>, 256> added_by_byte_;  // longest first
+  AddedTokenFinder raw_;         // added tokens that are sought in the text as it is
+  AddedTokenFinder normalized_;  // those sought in the normalized text
+  std::unordered_set<std::int32_t> added_ids_;
   std::int64_t size_ = 0;
 };
 

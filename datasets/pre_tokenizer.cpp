@@ -106,49 +106,45 @@ void PreTokenizer::add(const Json& json, const std::string& what) {
   }
 }
 
-void PreTokenizer::apply(const Step& step, const std::string& text, bool first,
-                         std::vector<std::string>& pieces) {
-  std::string changed = text;
+void PreTokenizer::apply(const Step& step, AlignedText text, bool first,
+                         std::vector<AlignedText>& pieces) {
   const std::string space = step.replacement.empty() ? " " : step.replacement;
   if (!step.replacement.empty()) {
-    changed.clear();
-    for (const char c : text) {
-      c == ' ' ? changed += space : changed += c;
-    }
+    text = replaced(std::move(text), " ", space);
   }
   if ((step.prepend == Prepend::kAlways || (step.prepend == Prepend::kFirst && first)) &&
-      !changed.starts_with(space)) {
-    changed = space + changed;
+      !text.text().starts_with(space)) {
+    text = prepended(std::move(text), space);
   }
   if (!step.regex) {
-    pieces.push_back(std::move(changed));
+    pieces.push_back(std::move(text));
     return;
   }
   std::size_t done = 0;
   const auto gap = [&](std::size_t end) {
     if (end > done && step.keep != Keep::kMatches) {
-      pieces.push_back(changed.substr(done, end - done));
+      pieces.push_back(text.part(done, end));
     }
   };
-  step.regex->each_match(changed, [&](std::size_t begin, std::size_t end) {
+  step.regex->each_match(text.text(), [&](std::size_t begin, std::size_t end) {
     gap(begin);
     if (step.keep != Keep::kGaps) {
-      pieces.push_back(changed.substr(begin, end - begin));
+      pieces.push_back(text.part(begin, end));
     }
     done = end;
   });
-  gap(changed.size());
+  gap(text.text().size());
 }
 
-std::vector<std::string> PreTokenizer::pieces(std::string_view text, bool first) const {
-  std::vector<std::string> pieces;
+std::vector<AlignedText> PreTokenizer::pieces(AlignedText text, bool first) const {
+  std::vector<AlignedText> pieces;
   if (!text.empty()) {
-    pieces.emplace_back(text);
+    pieces.push_back(std::move(text));
   }
   for (const Step& step : steps_) {
-    std::vector<std::string> finer;
+    std::vector<AlignedText> finer;
     for (std::size_t i = 0; i < pieces.size(); ++i) {
-      apply(step, pieces[i], first && i == 0, finer);
+      apply(step, std::move(pieces[i]), first && i == 0, finer);
     }
     pieces = std::move(finer);
   }

@@ -2,9 +2,9 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "datasets/aligned_text.h"
 #include "datasets/regex.h"
 #include "harness/core/json.h"
 
@@ -26,7 +26,7 @@ class PreTokenizer {
   bool byte_level() const { return byte_level_; }
 
   // text: valid UTF-8, one stretch between special tokens; `first`: it begins the whole text.
-  std::vector<std::string> pieces(std::string_view text, bool first) const;
+  std::vector<AlignedText> pieces(AlignedText text, bool first) const;
 
  private:
   enum class Keep { kBoth, kMatches, kGaps };
@@ -41,8 +41,8 @@ class PreTokenizer {
   PreTokenizer() = default;
   void add(const Json& json, const std::string& what);
   void add_byte_level(bool prefix_space, bool use_regex);
-  static void apply(const Step& step, const std::string& text, bool first,
-                    std::vector<std::string>& pieces);
+  static void apply(const Step& step, AlignedText text, bool first,
+                    std::vector<AlignedText>& pieces);
 
   std::vector<Step> steps_;
   bool byte_level_ = false;

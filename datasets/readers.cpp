@@ -82,7 +82,8 @@ ReaderDeclaration austen() {
                      novels("test", {"persuasion"})},
       .roots = {"/usr/lib/R/site-library/janeaustenr/data",
                 "$ASSAY_DEPS/austen/usr/lib/R/site-library/janeaustenr/data",
-                ".deps/austen/usr/lib/R/site-library/janeaustenr/data"},
+                // Where ./bootstrap unpacked it, whatever folder a run starts in.
+                ASSAY_DEPS_FOLDER "/austen/usr/lib/R/site-library/janeaustenr/data"},
       .files = {{"train", {{"novels", "Rdata.rdb"}}}, {"test", {{"novels", "Rdata.rdb"}}}}};
   for (ParameterSchema& parameter : document_parameters()) {
     reader.parameters.push_back(std::move(parameter));

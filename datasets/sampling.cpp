@@ -68,8 +68,8 @@ at::Tensor calibration_windows(const TokenSet& tokens, const WindowSampling& sam
   Randint randint = generator_named(sampling.generator, seed);
   const bool by_document = sampling.rule == "documents";
   std::int64_t longest = by_document ? 0 : tokens.size();
-  for (std::size_t d = 0; by_document && d < tokens.words.size(); ++d) {
-    longest = std::max(longest, tokens.starts[d + 1] - tokens.starts[d]);
+  for (std::size_t d = 1; by_document && d < tokens.starts.size(); ++d) {
+    longest = std::max(longest, tokens.starts[d] - tokens.starts[d - 1]);
   }
   if (longest < context) {
     throw Error(

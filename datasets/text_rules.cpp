@@ -1,6 +1,7 @@
 #include "datasets/text_rules.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -56,15 +57,46 @@ std::vector<std::string> split_documents(std::string_view text, std::string_view
   return documents;
 }
 
-std::int64_t count_words(std::string_view text) {
+std::int64_t count_words(std::string_view text) { return count_words(text, 0, text.size()); }
+
+std::int64_t count_words(std::string_view text, std::size_t begin, std::size_t end) {
+  const auto white = [&](std::size_t at) {
+    return text[at] == ' ' || (text[at] >= '\t' && text[at] <= '\r');
+  };
   std::int64_t words = 0;
-  bool inside = false;
-  for (const char c : text) {
-    const bool white = c == ' ' || (c >= '\t' && c <= '\r');
-    words += !white && !inside ? 1 : 0;
-    inside = !white;
+  bool inside = begin > 0 && !white(begin - 1);
+  for (std::size_t at = begin; at < end; ++at) {
+    words += !white(at) && !inside ? 1 : 0;
+    inside = !white(at);
   }
   return words;
+}
+
+HiddenBytes hidden_bytes(const std::vector<std::string>& documents) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  HiddenBytes hidden;
+  for (const std::string& text : documents) {
+    hidden.carriage_returns += std::count(text.begin(), text.end(), '\r');
+    for (std::size_t at = 0; (at = text.find(kMark, at)) != std::string::npos; at += kMark.size()) {
+      ++hidden.byte_order_marks;
+    }
+  }
+  return hidden;
+}
+
+std::string note_of(const HiddenBytes& hidden) {
+  std::vector<std::string> parts;
+  if (hidden.carriage_returns > 0) {
+    parts.push_back(fmt::format("{} carriage return{} (CR LF line ends)", hidden.carriage_returns,
+                                hidden.carriage_returns == 1 ? "" : "s"));
+  }
+  if (hidden.byte_order_marks > 0) {
+    parts.push_back(fmt::format("{} byte-order mark{} (U+FEFF)", hidden.byte_order_marks,
+                                hidden.byte_order_marks == 1 ? "" : "s"));
+  }
+  return parts.empty() ? ""
+                       : fmt::format("the text keeps {}; they are tokens like any other",
+                                     fmt::join(parts, " and "));
 }
 
 }  // namespace assay::datasets

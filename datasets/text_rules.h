@@ -26,4 +26,18 @@ std::vector<std::string> split_documents(std::string_view text, std::string_view
 // Words separated by white space.
 std::int64_t count_words(std::string_view text);
 
+// Of those, how many begin in the bytes [begin, end).
+std::int64_t count_words(std::string_view text, std::size_t begin, std::size_t end);
+
+// Bytes that a text editor does not show, and that become tokens all the same: texts are taken as
+// they are.
+struct HiddenBytes {
+  std::int64_t carriage_returns = 0;  // of line ends CR LF, and others
+  std::int64_t byte_order_marks = 0;  // U+FEFF
+};
+HiddenBytes hidden_bytes(const std::vector<std::string>& documents);
+
+// "the text keeps 12 carriage returns (CR LF line ends)"; "" if there is nothing to say.
+std::string note_of(const HiddenBytes& hidden);
+
 }  // namespace assay::datasets

@@ -1,6 +1,9 @@
 #include "datasets/tokenizer.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
@@ -13,13 +16,14 @@ namespace {
 
 class ByteTokenizer : public Tokenizer {
  public:
-  std::vector<std::int32_t> encode(std::string_view text) const override {
-    std::vector<std::int32_t> ids;
-    ids.reserve(text.size());
-    for (const char byte : text) {
-      ids.push_back(static_cast<unsigned char>(byte));
+  Encoding encoding(std::string_view text) const override {
+    Encoding encoding;
+    encoding.ids.reserve(text.size());
+    encoding.ends.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      encoding.add(static_cast<unsigned char>(text[i]), i + 1);
     }
-    return ids;
+    return encoding;
   }
   std::string decode(std::span<const std::int32_t> ids) const override {
     std::string text;
@@ -34,14 +38,42 @@ class ByteTokenizer : public Tokenizer {
   std::int64_t vocabulary_size() const override { return 256; }
 };
 
+constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
+
 }  // namespace
 
-std::vector<std::int32_t> Tokenizer::encode_text(std::string_view text) const {
-  std::vector<std::int32_t> ids = encode(text);
-  if (adds_bos() && bos()) {
-    ids.insert(ids.begin(), *bos());
+TokenizerFiles::TokenizerFiles(const FileSet& files) {
+  for (const InputFile* file : files.of_role(kTokenizerRole)) {
+    files_.emplace(file->name, *file);
   }
-  return ids;
+}
+
+std::string TokenizerFiles::what(const std::string& name) const {
+  const auto found = files_.find(name);
+  return found == files_.end() ? name : found->second.path.string();
+}
+
+std::string TokenizerFiles::text(const std::string& name) const {
+  return read_input(files_.at(name), kMaxFileBytes);
+}
+
+const Json& TokenizerFiles::json(const std::string& name) const {
+  const auto known = parsed_.find(name);
+  if (known != parsed_.end()) {
+    return known->second;
+  }
+  return parsed_.emplace(name, has(name) ? parse_json(text(name), what(name)) : Json())
+      .first->second;
+}
+
+Encoding Tokenizer::encoding_of_text(std::string_view text) const {
+  Encoding encoding = this->encoding(text);
+  const std::optional<std::int32_t> first = bos();
+  if (adds_bos() && first && (encoding.ids.empty() || encoding.ids.front() != *first)) {
+    encoding.ids.insert(encoding.ids.begin(), *first);
+    encoding.ends.insert(encoding.ends.begin(), 0);
+  }
+  return encoding;
 }
 
 std::unique_ptr<const Tokenizer> byte_tokenizer() { return std::make_unique<ByteTokenizer>(); }
@@ -51,27 +83,39 @@ std::string token_text(const Json& value) {
   return content.is_string() ? content.get<std::string>() : "";
 }
 
-Json optional_json(const FileSet& files, const char* name) {
-  const InputFile* file = files.find(kTokenizerRole, name);
-  return file == nullptr ? Json() : parse_json(read_input(*file), file->path.string());
+void check_class(const TokenizerFiles& files, const std::vector<std::string>& offered) {
+  const Json& name = member(files.json("tokenizer_config.json"), "tokenizer_class");
+  if (name.is_null() || (name.is_string() && std::find(offered.begin(), offered.end(),
+                                                       name.get<std::string>()) != offered.end())) {
+    return;
+  }
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("{}: tokenizer_class {} is not offered without a tokenizer.json; offered: "
+                          "{}; have transformers write the folder with a tokenizer.json",
+                          files.what("tokenizer_config.json"), name.dump(),
+                          fmt::join(offered, ", ")),
+              {{"file", files.what("tokenizer_config.json")}});
 }
 
-std::unique_ptr<const Tokenizer> open_tokenizer(const FileSet& files) {
-  const Json config = optional_json(files, "tokenizer_config.json");
-  const auto named = [&](const char* name) { return files.find(kTokenizerRole, name); };
-  if (const InputFile* json = named("tokenizer.json")) return open_tokenizer_json(*json, config);
-  for (const InputFile* file : files.of_role(kTokenizerRole)) {
-    if (file->path.extension() == ".model") return open_sentencepiece(*file, config);
+std::unique_ptr<const Tokenizer> open_tokenizer(const FileSet& set) {
+  const TokenizerFiles files(set);
+  if (files.has("tokenizer.json")) {
+    return open_tokenizer_json(files);
+  }
+  for (const InputFile* file : set.of_role(kTokenizerRole)) {
+    if (file->path.extension() == ".model") {
+      return open_sentencepiece(files, file->name);
+    }
   }
   for (const auto& [vocab, merges] :
        {std::pair{"vocab.json", "merges.txt"}, std::pair{"encoder.json", "vocab.bpe"}}) {
-    if (named(vocab) != nullptr && named(merges) != nullptr) {
-      return open_vocabulary_and_merges(*named(vocab), *named(merges), files, config);
+    if (files.has(vocab) && files.has(merges)) {
+      return open_vocabulary_and_merges(files, vocab, merges);
     }
   }
   // What else has the role is the configuration of a network that takes bytes.
-  for (const InputFile* file : files.of_role(kTokenizerRole)) {
-    if (member(parse_json(read_input(*file), file->path.string()), "vocab_size") == 256) {
+  for (const InputFile* file : set.of_role(kTokenizerRole)) {
+    if (file->path.extension() == ".json" && member(files.json(file->name), "vocab_size") == 256) {
       return byte_tokenizer();
     }
   }

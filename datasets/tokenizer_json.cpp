@@ -4,61 +4,17 @@
 #include "datasets/byte_level.h"
 #include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
+#include "datasets/tokenizer_ids.h"
 #include "harness/core/error.h"
 
 namespace assay::datasets {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
+constexpr const char* kFile = "tokenizer.json";
+constexpr const char* kConfig = "tokenizer_config.json";
 
 [[noreturn]] void not_offered(const std::string& where) {
   throw Error(ErrorKind::kUnsupported, where + " is not offered");
-}
-
-void add_normalizer(const Json& json, const std::string& what, std::vector<NormalizerStep>& steps) {
-  if (json.is_null()) {
-    return;
-  }
-  const std::string type = type_of(json, what + ": normalizer");
-  const std::string where = fmt::format("{}: normalizer {}", what, type);
-  if (type == "Sequence") {
-    for (const Json& part : list_field(json, "normalizers", where)) {
-      add_normalizer(part, what, steps);
-    }
-  } else if (type == "Prepend") {
-    steps.push_back({"", text_field(json, "prepend", "", where)});
-  } else if (type == "Replace") {
-    const Json& pattern = object_field(json, "pattern", where);
-    const std::string from = text_field(pattern, "String", "", where);
-    if (from.empty()) {
-      not_offered(where + " with an expression");
-    }
-    steps.push_back({from, text_field(json, "content", "", where)});
-  } else {
-    not_offered(where);
-  }
-}
-
-std::vector<AddedToken> added_tokens(const Json& json, const std::string& what) {
-  std::vector<AddedToken> added;
-  if (member(json, "added_tokens").is_null()) {
-    return added;
-  }
-  const bool has_normalizer = !member(json, "normalizer").is_null();
-  for (const Json& entry : list_field(json, "added_tokens", what)) {
-    const std::string content = text_field(entry, "content", "", what + ": added token");
-    const std::string where = fmt::format("{}: added token '{}'", what, content);
-    if (flag_field(entry, "single_word", false, where)) {
-      not_offered(where + " with single_word");
-    }
-    if (has_normalizer && flag_field(entry, "normalized", false, where)) {
-      not_offered(where + " with normalized");
-    }
-    added.push_back({content, id_value(member(entry, "id"), where),
-                     flag_field(entry, "lstrip", false, where),
-                     flag_field(entry, "rstrip", false, where)});
-  }
-  return added;
 }
 
 // The text of a vocabulary or merge entry in bytes.
@@ -90,7 +46,7 @@ void read_merges(const Json& list, bool byte_level, const std::string& what, Bpe
   }
 }
 
-BpeTables read_model(const Json& json, bool byte_level, const std::string& what) {
+BpeTables read_model(const Json& json, bool byte_level, const std::string& what, TokenIds& ids) {
   const Json& model = object_field(json, "model", what);
   const std::string type = text_field(model, "type", "BPE", what);
   const std::string where = fmt::format("{}: model {}", what, type);
@@ -115,6 +71,7 @@ BpeTables read_model(const Json& json, bool byte_level, const std::string& what)
   for (const auto& [piece, id] : object_field(model, "vocab", where).items()) {
     tables.vocabulary.emplace_back(piece_bytes(piece, byte_level),
                                    id_value(id, fmt::format("{}: '{}'", where, piece)));
+    ids.add_piece(piece, tables.vocabulary.back().second, what);
     if (!unknown.empty() && piece == unknown) {
       tables.unknown = tables.vocabulary.back().second;
     }
@@ -161,46 +118,77 @@ std::int32_t template_bos(const Json& json, const std::string& what) {
   return id_value(ids[0], where);
 }
 
-void decide_bos(const Json& json, const Json& config, const std::string& what,
-                BpeTokenizerParts& parts) {
-  const std::int32_t bos = template_bos(member(json, "post_processor"), what);
+// A setting that both files have must be the same in both; transformers follows one or the other,
+// depending on its version.
+void check_prefix_space(const Json& pre_tokenizer, const TokenizerFiles& files) {
+  const Json& one = member(pre_tokenizer, "add_prefix_space");
+  const Json& other = member(files.json(kConfig), "add_prefix_space");
+  if (one.is_boolean() && other.is_boolean() && one != other) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{} and {} contradict each other: add_prefix_space is {} in the one, {} "
+                            "in the other",
+                            files.what(kFile), files.what(kConfig), one.dump(), other.dump()),
+                {{"file", files.what(kConfig)}});
+  }
+}
+
+// A folder may hold its tokenizer as vocab.json too.
+void check_vocabulary(const TokenizerFiles& files, const TokenIds& ids) {
+  const Json& vocabulary = files.json("vocab.json");
+  if (!vocabulary.is_object()) {
+    return;
+  }
+  const std::string what = files.what("vocab.json");
+  for (const auto& [piece, id] : vocabulary.items()) {
+    ids.check_piece(piece, id_value(id, fmt::format("{}: '{}'", what, piece)), what);
+  }
+}
+
+void decide_bos(const TokenizerFiles& files, const TokenIds& ids, BpeTokenizerParts& parts) {
+  const std::string what = files.what(kConfig);
+  const std::int32_t bos =
+      template_bos(member(files.json(kFile), "post_processor"), files.what(kFile));
+  const std::string named = special_token(files, "bos_token");
   if (bos >= 0) {
     parts.bos = bos;
-  } else {
-    const std::string named = token_text(member(config, "bos_token"));
-    for (const AddedToken& token : parts.added) {
-      if (!named.empty() && token.content == named) {
-        parts.bos = token.id;
-      }
-    }
+  } else if (!named.empty() && ids.id_of(named) >= 0) {
+    parts.bos = ids.id_of(named);
   }
-  parts.adds_bos = flag_field(config, "add_bos_token", bos >= 0, "tokenizer_config.json");
-  if (flag_field(config, "add_eos_token", false, "tokenizer_config.json")) {
-    not_offered("tokenizer_config.json: add_eos_token");
+  parts.adds_bos = flag_field(files.json(kConfig), "add_bos_token", bos >= 0, what);
+  if (flag_field(files.json(kConfig), "add_eos_token", false, what)) {
+    not_offered(what + ": add_eos_token");
   }
 }
 
 }  // namespace
 
-std::unique_ptr<const Tokenizer> open_tokenizer_json(const InputFile& file,
-                                                     const Json& config) {
-  const std::string what = file.path.string();
-  const Json json = parse_json(read_input(file, kMaxFileBytes), what);
+std::unique_ptr<const Tokenizer> open_tokenizer_json(const TokenizerFiles& files) {
+  const std::string what = files.what(kFile);
+  const Json& json = files.json(kFile);
   BpeTokenizerParts parts;
-  parts.added = added_tokens(json, what);
-  add_normalizer(member(json, "normalizer"), what, parts.normalizer);
+  TokenIds ids;
+  parts.normalizer = Normalizer(member(json, "normalizer"), what);
   const Json& pre_tokenizer = member(json, "pre_tokenizer");
   parts.pre_tokenizer = PreTokenizer(pre_tokenizer, what);
-  parts.tables = read_model(json, parts.pre_tokenizer.byte_level(), what);
-  for (const NormalizerStep& step : parts.normalizer) {
-    parts.strips_prefix = parts.strips_prefix || step.from.empty();
-    parts.space = step.from == " " ? step.to : parts.space;
+  check_prefix_space(pre_tokenizer, files);
+  parts.tables = read_model(json, parts.pre_tokenizer.byte_level(), what, ids);
+  if (!member(json, "added_tokens").is_null()) {
+    for (const Json& entry : list_field(json, "added_tokens", what)) {
+      const std::string where =
+          fmt::format("{}: added token '{}'", what, text_field(entry, "content", "", what));
+      ids.add_token(added_token(entry, id_value(member(entry, "id"), where), what));
+    }
   }
+  ids.add_files(files, {});
+  check_vocabulary(files, ids);
+  parts.added = ids.tokens();
+  parts.strips_prefix = parts.normalizer.prepends();
+  parts.space = parts.normalizer.space();
   if (!pre_tokenizer.is_null() && member(pre_tokenizer, "type") == "Metaspace") {
     parts.space = text_field(pre_tokenizer, "replacement", "\xe2\x96\x81", what);
     parts.strips_prefix = text_field(pre_tokenizer, "prepend_scheme", "always", what) != "never";
   }
-  decide_bos(json, config, what, parts);
+  decide_bos(files, ids, parts);
   return std::make_unique<BpeTokenizer>(std::move(parts), what);
 }
 

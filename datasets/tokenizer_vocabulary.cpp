@@ -1,26 +1,32 @@
 #include <fmt/format.h>
 
-#include <map>
-#include <set>
-
 #include "datasets/bpe_tokenizer.h"
 #include "datasets/byte_level.h"
 #include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
+#include "datasets/tokenizer_ids.h"
 #include "datasets/utf8.h"
 #include "harness/core/error.h"
 
 namespace assay::datasets {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
+constexpr const char* kConfig = "tokenizer_config.json";
 
-[[noreturn]] void refuse(const InputFile& file, const std::string& why) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", file.path.string(), why),
-              {{"file", file.path.string()}});
+// GPT-2's own, where the files name no other.
+const std::map<std::string, std::string> kGpt2Tokens = {{"bos_token", "<|endoftext|>"},
+                                                        {"eos_token", "<|endoftext|>"},
+                                                        {"unk_token", "<|endoftext|>"}};
+// Qwen2Tokenizer normalizes by NFC and cuts by an expression of its own.
+constexpr const char* kQwen2 = "Qwen2Tokenizer";
+constexpr const char* kQwen2Expression =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+[[noreturn]] void refuse(const std::string& file, const std::string& why) {
+  throw Error(ErrorKind::kData, fmt::format("{}: {}", file, why), {{"file", file}});
 }
 
-std::string bytes_of(const std::string& piece, const InputFile& file, std::int64_t line) {
+std::string bytes_of(const std::string& piece, const std::string& file, std::int64_t line) {
   std::optional<std::string> bytes = bytes_of_stand_ins(piece);
   if (!bytes) {
     refuse(file,
@@ -29,9 +35,8 @@ std::string bytes_of(const std::string& piece, const InputFile& file, std::int64
   return *bytes;
 }
 
-void read_merges(const InputFile& file, BpeTables& tables) {
-  const std::string text = read_input(file, kMaxFileBytes);
-  check_utf8(text, file.path.string());
+void read_merges(const std::string& text, const std::string& file, BpeTables& tables) {
+  check_utf8(text, file);
   std::int64_t number = 0;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
@@ -54,65 +59,69 @@ void read_merges(const InputFile& file, BpeTables& tables) {
   }
 }
 
-// Every text of a special token that the files of the tokenizer name.
-std::set<std::string> special_texts(const FileSet& files, const Json& config) {
-  std::set<std::string> texts;
-  const auto add = [&](const Json& value) {
-    const std::string text = token_text(value);
-    if (!text.empty()) {
-      texts.insert(text);
-    }
-  };
-  for (const char* name : {"bos_token", "eos_token", "unk_token", "pad_token"}) {
-    add(member(config, name));
+PreTokenizer qwen2_pre_tokenizer() {
+  return {{{"type", "Sequence"},
+           {"pretokenizers",
+            {{{"type", "Split"},
+              {"pattern", {{"Regex", kQwen2Expression}}},
+              {"behavior", "Isolated"}},
+             {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}},
+          kQwen2};
+}
+
+// What the class of the tokenizer says beyond its files.
+void apply_class(const TokenizerFiles& files, TokenIds& ids, BpeTokenizerParts& parts) {
+  check_class(files, {"GPT2Tokenizer", "GPT2TokenizerFast", kQwen2, "Qwen2TokenizerFast"});
+  const Json& config = files.json(kConfig);
+  if (text_field(config, "tokenizer_class", "", files.what(kConfig)).starts_with(kQwen2)) {
+    parts.normalizer = Normalizer::of_form(UnicodeForm::kNfc);
+    parts.pre_tokenizer = qwen2_pre_tokenizer();
+    ids.add_files(files, {});
+    return;
   }
-  for (const auto& [id, token] : member(config, "added_tokens_decoder").items()) {
-    add(token);
-  }
-  // Named first: items() refers to its object, which must outlive the loop.
-  const Json map = optional_json(files, "special_tokens_map.json");
-  const Json tokens = optional_json(files, "added_tokens.json");
-  for (const auto& [role, token] : map.items()) {
-    add(token);
-  }
-  for (const auto& [text, id] : tokens.items()) {
-    texts.insert(text);
-  }
-  return texts;
+  parts.pre_tokenizer =
+      PreTokenizer::gpt2(flag_field(config, "add_prefix_space", false, files.what(kConfig)));
+  ids.add_files(files, kGpt2Tokens);
+}
+
+// The class's own, unless a file names one or says that there is none.
+std::string bos_text(const TokenizerFiles& files) {
+  const Json& config = files.json(kConfig);
+  const std::string named = special_token(files, "bos_token");
+  const bool silent = named.empty() && !(config.is_object() && config.contains("bos_token"));
+  return silent ? kGpt2Tokens.at("bos_token") : named;
 }
 
 }  // namespace
 
-std::unique_ptr<const Tokenizer> open_vocabulary_and_merges(const InputFile& vocab,
-                                                            const InputFile& merges,
-                                                            const FileSet& files,
-                                                            const Json& config) {
-  const std::string what = vocab.path.string();
-  const Json json = parse_json(read_input(vocab, kMaxFileBytes), what);
+std::unique_ptr<const Tokenizer> open_vocabulary_and_merges(const TokenizerFiles& files,
+                                                            const std::string& vocab,
+                                                            const std::string& merges) {
+  const std::string what = files.what(vocab);
+  const Json& json = files.json(vocab);
   if (!json.is_object()) {
-    refuse(vocab, "not an object of pieces and ids");
+    refuse(what, "not an object of pieces and ids");
   }
   BpeTokenizerParts parts;
-  std::map<std::string, std::int32_t> ids;
+  TokenIds ids;
   for (const auto& [piece, id] : json.items()) {
     const std::int32_t value = id_value(id, fmt::format("{}: '{}'", what, piece));
     parts.tables.vocabulary.emplace_back(bytes_of_stand_ins(piece).value_or(piece), value);
-    ids.emplace(piece, value);
+    ids.add_piece(piece, value, what);
   }
-  read_merges(merges, parts.tables);
-  for (const std::string& text : special_texts(files, config)) {
-    const auto found = ids.find(text);
-    if (found != ids.end()) {
-      parts.added.push_back({text, found->second, false, false});
-    }
+  read_merges(files.text(merges), files.what(merges), parts.tables);
+  apply_class(files, ids, parts);
+  parts.added = ids.tokens();
+  const Json& config = files.json(kConfig);
+  if (flag_field(config, "add_eos_token", false, files.what(kConfig))) {
+    throw Error(ErrorKind::kUnsupported, files.what(kConfig) + ": add_eos_token is not offered");
   }
-  const std::string where = "tokenizer_config.json";
-  parts.pre_tokenizer = PreTokenizer::gpt2(flag_field(config, "add_prefix_space", false, where));
-  const auto bos = ids.find(token_text(member(config, "bos_token")));
-  if (bos != ids.end()) {
-    parts.bos = bos->second;
+  const std::int32_t bos = ids.id_of(bos_text(files));
+  if (bos >= 0) {
+    parts.bos = bos;
   }
-  parts.adds_bos = flag_field(config, "add_bos_token", false, where) && parts.bos.has_value();
+  parts.adds_bos =
+      flag_field(config, "add_bos_token", false, files.what(kConfig)) && parts.bos.has_value();
   return std::make_unique<BpeTokenizer>(std::move(parts), what);
 }
 

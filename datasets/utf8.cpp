@@ -70,6 +70,12 @@ std::string_view first_characters(std::string_view text, std::int64_t count) {
   return text.substr(0, at);
 }
 
+bool is_white_space(char32_t value) {
+  return (value >= 0x09 && value <= 0x0D) || value == 0x20 || value == 0x85 || value == 0xA0 ||
+         value == 0x1680 || (value >= 0x2000 && value <= 0x200A) || value == 0x2028 ||
+         value == 0x2029 || value == 0x202F || value == 0x205F || value == 0x3000;
+}
+
 std::string_view stripped(std::string_view text) {
   constexpr std::string_view kWhite = " \t\n\v\f\r";
   const std::size_t begin = text.find_first_not_of(kWhite);

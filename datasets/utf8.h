@@ -22,6 +22,9 @@ void append_utf8(std::string& text, char32_t value);
 // The first `count` code points of a valid text.
 std::string_view first_characters(std::string_view text, std::int64_t count);
 
+// Unicode's property White_Space.
+bool is_white_space(char32_t value);
+
 // Without white space (space, \t, \n, \v, \f, \r) at both ends.
 std::string_view stripped(std::string_view text);
 

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "datasets/chunks.h"
-#include "datasets/token_set.h"
 #include "harness/evaluate/classification.h"
 #include "harness/evaluate/windows.h"
 #include "harness/models/network.h"
@@ -18,18 +17,18 @@ namespace assay::evaluate {
 struct LanguageRecords {
   at::Tensor window_nll;     // float64 [n]: sum over the scored tokens, in nats
   at::Tensor window_tokens;  // int64 [n]: scored tokens
-  at::Tensor window_words;   // float64 [n]: share of the text's words (Window::words)
-  at::Tensor window_bytes;   // float64 [n]
+  at::Tensor window_words;   // int64 [n]: of the text that the scored tokens stand for
+  at::Tensor window_bytes;   // int64 [n]
 };
 
 // Windows of one shard of `plan`, in chunks of `plan.chunk` windows; the last one is padded with
-// windows of zeros. Logits are taken as float32 (float64 for a float64 network), their log-softmax
+// windows of zeros. In a chunk with windows of several lengths those of one length are computed
+// together, so that none is padded: a range of activations would see the padding. Logits are taken as float32 (float64 for a float64 network), their log-softmax
 // in the same type, sums in float64. Throws Error(kData) for ids outside the vocabulary,
 // Error(kConfig) for windows longer than the network's context, Error(kMethod) naming the first
 // window whose likelihood is not finite.
 LanguageRecords score_windows(const models::Network& network, models::Tap& tap,
-                              const datasets::TokenSet& tokens, const std::vector<Window>& windows,
-                              const WindowProtocol& protocol, const datasets::ChunkPlan& plan,
+                              const WindowedText& text, const datasets::ChunkPlan& plan,
                               const Progress& progress = {});
 
 // Sum of -log softmax(logits)[target] over rows. logits: [n, vocabulary]; targets: int64 [n].
@@ -41,7 +40,7 @@ struct LanguageMetrics {
   double nll = 0;         // nats a token: mean of the window means if all windows score equally
                           // many tokens, else total / tokens
   double perplexity = 0;  // exp(nll)
-  double word_perplexity = 0;  // exp(total / words)
+  double word_perplexity = 0;  // exp(total / words); infinite without a word
   double byte_perplexity = 0;  // exp(total / bytes)
   double bits_per_byte = 0;    // total / (bytes ln 2)
 };

@@ -1,5 +1,6 @@
 #include "datasets/preprocess.h"
 #include "harness/evaluate/stages.h"
+#include "harness/evaluate/windows.h"
 
 namespace assay::evaluate {
 namespace {
@@ -52,8 +53,9 @@ MetricDeclaration perplexity() {
            {.name = "bos",
             .type = ParameterType::kString,
             .default_value = "tokenizer",
-            .choices = {"tokenizer", "every_window"},
-            .doc = "Beginning-of-text id as the tokenizer does it, or before every window."},
+            .choices = bos_rules(),
+            .doc = "Beginning-of-text id as the tokenizer does it, before every window, once at the "
+                   "start of the text, or none."},
            {.name = "windows",
             .type = ParameterType::kString,
             .default_value = "stream",

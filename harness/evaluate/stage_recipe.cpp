@@ -151,14 +151,17 @@ void add_numerics(const StageContext& context, const models::Network& network, J
       numerics.is_object() ? numerics.value("device", Json("cpu")) : Json("cpu");
 }
 
+void add_note(Json& result, const std::string& note) {
+  const std::string before = result.value("note", "");
+  result["note"] = before.empty() ? note : before + "; " + note;
+}
+
 void add_metric(Json& result, const std::string& name, double value) {
   if (std::isfinite(value)) {
     result["metrics"][name] = value;
     return;
   }
-  const std::string before = result.value("note", "");
-  result["note"] = fmt::format("{}{}{} is beyond the range of a double", before,
-                               before.empty() ? "" : "; ", name);
+  add_note(result, name + " is beyond the range of a double");
 }
 
 }  // namespace assay::evaluate

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "datasets/sampling.h"
+#include "datasets/text_rules.h"
 #include "datasets/text_set.h"
 #include "datasets/token_set.h"
 #include "datasets/tokenizer.h"
@@ -51,22 +52,24 @@ Json tokenize(StageContext& context) {
       datasets::open_documents(data_of(context), data_files(context));
   const datasets::TokenSet tokens = datasets::tokenize(*tokenizer, documents);
   datasets::write_tokens(context.output() / datasets::kTokensFile, tokens);
-  std::int64_t words = 0;
-  std::int64_t bytes = 0;
-  for (std::size_t d = 0; d < tokens.words.size(); ++d) {
-    words += tokens.words[d];
-    bytes += tokens.bytes[d];
+  const datasets::HiddenBytes hidden = datasets::hidden_bytes(documents);
+  Json result = {{"metrics",
+                  {{"tokens", tokens.size()},
+                   {"words", tokens.words.sum().item<std::int64_t>()},
+                   {"bytes", tokens.bytes.sum().item<std::int64_t>()},
+                   {"documents", tokens.documents()}}},
+                 {"fingerprint",
+                  {{"data", data_of(context)},
+                   {"tokenizer", tokenizer_identity(context)},
+                   {"adds_bos", tokenizer->adds_bos()},
+                   {"vocabulary", tokenizer->vocabulary_size()},
+                   {"carriage_returns", hidden.carriage_returns},
+                   {"byte_order_marks", hidden.byte_order_marks}}}};
+  const std::string note = datasets::note_of(hidden);
+  if (!note.empty()) {
+    add_note(result, note);
   }
-  return {{"metrics",
-           {{"tokens", tokens.size()},
-            {"words", words},
-            {"bytes", bytes},
-            {"documents", tokens.documents()}}},
-          {"fingerprint",
-           {{"data", data_of(context)},
-            {"tokenizer", tokenizer_identity(context)},
-            {"adds_bos", tokenizer->adds_bos()},
-            {"vocabulary", tokenizer->vocabulary_size()}}}};
+  return result;
 }
 
 Json sample_calibration(StageContext& context) {
@@ -96,7 +99,12 @@ Json sample_images(StageContext& context) {
 
 std::vector<StageImplementation> data_stages() {
   return {
-      {{.name = "tokenize", .reads_tokenizer = true, .reads_data = true, .exact = true}, tokenize},
+      {{.name = "tokenize",
+        .revision = 3,
+        .reads_tokenizer = true,
+        .reads_data = true,
+        .exact = true},
+       tokenize},
       {{.name = "sample_calibration",
         .reads = {"samples", "context"},
         .inputs = {{.name = "tokens", .stage = "tokenize", .split = ""}},

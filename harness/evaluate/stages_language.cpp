@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "datasets/text_rules.h"
 #include "datasets/token_set.h"
 #include "harness/core/error.h"
 #include "harness/evaluate/language.h"
@@ -12,19 +14,15 @@
 namespace assay::evaluate {
 namespace {
 
-constexpr int kRevision = 2;
+constexpr int kRevision = 3;
 constexpr std::int64_t kDefaultContext = 2048;
 const std::vector<std::string> kNames = {"window_nll", "window_tokens", "window_words",
                                          "window_bytes"};
 
 WindowProtocol protocol_of(const StageContext& context, const models::NetworkInfo& info) {
-  const std::string bos = text(context, "bos");
-  if (bos != "tokenizer" && bos != "every_window") {
-    throw Error(ErrorKind::kConfig, fmt::format("bos: {}; legal: tokenizer, every_window", bos));
-  }
   WindowProtocol protocol{.context = integer(context, "context"),
                           .stride = integer(context, "stride"),
-                          .bos_every_window = bos == "every_window",
+                          .bos = text(context, "bos"),
                           .text = text(context, "windows")};
   if (protocol.context == 0) {
     protocol.context = info.context > 0 ? std::min(kDefaultContext, info.context) : kDefaultContext;
@@ -41,37 +39,54 @@ std::shared_ptr<const datasets::TokenSet> tokens_of(StageContext& context) {
       }));
 }
 
+// What was measured, with the protocol as it was in effect: equal protocols have equal
+// fingerprints, however a sweep spelled them.
+Json protocol_fingerprint(const StageContext& context, const models::Network& network,
+                          const WindowedText& windowed) {
+  Json fingerprint = {{"metric", "perplexity"},
+                      {"revision", kRevision},
+                      {"text", fingerprint_of(context.input("tokens"))},
+                      {"context", windowed.context},
+                      {"stride", windowed.stride},
+                      {"bos", windowed.bos_rule},
+                      {"windows_over", text(context, "windows")},
+                      {"averaging", "token"},
+                      {"limit", integer(context, "limit")},
+                      {"samples", windowed.windows.size()}};
+  add_numerics(context, network, fingerprint);
+  fingerprint["logits_dtype"] = fingerprint["dtype"] == "F64" ? "F64" : "F32";
+  return fingerprint;
+}
+
 Json evaluate(StageContext& context, const NetworkLoader& load) {
   const LoadedNetwork loaded = load(context);
-  const auto tokens = tokens_of(context);
-  const WindowProtocol protocol = protocol_of(context, loaded.network->info());
-  std::vector<Window> windows = cut_windows(*tokens, protocol);
-  const std::int64_t limit = integer(context, "limit");
-  windows.resize(static_cast<std::size_t>(
-      datasets::limited(static_cast<std::int64_t>(windows.size()), limit)));
+  const models::Network& network = *loaded.network;
+  WindowedText windowed =
+      cut_windows(*tokens_of(context), protocol_of(context, network.info()));
+  windowed.windows.resize(static_cast<std::size_t>(datasets::limited(
+      static_cast<std::int64_t>(windowed.windows.size()), integer(context, "limit"))));
   const std::int64_t chunk = integer(context, "chunk");
   const datasets::ChunkPlan plan =
-      shard_plan(context, static_cast<std::int64_t>(windows.size()),
-                 chunk > 0 ? chunk : default_window_chunk(protocol.context));
-  const LanguageRecords records = score_windows(*loaded.network, *loaded.tap, *tokens, windows,
-                                                protocol, plan, progress_of(context, "windows"));
+      shard_plan(context, static_cast<std::int64_t>(windowed.windows.size()),
+                 chunk > 0 ? chunk : default_window_chunk(windowed.context));
+  const LanguageRecords records =
+      score_windows(network, *loaded.tap, windowed, plan, progress_of(context, "windows"));
   models::save_tensors(context.output() / kSamplesFile, {{"window_nll", records.window_nll},
                                                          {"window_tokens", records.window_tokens},
                                                          {"window_words", records.window_words},
                                                          {"window_bytes", records.window_bytes}});
-  Json fingerprint = {{"metric", "perplexity"},
-                      {"revision", kRevision},
-                      {"text", fingerprint_of(context.input("tokens"))},
-                      {"context", protocol.context},
-                      {"stride", protocol.stride},
-                      {"bos", text(context, "bos")},
-                      {"windows_over", protocol.text},
-                      {"averaging", "token"},
-                      {"limit", limit},
-                      {"samples", windows.size()}};
-  add_numerics(context, *loaded.network, fingerprint);
-  fingerprint["logits_dtype"] = fingerprint["dtype"] == "F64" ? "F64" : "F32";
-  return {{"metrics", {{"windows", records.window_nll.numel()}}}, {"fingerprint", fingerprint}};
+  return {{"metrics", {{"windows", records.window_nll.numel()}}},
+          {"fingerprint", protocol_fingerprint(context, network, windowed)}};
+}
+
+// What the fingerprint of a text says of bytes that a reader of the text does not see.
+void note_hidden_bytes(Json& result) {
+  const Json& text = result.at("fingerprint").at("text");
+  const std::string note = datasets::note_of({text.value("carriage_returns", std::int64_t{0}),
+                                              text.value("byte_order_marks", std::int64_t{0})});
+  if (!note.empty()) {
+    add_note(result, note);
+  }
 }
 
 Json merge(StageContext& context) {
@@ -84,9 +99,14 @@ Json merge(StageContext& context) {
                  {"fingerprint", joined.fingerprint}};
   add_metric(result, "nll", metrics.nll);
   add_metric(result, "perplexity", metrics.perplexity);
-  add_metric(result, "word_perplexity", metrics.word_perplexity);
+  if (std::isfinite(metrics.word_perplexity) || !std::isfinite(metrics.perplexity)) {
+    add_metric(result, "word_perplexity", metrics.word_perplexity);
+  } else {
+    add_note(result, "word_perplexity is not defined, for no word begins in the scored tokens");
+  }
   add_metric(result, "byte_perplexity", metrics.byte_perplexity);
   add_metric(result, "bits_per_byte", metrics.bits_per_byte);
+  note_hidden_bytes(result);
   return result;
 }
 
@@ -100,7 +120,7 @@ std::vector<StageImplementation> language_stages(const NetworkLoader& load) {
             .reads_network = true,
             .inputs = {{.name = "tokens", .stage = "tokenize", .split = ""}}},
            [load](StageContext& context) { return evaluate(context, load); }},
-          {{.name = "merge.language", .reads = {"shards"}, .exact = true}, merge}};
+          {{.name = "merge.language", .revision = 2, .reads = {"shards"}, .exact = true}, merge}};
 }
 
 }  // namespace assay::evaluate

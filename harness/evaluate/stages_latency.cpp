@@ -3,7 +3,6 @@
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 
 #include "harness/core/error.h"
@@ -17,7 +16,7 @@
 namespace assay::evaluate {
 namespace {
 
-constexpr int kRevision = 2;  // of what is timed
+constexpr int kRevision = 3;  // of what is timed
 
 constexpr std::int64_t kMaxBatch = 1 << 16;
 
@@ -25,15 +24,24 @@ double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// A shorter sequence than asked for would be another measurement under the same name.
+void check_length(const models::NetworkInfo& info, std::int64_t tokens) {
+  if (info.task == models::Task::kLanguage && info.context > 0 && tokens > info.context) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("latency: tokens: {}; the network takes at most {} tokens; write "
+                            "tokens: {}",
+                            tokens, info.context, info.context));
+  }
+}
+
 // Values do not change how long a forward pass takes, as long as they are ordinary.
 at::Tensor input_of(const models::Network& network, std::int64_t batch, std::int64_t tokens) {
   const models::NetworkInfo& info = network.info();
   const NetworkTraits traits = traits_of(network);
   if (info.task == models::Task::kLanguage) {
-    const std::int64_t length = info.context > 0 ? std::min(tokens, info.context) : tokens;
-    return at::arange(batch * length)
+    return at::arange(batch * tokens)
         .remainder(info.outputs)
-        .view({batch, length})
+        .view({batch, tokens})
         .to(at::kLong)
         .to(traits.device);
   }
@@ -87,6 +95,7 @@ Json measure(StageContext& context, const NetworkLoader& load) {
   const LoadedNetwork loaded = load(context);
   const std::vector<std::int64_t> batches = batches_of(context);
   const std::int64_t tokens = integer(context, "tokens");
+  check_length(loaded.network->info(), tokens);
   const LatencyProtocol protocol = {.repetitions = integer(context, "repetitions"),
                                     .warmup_s = real(context, "warmup_s"),
                                     .max_s = real(context, "max_s")};

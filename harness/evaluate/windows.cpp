@@ -1,44 +1,25 @@
 #include "harness/evaluate/windows.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "harness/core/error.h"
+#include "harness/core/suggest.h"
 
 namespace assay::evaluate {
 namespace {
 
-// A row of tokens that windows do not leave, with what it counts of the text.
-struct Stretch {
-  std::int64_t begin = 0;
-  std::int64_t length = 0;
-  double words = 0;
-  double bytes = 0;
-};
-
-Window window_of(const Stretch& stretch, std::int64_t offset, std::int64_t length,
-                 std::int64_t scored, std::int64_t adds) {
-  const double share = static_cast<double>(adds) / static_cast<double>(stretch.length);
-  return {stretch.begin + offset, length, scored, stretch.words * share, stretch.bytes * share};
-}
-
-std::vector<Stretch> stretches_of(const datasets::TokenSet& tokens, bool documents) {
-  std::vector<Stretch> stretches;
-  if (!documents) {
-    const auto sum = [](const std::vector<std::int64_t>& counts) {
-      return static_cast<double>(std::accumulate(counts.begin(), counts.end(), std::int64_t{0}));
-    };
-    stretches.push_back({0, tokens.size(), sum(tokens.words), sum(tokens.bytes)});
-    return stretches;
+// Sums of a count over the tokens before each index: int64 [T + 1].
+std::vector<std::int64_t> running_sums(const at::Tensor& counts) {
+  const at::Tensor values = counts.contiguous();
+  std::vector<std::int64_t> sums = {0};
+  sums.reserve(static_cast<std::size_t>(values.numel()) + 1);
+  for (std::int64_t i = 0; i < values.numel(); ++i) {
+    sums.push_back(sums.back() + values.const_data_ptr<std::int32_t>()[i]);
   }
-  for (std::size_t d = 0; d < tokens.words.size(); ++d) {
-    stretches.push_back({tokens.starts[d], tokens.starts[d + 1] - tokens.starts[d],
-                         static_cast<double>(tokens.words[d]),
-                         static_cast<double>(tokens.bytes[d])});
-  }
-  return stretches;
+  return sums;
 }
 
 void check(const datasets::TokenSet& tokens, const WindowProtocol& protocol) {
@@ -46,11 +27,15 @@ void check(const datasets::TokenSet& tokens, const WindowProtocol& protocol) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("windows over '{}'; legal: stream, documents", protocol.text));
   }
+  if (std::find(bos_rules().begin(), bos_rules().end(), protocol.bos) == bos_rules().end()) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("bos: {}{}", protocol.bos, suggestion(protocol.bos, bos_rules())));
+  }
   if (protocol.context < 2) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("context {}; a window needs at least 2 tokens", protocol.context));
   }
-  const std::int64_t most = protocol.context - (protocol.bos_every_window ? 1 : 0);
+  const std::int64_t most = protocol.context - (protocol.bos == "every_window" ? 1 : 0);
   if (protocol.stride < 0 || protocol.stride > most) {
     throw Error(ErrorKind::kConfig, fmt::format("stride {} with context {}; legal: 0 to {}",
                                                 protocol.stride, protocol.context, most));
@@ -58,41 +43,105 @@ void check(const datasets::TokenSet& tokens, const WindowProtocol& protocol) {
   if (protocol.stride > 0 && protocol.stride < most && protocol.text == "documents") {
     throw Error(ErrorKind::kConfig, "a stride is offered for windows over the stream only");
   }
-  if (protocol.bos_every_window && !tokens.bos) {
+  if ((protocol.bos == "every_window" || protocol.bos == "once") && !tokens.bos) {
     throw Error(ErrorKind::kConfig,
-                "bos: every_window, but the tokenizer has no beginning-of-text id");
+                fmt::format("bos: {}, but the tokenizer has no beginning-of-text id; write bos: "
+                            "tokenizer or bos: none",
+                            protocol.bos));
   }
 }
 
+class Cutter {
+ public:
+  Cutter(const datasets::TokenSet& text, WindowedText& result)
+      : result_(result),
+        every_(result.bos_rule == "every_window"),
+        once_(result.bos_rule == "once"),
+        words_(running_sums(text.words)),
+        bytes_(running_sums(text.bytes)) {}
+
+  // Windows over the tokens [begin, end); `rest`: also the shorter last one.
+  void cut(std::int64_t begin, std::int64_t end, bool rest) {
+    const std::int64_t room = result_.context - (every_ ? 1 : 0);
+    // Positions count an id that is added once as part of the row.
+    const std::int64_t lead = once_ && !begins_with_bos(begin, end) ? 1 : 0;
+    const std::int64_t length = end - begin + lead;
+    std::int64_t at = 0;
+    for (; at + room <= length; at += result_.stride) {
+      add(begin, at, at + room, lead);
+    }
+    if (rest && at < length) {
+      add(begin, at, length, lead);
+    }
+  }
+
+ private:
+  bool begins_with_bos(std::int64_t begin, std::int64_t end) const {
+    return begin < end && result_.ids[begin].item<std::int32_t>() == *result_.bos;
+  }
+
+  void add(std::int64_t begin, std::int64_t from, std::int64_t to, std::int64_t lead) {
+    Window window;
+    window.begin = begin + std::max<std::int64_t>(from - lead, 0);
+    window.length = begin + to - lead - window.begin;
+    window.bos = (lead > 0 && from == 0) ||
+                 (every_ && !begins_with_bos(window.begin, window.begin + window.length));
+    // The first token is a target only if something stands before it; with an overlap only what
+    // the window before has not seen is.
+    const std::int64_t room = result_.context - (every_ ? 1 : 0);
+    window.scored = window.size() - 1;
+    if (result_.stride < room) {
+      window.scored = std::min(window.scored, result_.stride);
+    }
+    if (window.scored <= 0) {
+      return;
+    }
+    const auto first = static_cast<std::size_t>(window.begin + window.length - window.scored);
+    const auto last = static_cast<std::size_t>(window.begin + window.length);
+    window.words = words_[last] - words_[first];
+    window.bytes = bytes_[last] - bytes_[first];
+    result_.windows.push_back(window);
+  }
+
+  WindowedText& result_;
+  bool every_;
+  bool once_;
+  std::vector<std::int64_t> words_;
+  std::vector<std::int64_t> bytes_;
+};
+
 }  // namespace
 
-std::vector<Window> cut_windows(const datasets::TokenSet& tokens, const WindowProtocol& protocol) {
+const std::vector<std::string>& bos_rules() {
+  static const std::vector<std::string> kRules = {"tokenizer", "every_window", "once", "none"};
+  return kRules;
+}
+
+WindowedText cut_windows(const datasets::TokenSet& tokens, const WindowProtocol& protocol) {
   check(tokens, protocol);
-  const bool documents = protocol.text == "documents";
-  const std::int64_t bos = protocol.bos_every_window ? 1 : 0;
-  const std::int64_t length = protocol.context - bos;
-  const std::int64_t step = protocol.stride > 0 ? protocol.stride : length;
-  // The first token of a window is a target only if something stands before it.
-  const auto scored_of = [&](std::int64_t tokens_in) {
-    return step < length ? std::min(step, tokens_in - 1 + bos) : tokens_in - 1 + bos;
-  };
-  std::vector<Window> windows;
-  for (const Stretch& stretch : stretches_of(tokens, documents)) {
-    std::int64_t offset = 0;
-    for (; offset + length <= stretch.length; offset += step) {
-      windows.push_back(window_of(stretch, offset, length, scored_of(length), step));
-    }
-    const std::int64_t rest = stretch.length - offset;
-    if (documents && rest > 0 && scored_of(rest) > 0) {
-      windows.push_back(window_of(stretch, offset, rest, scored_of(rest), rest));
+  const datasets::TokenSet text = datasets::without_added_beginnings(tokens);
+  WindowedText result;
+  result.ids = text.ids;
+  result.bos = text.bos;
+  result.context = protocol.context;
+  result.bos_rule = protocol.bos != "tokenizer" ? protocol.bos : text.adds_bos ? "once" : "none";
+  result.stride = protocol.stride > 0
+                      ? protocol.stride
+                      : protocol.context - (protocol.bos == "every_window" ? 1 : 0);
+  Cutter cutter(text, result);
+  if (protocol.text == "stream") {
+    cutter.cut(0, text.size(), false);
+  } else {
+    for (std::size_t d = 1; d < text.starts.size(); ++d) {
+      cutter.cut(text.starts[d - 1], text.starts[d], true);
     }
   }
-  if (windows.empty()) {
-    throw Error(ErrorKind::kConfig, fmt::format("the text has {} tokens, not enough for one window "
-                                                "of {}",
-                                                tokens.size(), protocol.context));
+  if (result.windows.empty()) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("the text has {} tokens, not enough for one window of {}", tokens.size(),
+                            protocol.context));
   }
-  return windows;
+  return result;
 }
 
 }  // namespace assay::evaluate

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "harness/core/error.h"
 #include "harness/core/suggest.h"
@@ -30,11 +31,19 @@ struct DynamicPairs {
   at::Tensor scale, zero;
 };
 
-// Pairs of the current values: of the whole tensor, or of each row of the last dimension.
+// Dimensions that share a range: the last one, or all but the first, which counts samples.
+std::vector<std::int64_t> shared_dimensions(const at::Tensor& x, ActivationScheme scheme) {
+  if (scheme == ActivationScheme::kToken) return {-1};
+  std::vector<std::int64_t> dimensions;
+  for (std::int64_t d = x.dim() > 1 ? 1 : 0; d < x.dim(); ++d) dimensions.push_back(d);
+  return dimensions;
+}
+
+// Pairs of the current values: of each sample, or of each row of the last dimension.
 DynamicPairs dynamic_pairs(const at::Tensor& x, const ActivationQuantizer& q) {
-  const bool token = q.scheme == ActivationScheme::kToken;
-  at::Tensor low = (token ? x.amin({-1}, true) : x.amin()).clamp_max(0);
-  at::Tensor high = (token ? x.amax({-1}, true) : x.amax()).clamp_min(0);
+  const std::vector<std::int64_t> dimensions = shared_dimensions(x, q.scheme);
+  at::Tensor low = x.amin(dimensions, true).clamp_max(0);
+  at::Tensor high = x.amax(dimensions, true).clamp_min(0);
   const double divisor = q.symmetric ? std::max(half(q.bits) - 1, 1.0) : levels(q.bits);
   if (q.symmetric) {
     high = at::maximum(-low, high);

@@ -20,7 +20,7 @@ struct Range {
 
 enum class ActivationScheme {
   kTensorStatic,   // one calibrated range a site
-  kTensorDynamic,  // the range of the current tensor (so it depends on the chunk size)
+  kTensorDynamic,  // the range of the current tensor of each sample: of one sequence or one image
   kToken,          // the range of each row of the last dimension
 };
 
@@ -41,7 +41,8 @@ struct ActivationQuantizer {
   double scale = 1;  // static only; a float32 value unless the network is float64
   double zero = 0;   // static only; a whole number
 
-  // Same shape and dtype as x.
+  // Same shape and dtype as x: [samples, ...]. Samples do not see each other, so neither the size
+  // of a chunk nor the rows that pad it move a value.
   at::Tensor operator()(const at::Tensor& x) const;
 
   bool operator==(const ActivationQuantizer&) const = default;

@@ -48,10 +48,9 @@ TokenSet numbered(const std::vector<std::int64_t>& lengths) {
   tokens.starts.push_back(0);
   for (const std::int64_t length : lengths) {
     tokens.starts.push_back(tokens.starts.back() + length);
-    tokens.words.push_back(1);
-    tokens.bytes.push_back(1);
   }
   tokens.ids = at::arange(tokens.size(), at::kInt);
+  tokens.bytes = tokens.words = at::ones_like(tokens.ids);
   return tokens;
 }
 
@@ -116,9 +115,38 @@ TEST_F(TokenSetTest, is_read_back_as_written) {
   const TokenSet read = read_tokens(folder_ / "t.safetensors");
   EXPECT_TRUE(at::equal(read.ids, tokens.ids));
   EXPECT_EQ(read.starts, (std::vector<std::int64_t>{0, 9, 12}));
-  EXPECT_EQ(read.words, (std::vector<std::int64_t>{2, 1}));
-  EXPECT_EQ(read.bytes, (std::vector<std::int64_t>{9, 3}));
+  EXPECT_TRUE(at::equal(read.words, at::tensor({1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0}, at::kInt)));
+  EXPECT_TRUE(at::equal(read.bytes, at::ones({12}, at::kInt)));
   EXPECT_EQ(read.bos, 5);
+  EXPECT_FALSE(read.adds_bos);
+}
+
+// Puts id 7 in front; the text's own "~" is that id too.
+class Marking : public Tokenizer {
+ public:
+  Encoding encoding(std::string_view text) const override {
+    Encoding result;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      result.add(text[i] == '~' ? 7 : text[i], i + 1);
+    }
+    return result;
+  }
+  std::string decode(std::span<const std::int32_t>) const override { return ""; }
+  std::int64_t vocabulary_size() const override { return 256; }
+  std::optional<std::int32_t> bos() const override { return 7; }
+  bool adds_bos() const override { return true; }
+};
+
+TEST_F(TokenSetTest, an_added_beginning_counts_nothing_and_can_be_taken_off) {
+  const TokenSet whole = tokenize(Marking(), {"ab", "~c", ""});
+  EXPECT_TRUE(at::equal(whole.ids, at::tensor({7, 'a' + 0, 'b' + 0, 7, 'c' + 0, 7}, at::kInt)));
+  EXPECT_TRUE(at::equal(whole.bytes, at::tensor({0, 1, 1, 1, 1, 0}, at::kInt)));
+  EXPECT_TRUE(at::equal(whole.words, at::tensor({0, 1, 0, 1, 0, 0}, at::kInt)));
+  write_tokens(folder_ / "t.safetensors", whole);
+  const TokenSet text = without_added_beginnings(read_tokens(folder_ / "t.safetensors"));
+  EXPECT_TRUE(at::equal(text.ids, at::tensor({'a' + 0, 'b' + 0, 7, 'c' + 0}, at::kInt)));
+  EXPECT_EQ(text.starts, (std::vector<std::int64_t>{0, 2, 4, 4}));
+  EXPECT_TRUE(at::equal(text.bytes, at::ones({4}, at::kInt)));
 }
 
 }  // namespace

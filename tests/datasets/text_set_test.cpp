@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "datasets/readers.h"
 #include "datasets/text_rules.h"
 #include "tests/datasets/codecs_for_tests.h"
 #include "tests/datasets/files_for_tests.h"
@@ -26,6 +27,32 @@ TEST(JoinedRows, space_and_newlines_strip_the_lines) {
 TEST(CountWords, words_are_what_lies_between_white_space) {
   EXPECT_EQ(count_words(""), 0);
   EXPECT_EQ(count_words(" a  bc\n\td "), 3);
+}
+
+TEST(CountWords, words_of_a_part_are_those_that_begin_in_it) {
+  const std::string text = " ab c\n";
+  EXPECT_EQ(count_words(text, 0, 2), 1);
+  EXPECT_EQ(count_words(text, 2, 6), 1);
+  EXPECT_EQ(count_words(text, 2, 3), 0);
+}
+
+TEST(HiddenBytes, are_counted_and_told) {
+  const HiddenBytes hidden = hidden_bytes({"\xef\xbb\xbf" "a\r\nb\r\n", "c\r"});
+  EXPECT_EQ(hidden.carriage_returns, 3);
+  EXPECT_EQ(hidden.byte_order_marks, 1);
+  EXPECT_EQ(note_of(hidden),
+            "the text keeps 3 carriage returns (CR LF line ends) and 1 byte-order mark (U+FEFF); "
+            "they are tokens like any other");
+  EXPECT_EQ(note_of(hidden_bytes({"a\n"})), "");
+}
+
+// One root lay relative to the working directory, so that a sweep found its data in one folder only.
+TEST(Readers, look_in_places_that_do_not_depend_on_the_working_directory) {
+  for (const ReaderDeclaration& reader : readers()) {
+    for (const std::string& root : reader.roots) {
+      EXPECT_TRUE(root.starts_with('/') || root.starts_with('$')) << reader.name << ": " << root;
+    }
+  }
 }
 
 class TextSetTest : public FolderTest {

@@ -746,6 +746,16 @@ CHECKPOINTS = {
                                      "special_tokens_map.json": b'{"bos_token": "a"}', "added_tokens.json": b'{"b": 1}'},
                                     config={"vocab_size": 300}, weights={"model.decoder.embed_tokens.weight": made.floats(300, 8)}),
                                 "data", ["merges.txt", "UTF-8"]),
+    "tokenizer_files_that_contradict_each_other": (opt({
+        "tokenizer.json": json.dumps({**made.byte_level_tokenizer(), "added_tokens": [{"id": 290, "content": "<x>"}]}).encode(),
+        "added_tokens.json": b'{"<x>": 291}'}, config={"vocab_size": 300},
+        weights={"model.decoder.embed_tokens.weight": made.floats(300, 8)}), "data",
+        ["tokenizer.json", "added_tokens.json", "'<x>'", "290", "291"]),
+    "an_added_token_with_an_id_of_2_to_the_40": (opt({
+        "tokenizer.json": json.dumps(made.byte_level_tokenizer()).encode(),
+        "tokenizer_config.json": json.dumps({"added_tokens_decoder": {str(1 << 40): {"content": "<x>"}}}).encode()},
+        config={"vocab_size": 300}, weights={"model.decoder.embed_tokens.weight": made.floats(300, 8)}), "data",
+        ["tokenizer_config.json", str(1 << 40)]),
     "a_vocabulary_larger_than_the_network": (opt({"tokenizer.json": json.dumps({**made.byte_level_tokenizer(), "added_tokens": [
         {"id": 4000, "content": "t", "special": False}]}).encode()}), None, ["4000"]),
 }

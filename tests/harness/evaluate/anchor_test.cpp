@@ -31,10 +31,9 @@ fs::path test_data(const std::string& name) {
 
 LanguageRecords score(const models::Network& network, const datasets::TokenSet& tokens,
                       const WindowProtocol& protocol) {
-  const auto windows = cut_windows(tokens, protocol);
+  const WindowedText text = cut_windows(tokens, protocol);
   models::Untapped tap;
-  return score_windows(network, tap, tokens, windows, protocol,
-                       {static_cast<std::int64_t>(windows.size()), 4});
+  return score_windows(network, tap, text, {static_cast<std::int64_t>(text.windows.size()), 4});
 }
 
 TEST(Anchor, stories260k_costs_1_26644_nats_a_token_on_five_stories) {
@@ -69,14 +68,71 @@ TEST(Anchor, tiny_models_give_their_recorded_likelihoods) {
   datasets::TokenSet tokens;
   tokens.ids = models::load_tensors(file).at("test").flatten().to(at::kInt);
   tokens.starts = {0, tokens.ids.numel()};
-  tokens.words = {1};
-  tokens.bytes = {tokens.ids.numel()};
+  tokens.bytes = tokens.words = at::ones_like(tokens.ids);
   for (const auto& [name, nll] :
        {std::pair{"opt-tiny", 1.92224}, std::pair{"llama-tiny", 1.79551}}) {
     const auto network = models::load_network(checkpoint_on_disk(test_data("parity/llm/models") / name));
     const LanguageMetrics metrics = summarise(score(*network, tokens, {.context = 128}));
     EXPECT_EQ(metrics.windows, 32);
     EXPECT_NEAR(metrics.nll, nll, 1e-5) << name;
+  }
+}
+
+struct LanguageCase {
+  std::string folder, text;
+  WindowProtocol protocol;
+  Json parameters;  // of the reader
+  double perplexity = 0;
+  std::int64_t targets = 0;  // 0: not recorded
+};
+
+// Figures of transformers and tokenizers on small models with added tokens, beginnings of text and
+// normalizers.
+TEST(Anchor, small_models_have_the_perplexity_that_transformers_gives_them) {
+  NEED(test_data("cases"));
+  const Json documents = {{"separator", "<|doc|>"}};
+  const WindowProtocol every{.context = 64, .bos = "every_window"};
+  const WindowProtocol each{.context = 64, .bos = "every_window", .text = "documents"};
+  const WindowProtocol short_windows{.context = 32};
+  for (const LanguageCase& one : std::vector<LanguageCase>{
+           {"02-bos-twice/m", "02-bos-twice/text.txt", each, documents, 7.758401, 2119},
+           {"02-bos-twice/m", "02-bos-twice/stream.txt", every, Json::object(), 7.803480, 2142},
+           {"07-added-tokens/slow", "07-added-tokens/text.txt", short_windows, Json::object(), 7.814390, 0},
+           {"07-added-tokens/decoder", "07-added-tokens/text.txt", short_windows, Json::object(), 7.814390, 0},
+           {"07-added-tokens/json", "07-added-tokens/text.txt", short_windows, Json::object(), 7.814390, 0},
+           {"09-qwen2-nfc/nfc", "09-qwen2-nfc/text.txt", short_windows, Json::object(), 7.876472, 0},
+           {"10-sentencepiece-specials/json", "10-sentencepiece-specials/text.txt", short_windows, Json::object(), 8.184249, 0}}) {
+    const fs::path folder = test_data("cases/" + one.folder);
+    const auto texts = datasets::open_documents(
+        {{"reader", "text"}, {"parameters", one.parameters}},
+        Json::array({{{"role", ""}, {"path", test_data("cases/" + one.text).string()}}}));
+    const auto tokens = datasets::tokenize(*datasets::open_tokenizer(folder), texts);
+    const LanguageMetrics metrics =
+        summarise(score(*models::load_network(folder), tokens, one.protocol));
+    EXPECT_NEAR(metrics.perplexity, one.perplexity, 2e-6) << one.folder;
+    if (one.targets > 0) {
+      EXPECT_EQ(metrics.tokens, one.targets) << one.folder;
+    }
+  }
+}
+
+// A token is a byte here.
+TEST(Anchor, the_byte_perplexity_of_a_byte_model_is_its_perplexity) {
+  const fs::path folder = test_data("cases/01-bits-per-byte");
+  NEED(folder);
+  const auto texts = datasets::open_documents(
+      {{"reader", "text"}},
+      Json::array({{{"role", ""}, {"path", (folder / "text.txt").string()}}}));
+  const auto tokens = datasets::tokenize(*datasets::open_tokenizer(folder / "m"), texts);
+  const auto network = models::load_network(folder / "m");
+  const double strideless = summarise(score(*network, tokens, {.context = 16})).perplexity;
+  EXPECT_NEAR(strideless, 2284.317, 5e-4);
+  for (const std::int64_t context : {16, 64}) {
+    for (const std::int64_t stride : {0, 8}) {
+      const LanguageMetrics metrics =
+          summarise(score(*network, tokens, {.context = context, .stride = stride}));
+      EXPECT_NEAR(metrics.byte_perplexity / metrics.perplexity, 1, 1e-12);
+    }
   }
 }
 

@@ -17,29 +17,49 @@ datasets::TokenSet tokens_of(const std::vector<std::int64_t>& lengths, std::int6
   tokens.starts.push_back(0);
   for (const std::int64_t length : lengths) {
     tokens.starts.push_back(tokens.starts.back() + length);
-    tokens.words.push_back(length / 2);
-    tokens.bytes.push_back(length * 3);
   }
-  tokens.ids = at::arange(tokens.size()).mul(7).remainder(vocabulary).to(at::kInt);
+  tokens.ids = at::arange(tokens.size()).mul(7).add(2).remainder(vocabulary).to(at::kInt);
+  tokens.bytes = at::arange(tokens.size()).remainder(3).add(1).to(at::kInt);
+  tokens.words = at::arange(tokens.size()).remainder(2).to(at::kInt);
   tokens.bos = 1;
   return tokens;
 }
 
-LanguageRecords score(const models::Network& network, const datasets::TokenSet& tokens,
-                      const WindowProtocol& protocol, std::int64_t chunk, std::int64_t shards) {
-  const std::vector<Window> windows = cut_windows(tokens, protocol);
-  const auto count = static_cast<std::int64_t>(windows.size());
-  models::Untapped tap;
+LanguageRecords score(const models::Network& network, models::Tap& tap,
+                      const datasets::TokenSet& tokens, const WindowProtocol& protocol,
+                      std::int64_t chunk, std::int64_t shards) {
+  const WindowedText text = cut_windows(tokens, protocol);
+  const auto count = static_cast<std::int64_t>(text.windows.size());
   std::vector<at::Tensor> nll, scored, words, bytes;
   for (std::int64_t shard = 0; shard < shards; ++shard) {
-    const LanguageRecords part =
-        score_windows(network, tap, tokens, windows, protocol, {count, chunk, shard, shards});
+    const LanguageRecords part = score_windows(network, tap, text, {count, chunk, shard, shards});
     nll.push_back(part.window_nll);
     scored.push_back(part.window_tokens);
     words.push_back(part.window_words);
     bytes.push_back(part.window_bytes);
   }
   return {at::cat(nll), at::cat(scored), at::cat(words), at::cat(bytes)};
+}
+
+LanguageRecords score(const models::Network& network, const datasets::TokenSet& tokens,
+                      const WindowProtocol& protocol, std::int64_t chunk, std::int64_t shards) {
+  models::Untapped tap;
+  return score(network, tap, tokens, protocol, chunk, shards);
+}
+
+std::unique_ptr<models::Network> small_llama() {
+  auto network = models::make_network("llama", {{"vocab_size", 64},
+                                                {"hidden_size", 16},
+                                                {"intermediate_size", 24},
+                                                {"num_hidden_layers", 2},
+                                                {"num_attention_heads", 2},
+                                                {"num_key_value_heads", 1},
+                                                {"max_position_embeddings", 32},
+                                                {"rms_norm_eps", 1e-5},
+                                                {"rope_theta", 10000.0},
+                                                {"tie_word_embeddings", false}});
+  models::initialise(*network, 3);
+  return network;
 }
 
 TEST(Perplexity, of_uniform_logits_is_the_vocabulary_size) {
@@ -75,13 +95,13 @@ TEST(NllSum, of_half_precision_logits_is_that_of_their_values) {
 TEST(Perplexity, token_word_and_byte_forms_convert_into_each_other) {
   const LanguageRecords records = {
       at::tensor({3.5, 1.25}, at::kDouble), at::tensor({7, 7}, at::kLong),
-      at::tensor({2.0, 1.5}, at::kDouble), at::tensor({11.0, 9.0}, at::kDouble)};
+      at::tensor({2, 1}, at::kLong), at::tensor({11, 9}, at::kLong)};
   const LanguageMetrics metrics = summarise(records);
   const double total = 4.75;
   EXPECT_EQ(metrics.tokens, 14);
   EXPECT_NEAR(metrics.nll, total / 14, 1e-12);
   EXPECT_NEAR(std::log(metrics.perplexity) * 14, total, 1e-12);
-  EXPECT_NEAR(std::log(metrics.word_perplexity) * 3.5, total, 1e-12);
+  EXPECT_NEAR(std::log(metrics.word_perplexity) * 3, total, 1e-12);
   EXPECT_NEAR(std::log(metrics.byte_perplexity) * 20, total, 1e-12);
   EXPECT_NEAR(metrics.bits_per_byte * 20 * std::log(2.0), total, 1e-12);
 }
@@ -89,7 +109,7 @@ TEST(Perplexity, token_word_and_byte_forms_convert_into_each_other) {
 TEST(Perplexity, windows_of_unequal_length_are_weighted_by_their_tokens) {
   const LanguageRecords records = {
       at::tensor({4.0, 1.0}, at::kDouble), at::tensor({4, 2}, at::kLong),
-      at::tensor({1.0, 1.0}, at::kDouble), at::tensor({1.0, 1.0}, at::kDouble)};
+      at::tensor({1, 1}, at::kLong), at::tensor({1, 1}, at::kLong)};
   EXPECT_NEAR(summarise(records).nll, 5.0 / 6, 1e-12);
   EXPECT_THROW(
       summarise(LanguageRecords{at::empty({0}, at::kDouble), at::empty({0}, at::kLong), {}, {}}),
@@ -97,17 +117,7 @@ TEST(Perplexity, windows_of_unequal_length_are_weighted_by_their_tokens) {
 }
 
 TEST(Perplexity, any_number_of_shards_gives_the_same_bytes) {
-  const auto network = models::make_network("llama", {{"vocab_size", 64},
-                                                      {"hidden_size", 16},
-                                                      {"intermediate_size", 24},
-                                                      {"num_hidden_layers", 2},
-                                                      {"num_attention_heads", 2},
-                                                      {"num_key_value_heads", 1},
-                                                      {"max_position_embeddings", 32},
-                                                      {"rms_norm_eps", 1e-5},
-                                                      {"rope_theta", 10000.0},
-                                                      {"tie_word_embeddings", false}});
-  models::initialise(*network, 3);
+  const auto network = small_llama();
   for (const char* text : {"stream", "documents"}) {
     const WindowProtocol protocol{.context = 16, .text = text};
     const auto tokens = tokens_of({150, 61, 9}, 64);
@@ -146,36 +156,166 @@ TEST(Perplexity, a_likelihood_that_is_not_finite_names_the_window) {
   }
 }
 
+// A token is a byte here, with and without a beginning of text: the two perplexities are one.
+TEST(Perplexity, of_a_byte_is_that_of_a_token_at_every_context_stride_and_beginning) {
+  const auto network = small_llama();
+  for (const bool adds : {false, true}) {
+    datasets::TokenSet tokens = tokens_of({150, 61, 9}, 64);
+    tokens.bytes = at::ones_like(tokens.ids);
+    if (adds) {
+      tokens.adds_bos = true;
+      for (const std::int64_t start : {0, 150, 211}) {
+        tokens.ids[start] = 1;
+        tokens.bytes[start] = 0;
+      }
+    }
+    for (const std::int64_t context : {8, 16, 31}) {
+      for (const std::int64_t stride : {0, 3, 7}) {
+        for (const std::string& bos : bos_rules()) {
+          for (const char* over : {"stream", "documents"}) {
+            if (stride > 0 && over == std::string("documents")) continue;
+            const LanguageMetrics metrics = summarise(score(
+                *network, tokens,
+                {.context = context, .stride = stride, .bos = bos, .text = over}, 4, 2));
+            EXPECT_NEAR(metrics.byte_perplexity / metrics.perplexity, 1, 1e-12);
+            EXPECT_NEAR(metrics.bits_per_byte, metrics.nll / std::log(2.0), 1e-12);
+          }
+        }
+      }
+    }
+  }
+}
+
+// Takes the range of each row of a batch, as a quantizer of activations does.
+class Ranging : public models::Tap {
+ public:
+  at::Tensor operator()(std::string_view, const at::Tensor& value) override {
+    return value / value.abs().amax({1, 2}, true).clamp_min(1e-6) * 3;
+  }
+  bool wants(std::string_view site) const override { return site == "embed.out"; }
+};
+
+// The zeros behind a shorter window took part in the ranges of its activations.
+TEST(Perplexity, of_a_short_window_does_not_depend_on_the_windows_beside_it) {
+  const auto network = small_llama();
+  const auto tokens = tokens_of({21, 5, 13, 16}, 64);
+  const WindowProtocol protocol{.context = 16, .text = "documents"};
+  Ranging tap;
+  const at::Tensor alone = score(*network, tap, tokens, protocol, 1, 1).window_nll;
+  const at::Tensor together = score(*network, tap, tokens, protocol, 8, 1).window_nll;
+  EXPECT_TRUE(at::allclose(alone, together, 1e-5)) << alone << together;
+}
+
+std::int64_t sum(const at::Tensor& counts, std::int64_t begin, std::int64_t length) {
+  return counts.narrow(0, begin, length).sum().item<std::int64_t>();
+}
+
 TEST(Windows, do_not_overlap_and_drop_the_remainder) {
-  const auto windows = cut_windows(tokens_of({25, 10}, 50), {.context = 10});
-  ASSERT_EQ(windows.size(), 3u);
-  EXPECT_EQ(windows[2].begin, 20);
-  EXPECT_EQ(windows[2].scored, 9);
-  EXPECT_NEAR(windows[0].bytes, 105.0 * 10 / 35, 1e-12);
+  const auto tokens = tokens_of({25, 10}, 50);
+  const WindowedText text = cut_windows(tokens, {.context = 10});
+  ASSERT_EQ(text.windows.size(), 3u);
+  EXPECT_EQ(text.windows[2].begin, 20);
+  EXPECT_EQ(text.windows[2].scored, 9);
+  // Words and bytes of the scored tokens, not of the first.
+  EXPECT_EQ(text.windows[0].bytes, sum(tokens.bytes, 1, 9));
+  EXPECT_EQ(text.windows[2].words, sum(tokens.words, 21, 9));
 }
 
 TEST(Windows, of_a_stride_score_only_their_last_tokens) {
-  const auto windows = cut_windows(tokens_of({35}, 50), {.context = 10, .stride = 4});
-  ASSERT_EQ(windows.size(), 7u);
-  EXPECT_EQ(windows[1].begin, 4);
-  EXPECT_EQ(windows[1].length, 10);
-  EXPECT_EQ(windows[1].scored, 4);
+  const auto tokens = tokens_of({35}, 50);
+  const WindowedText text = cut_windows(tokens, {.context = 10, .stride = 4});
+  ASSERT_EQ(text.windows.size(), 7u);
+  EXPECT_EQ(text.windows[1].begin, 4);
+  EXPECT_EQ(text.windows[1].length, 10);
+  EXPECT_EQ(text.windows[1].scored, 4);
+  EXPECT_EQ(text.windows[1].bytes, sum(tokens.bytes, 10, 4));
+}
+
+TEST(Windows, of_no_stride_and_of_a_stride_of_the_context_are_one_protocol) {
+  const auto tokens = tokens_of({35}, 50);
+  EXPECT_EQ(cut_windows(tokens, {.context = 10}).stride, 10);
+  EXPECT_EQ(cut_windows(tokens, {.context = 10, .stride = 10}).stride, 10);
+  EXPECT_EQ(cut_windows(tokens, {.context = 10, .bos = "every_window"}).stride, 9);
 }
 
 TEST(Windows, with_a_beginning_of_text_each_score_every_new_token) {
-  const auto windows = cut_windows(tokens_of({35}, 50), {.context = 10, .bos_every_window = true});
-  ASSERT_EQ(windows.size(), 3u);
-  EXPECT_EQ(windows[1].begin, 9);
-  EXPECT_EQ(windows[1].scored, 9);
+  const WindowedText text = cut_windows(tokens_of({35}, 50), {.context = 10, .bos = "every_window"});
+  ASSERT_EQ(text.windows.size(), 3u);
+  EXPECT_EQ(text.windows[1].begin, 9);
+  EXPECT_EQ(text.windows[1].scored, 9);
+  EXPECT_EQ(text.bos_rule, "every_window");
+}
+
+// Two documents of "1 4 5 6 ..." whose tokenizer put the 1 in front.
+datasets::TokenSet begun(const std::vector<std::int64_t>& lengths) {
+  datasets::TokenSet tokens = tokens_of(lengths, 50);
+  tokens.ids = at::arange(tokens.size(), at::kInt).remainder(40).add(2);
+  tokens.adds_bos = true;
+  for (std::size_t d = 0; d < lengths.size(); ++d) {
+    tokens.ids[tokens.starts[d]] = 1;
+    tokens.bytes[tokens.starts[d]] = 0;
+  }
+  return tokens;
+}
+
+// The id stood twice at the start of what the tokenizer began already, and in a stream at the start
+// of every document, and was scored there.
+TEST(Windows, have_the_beginning_of_text_once_and_never_as_a_target) {
+  const auto tokens = begun({25, 12});
+  for (const char* bos : {"tokenizer", "once"}) {
+    const WindowedText text = cut_windows(tokens, {.context = 9, .bos = bos});
+    EXPECT_EQ(text.bos_rule, "once");
+    EXPECT_EQ(text.ids.eq(1).sum().item<int>(), 0);
+    ASSERT_EQ(text.windows.size(), 4u);  // 1 + 35 tokens
+    EXPECT_TRUE(text.windows[0].bos);
+    EXPECT_EQ(text.windows[0].length, 8);
+    EXPECT_EQ(text.windows[0].scored, 8);
+    EXPECT_FALSE(text.windows[1].bos);
+    EXPECT_EQ(text.windows[1].begin, 8);
+  }
+  const WindowedText every = cut_windows(tokens, {.context = 9, .bos = "every_window"});
+  ASSERT_EQ(every.windows.size(), 4u);
+  EXPECT_TRUE(every.windows[3].bos);
+  EXPECT_EQ(every.windows[3].begin, 24);
+  EXPECT_EQ(every.windows[3].scored, 8);
+  const WindowedText none = cut_windows(tokens, {.context = 9, .bos = "none"});
+  ASSERT_EQ(none.windows.size(), 3u);
+  EXPECT_FALSE(none.windows[0].bos);
+  EXPECT_EQ(none.windows[0].scored, 8);
+}
+
+TEST(Windows, of_documents_begin_each_document_once) {
+  const WindowedText text =
+      cut_windows(begun({25, 12}), {.context = 9, .bos = "tokenizer", .text = "documents"});
+  ASSERT_EQ(text.windows.size(), 5u);  // 9, 9, 7; 9, 3
+  EXPECT_TRUE(text.windows[0].bos);
+  EXPECT_FALSE(text.windows[1].bos);
+  EXPECT_TRUE(text.windows[3].bos);
+  EXPECT_EQ(text.windows[3].begin, 24);
+  EXPECT_EQ(text.windows[4].length, 3);
+}
+
+TEST(Windows, of_a_text_that_spells_its_beginning_out_get_no_second_one) {
+  auto tokens = tokens_of({20}, 50);
+  tokens.ids = at::arange(20, at::kInt).add(2);
+  tokens.ids[0] = 1;
+  tokens.adds_bos = true;  // but the text has it
+  const WindowedText once = cut_windows(tokens, {.context = 10});
+  EXPECT_FALSE(once.windows[0].bos);
+  EXPECT_EQ(once.windows[0].length, 10);
+  const WindowedText every = cut_windows(tokens, {.context = 10, .bos = "every_window"});
+  EXPECT_FALSE(every.windows[0].bos);
+  EXPECT_TRUE(every.windows[1].bos);
 }
 
 TEST(Windows, of_documents_stay_inside_and_keep_the_rest) {
-  const auto windows = cut_windows(tokens_of({25, 1, 4}, 50), {.context = 10, .text = "documents"});
+  const auto tokens = tokens_of({25, 1, 4}, 50);
+  const auto windows = cut_windows(tokens, {.context = 10, .text = "documents"}).windows;
   ASSERT_EQ(windows.size(), 4u);  // 10, 10, 5; nothing to score in 1; 4
   EXPECT_EQ(windows[2].length, 5);
   EXPECT_EQ(windows[2].scored, 4);
   EXPECT_EQ(windows[3].begin, 26);
-  EXPECT_NEAR(windows[3].words, 2, 1e-12);
+  EXPECT_EQ(windows[3].words, sum(tokens.words, 27, 3));
 }
 
 TEST(Windows, protocols_that_cannot_be_are_errors) {
@@ -184,9 +324,11 @@ TEST(Windows, protocols_that_cannot_be_are_errors) {
   EXPECT_THROW(cut_windows(tokens, {.context = 10, .stride = 11}), Error);
   EXPECT_THROW(cut_windows(tokens, {.context = 36}), Error);
   EXPECT_THROW(cut_windows(tokens, {.context = 10, .text = "lines"}), Error);
+  EXPECT_THROW(cut_windows(tokens, {.context = 10, .bos = "always"}), Error);
   auto without = tokens;
   without.bos.reset();
-  EXPECT_THROW(cut_windows(without, {.context = 10, .bos_every_window = true}), Error);
+  EXPECT_THROW(cut_windows(without, {.context = 10, .bos = "every_window"}), Error);
+  EXPECT_THROW(cut_windows(without, {.context = 10, .bos = "once"}), Error);
 }
 
 }  // namespace

@@ -171,7 +171,38 @@ TEST_F(StagesTest, a_text_becomes_tokens_windows_and_a_perplexity) {
   EXPECT_EQ(result.at("metrics").at("windows"), 10);
   EXPECT_EQ(result.at("metrics").at("tokens"), 990);
   EXPECT_EQ(result.at("fingerprint").at("context"), 100);
+  EXPECT_EQ(result.at("fingerprint").at("stride"), 100);
+  EXPECT_EQ(result.at("fingerprint").at("bos"), "none");
   EXPECT_EQ(result.at("fingerprint").at("text").at("vocabulary"), 256);
+}
+
+TEST_F(StagesTest, hidden_bytes_of_a_text_are_told_and_enter_the_fingerprint) {
+  const Json plain = tokenize("a b\n");
+  EXPECT_FALSE(plain.contains("note"));
+  const Json marked = tokenize("\xef\xbb\xbf" "a b\r\n");
+  EXPECT_EQ(marked.at("metrics").at("tokens"), 8);
+  EXPECT_EQ(marked.at("fingerprint").at("carriage_returns"), 1);
+  EXPECT_EQ(marked.at("fingerprint").at("byte_order_marks"), 1);
+  EXPECT_NE(marked.at("note").get<std::string>().find("1 carriage return (CR LF"), std::string::npos);
+}
+
+// The length was cut to the network's context, and the fingerprint kept the length asked for.
+TEST_F(StagesTest, latency_of_a_longer_sequence_than_the_network_takes_is_refused) {
+  FakeContext context;
+  context.folder = root_ / "latency";
+  context.recipe_json["parameters"] = {
+      {"batch", 1}, {"tokens", 65}, {"repetitions", 5}, {"warmup_s", 0.01}, {"max_s", 1}};
+  const auto load = serves(std::make_shared<ToyNetwork>(uniform_language(20, 64)));
+  try {
+    context.run(body("measure.latency", load));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+    EXPECT_NE(std::string(error.what()).find("write tokens: 64"), std::string::npos);
+  }
+  context.recipe_json["parameters"]["tokens"] = 64;
+  const Json result = context.run(body("measure.latency", load));
+  EXPECT_EQ(result.at("fingerprint").at("tokens"), 64);
 }
 
 TEST_F(StagesTest, calibration_windows_and_images_are_found_by_methods) {

@@ -111,7 +111,25 @@ TEST(DynamicQuantizer, a_token_has_its_own_range) {
     EXPECT_LT((whole[0] - x[0]).abs().max().item<float>(), 0.03);
     const ActivationQuantizer tensor{
         .scheme = ActivationScheme::kTensorDynamic, .bits = 8, .symmetric = symmetric};
-    EXPECT_GT((tensor(x)[0] - x[0]).abs().max().item<float>(), 1);
+    EXPECT_GT((tensor(x)[1][0] - x[1][0]).abs().max().item<float>(), 1);
+  }
+}
+
+// The range of a whole chunk depended on its size, and on the zeros that filled the last one.
+TEST(DynamicQuantizer, a_sample_does_not_see_the_samples_beside_it) {
+  at::manual_seed(3);
+  const at::Tensor tokens = at::randn({4, 5, 16}, at::kFloat) + 3;
+  const at::Tensor maps = at::randn({4, 3, 6, 6}, at::kFloat) - 2;
+  for (const bool symmetric : {false, true}) {
+    const ActivationQuantizer tensor{
+        .scheme = ActivationScheme::kTensorDynamic, .bits = 4, .symmetric = symmetric};
+    for (const at::Tensor& x : {tokens, maps}) {
+      at::Tensor beside = x.clone();
+      beside[1].mul_(100);
+      beside[2].zero_();
+      EXPECT_TRUE(tensor(beside)[0].equal(tensor(x.narrow(0, 0, 1))[0]));
+      EXPECT_TRUE(tensor(beside)[3].equal(tensor(x.narrow(0, 3, 1))[0]));
+    }
   }
 }
 
