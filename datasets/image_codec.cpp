@@ -23,10 +23,10 @@ void check_image_size(std::int64_t width, std::int64_t height, const std::string
   }
 }
 
-at::Tensor decode_image(std::string_view bytes, const std::string& what) {
+at::Tensor decode_image(std::string_view bytes, const std::string& what, const PixelRules& rules) {
   RasterImage image;
   if (bytes.starts_with(kPngMark)) {
-    image = decode_png(bytes, what);
+    image = decode_png(bytes, what, rules);
   } else if (bytes.starts_with(kJpegMark)) {
     image = decode_jpeg(bytes, what);
   } else {
@@ -38,8 +38,8 @@ at::Tensor decode_image(std::string_view bytes, const std::string& what) {
       .contiguous();  // a copy: [3, H, W]
 }
 
-at::Tensor decode_image(const InputFile& file) {
-  return decode_image(read_input(file, kMaxFileBytes), file.path.string());
+at::Tensor decode_image(const InputFile& file, const PixelRules& rules) {
+  return decode_image(read_input(file, kMaxFileBytes), file.path.string(), rules);
 }
 
 }  // namespace assay::datasets

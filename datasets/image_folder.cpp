@@ -4,12 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <map>
 
-#include "datasets/image_codec.h"
-#include "datasets/preprocess.h"
+#include "harness/core/class_list.h"
 #include "harness/core/error.h"
+#include "harness/core/image_listing.h"
 #include "harness/core/manifest.h"
 
 namespace assay::datasets {
@@ -17,48 +16,47 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_image(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
-}
-
-struct ClassFolder {
-  std::vector<const ManifestEntry*> images;
+struct LabelledFile {
+  InputFile image;
+  std::int64_t label = 0;
 };
+
+// In order of class, then path.
+std::vector<LabelledFile> labelled(const InputFile& folder, const Manifest& manifest,
+                                   const ImageListing& listing,
+                                   const std::vector<std::int64_t>& numbers) {
+  std::vector<LabelledFile> files;
+  for (const ListedImage& image : listing.images) {
+    const auto entry = std::lower_bound(
+        manifest.begin(), manifest.end(), image.path,
+        [](const ManifestEntry& each, const std::string& path) { return each.path < path; });
+    files.push_back({file_in(folder, *entry), numbers[image.folder]});
+  }
+  std::stable_sort(files.begin(), files.end(), [](const LabelledFile& a, const LabelledFile& b) {
+    return a.label < b.label;
+  });
+  return files;
+}
 
 class FolderImages : public ImageSet {
  public:
-  FolderImages(const InputFile& folder, const std::string& preprocess)
-      : preprocessing_(preprocessing_named(preprocess)) {
+  FolderImages(const InputFile& folder, const std::vector<std::string>& classes,
+               Preprocessing preprocessing, const PixelRules& rules)
+      : preprocessing_(std::move(preprocessing)), rules_(rules) {
     const Manifest manifest = read_manifest(folder);
-    std::map<std::string, ClassFolder> found;  // by name
-    for (const ManifestEntry& entry : manifest) {
-      const std::size_t slash = entry.path.find('/');
-      if (slash == std::string::npos) {
-        if (entry.folder) found[entry.path];
-      } else if (!entry.folder && entry.path.find('/', slash + 1) == std::string::npos &&
-                 is_image(entry.path)) {
-        found[entry.path.substr(0, slash)].images.push_back(&entry);
-      }
-    }
-    for (const auto& [name, of_class] : found) {
-      if (of_class.images.empty()) {
-        refuse(folder.path / name, "has no .jpg, .jpeg or .png file");
-      }
-      for (const ManifestEntry* image : of_class.images) {
-        files_.push_back({file_in(folder, *image), classes_});
-      }
-      ++classes_;
-    }
-    if (classes_ == 0) {
-      refuse(folder.path, "has no folder of a class");
-    }
+    const ImageListing listing = list_images(manifest);
+    check_listing(listing, folder.path.string());
+    const std::vector<std::string>& names = classes.empty() ? listing.folders : classes;
+    files_ = labelled(folder, manifest, listing,
+                      class_numbers(listing.folders, names, folder.path.string()));
+    classes_ = static_cast<std::int64_t>(names.size());
   }
 
   std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
   std::int64_t classes() const override { return classes_; }
+  std::string name(std::int64_t index) const override {
+    return files_.at(static_cast<std::size_t>(index)).image.path.string();
+  }
 
   ImageBatch read(std::int64_t begin, std::int64_t end) const override {
     if (begin < 0 || begin > end || end > size()) {
@@ -68,14 +66,18 @@ class FolderImages : public ImageSet {
     std::vector<at::Tensor> images;
     std::vector<std::int64_t> labels;
     for (std::int64_t i = begin; i < end; ++i) {
-      const File& file = files_[static_cast<std::size_t>(i)];
+      const LabelledFile& file = files_[static_cast<std::size_t>(i)];
       const fs::path& path = file.image.path;
-      images.push_back(preprocess_image(decode_image(file.image), preprocessing_, path.string()));
+      images.push_back(
+          preprocess_image(decode_image(file.image, rules_), preprocessing_, path.string()));
       labels.push_back(file.label);
       if (images.back().sizes() != images.front().sizes()) {
-        refuse(path, fmt::format("{} x {} pixels, others before it {} x {}; name a preprocessing",
-                                 images.back().size(2), images.back().size(1),
-                                 images.front().size(2), images.front().size(1)));
+        throw Error(ErrorKind::kData,
+                    fmt::format("{}: {} x {} pixels, others before it {} x {}; name a 'preprocess' "
+                                "that gives one size",
+                                path.string(), images.back().size(2), images.back().size(1),
+                                images.front().size(2), images.front().size(1)),
+                    {{"file", path.string()}});
       }
     }
     if (images.empty()) {
@@ -85,26 +87,19 @@ class FolderImages : public ImageSet {
   }
 
  private:
-  struct File {
-    InputFile image;
-    std::int64_t label;
-  };
-
-  [[noreturn]] static void refuse(const fs::path& path, const std::string& why) {
-    throw Error(ErrorKind::kData, fmt::format("{}: {}", path.string(), why),
-                {{"file", path.string()}});
-  }
-
   Preprocessing preprocessing_;
-  std::vector<File> files_;
+  PixelRules rules_;
+  std::vector<LabelledFile> files_;
   std::int64_t classes_ = 0;
 };
 
 }  // namespace
 
 std::unique_ptr<ImageSet> open_image_folder(const InputFile& folder,
-                                            const std::string& preprocess) {
-  return std::make_unique<FolderImages>(folder, preprocess);
+                                            const std::vector<std::string>& classes,
+                                            const Preprocessing& preprocessing,
+                                            const PixelRules& rules) {
+  return std::make_unique<FolderImages>(folder, classes, preprocessing, rules);
 }
 
 }  // namespace assay::datasets

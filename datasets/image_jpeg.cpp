@@ -92,14 +92,12 @@ bool read_rows(Decoder& decoder, unsigned char* rows, std::size_t row_bytes) {
   return true;
 }
 
-// Pillow's conversion: (255 - k) (255 - c) / 255 with its rounding. Adobe files hold inverted inks.
-std::string rgb_of_cmyk(const std::string& inks, bool inverted) {
+// Pillow's conversion: (255 - k) (255 - c) / 255 with its rounding. It takes the inks of every file
+// as inverted, as Adobe's are, whether an APP14 marker says so or not.
+std::string rgb_of_cmyk(const std::string& inks) {
   std::string rgb;
   rgb.reserve(inks.size() / 4 * 3);
-  const auto ink = [&](std::size_t at) {
-    const int value = static_cast<unsigned char>(inks[at]);
-    return inverted ? 255 - value : value;
-  };
+  const auto ink = [&](std::size_t at) { return 255 - static_cast<unsigned char>(inks[at]); };
   for (std::size_t pixel = 0; pixel + 3 < inks.size(); pixel += 4) {
     const int light = 255 - ink(pixel + 3);
     for (std::size_t channel = 0; channel < 3; ++channel) {
@@ -132,7 +130,7 @@ RasterImage decode_jpeg(std::string_view bytes, const std::string& what) {
     refuse();
   }
   if (cmyk) {
-    image.pixels = rgb_of_cmyk(image.pixels, decoder.info.saw_Adobe_marker != 0);
+    image.pixels = rgb_of_cmyk(image.pixels);
   }
   return image;
 }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <png.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -57,15 +58,17 @@ bool read_header(Decoder& decoder) {
   return true;
 }
 
-// Everything becomes 8-bit RGBA.
-bool read_rows(Decoder& decoder, png_bytepp rows, std::size_t row_bytes) {
+// Everything becomes 8-bit RGBA, or, with `grey16`, stays as big-endian values of 16 bits.
+bool read_rows(Decoder& decoder, png_bytepp rows, std::size_t row_bytes, bool grey16) {
   if (setjmp(png_jmpbuf(decoder.png)) != 0) {
     return false;
   }
-  png_set_expand(decoder.png);
-  png_set_strip_16(decoder.png);
-  png_set_gray_to_rgb(decoder.png);
-  png_set_add_alpha(decoder.png, 255, PNG_FILLER_AFTER);
+  if (!grey16) {
+    png_set_expand(decoder.png);
+    png_set_strip_16(decoder.png);
+    png_set_gray_to_rgb(decoder.png);
+    png_set_add_alpha(decoder.png, 255, PNG_FILLER_AFTER);
+  }
   png_set_interlace_handling(decoder.png);
   png_read_update_info(decoder.png, decoder.info);
   if (png_get_rowbytes(decoder.png, decoder.info) != row_bytes) {
@@ -74,6 +77,16 @@ bool read_rows(Decoder& decoder, png_bytepp rows, std::size_t row_bytes) {
   png_read_image(decoder.png, rows);
   png_read_end(decoder.png, nullptr);
   return true;
+}
+
+// As Pillow's convert("RGB"), which torchvision and timm call.
+std::string without_alpha(const std::string& rgba) {
+  std::string rgb;
+  rgb.reserve(rgba.size() / 4 * 3);
+  for (std::size_t pixel = 0; pixel + 3 < rgba.size(); pixel += 4) {
+    rgb.append(rgba, pixel, 3);
+  }
+  return rgb;
 }
 
 std::string composed_on_white(const std::string& rgba) {
@@ -89,9 +102,31 @@ std::string composed_on_white(const std::string& rgba) {
   return rgb;
 }
 
+// Pillow's conversion of 16-bit grey: values above 255 become 255. `transparent`: a value that is
+// shown as white; -1: none.
+std::string clipped(const std::string& grey, int transparent) {
+  std::string rgb;
+  rgb.reserve(grey.size() / 2 * 3);
+  for (std::size_t at = 0; at + 1 < grey.size(); at += 2) {
+    const int value =
+        static_cast<unsigned char>(grey[at]) << 8 | static_cast<unsigned char>(grey[at + 1]);
+    rgb.append(3, static_cast<char>(value == transparent ? 255 : std::min(value, 255)));
+  }
+  return rgb;
+}
+
+// The grey value that a tRNS chunk declares transparent, or -1.
+int transparent_grey(const Decoder& decoder) {
+  png_color_16p color = nullptr;
+  if (png_get_tRNS(decoder.png, decoder.info, nullptr, nullptr, &color) == 0 || color == nullptr) {
+    return -1;
+  }
+  return color->gray;
+}
+
 }  // namespace
 
-RasterImage decode_png(std::string_view bytes, const std::string& what) {
+RasterImage decode_png(std::string_view bytes, const std::string& what, const PixelRules& rules) {
   Decoder decoder;
   decoder.next = bytes.data();
   decoder.left = bytes.size();
@@ -106,17 +141,25 @@ RasterImage decode_png(std::string_view bytes, const std::string& what) {
   image.width = png_get_image_width(decoder.png, decoder.info);
   image.height = png_get_image_height(decoder.png, decoder.info);
   check_image_size(image.width, image.height, what);
-  const std::size_t row_bytes = static_cast<std::size_t>(image.width) * 4;
-  std::string rgba(row_bytes * static_cast<std::size_t>(image.height), '\0');
+  const bool grey16 = rules.grey16 == Grey16::kClip &&
+                      png_get_bit_depth(decoder.png, decoder.info) == 16 &&
+                      png_get_color_type(decoder.png, decoder.info) == PNG_COLOR_TYPE_GRAY;
+  const std::size_t row_bytes = static_cast<std::size_t>(image.width) * (grey16 ? 2 : 4);
+  std::string values(row_bytes * static_cast<std::size_t>(image.height), '\0');
   std::vector<png_bytep> rows;
   for (std::int64_t row = 0; row < image.height; ++row) {
-    rows.push_back(reinterpret_cast<png_bytep>(rgba.data()) +
+    rows.push_back(reinterpret_cast<png_bytep>(values.data()) +
                    static_cast<std::size_t>(row) * row_bytes);
   }
-  if (!read_rows(decoder, rows.data(), row_bytes)) {
+  if (!read_rows(decoder, rows.data(), row_bytes, grey16)) {
     refuse();
   }
-  image.pixels = composed_on_white(rgba);
+  const bool white = rules.alpha == Alpha::kWhite;
+  if (grey16) {
+    image.pixels = clipped(values, white ? transparent_grey(decoder) : -1);
+  } else {
+    image.pixels = white ? composed_on_white(values) : without_alpha(values);
+  }
   return image;
 }
 

@@ -13,21 +13,24 @@ namespace {
 
 constexpr std::int64_t kFashionClasses = 10;
 
+PixelRules pixel_rules(const Json& data) {
+  return {.alpha = text_parameter(data, "alpha", "drop") == "white" ? Alpha::kWhite : Alpha::kDrop,
+          .grey16 = text_parameter(data, "grey16", "clip") == "high" ? Grey16::kHigh
+                                                                     : Grey16::kClip};
+}
+
 }  // namespace
 
+std::string ImageSet::name(std::int64_t index) const { return fmt::format("image {}", index); }
+
 std::unique_ptr<ImageSet> open_images(const Json& data, const FileSet& files,
-                                      const std::string& preprocess) {
+                                      const std::vector<std::string>& class_names) {
   const std::string reader = reader_name(data);
   if (reader == "image_folder") {
+    const auto preprocess = data.find("preprocess");
     return open_image_folder(
-        all_files(files, reader)[0],
-        preprocess.empty() ? text_parameter(data, "preprocess", "") : preprocess);
-  }
-  if (!preprocess.empty() && !(reader == "cifar_binary" && preprocess == "cifar")) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("reader '{}' has images of one size; preprocessing '{}' is for "
-                            "image_folder",
-                            reader, preprocess));
+        all_files(files, reader)[0], class_names,
+        preprocessing_from(preprocess == data.end() ? Json() : *preprocess), pixel_rules(data));
   }
   if (reader == "fashion_mnist" || reader == "idx") {
     const std::int64_t classes =

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "harness/core/input_file.h"
 #include "harness/core/json.h"
@@ -21,15 +23,17 @@ class ImageSet {
   virtual ~ImageSet() = default;
   virtual std::int64_t size() const = 0;
   virtual std::int64_t classes() const = 0;
+  // What a person would call image `index`: a file, or "image 17".
+  virtual std::string name(std::int64_t index) const;
   // Images begin .. end - 1. Throws Error(kData) naming the file and record that is malformed.
   virtual ImageBatch read(std::int64_t begin, std::int64_t end) const = 0;
 };
 
-// Opens one split: `data` is recipe()["data"] (reader, parameters, split), `files` its files, a
-// folder with its manifest; `preprocess` names the preprocessing of image folders ("deit_875", "cifar",
-// ...; "" = the data entry's own, or none).
+// Opens one split: `data` is recipe()["data"] (reader, parameters, split, and for image folders
+// "preprocess", see preprocessing_from()), `files` its files, a folder with its manifest; `class_names`:
+// of the classes of an image folder in the order of their numbers, empty: its sorted folders.
 std::unique_ptr<ImageSet> open_images(const Json& data, const FileSet& files,
-                                      const std::string& preprocess = "");
+                                      const std::vector<std::string>& class_names = {});
 
 // uint8 images -> float32, /255, (x - mean) / std per channel. A set with one channel feeds a
 // 3-channel network by repetition.

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "harness/core/error.h"
+#include "harness/core/image_preprocessing.h"
 #include "harness/core/suggest.h"
 
 namespace assay::datasets {
@@ -14,11 +15,10 @@ namespace {
 
 const std::vector<Preprocessing>& table() {
   static const std::vector<Preprocessing> kTable = {
-      {.name = ""},
+      {.name = kPreprocessNone},
       {.name = "deit_875", .resize = 256, .crop = 224},
       {.name = "vit_900", .resize = 248, .crop = 224},
       {.name = "swin_900", .resize = 248, .crop = 224},
-      {.name = "timm", .resize = 248, .crop = 224},
       {.name = "timm_1000", .resize = 224, .crop = 224},
       {.name = "torchvision_256",
        .resize = 256,
@@ -30,21 +30,23 @@ const std::vector<Preprocessing>& table() {
   return kTable;
 }
 
-at::Tensor resized(const at::Tensor& image, std::int64_t size, Interpolation interpolation) {
+at::Tensor resized(const at::Tensor& image, const Preprocessing& preprocessing) {
+  const std::int64_t size = preprocessing.resize;
   const std::int64_t height = image.size(1);
   const std::int64_t width = image.size(2);
   const auto longer = [&](std::int64_t longer_side, std::int64_t shorter_side) {
     return static_cast<std::int64_t>(static_cast<double>(size) * static_cast<double>(longer_side) /
                                      static_cast<double>(shorter_side));
   };
-  const std::int64_t to_height = height <= width ? size : longer(height, width);
-  const std::int64_t to_width = width <= height ? size : longer(width, height);
+  const bool both = preprocessing.squash;
+  const std::int64_t to_height = both || height <= width ? size : longer(height, width);
+  const std::int64_t to_width = both || width <= height ? size : longer(width, height);
   if (to_height == height && to_width == width) {
     return image;
   }
   const at::Tensor values = image.unsqueeze(0).to(at::kFloat);  // [1, C, H, W]
   const std::vector<std::int64_t> to = {to_height, to_width};
-  const at::Tensor result = interpolation == Interpolation::kBicubic
+  const at::Tensor result = preprocessing.interpolation == Interpolation::kBicubic
                                 ? at::_upsample_bicubic2d_aa(values, to, /*align_corners=*/false)
                                 : at::_upsample_bilinear2d_aa(values, to, /*align_corners=*/false);
   return result.squeeze(0).round().clamp(0, 255).to(at::kByte);
@@ -53,9 +55,12 @@ at::Tensor resized(const at::Tensor& image, std::int64_t size, Interpolation int
 }  // namespace
 
 std::vector<std::string> preprocessing_names() {
-  std::vector<std::string> names;
+  std::vector<std::string> names{kPreprocessAuto};
   for (const Preprocessing& entry : table()) {
     names.push_back(entry.name);
+    if (entry.name == "swin_900") {
+      names.insert(names.end(), {kPreprocessTimm, kPreprocessTimmTrainSize});
+    }
   }
   return names;
 }
@@ -75,6 +80,30 @@ Preprocessing preprocessing_named(const std::string& name) {
   return *found;
 }
 
+Preprocessing preprocessing_from(const Json& preprocessing) {
+  if (preprocessing.is_null()) {
+    return preprocessing_named(kPreprocessNone);
+  }
+  try {
+    const auto name = preprocessing.at("name").get<std::string>();
+    if (!preprocessing.contains("size")) {
+      return preprocessing_named(name);
+    }
+    const auto size = preprocessing.at("size").get<std::int64_t>();
+    const auto crop = preprocessing.at("crop_pct").get<double>();
+    return {.name = name,
+            .resize = static_cast<std::int64_t>(std::floor(static_cast<double>(size) / crop)),
+            .interpolation = preprocessing.at("interpolation") == "bilinear"
+                                 ? Interpolation::kBilinear
+                                 : Interpolation::kBicubic,
+            .crop = size,
+            .squash = preprocessing.at("crop_mode") == "squash"};
+  } catch (const Json::exception&) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("the recipe's preprocessing {} lacks a member", preprocessing.dump()));
+  }
+}
+
 at::Tensor preprocess_image(const at::Tensor& image, const Preprocessing& preprocessing,
                             const std::string& what) {
   const std::int64_t exact = preprocessing.exact;
@@ -89,13 +118,13 @@ at::Tensor preprocess_image(const at::Tensor& image, const Preprocessing& prepro
     // A strip 1 pixel wide and megapixels long would grow by the resize factor squared.
     const std::int64_t shorter = std::min(image.size(1), image.size(2));
     const std::int64_t longer = std::max(image.size(1), image.size(2));
-    if (longer > 100 * shorter) {
+    if (!preprocessing.squash && longer > 100 * shorter) {
       throw Error(ErrorKind::kData,
                   fmt::format("{}: {} x {} pixels; sides may differ 100 times at most", what,
                               image.size(2), image.size(1)),
                   {{"file", what}});
     }
-    result = resized(result, preprocessing.resize, preprocessing.interpolation);
+    result = resized(result, preprocessing);
   }
   if (preprocessing.crop > 0) {
     const auto begin = [&](std::int64_t side) {

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
-// Geometry of the named preprocessings: shorter side resized, centre crop. Mean and standard
-// deviation are the network's (datasets::normalise).
+#include "harness/core/json.h"
+
+// Geometry of preprocessings: resize, centre crop. Mean and standard deviation are the network's
+// (datasets::normalise).
 
 namespace assay::datasets {
 
@@ -19,18 +21,24 @@ struct Preprocessing {
   Interpolation interpolation = Interpolation::kBicubic;
   std::int64_t crop = 0;   // pixels of the centred square; 0: none
   std::int64_t exact = 0;  // the only side length accepted; 0: any
+  bool squash = false;     // both sides become `resize`, whatever their ratio
 };
 
 // Raised when the resizing gives other values for the same name.
 inline constexpr int kResizeRevision = 1;
 
-// Legal names in order: "", "deit_875", "vit_900", "swin_900", "timm", "timm_1000",
-// "torchvision_256", "mimiq", "cifar".
+// Names that a sweep may give, in order: "auto", "none", "deit_875", "vit_900", "swin_900", "timm",
+// "timm_train_size", "timm_1000", "torchvision_256", "mimiq", "cifar".
 std::vector<std::string> preprocessing_names();
 
-// Throws Error(kConfig) with the nearest name; Error(kUnsupported) for "train_rrc", which is
-// random.
+// The geometry of a name that says it all (neither "auto" nor one of timm's rules). Throws
+// Error(kConfig) with the nearest name; Error(kUnsupported) for "train_rrc", which is random.
 Preprocessing preprocessing_named(const std::string& name);
+
+// The geometry of a recipe's data["preprocess"], made by resolve_preprocessing(); null: "none".
+// timm's rule: the shorter side becomes floor(size / crop_pct), the crop `size`. Throws
+// Error(kConfig) for what that function never makes.
+Preprocessing preprocessing_from(const Json& preprocessing);
 
 // image: uint8 [C, H, W]; returns uint8 [C, h, w]. Antialiased resize in float, rounded and clamped
 // to 0..255: within 1/255 of Pillow. The longer side becomes int(size * long / short), the crop

@@ -46,6 +46,36 @@ ReaderDeclaration idx() {
           .roles = {"images", "labels"}};
 }
 
+ParameterSchema choice(const char* name, std::vector<std::string> choices, const char* doc) {
+  return {.name = name,
+          .type = ParameterType::kString,
+          .default_value = choices.front(),
+          .choices = std::move(choices),
+          .doc = doc};
+}
+
+ReaderDeclaration image_folder() {
+  return {.name = "image_folder",
+          .title = "A folder a split, in it a folder a class with JPEG or PNG files",
+          .task = "classification",
+          .parameters =
+              {choice("preprocess", preprocessing_names(),
+                      "Resize and crop, unless a metric names another; auto: what the checkpoint's "
+                      "pretrained_cfg says, if it has one."),
+               {.name = "classes",
+                .type = ParameterType::kPath,
+                .default_value = "",
+                .doc = "File with the class of each output, a folder name a line."},
+               choice("class_order", {"auto", "natural", "bytes"},
+                      "How sorting the training split's folders numbers the classes; auto: by the "
+                      "checkpoint's class names, or where all orders agree."),
+               choice("alpha", {"drop", "white"},
+                      "Transparent pixels: their colour, as Pillow, or composed on white."),
+               choice("grey16", {"clip", "high"},
+                      "16-bit grey: clipped at 255, as Pillow, or its upper byte.")},
+          .folder = true};
+}
+
 ReaderDeclaration text() {
   ReaderDeclaration reader{
       .name = "text",
@@ -99,15 +129,7 @@ std::vector<ReaderDeclaration> readers() {
           {.name = "cifar_binary",
            .title = "CIFAR-10, binary version: one or several files of 3,073-byte records",
            .task = "classification"},
-          {.name = "image_folder",
-           .title = "A folder a split, in it a folder a class with JPEG or PNG files",
-           .task = "classification",
-           .parameters = {{.name = "preprocess",
-                           .type = ParameterType::kString,
-                           .default_value = "",
-                           .choices = preprocessing_names(),
-                           .doc = "Resize and crop, unless a metric names another."}},
-           .folder = true},
+          image_folder(),
           text(),
           austen()};
 }

@@ -112,6 +112,14 @@ ImageBatch gather(const ImageSet& images, const std::vector<std::int64_t>& indic
   std::vector<at::Tensor> labels;
   for (const std::int64_t index : indices) {
     ImageBatch one = images.read(index, index + 1);
+    if (!pixels.empty() && one.images.sizes() != pixels.front().sizes()) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("images of unequal sizes: {} has {} x {} pixels, {} has {} x {}; name "
+                              "a 'preprocess' that gives one size",
+                              images.name(indices.front()), pixels.front().size(3),
+                              pixels.front().size(2), images.name(index), one.images.size(3),
+                              one.images.size(2)));
+    }
     pixels.push_back(std::move(one.images));
     labels.push_back(std::move(one.labels));
   }

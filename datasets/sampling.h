@@ -34,7 +34,7 @@ at::Tensor calibration_windows(const TokenSet& tokens, const WindowSampling& sam
 std::vector<std::int64_t> sampled_indices(std::int64_t available, std::int64_t count,
                                           std::uint64_t seed);
 
-// The images of those indices, in that order.
+// The images of those indices, in that order. Throws Error(kData) naming two of unequal sizes.
 ImageBatch gather(const ImageSet& images, const std::vector<std::int64_t>& indices);
 
 // Artifact of the stage `sample_calibration`: tokens.safetensors with tokens I32 [samples,

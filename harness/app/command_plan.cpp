@@ -74,6 +74,7 @@ int plan_sweep(const Cli& cli, const SweepRequest& request, const std::filesyste
       plan::describe_plan(loaded.plan, is_done, learned_costs(run), slots_of(loaded.sweep.run));
   std::vector<results::Table> tables = plan_tables(summary, loaded.facts);
   tables.front().notes.push_back(loaded.numerics);
+  for (const std::string& note : loaded.notes) tables.back().notes.push_back(note);
   cli.print(tables);
   return kDone;
 }

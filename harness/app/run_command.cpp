@@ -190,6 +190,7 @@ class Run {
 
   int go() {
     write_file_atomically(folder_.path() / "sweep.yaml", loaded_.sweep.resolved);
+    for (const std::string& note : loaded_.notes) spdlog::info("{}", note);
     supervise::Store store;
     for (const auto& [name, text] : loaded_.plan.manifests) store.keep_manifest(name, text);
     const bool partial = !request_.sweep.only.empty();

@@ -54,6 +54,7 @@ LoadedSweep load_and_plan(const SweepRequest& request,
   std::vector<std::string> mistakes;
   plan::PlanOptions options{.share = request.share, .limit = request.limit};
   options.on_refusal = [&](const Error& error) { note(error, mistakes); };
+  options.on_note = [&](const std::string& text) { loaded.notes.push_back(text); };
   loaded.plan = plan::make_plan(loaded.sweep, loaded.providers.catalogues(), digests, options);
   // Among no trials there is none to choose.
   if (!request.only.empty() && !loaded.plan.trials.empty()) {

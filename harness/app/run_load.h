@@ -32,6 +32,7 @@ struct LoadedSweep {
   std::string numerics;  // the class, in a line for people
   plan::Plan plan;
   InputFacts facts;
+  std::vector<std::string> notes;  // what the planner says of the inputs
 };
 
 // What the sweep's providers offer, beside the built-in one's. Their files are digested anew each

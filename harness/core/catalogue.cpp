@@ -94,9 +94,10 @@ Json checked_string(const ParameterSchema& schema, const Json& value) {
   const auto& text = value.get_ref<const std::string&>();
   if (!schema.choices.empty() &&
       std::find(schema.choices.begin(), schema.choices.end(), text) == schema.choices.end()) {
+    const std::string near = nearest(text, schema.choices);
     refuse(schema, value,
            fmt::format("one of {}{}", fmt::join(schema.choices, ", "),
-                       suggestion(text, schema.choices)));
+                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
   }
   return value;
 }

@@ -70,10 +70,9 @@ ClassificationRecords classify(const models::Network& network, models::Tap& tap,
     const datasets::Range range = datasets::samples_of(plan, chunk);
     const datasets::ImageBatch batch = images.read(range.begin, range.end);
     check_fit(info, images, batch);
-    const at::Tensor input = datasets::padded(
-        datasets::normalise(batch.images, info.mean, info.std).to(traits.dtype), plan.chunk);
-    const at::Tensor logits =
-        network.forward(input.to(traits.device), tap).narrow(0, 0, range.size()).to(at::kCPU);
+    const at::Tensor input =
+        datasets::normalise(batch.images, info.mean, info.std).to(traits.device, traits.dtype);
+    const at::Tensor logits = network.forward(input, tap).to(at::kCPU);
     const at::Tensor bad = at::isfinite(logits).all(1).logical_not().nonzero();
     if (bad.numel() > 0) {
       throw Error(ErrorKind::kMethod,

@@ -23,8 +23,8 @@ struct ClassificationRecords {
   at::Tensor nll;      // float64 [n]: -log softmax at the label, in nats
 };
 
-// Images of one shard of `plan` through the network, in fixed chunks; the last one is padded with
-// zeros. Throws Error(kConfig) if images or classes do not fit the network, Error(kMethod) naming
+// Images of one shard of `plan` through the network, in fixed chunks. The last chunk holds what is
+// left and no padding, which the ranges of dynamic quantizers would see. Throws Error(kConfig) if images or classes do not fit the network, Error(kMethod) naming
 // the first sample whose logits are not finite.
 ClassificationRecords classify(const models::Network& network, models::Tap& tap,
                                const datasets::ImageSet& images, const datasets::ChunkPlan& plan,

@@ -8,6 +8,7 @@
 #include "harness/core/atomic_file.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "harness/core/stage_classes.h"
 #include "harness/core/stage_files.h"
 #include "harness/evaluate/network_traits.h"
 
@@ -85,14 +86,13 @@ datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples
   return plan;
 }
 
-std::shared_ptr<const datasets::ImageSet> images_of(StageContext& context,
-                                                    const std::string& preprocess) {
+std::shared_ptr<const datasets::ImageSet> images_of(StageContext& context) {
   const Json& data = data_of(context);
   // The recipe holds the digests of the files, so the key names their content.
-  const std::string key = fmt::format("images {} {}", sha256(canonical_json(data)), preprocess);
+  const std::string key = fmt::format("images {}", sha256(canonical_json(data)));
   return std::static_pointer_cast<const datasets::ImageSet>(
       context.resident(key, [&]() -> std::shared_ptr<void> {
-        return datasets::open_images(data, data_files(context), preprocess);
+        return datasets::open_images(data, data_files(context), class_names_of(context));
       }));
 }
 

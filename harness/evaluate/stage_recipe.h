@@ -31,8 +31,7 @@ datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples
                                std::int64_t chunk);
 
 // The data set of the stage, kept warm.
-std::shared_ptr<const datasets::ImageSet> images_of(StageContext& context,
-                                                    const std::string& preprocess);
+std::shared_ptr<const datasets::ImageSet> images_of(StageContext& context);
 
 // Reports progress, and throws Error(kLost) once the supervisor asked for an end.
 Progress progress_of(StageContext& context, const char* unit);

@@ -1,7 +1,10 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include "datasets/image_codec.h"
+#include "datasets/image_subset.h"
 #include "datasets/preprocess.h"
+#include "harness/core/error.h"
 #include "harness/evaluate/classification.h"
 #include "harness/evaluate/stage_recipe.h"
 #include "harness/evaluate/stages.h"
@@ -13,30 +16,53 @@ namespace {
 constexpr int kRevision = 3;
 const std::vector<std::string> kNames = {"correct", "top5", "margin", "nll"};
 
-Json evaluate(StageContext& context, const NetworkLoader& load) {
-  const LoadedNetwork loaded = load(context);
-  const std::string preprocess = text(context, "preprocess");
-  const auto images = images_of(context, preprocess);
-  const std::int64_t limit = integer(context, "limit");
-  const std::int64_t samples = datasets::limited(images->size(), limit);
-  const ClassificationRecords records = classify(
-      *loaded.network, *loaded.tap, *images,
-      shard_plan(context, samples, integer(context, "chunk")), progress_of(context, "images"));
-  models::save_tensors(context.output() / kSamplesFile, {{"correct", records.correct},
-                                                         {"top5", records.top5},
-                                                         {"margin", records.margin},
-                                                         {"nll", records.nll}});
-  const models::NetworkInfo& info = loaded.network->info();
+// A network that came trained has an output for each class of the list, in its order: a shorter list
+// would give most classes numbers of others.
+void check_classes(const StageContext& context, const datasets::ImageSet& images,
+                   const models::NetworkInfo& info) {
+  const Json model = context.recipe().value("model", Json::object());
+  const bool trained = model.is_object() && model.contains("files");
+  if (!data_of(context).contains("classes") || !trained || images.classes() == info.outputs) {
+    return;
+  }
+  throw Error(ErrorKind::kConfig,
+              fmt::format("the data set has {} classes, the network {} outputs; name the class of "
+                          "every output in a file, 'classes: FILE' of the data entry",
+                          images.classes(), info.outputs));
+}
+
+Json protocol_of(const StageContext& context, const models::NetworkInfo& info,
+                    std::int64_t limit, std::int64_t samples) {
   Json fingerprint = {{"metric", "classification"},
                       {"revision", kRevision},
                       {"data", data_of(context)},
-                      {"preprocess", preprocess},
                       {"resize_revision", datasets::kResizeRevision},
+                      {"decode_revision", datasets::kDecodeRevision},
                       {"mean", info.mean},
                       {"std", info.std},
                       {"limit", limit},
                       {"classes", info.outputs},
                       {"samples", samples}};
+  if (limit > 0) fingerprint["limit_rule"] = datasets::kLimitRule;
+  return fingerprint;
+}
+
+Json evaluate(StageContext& context, const NetworkLoader& load) {
+  const LoadedNetwork loaded = load(context);
+  const models::NetworkInfo& info = loaded.network->info();
+  const auto all = images_of(context);
+  check_classes(context, *all, info);
+  const std::int64_t limit = integer(context, "limit");
+  const auto images = datasets::spread_subset(all, limit);
+  const ClassificationRecords records = classify(
+      *loaded.network, *loaded.tap, *images,
+      shard_plan(context, images->size(), integer(context, "chunk")),
+      progress_of(context, "images"));
+  models::save_tensors(context.output() / kSamplesFile, {{"correct", records.correct},
+                                                         {"top5", records.top5},
+                                                         {"margin", records.margin},
+                                                         {"nll", records.nll}});
+  Json fingerprint = protocol_of(context, info, limit, images->size());
   add_numerics(context, *loaded.network, fingerprint);
   return {{"metrics", {{"samples", records.correct.numel()}}}, {"fingerprint", fingerprint}};
 }
@@ -65,7 +91,7 @@ Json merge(StageContext& context) {
 std::vector<StageImplementation> classification_stages(const NetworkLoader& load) {
   return {{{.name = "evaluate.classification",
             .revision = kRevision,
-            .reads = {"limit", "chunk", "preprocess"},
+            .reads = {"limit", "chunk"},
             .reads_model = true,
             .reads_data = true,
             .reads_network = true},

@@ -84,7 +84,7 @@ Json sample_calibration(StageContext& context) {
 }
 
 Json sample_images(StageContext& context) {
-  const auto images = images_of(context, "");
+  const auto images = images_of(context);
   const std::vector<std::int64_t> indices =
       datasets::sampled_indices(images->size(), integer(context, "samples"), seed_of(context));
   const datasets::ImageBatch batch = datasets::gather(*images, indices);

@@ -11,6 +11,7 @@
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
+#include "harness/core/json_text.h"
 
 namespace assay::plan {
 namespace {
@@ -77,6 +78,29 @@ FileView::Kind FileDigests::kind(const fs::path& path) { return disk_.kind(path)
 
 std::vector<std::string> FileDigests::files_in(const fs::path& folder) {
   return disk_.files_in(folder);
+}
+
+std::vector<std::string> FileDigests::folders_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    if (kind(it->path()) != Kind::kFolder) continue;
+    names.push_back(it->path().filename().string());
+    if (utf8_text(names.back()) != names.back()) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("'{}': the name of the folder '{}' in it is not UTF-8; rename it",
+                              folder.string(), utf8_text(names.back())),
+                  {{"path", folder.string()}});
+    }
+  }
+  if (error) {
+    throw Error(ErrorKind::kIo,
+                fmt::format("cannot list '{}': {}", folder.string(), error.message()),
+                {{"path", folder.string()}});
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 std::string FileDigests::text(const fs::path& path) { return disk_.text(path); }

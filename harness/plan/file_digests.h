@@ -30,6 +30,7 @@ class FileDigests : public InputDigests {
 
   Kind kind(const std::filesystem::path& path) override;
   std::vector<std::string> files_in(const std::filesystem::path& folder) override;
+  std::vector<std::string> folders_in(const std::filesystem::path& folder) override;
   Known known(const std::filesystem::path& path) override;
   Manifest manifest(const std::filesystem::path& folder) override;
   std::string text(const std::filesystem::path& path) override;

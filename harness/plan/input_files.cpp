@@ -36,11 +36,11 @@ const RecipePart& InputFiles::model(std::size_t index, bool weights, bool tokeni
   return models_.emplace(key, make_model(sweep_.models[index], weights, tokenizer)).first->second;
 }
 
-const RecipePart& InputFiles::data(std::size_t index, const std::string& split) {
-  const auto key = std::make_pair(index, split);
+const RecipePart& InputFiles::data(int view, const std::string& split) {
+  const auto key = std::make_pair(view, split);
   const auto found = data_.find(key);
   if (found != data_.end()) return found->second;
-  return data_.emplace(key, make_data(sweep_.data[index], split)).first->second;
+  return data_.emplace(key, make_data(views_[view], split)).first->second;
 }
 
 RecipePart InputFiles::make_model(const spec::Model& model, bool weights, bool tokenizer) {
@@ -78,16 +78,20 @@ RecipePart InputFiles::make_model(const spec::Model& model, bool weights, bool t
 InputFile InputFiles::digested(const File& file) {
   InputFile made{.role = file.role, .name = file.name, .path = file.path};
   if (digests_.kind(file.path) == Kind::kFolder) {
-    const Manifest manifest = digests_.manifest(file.path);
-    std::string text = text_of(manifest);
-    made.digest = content_digest(manifest);
-    made.manifest = sha256(text);
-    manifests_.emplace(made.manifest.string(), std::move(text));
-    return made;
+    return folder_of_files(file, digests_.manifest(file.path));
   }
   InputDigests::Known known = digests_.known(file.path);
   made.digest = std::move(known.digest);
   made.identity = known.identity;
+  return made;
+}
+
+InputFile InputFiles::folder_of_files(const File& folder, const Manifest& manifest) {
+  InputFile made{.role = folder.role, .name = folder.name, .path = folder.path};
+  std::string text = text_of(manifest);
+  made.digest = content_digest(manifest);
+  made.manifest = sha256(text);
+  manifests_.emplace(made.manifest.string(), std::move(text));
   return made;
 }
 
@@ -131,24 +135,90 @@ void InputFiles::check_family(const spec::Model& model, const FileSet& files) {
   }
 }
 
-RecipePart InputFiles::make_data(const spec::DataSet& data, const std::string& split) {
+RecipePart InputFiles::make_data(const DataView& view, const std::string& split) {
+  const spec::DataSet& data = sweep_.data[view.data];
   const ReaderDeclaration& reader = *catalogue_.find_reader(data.reader);
+  const std::vector<File> named = files_of(data, reader, split);
+  if (reader.folder && named.size() > 1) {
+    refuse(data.place,
+           fmt::format("data '{}', split '{}': {} folders; expected one, with a folder a class",
+                       data.name, split, named.size()),
+           split);
+  }
+  std::vector<InputFile> made;
+  std::string passed;
+  for (const File& file : named) {
+    if (view.classes.names.empty()) {
+      made.push_back(digested(file));
+      continue;
+    }
+    const Manifest manifest = digests_.manifest(file.path);
+    passed = passed_over(check_images(view, split, file.path, manifest));
+    made.push_back(folder_of_files(file, manifest));
+  }
+  const FileSet files(std::move(made));
+  Json value{{"reader", reader.name},
+             {"parameters", data_parameters(data, reader, split)},
+             {"split", split},
+             {"files", recipe_json(files)}};
+  Json location{{"files", locations_json(files)}};
+  if (!view.preprocess.is_null()) value["preprocess"] = view.preprocess;
+  if (!view.classes.names.empty()) {
+    value["classes"] = class_list_identity(view.classes.names);
+    location["classes"] = view.classes.names;
+  }
+  RecipePart part = part_of(std::move(value), std::move(location));
+  part.passed_over = std::move(passed);
+  return part;
+}
+
+// Of the parameters, those that the reader reads: not what a view was made of. One that is named
+// like a split belongs to that split only.
+Json InputFiles::data_parameters(const spec::DataSet& data, const ReaderDeclaration& reader,
+                                 const std::string& split) const {
   std::set<std::string> splits{"train", "test", split};
   for (const auto& [name, files] : reader.files) splits.insert(name);
   for (const auto& [name, files] : data.splits) splits.insert(name);
-  // A parameter named like a split belongs to that split only.
   Json parameters = Json::object();
   for (const auto& item : data.parameters.items()) {
-    if (item.key() == split || !splits.contains(item.key())) parameters[item.key()] = item.value();
+    const bool of_view = DataViews::resolves(reader, item.key());
+    const bool of_split = item.key() == split || !splits.contains(item.key());
+    if (!of_view && of_split) parameters[item.key()] = item.value();
   }
-  std::vector<InputFile> made;
-  for (const File& file : files_of(data, reader, split)) made.push_back(digested(file));
-  const FileSet files(std::move(made));
-  return part_of({{"reader", reader.name},
-                  {"parameters", std::move(parameters)},
-                  {"split", split},
-                  {"files", recipe_json(files)}},
-                 {{"files", locations_json(files)}});
+  return parameters;
+}
+
+// Refuses a split whose classes the list does not name, or whose images would be lost; says what
+// was found.
+ImageListing InputFiles::check_images(const DataView& view, const std::string& split,
+                                      const fs::path& folder, const Manifest& manifest) {
+  const spec::DataSet& data = sweep_.data[view.data];
+  ImageListing listing = list_images(manifest);
+  const std::vector<std::int64_t> numbers = spec::at_place(data.place, [&] {
+    check_listing(listing, folder.string());
+    return class_numbers(listing.folders, view.classes.names,
+                         fmt::format("data '{}', '{}'", data.name, folder.string()));
+  });
+  std::vector<bool> has_image(view.classes.names.size(), false);
+  for (const ListedImage& image : listing.images) {
+    has_image[static_cast<std::size_t>(numbers[image.folder])] = true;
+  }
+  const auto present = std::count(has_image.begin(), has_image.end(), true);
+  std::string note = fmt::format("data '{}', split '{}': {} images of {} classes, numbered by {}",
+                                 data.name, split, listing.images.size(), present,
+                                 view.classes.source);
+  if (const auto absent = std::find(has_image.begin(), has_image.end(), false);
+      absent != has_image.end()) {
+    note += fmt::format("; {} of the list's {} have no image here ('{}'{})",
+                        has_image.size() - static_cast<std::size_t>(present), has_image.size(),
+                        view.classes.names[static_cast<std::size_t>(absent - has_image.begin())],
+                        has_image.size() - static_cast<std::size_t>(present) > 1 ? ", ..." : "");
+  }
+  if (const std::string passed = passed_over(listing); !passed.empty()) {
+    note += "; passed over: " + passed;
+  }
+  if (std::find(notes_.begin(), notes_.end(), note) == notes_.end()) notes_.push_back(note);
+  return listing;
 }
 
 std::vector<InputFiles::File> InputFiles::files_of(const spec::DataSet& data,
@@ -214,8 +284,9 @@ fs::path InputFiles::folder_of(const spec::DataSet& data, const std::string& spl
     if (digests_.kind(data.root / name) == Kind::kFolder) return data.root / name;
   }
   refuse(data.place,
-         fmt::format("data '{}', split '{}': no folder {} in '{}'", data.name, split,
-                     fmt::join(names, " or "), data.root.string()),
+         fmt::format("data '{}', split '{}': no folder {} in '{}'; below 'root' lies a folder a "
+                     "split, in it a folder a class: ROOT/{}/CLASS/NAME.png",
+                     data.name, split, fmt::join(names, " or "), data.root.string(), split),
          data.root.string());
 }
 

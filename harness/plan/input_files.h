@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "harness/core/catalogue.h"
+#include "harness/core/image_listing.h"
 #include "harness/core/json.h"
+#include "harness/plan/data_views.h"
 #include "harness/plan/inputs.h"
 #include "harness/spec/sweep.h"
 
@@ -19,6 +21,7 @@ struct RecipePart {
   std::string text;  // canonical_json(value)
   Json location;     // null: nothing lies on disk
   std::string id;    // a short digest of the text
+  std::string passed_over = "";  // of an image folder: what it holds besides its images
 };
 
 // Finds the files of models and data sets and makes their parts of recipes, each once. Throws
@@ -26,14 +29,20 @@ struct RecipePart {
 class InputFiles {
  public:
   InputFiles(const spec::Sweep& sweep, const Catalogue& catalogue, InputDigests& digests)
-      : sweep_(sweep), catalogue_(catalogue), digests_(digests) {}
+      : sweep_(sweep), catalogue_(catalogue), digests_(digests),
+        views_(sweep, catalogue, digests) {}
 
   // {family, files: [{role, name, digest}]} or {family, config}; location {path, files: [{role,
   // name, path, identity}]}. A model of a task without text has no tokenizer to read.
   const RecipePart& model(std::size_t index, bool weights, bool tokenizer);
-  // {reader, parameters, split, files: [{role, name, digest}]}; location {files: [{role, name,
-  // path, identity | manifest}]}. `manifest` is a name in manifests().
-  const RecipePart& data(std::size_t index, const std::string& split);
+  // {reader, parameters, split, files: [{role, name, digest}]}, of image folders also {classes:
+  // {count, digest}, preprocess}; location {files: [{role, name, path, identity | manifest}],
+  // classes: [names]}. `manifest` is a name in manifests(). `view`: of views().
+  const RecipePart& data(int view, const std::string& split);
+  DataViews& views() { return views_; }
+
+  // What there is to say of the data sets that were asked for, in the order of the questions.
+  const std::vector<std::string>& notes() const { return notes_; }
 
   // Texts of the manifests of folders by name, the SHA-256 of the text.
   std::map<std::string, std::string> take_manifests() { return std::move(manifests_); }
@@ -46,7 +55,12 @@ class InputFiles {
   };
 
   RecipePart make_model(const spec::Model& model, bool weights, bool tokenizer);
-  RecipePart make_data(const spec::DataSet& data, const std::string& split);
+  RecipePart make_data(const DataView& view, const std::string& split);
+  Json data_parameters(const spec::DataSet& data, const ReaderDeclaration& reader,
+                       const std::string& split) const;
+  ImageListing check_images(const DataView& view, const std::string& split,
+                            const std::filesystem::path& folder, const Manifest& manifest);
+  InputFile folder_of_files(const File& folder, const Manifest& manifest);
   void check_family(const spec::Model& model, const FileSet& files);
   FileSet digested(const FileSet& files);
   InputFile digested(const File& file);
@@ -63,7 +77,9 @@ class InputFiles {
   const Catalogue& catalogue_;
   InputDigests& digests_;
   std::map<std::pair<std::size_t, int>, RecipePart> models_;
-  std::map<std::pair<std::size_t, std::string>, RecipePart> data_;
+  DataViews views_;
+  std::map<std::pair<int, std::string>, RecipePart> data_;
+  std::vector<std::string> notes_;
   std::map<std::string, std::string> manifests_;
 };
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "harness/core/checkpoint_layout.h"
 #include "harness/core/input_file.h"
@@ -23,6 +24,10 @@ class InputDigests : public FileView {
   // Throws Error(kIo) naming the file.
   virtual Known known(const std::filesystem::path& path) = 0;
   std::string digest(const std::filesystem::path& path) { return known(path).digest; }
+
+  // Names of the folders in a folder, in bytewise order; no file is read. Throws Error(kIo) if it
+  // cannot be listed, Error(kData) for a name that is not UTF-8.
+  virtual std::vector<std::string> folders_in(const std::filesystem::path& folder) = 0;
 
   // Of a folder, with the digest of each file in it.
   virtual Manifest manifest(const std::filesystem::path& folder) = 0;

@@ -4,11 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <tuple>
 
 #include "harness/core/digest.h"
 #include "harness/plan/network_context.h"
+#include "harness/core/image_preprocessing.h"
 #include "harness/plan/stage_builder.h"
 #include "harness/spec/method_expression.h"
 
@@ -18,6 +20,7 @@ namespace {
 constexpr const char* kMethodSplit = "train";
 constexpr const char* kLimit = "limit";
 constexpr const char* kContext = "context";
+constexpr const char* kPreprocess = "preprocess";
 constexpr std::size_t kFirstTrials = 64;
 
 // An evaluation with what follows from it alone.
@@ -27,6 +30,7 @@ struct PreparedEvaluation {
   Json parameters;
   ParameterSet set;
   Shared<std::vector<MetricValue>> values;
+  std::string preprocess = kPreprocessAuto;
   int shards = 1;
   int split = 0;
 };
@@ -56,6 +60,9 @@ class Planner {
       }
     }
     plan_.manifests = builder_.files().take_manifests();
+    if (options_.on_note) {
+      for (const std::string& note : builder_.files().notes()) options_.on_note(note);
+    }
     return std::move(plan_);
   }
 
@@ -75,6 +82,7 @@ class Planner {
                    std::vector<std::size_t>& roots);
   std::size_t add_metric(std::size_t evaluation, Request request);
   void add_network_values(const spec::Trial& trial, PlannedTrial& planned);
+  std::string calibration_preprocessing(const spec::Trial& trial);
   const Shared<Json>& protocol_of(const PreparedEvaluation& prepared, const Request& request);
   const std::vector<std::string>& mismatches_of(const spec::Trial& trial);
   void check_precision(const std::vector<std::string>& offered, const std::string& what,
@@ -83,6 +91,10 @@ class Planner {
   std::string chosen_of(const spec::Trial& trial) const;
   const std::string& data_name(const spec::Trial& trial) const {
     return sweep_.data[static_cast<std::size_t>(trial.calibration_data)].name;
+  }
+  int view_of(const Request& request, const std::string& preprocess) {
+    return builder_.files().views().view(static_cast<std::size_t>(request.data), request.model,
+                                         preprocess, *request.place);
   }
   bool reads_other_data(const spec::Trial& trial) const;
   void add_closure(const std::vector<std::size_t>& roots, PlannedTrial& planned);
@@ -114,7 +126,7 @@ class Planner {
   std::map<std::tuple<std::size_t, std::size_t, std::size_t, std::int64_t, std::int64_t>,
            std::size_t>
       merged_;
-  std::map<std::pair<std::size_t, int>, Shared<Json>> protocols_;
+  std::map<std::pair<std::size_t, int>, Shared<Json>> protocols_;  // by evaluation and view
   std::vector<SharedText> shard_names_;     // "shard.0", ...
   std::vector<std::size_t> open_, closed_;  // of add_closure
   std::vector<std::uint32_t> seen_;         // by stage: the trial that saw it last, plus one
@@ -166,6 +178,7 @@ void Planner::prepare_evaluations() {
     prepared.metric = joined_.find_metric(evaluation.metric);
     prepared.parameters = evaluation.parameters;
     prepared.values = prepared.metric->values;
+    prepared.preprocess = prepared.parameters.value(kPreprocess, kPreprocessAuto);
     if (options_.limit && prepared.parameters.contains(kLimit)) {
       const auto own = prepared.parameters[kLimit].get<std::int64_t>();
       prepared.parameters[kLimit] = own > 0 ? std::min(own, *options_.limit) : *options_.limit;
@@ -244,6 +257,9 @@ void Planner::add_trial(std::size_t index) {
     check_precision(methods_[step]->precisions, fmt::format("method '{}'", methods_[step]->name),
                     model);
   }
+  if (request.data >= 0) {
+    request.view = view_of(request, calibration_preprocessing(trial));
+  }
   std::vector<std::size_t> roots;
   add_methods(trial, request, roots);
   planned.network_stage = request.network;
@@ -311,6 +327,41 @@ void Planner::add_methods(const spec::Trial& trial, Request& request,
   }
 }
 
+// What the images of a method are prepared by: what its trial is measured by. Metrics of the same
+// data set count; if there is none, the preprocessing that metrics of others name, unless the data
+// set states its own. Metrics that disagree would calibrate on one kind of images and measure on
+// another.
+std::string Planner::calibration_preprocessing(const spec::Trial& trial) {
+  const auto data = static_cast<std::size_t>(trial.calibration_data);
+  const std::vector<std::string>& reasons = mismatches_of(trial);
+  DataViews& views = builder_.files().views();
+  std::map<int, const PreparedEvaluation*> same;  // by view of the data set
+  std::map<std::string, const PreparedEvaluation*> other;
+  for (std::size_t i = 0; i < evaluations_.size(); ++i) {
+    const PreparedEvaluation& each = evaluations_[i];
+    if (!reasons[i].empty() || !each.parameters.contains(kPreprocess)) continue;
+    if (spec::data_of(sweep_, trial, *each.evaluation) == trial.calibration_data) {
+      same.emplace(views.view(data, trial.model, each.preprocess, each.evaluation->place), &each);
+    } else if (each.preprocess != kPreprocessAuto && views.prepares(data) &&
+               !views.states_preprocessing(data)) {
+      other.emplace(each.preprocess, &each);
+    }
+  }
+  const auto refuse = [&](const PreparedEvaluation& a, const PreparedEvaluation& b) {
+    spec::refuse(b.evaluation->place,
+                 fmt::format("the calibration images of model '{}' (data '{}') are prepared as "
+                             "those that its metrics read, but one metric says preprocess '{}' and "
+                             "another '{}'; measure them in two sweeps",
+                             sweep_.models[trial.model].name, sweep_.data[data].name, a.preprocess,
+                             b.preprocess),
+                 b.preprocess);
+  };
+  if (same.size() > 1) refuse(*same.begin()->second, *std::next(same.begin())->second);
+  if (!same.empty()) return same.begin()->second->preprocess;
+  if (other.size() > 1) refuse(*other.begin()->second, *std::next(other.begin())->second);
+  return other.empty() ? kPreprocessAuto : other.begin()->first;
+}
+
 void Planner::add_metrics(const spec::Trial& trial, const Request& method_request,
                           PlannedTrial& planned, std::vector<std::size_t>& roots) {
   const std::vector<std::string>& reasons = mismatches_of(trial);
@@ -326,6 +377,7 @@ void Planner::add_metrics(const spec::Trial& trial, const Request& method_reques
     request.split = prepared.split;
     request.evaluation = static_cast<int>(i);
     request.place = &prepared.evaluation->place;
+    request.view = request.data < 0 ? -1 : view_of(request, prepared.preprocess);
     PlannedMetric& metric = planned.metrics.emplace_back();
     metric.metric = prepared.evaluation->metric;
     if (request.data >= 0) metric.data = sweep_.data[static_cast<std::size_t>(request.data)].name;
@@ -378,7 +430,7 @@ std::size_t Planner::add_metric(std::size_t evaluation, Request request) {
 // move a result.
 const Shared<Json>& Planner::protocol_of(const PreparedEvaluation& prepared,
                                          const Request& request) {
-  const auto key = std::make_pair(prepared.set.id, request.data);
+  const auto key = std::make_pair(prepared.set.id, request.view);
   const auto found = protocols_.find(key);
   if (found != protocols_.end()) return found->second;
   Json protocol = prepared.parameters;
@@ -388,9 +440,14 @@ const Shared<Json>& Planner::protocol_of(const PreparedEvaluation& prepared,
   protocol["split"] = prepared.evaluation->split;
   const bool reads_data = request.data >= 0 && spec::reach_of(joined_, *prepared.metric).data;
   if (reads_data) {
-    protocol["data"] = builder_.files()
-                           .data(static_cast<std::size_t>(request.data), prepared.evaluation->split)
-                           .id;
+    const RecipePart& part =
+        builder_.files().data(request.view, prepared.evaluation->split);
+    protocol["data"] = part.id;
+    if (!part.passed_over.empty()) protocol["passed_over"] = part.passed_over;
+    if (protocol.contains(kPreprocess)) {
+      protocol[kPreprocess] =
+          shown_preprocessing(builder_.files().views()[request.view].preprocess);
+    }
   }
   return protocols_.emplace(key, std::move(protocol)).first->second;
 }

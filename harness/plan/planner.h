@@ -20,6 +20,8 @@ struct PlanOptions {
   // Where it is set, a trial that cannot be planned (a missing file, say) is left out and its error
   // handed to this; otherwise the error is thrown.
   std::function<void(const Error&)> on_refusal;
+  // Told what to know of the inputs before anything runs: files passed over, absent classes.
+  std::function<void(const std::string&)> on_note;
 };
 
 // The distinct work of a sweep: stages with their keys, inputs before consumers, and the trials

@@ -131,7 +131,7 @@ StageBuilder::Key StageBuilder::key_of(std::size_t declared, const Request& requ
   key.model = stage.model ? static_cast<std::uint32_t>(request.model) : 0;
   key.seed = stage.seed ? request.seed : 0;
   key.calibration_seed = stage.calibration_seed ? request.calibration_seed : 0;
-  key.data = stage.data ? request.data : -1;
+  key.data = stage.data ? request.view : -1;
   key.split = stage.data ? request.split : 0;
   key.weight_bits = stage.weight_bits ? request.weight_bits : 0;
   key.activation_bits = stage.activation_bits ? request.activation_bits : 0;
@@ -255,7 +255,7 @@ const StageBuilder::Common& StageBuilder::common(std::size_t declared, const Req
   const StageDeclaration& declaration = *stage.declaration;
   const bool model = declaration.reads_model || declaration.reads_tokenizer;
   const auto key = std::make_tuple(declared, model ? request.model : 0,
-                                   declaration.reads_data ? request.data : -1,
+                                   declaration.reads_data ? request.view : -1,
                                    declaration.reads_data ? request.split : 0);
   const auto found = common_.find(key);
   if (found != common_.end()) return found->second;
@@ -275,7 +275,7 @@ StageBuilder::Common StageBuilder::make_common(const DeclaredStage& declared,
                                "'data' or name 'data' here",
                                request.parameters->owner, sweep_.models[request.model].name));
     }
-    const RecipePart& part = files_.data(static_cast<std::size_t>(request.data),
+    const RecipePart& part = files_.data(request.view,
                                          splits_[static_cast<std::size_t>(request.split)]);
     frame.data = member("data", part.text);
     locations["data"] = part.location;
@@ -363,7 +363,7 @@ StageBuilder::Content StageBuilder::content_read(const StageDeclaration& declara
   Content content;
   if (declaration.reads_data) {
     const std::string& split = splits_[static_cast<std::size_t>(request.split)];
-    content["data." + split] = files_.data(static_cast<std::size_t>(request.data), split).id;
+    content["data." + split] = files_.data(request.view, split).id;
   }
   if (declaration.reads_model) content["weights"] = files_.model(request.model, true, false).id;
   if (declaration.reads_tokenizer) {

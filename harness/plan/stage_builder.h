@@ -32,6 +32,7 @@ struct Request {
   const ParameterSet* parameters = nullptr;
   std::size_t model = 0;
   int data = -1;
+  int view = -1;  // of `data`, as InputFiles::views() counts
   int split = 0;  // as StageBuilder::split_id
   int weight_bits = 0;
   int activation_bits = 0;

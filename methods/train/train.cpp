@@ -10,6 +10,7 @@
 #include "harness/core/checkpoint_layout.h"
 #include "harness/core/error.h"
 #include "harness/core/network_chain.h"
+#include "harness/core/stage_classes.h"
 #include "harness/core/stage_files.h"
 #include "harness/models/network.h"
 #include "harness/models/precision.h"
@@ -47,9 +48,8 @@ std::unique_ptr<Batches> data_for(const models::Network& network, const Settings
   }
   const Json& data = context.recipe().at("data");
   return image_batches(
-      datasets::open_images(data, data_files(context),
-                            network.configuration().value("preprocess", std::string())),
-      info, settings, seed);
+      datasets::open_images(data, data_files(context), class_names_of(context)), info, settings,
+      seed);
 }
 
 // The trained network reads and writes the ids of the network that it began as. A byte tokenizer is

@@ -50,6 +50,14 @@ std::string telling_settings(const std::string& settings, const std::set<std::st
   return text;
 }
 
+// What the data set of these settings holds besides what was measured, or "".
+std::string passed_over_in(const std::string& settings) {
+  const Json json = Json::parse(settings, nullptr, false);
+  const auto found = json.is_object() ? json.find("passed_over") : json.end();
+  return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>()
+                                                                       : "";
+}
+
 // One line of a table: a trial, or its repeats.
 struct Line {
   ResultRow first;
@@ -259,6 +267,10 @@ class BoardMaker {
       model = line->first.model;
       table.rows.push_back(
           cells_of(*line, rank, parameters.at(line->first.trial), of_network, timings, floats));
+    }
+    if (const std::string passed = passed_over_in(key.settings); !passed.empty()) {
+      table.notes.push_back(
+          fmt::format("{}/{}: passed over {}", key.data, key.split, passed));
     }
     return table;
   }

@@ -44,6 +44,27 @@ inline std::string png(int width, int height, int channels,
   return bytes;
 }
 
+// One row of 16-bit grey.
+inline std::string png16(const std::vector<std::uint16_t>& values) {
+  const auto chunk = [](const std::string& body) {  // its name and data
+    const auto number = [](std::uint32_t value) {
+      return std::string{static_cast<char>(value >> 24), static_cast<char>(value >> 16),
+                         static_cast<char>(value >> 8), static_cast<char>(value)};
+    };
+    const uLong sum = crc32(0, reinterpret_cast<const Bytef*>(body.data()),
+                            static_cast<uInt>(body.size()));
+    return number(static_cast<std::uint32_t>(body.size() - 4)) + body +
+           number(static_cast<std::uint32_t>(sum));
+  };
+  std::string row(1, '\0');  // no filter
+  for (const std::uint16_t value : values) {
+    row += {static_cast<char>(value >> 8), static_cast<char>(value & 0xFF)};
+  }
+  const std::string header{0, 0, 0, static_cast<char>(values.size()), 0, 0, 0, 1, 16, 0, 0, 0, 0};
+  return "\x89PNG\r\n\x1a\n" + chunk("IHDR" + header) + chunk("IDAT" + deflated(row, false)) +
+         chunk("IEND");
+}
+
 inline std::string jpeg(int width, int height, int channels,
                         const std::vector<unsigned char>& pixels) {
   jpeg_compress_struct info{};

@@ -161,9 +161,9 @@ TEST_F(HostileImages, a_jpeg_with_a_flipped_byte_is_refused_or_decodes) {
 
 class HostileFolder : public FolderTest {
  protected:
-  std::unique_ptr<ImageSet> open(const std::string& preprocess = "") const {
-    return open_images({{"reader", "image_folder"}}, FileSet({file(folder_ / "val")}),
-                       preprocess);
+  std::unique_ptr<ImageSet> open(const std::string& preprocess = "none") const {
+    return open_images({{"reader", "image_folder"}, {"preprocess", {{"name", preprocess}}}},
+                       FileSet({file(folder_ / "val")}));
   }
 };
 
@@ -172,7 +172,9 @@ TEST_F(HostileFolder, folders_without_images_are_errors) {
   write("val/stray.png", "x");
   expect_error(ErrorKind::kData, "no folder of a class", [&] { open(); });
   write("val/n01/readme.txt", "x");
-  expect_error(ErrorKind::kData, "n01: has no", [&] { open(); });
+  expect_error(ErrorKind::kData, "('n01')", [&] { open(); });
+  write("val/n01/a.webp", "x");
+  expect_error(ErrorKind::kData, "1 image in formats that are not read", [&] { open(); });
 }
 
 TEST_F(HostileFolder, an_image_that_is_broken_or_of_another_size_is_named) {

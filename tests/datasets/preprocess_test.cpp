@@ -63,6 +63,28 @@ TEST(Preprocess, names_are_checked) {
   expect_error(ErrorKind::kUnsupported, "train_rrc", [] { preprocessing_named("train_rrc"); });
 }
 
+TEST(Preprocess, timm_s_rule_takes_floor_of_size_by_crop_pct) {
+  Json rule = {{"name", "timm"},         {"size", 224},          {"crop_pct", 0.9},
+               {"crop_mode", "center"},  {"interpolation", "bilinear"}};
+  EXPECT_EQ(preprocessing_from(rule).resize, 248);  // floor(248.9)
+  EXPECT_EQ(preprocessing_from(rule).crop, 224);
+  EXPECT_EQ(preprocessing_from(rule).interpolation, Interpolation::kBilinear);
+  rule["crop_pct"] = 0.95;
+  EXPECT_EQ(preprocessing_from(rule).resize, 235);
+  rule["crop_pct"] = 1.0;
+  rule["size"] = 4;
+  EXPECT_TRUE(at::equal(preprocess_image(ramp(4, 6), preprocessing_from(rule), "x"),
+                        ramp(4, 6).narrow(2, 1, 4)));
+  rule["crop_mode"] = "squash";  // the ratio is not kept, nothing is cropped
+  EXPECT_EQ(preprocess_image(at::full({3, 4, 900}, 9, at::kByte), preprocessing_from(rule), "x")
+                .sizes(),
+            (at::IntArrayRef{3, 4, 4}));
+  EXPECT_EQ(preprocessing_from({{"name", "deit_875"}}).resize, 256);
+  EXPECT_EQ(preprocessing_from(nullptr).resize, 0);
+  rule.erase("crop_pct");
+  expect_error(ErrorKind::kConfig, "lacks a member", [&] { preprocessing_from(rule); });
+}
+
 TEST(Preprocess, cifar_takes_32_by_32_only) {
   EXPECT_TRUE(at::equal(apply("cifar", ramp(32, 32)), ramp(32, 32)));
   expect_error(ErrorKind::kData, "takes 32 x 32", [] { apply("cifar", ramp(32, 33)); });

@@ -771,6 +771,11 @@ def cifar(content):
     return {"reader": "cifar_binary", "test": content}
 
 
+def pictures(first, kind="png"):
+    """An image folder of three classes, the first image of which is given."""
+    return {"reader": "image_folder", "test": {f"a/1.{kind}": first, "b/1.png": made.png(8, 8), "c/1.png": made.png(8, 8)}}
+
+
 # name: (entry of `data:` with bytes in place of files, kind, pieces)
 IMAGES = {
     "idx_that_is_empty": (pair(images=b""), "data", ["images", "two zero bytes"]),
@@ -793,16 +798,28 @@ IMAGES = {
     "cifar_records_that_are_cut_off": (cifar(bytes(3073 * 2 - 5)), "data", ["test.bin", "6141", "3073"]),
     "cifar_label_of_ten": (cifar(bytes(3073) + b"\x0a" + bytes(3072)), "data", ["test.bin", "record 1", "10", "0 to 9"]),
     "cifar_that_is_empty": (cifar(b""), "data", ["test.bin", "3073"]),
-    "a_picture_that_is_text": ({"reader": "image_folder", "test": {"a/1.png": b"hello", "b/1.png": made.png(8, 8)}}, "data",
-                               ["a/1.png", "neither a JPEG nor a PNG"]),
-    "a_picture_that_is_cut_off": ({"reader": "image_folder", "test": {"a/1.png": made.png(8, 8)[:-30], "b/1.png": made.png(8, 8)}}, "data",
-                                  ["a/1.png", "PNG"]),
-    "a_picture_of_a_billion_pixels": ({"reader": "image_folder", "test": {"a/1.png": made.png(60000, 60000, b"\0")}}, "data",
-                                      ["a/1.png", "60000 x 60000"]),
-    "a_jpeg_that_is_cut_off": ({"reader": "image_folder", "test": {"a/1.jpg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01"}}, "data",
-                               ["a/1.jpg", "JPEG"]),
-    "a_class_without_pictures": ({"reader": "image_folder", "test": {"a/readme.txt": b"x"}}, "data", ["test/a", ".png"]),
-    "a_folder_without_classes": ({"reader": "image_folder", "test": {"1.png": made.png(8, 8)}}, "data", ["test", "folder of a class"]),
+    "a_picture_that_is_text": (pictures(b"hello"), "data", ["a/1.png", "neither a JPEG nor a PNG"]),
+    "a_picture_that_is_cut_off": (pictures(made.png(8, 8)[:-30]), "data", ["a/1.png", "PNG"]),
+    "a_picture_of_a_billion_pixels": (pictures(made.png(60000, 60000, b"\0")), "data", ["a/1.png", "60000 x 60000"]),
+    "a_jpeg_that_is_cut_off": (pictures(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", "jpg"), "data", ["a/1.jpg", "JPEG"]),
+}
+# Files below the root of an image folder that a plan refuses. The network has 3 outputs.
+GOOD = made.png(8, 8)
+THREE = {"train/a/1.png": GOOD, "train/b/1.png": GOOD, "train/c/1.png": GOOD}
+FOLDERS = {
+    "classes_without_pictures": ({"test/a/readme.txt": b"x", "test/b/x": b"", "test/c/x": b""}, "", ["test'", ".png"]),
+    "a_folder_without_classes": ({"test/1.png": GOOD}, "", ["test'", "folder of a class"]),
+    "no_folder_of_the_split": ({"train/a/1.png": GOOD}, "", ["no folder test or val", "ROOT/test/CLASS"]),
+    "a_class_that_training_lacks": ({**THREE, "test/d/1.png": GOOD}, "", ["folder 'd' is none of the 3 classes"]),
+    "fewer_classes_than_outputs": ({"test/a/1.png": GOOD, "test/b/1.png": GOOD}, "", ["2 classes", "3 outputs", "classes: FILE"]),
+    "more_classes_than_outputs": ({**THREE, "train/d/1.png": GOOD, "test/a/1.png": GOOD}, "", ["4 classes", "3 outputs"]),
+    "numbers_as_names": ({"test/1/1.png": GOOD, "test/2/1.png": GOOD, "test/10/1.png": GOOD}, "", ["1, 10, 2", "class_order: natural"]),
+    "pictures_that_are_not_read": ({**THREE, "test/a/1.webp": b"x", "test/a/2.png": GOOD}, "", ["1 image", "a/1.webp"]),
+    "a_class_list_that_is_not_there": ({**THREE, "test/a/1.png": GOOD}, "classes: no.txt", ["no class list", "no.txt"]),
+    "a_class_list_that_repeats": ({**THREE, "test/a/1.png": GOOD, "list.txt": b"a\nb\na\n"}, "classes: list.txt", ["line 3", "repeats"]),
+    "timm_without_a_pretrained_cfg": ({**THREE, "test/a/1.png": GOOD}, "preprocess: timm", ["pretrained_cfg", "vit_900"]),
+    "a_preprocessing_that_is_not_known": ({**THREE, "test/a/1.png": GOOD}, "preprocess: tim", ["'tim'", "timm"]),
+    "an_order_that_is_not_known": ({**THREE, "test/a/1.png": GOOD}, "class_order: size", ["'size'", "natural"]),
 }
 TEXTS = {
     "a_text_that_is_no_utf8": ({"reader": "text", "test": b"good words\nbad \xff\xfe words\n"}, "data", ["test.bin", "UTF-8"]),
@@ -810,6 +827,25 @@ TEXTS = {
     "a_text_shorter_than_a_window": ({"reader": "text", "test": b"a"}, None, ["1"]),
     "a_text_in_a_damaged_gzip": ({"reader": "text", "test": b"\x1f\x8b\x08" + b"\xa5" * 40}, "data", ["test.bin", "damaged"]),
 }
+
+
+class ImageFolders(MalformedCase):
+    """Image folders whose class numbers or images a plan cannot vouch for: exit 2, one message, nothing runs."""
+
+    def test_what_a_plan_refuses(self):
+        if not options.exec:
+            raise unittest.SkipTest("no assay-exec in this build")
+        _, weights, config, _ = vit()
+        for name, (files, setting, pieces) in FOLDERS.items():
+            with self.subTest(name):
+                root = self.folder / name
+                for file, content in {**files, "m/model.safetensors": weights, "m/config.json": json.dumps(config).encode()}.items():
+                    (root / file).parent.mkdir(parents=True, exist_ok=True)
+                    (root / file).write_bytes(content)
+                (root / "sweep.yaml").write_text(
+                    f"assay: 1\nmodels: {{m: {{family: vit, weights: m, data: d}}}}\ndata: {{d: {{reader: image_folder, root: ., {setting}}}}}\n"
+                    "trials: [{model: m, method: float}]\nevaluate: [{metric: top1}]\n")
+                self.assert_refused(self.assay("plan", root / "sweep.yaml"), pieces)
 
 
 class BrokenFiles(FailedTrials, MalformedCase):

@@ -40,6 +40,13 @@ TEST_F(BoardTest, different_protocols_never_share_a_table) {
   EXPECT_NE(tables[0].title, tables[1].title);
 }
 
+TEST_F(BoardTest, a_table_says_what_its_data_set_passes_over) {
+  RunResults results = run(SamplePlan().trial("rtn", "W8A8"));
+  for (ResultRow& row : results.results) row.settings = R"({"passed_over":"2 hidden files"})";
+  EXPECT_THAT(board({results})[0].notes,
+              testing::Contains(testing::EndsWith(": passed over 2 hidden files")));
+}
+
 TEST_F(BoardTest, seeds_become_mean_deviation_and_number) {
   RunResults results = run(SamplePlan().trial("m", "W4A8", 0).trial("m", "W4A8", 1));
   double value = 10;

@@ -22,6 +22,20 @@ Kind FakeDigests::kind(const std::filesystem::path& path) {
   return folder || folders.contains(path.string()) ? Kind::kFolder : Kind::kMissing;
 }
 
+std::vector<std::string> FakeDigests::folders_in(const std::filesystem::path& folder) {
+  const std::string prefix = folder.string() + "/";
+  std::set<std::string> names;
+  const auto add = [&](const std::string& path, bool is_folder) {
+    if (!path.starts_with(prefix)) return;
+    const std::string rest = path.substr(prefix.size());
+    const std::size_t slash = rest.find('/');
+    if (is_folder || slash != std::string::npos) names.insert(rest.substr(0, slash));
+  };
+  for (const auto& [path, content] : files) add(path, false);
+  for (const std::string& path : folders) add(path, true);
+  return {names.begin(), names.end()};
+}
+
 std::vector<std::string> FakeDigests::files_in(const std::filesystem::path& folder) {
   std::vector<std::string> names;
   for (const auto& [path, content] : files) {

@@ -62,10 +62,31 @@ TEST(Classification, any_number_of_shards_gives_the_same_bytes) {
   }
 }
 
-TEST(Classification, a_limit_gives_the_first_records_of_the_whole) {
-  const ClassificationRecords whole = in_shards(1, 37);
-  const ClassificationRecords head = in_shards(2, 13);
-  EXPECT_TRUE(at::equal(head.nll, whole.nll.narrow(0, 0, 13)));
+// Divides by the largest value of the whole batch, as a dynamic range of a tensor does.
+class LargestOfBatch : public models::Tap {
+ public:
+  at::Tensor operator()(std::string_view, const at::Tensor& value) override {
+    largest.push_back(value.amax().item<double>());
+    smallest.push_back(value.amin().item<double>());
+    return value;
+  }
+  std::vector<double> largest, smallest;
+};
+
+TEST(Classification, a_dynamic_range_sees_the_images_of_its_chunk_and_no_padding) {
+  models::NetworkInfo info = mixing_classifier(2).info();
+  info.mean = {0};
+  info.std = {1};
+  LargestOfBatch tap;
+  const ToyNetwork network(info, [&](const at::Tensor& x) {
+    tap("x", x);
+    return at::zeros({x.size(0), 2});
+  });
+  const auto grey = datasets::memory_images(at::full({10, 1, 4, 4}, 51, at::kByte),
+                                            at::zeros({10}, at::kLong), 2, "test");
+  for (const std::int64_t chunk : {10, 7, 64}) classify(network, tap, *grey, {10, chunk});
+  for (const double value : tap.smallest) EXPECT_NEAR(value, 0.2, 1e-6);  // never 0
+  for (const double value : tap.largest) EXPECT_NEAR(value, 0.2, 1e-6);
 }
 
 TEST(Classification, uniform_logits_cost_the_logarithm_of_the_classes) {

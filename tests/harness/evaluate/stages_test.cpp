@@ -94,7 +94,7 @@ class StagesTest : public ::testing::Test {
     for (int i = 0; i < shards; ++i) {
       FakeContext context;
       give_images(context);
-      context.recipe_json["parameters"] = {{"limit", 0}, {"chunk", 4}, {"preprocess", ""}};
+      context.recipe_json["parameters"] = {{"limit", 0}, {"chunk", 4}};
       context.recipe_json["shard"] = {i, shards};
       context.folder = folder / std::to_string(i);
       context.run(body("evaluate.classification", serves(classifier())));
@@ -242,7 +242,7 @@ TEST_F(StagesTest, latency_is_given_for_every_batch_size) {
 TEST_F(StagesTest, a_stage_that_is_asked_to_stop_counts_as_lost) {
   FakeContext context;
   give_images(context);
-  context.recipe_json["parameters"] = {{"limit", 0}, {"chunk", 4}, {"preprocess", ""}};
+  context.recipe_json["parameters"] = {{"limit", 0}, {"chunk", 4}};
   context.folder = root_ / "stopped";
   context.stop = true;
   try {
