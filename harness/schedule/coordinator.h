@@ -51,11 +51,13 @@ struct Counts {
 // actions. `now` is in seconds on any clock that does not go back. Cost of an event: logarithmic in
 // the number of stages, linear in the number of distinct resource requests and of nodes.
 //
-// Policy: the longest expected remaining path first, on a slot whose executor holds the stage's
-// model; short stages get one more queued behind them, very short ones many (what ends together
-// is published with one sync); an exclusive stage, or one passed over for
-// long, gets a node drained for it; failures as docs/guides/failures.md says. The plan must outlive
-// it. One thread.
+// Policy: trial by trial, the one with the least work left first, so that a board fills from the
+// first minutes; but a stage whose remaining path takes half of the time that is left, or more,
+// goes first, longest path first, so that the end of the run does not wait for it. Within that on a
+// slot whose executor holds the stage's model; short stages get one more queued behind them, very
+// short ones many (what ends together is published with one sync); an exclusive stage, or one
+// passed over for long, gets a node drained for it; failures as docs/guides/failures.md says. The
+// plan must outlive it. One thread.
 class Coordinator {
  public:
   // `known`: one a stage. Throws Error(kConfig) for a plan that is no graph.
@@ -90,6 +92,7 @@ class Coordinator {
     bool checkpointed = false;  // since the present attempt started
     std::int64_t checkpoint_step = -1;
     double path_s = 0;
+    StageRank rank = kCriticalRank;
     double ready_since_s = 0;
     ReadyQueue::Request request;
   };
@@ -128,7 +131,11 @@ class Coordinator {
   void retract_late();
   StageIndex prefer_resident(const ReadyQueue::Group& group, StageIndex top, SlotId slot) const;
   bool starts_in_time(StageIndex stage) const;
-  void reorder();  // paths anew from what was learned; linear, so called at powers of two
+  void reorder();  // paths and ranks anew from what was learned; linear, so called now and then
+  void order_work(const std::vector<bool>& settled);
+  bool worth_reordering(bool fresh) const;
+  double work_left_s() const;  // over all slots
+  bool exclusive_is_due();
 
   bool current(const Attempt& attempt, bool* ahead = nullptr);
   void settle_done(StageIndex stage);
@@ -152,8 +159,11 @@ class Coordinator {
   double idle_since_s_ = -1;  // nothing runs since; -1: something does
   bool started_ = false;
   std::size_t unsettled_ = 0;
-  std::size_t learned_ = 0;   // samples of durations
-  std::size_t reserved_ = 0;  // stages that nodes are kept for
+  std::size_t learned_ = 0;  // samples of durations
+  double ordered_at_s_ = 0;  // work left when the order was made
+  std::size_t exclusive_started_ = 0;
+  bool exclusive_open_ = false;  // a batch of exclusive stages is being started
+  std::size_t reserved_ = 0;     // stages that nodes are kept for
   std::size_t failed_trials_before_ = 0;
   Counts counts_;
   bool held_by_time_ = false;  // something was not started because of the time limit
