@@ -43,7 +43,8 @@ void build(Cli& cli);
 void add_plan_command(Cli& cli);
 void add_run_command(Cli& cli);
 void add_watch_commands(Cli& cli);    // status, logs, cancel
-void add_result_commands(Cli& cli);   // board, compare, export, query, show
+void add_result_commands(Cli& cli);   // board, export, query, show; calls the next
+void add_compare_command(Cli& cli);
 void add_describe_command(Cli& cli);  // describe
 void add_doctor_command(Cli& cli);
 void add_store_commands(Cli& cli);      // store ls, store gc, save

@@ -6,7 +6,6 @@
 #include "harness/core/error.h"
 #include "harness/supervise/store.h"
 #include "results/board/board.h"
-#include "results/board/compare.h"
 #include "results/board/export.h"
 #include "results/board/show.h"
 
@@ -46,88 +45,6 @@ void add_board(Cli& cli) {
         loaded.push_back(results::load(reader, run.lexically_normal().string()));
       }
       cli.print(results::board(loaded, {.each_seed = *seeds}));
-      return 0;
-    };
-  });
-}
-
-std::vector<results::ResultRow> rows_of(const std::vector<results::ResultRow>& all,
-                                        const std::string& trial) {
-  std::vector<results::ResultRow> rows;
-  for (const auto& row : all) {
-    if (row.trial == trial) rows.push_back(row);
-  }
-  return rows;
-}
-
-std::filesystem::path samples_of(supervise::Store& store, const results::ResultRow& row) {
-  const auto artifact = store.lookup(row.stage);
-  std::error_code ignored;
-  if (artifact) {
-    const auto file = artifact->path / "samples.safetensors";
-    if (std::filesystem::exists(file, ignored)) return file;
-  }
-  throw Error(ErrorKind::kConfig,
-              fmt::format("{} of {} has no per-sample values in the store {} ({}); "
-                          "`assay run SWEEP` computes what is missing",
-                          row.metric, row.label, store.root().string(),
-                          artifact ? "the stage kept none" : "its artifact is not there"),
-              {{"stage", row.stage}});
-}
-
-struct CompareRequest {
-  std::string left, right, run;
-  results::BootstrapOptions bootstrap;
-};
-
-std::vector<results::Comparison> comparisons(results::Reader& reader,
-                                             const results::TrialSummary& left,
-                                             const results::TrialSummary& right,
-                                             const results::BootstrapOptions& options) {
-  const auto all = reader.results();
-  const auto pairs =
-      results::common_metrics(rows_of(all, left.id), rows_of(all, right.id),
-                              [&reader](const std::string& f) { return reader.protocol(f); });
-  supervise::Store store;
-  std::vector<results::Comparison> out;
-  for (const results::MetricPair& pair : pairs) {
-    const SafetensorsFile a(samples_of(store, pair.left)), b(samples_of(store, pair.right));
-    for (results::Comparison& c : results::compare_samples(a, b, options)) {
-      c.metric = pair.left.metric;
-      c.where = pair.left.data + "/" + pair.left.split;
-      out.push_back(std::move(c));
-    }
-  }
-  return out;
-}
-
-void add_compare(Cli& cli) {
-  CLI::App* command =
-      add_command(cli, "compare", "Paired comparison of two trials: difference, interval, flips",
-                  "  assay compare 3f2a 9c41\n"
-                  "  assay compare 3f2a 9c41 --run runs/demo --resamples 100000 --level 0.99");
-  add_format(cli, command);
-  auto request = std::make_shared<CompareRequest>();
-  command->add_option("a", request->left, "Trial A: its id, first digits of it, or its label")
-      ->required()
-      ->option_text("TRIAL");
-  command->add_option("b", request->right, "Trial B")->required()->option_text("TRIAL");
-  command->add_option("--run", request->run, "Run folder (default: the newest)")
-      ->option_text("RUN");
-  command->add_option("--resamples", request->bootstrap.resamples, "Of the bootstrap")
-      ->check(CLI::Range(1, 10'000'000))
-      ->option_text("N (10000)");
-  command->add_option("--seed", request->bootstrap.seed, "Of the bootstrap")->option_text("N (0)");
-  command->add_option("--level", request->bootstrap.level, "Of the interval")
-      ->check(CLI::Range(0.01, 0.9999))
-      ->option_text("P (0.95)");
-  command->callback([&cli, request] {
-    cli.action = [&cli, request] {
-      results::Reader reader = open_run(request->run);
-      const auto left = results::find_trial(reader, request->left);
-      const auto right = results::find_trial(reader, request->right);
-      const auto found = comparisons(reader, left, right, request->bootstrap);
-      cli.print({results::comparison_table(left.label, right.label, found, request->bootstrap)});
       return 0;
     };
   });
@@ -205,7 +122,7 @@ void add_show(Cli& cli) {
 
 void add_result_commands(Cli& cli) {
   add_board(cli);
-  add_compare(cli);
+  add_compare_command(cli);
   add_export(cli);
   add_query(cli);
   add_show(cli);

@@ -210,6 +210,7 @@ class Run {
                         coordinator_options(loaded_, history, ranks_ == nullptr),
                         std::move(inventory), store, *sink, *progress_);
     if (partial) conductor.keep_temporary();  // the trials left out may want them
+    conductor.keep_samples_in(folder_.path());
     std::string nonce;
     if (ranks_ != nullptr) {
       nonce = store.write_nonce();

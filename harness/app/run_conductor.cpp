@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "harness/app/run_inventory.h"
+#include "harness/app/run_samples.h"
+#include "harness/core/error.h"
 #include "harness/supervise/host.h"
 
 namespace assay::app {
@@ -54,6 +56,28 @@ Conductor::Conductor(const plan::Plan& plan, const std::string& run_id, schedule
       failures_.push_back(
           {plan.stages[i].label, plan.stages[i].key, known.kind, known.message, ""});
     }
+  }
+}
+
+void Conductor::keep_samples_in(const std::filesystem::path& run) {
+  samples_run_ = run;
+  is_metric_.assign(plan_.stages.size(), false);
+  for (const plan::PlannedTrial& trial : plan_.trials) {
+    for (const plan::PlannedMetric& metric : trial.metrics) is_metric_[metric.stage] = true;
+  }
+  for (StageIndex i = 0; i < plan_.stages.size(); ++i) {
+    if (inventory_.known[i].in_store) keep_samples_of(i);
+  }
+}
+
+// They are in the store in any case, so a failure costs a warning only.
+void Conductor::keep_samples_of(StageIndex stage) {
+  if (samples_run_.empty() || !is_metric_[stage]) return;
+  try {
+    keep_samples(samples_run_, plan_.stages[stage].key, inventory_.artifacts[stage]);
+  } catch (const Error& e) {
+    spdlog::warn("{}", e.what());
+    samples_run_.clear();
   }
 }
 
@@ -130,6 +154,7 @@ void Conductor::take(SiteId site, const Report& report) {
         progress_.line(fmt::format("nondeterminism in {}: {}", label, report.nondeterminism));
       }
       inventory_.artifacts[attempt->stage] = report.artifact.path;
+      keep_samples_of(attempt->stage);
       feed(schedule::StageDone{*attempt, wall_s, record.peak_memory_bytes});
       break;
     case ReportKind::kFound:

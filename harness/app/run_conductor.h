@@ -42,6 +42,9 @@ class Conductor {
   void tick();
   void stop(schedule::StopReason reason, bool kill, const std::string& message);
 
+  // Per-sample values of metrics are kept in this folder of the run too (run_samples.h).
+  void keep_samples_in(const std::filesystem::path& run);
+
   // Temporary artifacts stay in the store.
   void keep_temporary() { keep_temporary_ = true; }
 
@@ -86,6 +89,7 @@ class Conductor {
   void perform(const schedule::Action& action);
   void send_start(const schedule::StartStage& action);
   void drop(schedule::StageIndex stage);
+  void keep_samples_of(schedule::StageIndex stage);
   std::string attempt_text(const schedule::Attempt& attempt) const;
 
   const plan::Plan& plan_;
@@ -112,6 +116,8 @@ class Conductor {
   std::vector<RunStatus::Failure> failures_;
   double started_unix_s_ = 0;
   bool keep_temporary_ = false;
+  std::filesystem::path samples_run_;   // "": samples stay in the store only
+  std::vector<bool> is_metric_;         // of each stage
   std::optional<schedule::Finish> finish_;
 };
 

@@ -52,6 +52,57 @@ std::uint64_t Philox::next64() {
   return low | (std::uint64_t{next()} << 32);
 }
 
+namespace {
+
+constexpr std::size_t kLanes = 8;               // blocks computed side by side
+constexpr std::size_t kLaneWords = 2 * kLanes;  // of 64 bits in them
+
+}  // namespace
+
+// kLanes blocks at once: their rounds do not wait for each other, and the compiler makes vectors of
+// them.
+void Philox::fill_blocks(std::span<std::uint64_t> words) {
+  std::array<std::array<std::uint32_t, kLanes>, 4> c;
+  const std::uint64_t first = counter_[0] | std::uint64_t{counter_[1]} << 32;
+  for (std::size_t l = 0; l < kLanes; ++l) {
+    c[0][l] = static_cast<std::uint32_t>(first + l);
+    c[1][l] = static_cast<std::uint32_t>((first + l) >> 32);
+    c[2][l] = counter_[2];
+    c[3][l] = counter_[3];
+  }
+  std::array<std::uint32_t, 2> key = key_;
+  for (int round = 0; round < 10; ++round) {
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      const std::uint64_t a = std::uint64_t{0xD2511F53} * c[0][l];
+      const std::uint64_t b = std::uint64_t{0xCD9E8D57} * c[2][l];
+      c[0][l] = static_cast<std::uint32_t>(b >> 32) ^ c[1][l] ^ key[0];
+      c[1][l] = static_cast<std::uint32_t>(b);
+      c[2][l] = static_cast<std::uint32_t>(a >> 32) ^ c[3][l] ^ key[1];
+      c[3][l] = static_cast<std::uint32_t>(a);
+    }
+    key[0] += 0x9E3779B9;
+    key[1] += 0xBB67AE85;
+  }
+  for (std::size_t l = 0; l < kLanes; ++l) {
+    words[2 * l] = c[0][l] | std::uint64_t{c[1][l]} << 32;
+    words[2 * l + 1] = c[2][l] | std::uint64_t{c[3][l]} << 32;
+  }
+  counter_[0] = static_cast<std::uint32_t>(first + kLanes);
+  counter_[1] = static_cast<std::uint32_t>((first + kLanes) >> 32);
+}
+
+void Philox::fill(std::span<std::uint64_t> words) {
+  std::size_t at = 0;
+  while (at < words.size()) {
+    if (used_ == 4 && words.size() - at >= kLaneWords) {
+      fill_blocks(words.subspan(at, kLaneWords));
+      at += kLaneWords;
+    } else {
+      words[at++] = next64();
+    }
+  }
+}
+
 double Philox::uniform() { return static_cast<double>(next64() >> 11) * 0x1p-53; }
 
 double Philox::uniform(double low, double high) { return low + (high - low) * uniform(); }

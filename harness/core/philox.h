@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +23,8 @@ class Philox {
 
   std::uint32_t next();    // 32 uniform bits
   std::uint64_t next64();  // 64 uniform bits, the low word drawn first
+  void fill(
+      std::span<std::uint64_t> words);  // what next64() would give one after the other, faster
 
   double uniform();                         // [0, 1), 53 bits
   double uniform(double low, double high);  // [low, high)
@@ -32,6 +35,8 @@ class Philox {
   std::vector<std::int64_t> permutation(std::int64_t n);
 
  private:
+  void fill_blocks(std::span<std::uint64_t> words);
+
   std::array<std::uint32_t, 2> key_{};
   std::array<std::uint32_t, 4> counter_{};
   std::array<std::uint32_t, 4> block_{};

@@ -37,8 +37,7 @@ Coordinator::Coordinator(const plan::Plan& plan, Options options, const std::vec
     }
     counts_.total += needed[i] || in_store[i] ? 1 : 0;
   }
-  const auto path = graph_.remaining_path_s(durations_, in_store);
-  for (StageIndex i = 0; i < work_.size(); ++i) work_[i].path_s = path[i];
+  order_work(in_store);
   for (StageIndex i = 0; i < work_.size(); ++i) {
     if (needed[i] && known[i].failed) settle_failed(i, known[i].kind, known[i].message);
   }
@@ -86,7 +85,11 @@ bool Coordinator::current(const Attempt& attempt, bool* ahead) {
   return waits || (slot->running && slot->running->attempt == attempt);
 }
 
-void Coordinator::handle(const SlotJoined& event) { slots_.join(event.slot); }
+void Coordinator::handle(const SlotJoined& event) {
+  slots_.join(event.slot);
+  const std::size_t slots = slots_.slots().size();
+  if ((slots & (slots - 1)) == 0) reorder();  // how many there are decides what is critical
+}
 
 void Coordinator::leave_slot(const Attempt& attempt, bool ahead) {
   if (ahead) {
@@ -124,7 +127,7 @@ void Coordinator::handle(const StageDone& event) {
   durations_.learn(stage_of(stage).name, event.wall_s);
   ++learned_;
   settle_done(stage, false);
-  if (fresh || (learned_ >= 32 && (learned_ & (learned_ - 1)) == 0)) reorder();
+  if (worth_reordering(fresh)) reorder();
 }
 
 void Coordinator::settle_done(StageIndex stage, bool reused) {
@@ -273,11 +276,16 @@ Counts Coordinator::counts() const {
   return result;
 }
 
-double Coordinator::expected_remaining_s() const {
+double Coordinator::work_left_s() const {
   double work_s = 0;
   for (const auto& [name, open] : open_by_name_) {
     work_s += static_cast<double>(open) * durations_.expected_s(name);
   }
+  return work_s;
+}
+
+double Coordinator::expected_remaining_s() const {
+  double work_s = work_left_s();
   double longest_s = 0;
   for (const auto& [id, slot] : slots_.slots()) {
     if (!slot.running) continue;

@@ -55,13 +55,15 @@ struct Counts {
 // actions. `now` is in seconds on any clock that does not go back. Cost of an event: logarithmic in
 // the number of stages, linear in the number of distinct resource requests and of nodes.
 //
-// Policy: the longest expected remaining path first, on a slot whose executor holds the stage's
-// model; short stages get one more queued behind them, very short ones many (what ends together
-// is published with one sync); an exclusive stage, or one passed over for
-// long, gets a node drained for it; failures as docs/guides/failures.md says. The plan must outlive
-// it. One thread. Stages start in coordinator_dispatch.cpp; coordinator_failures.cpp decides what
-// follows a failure, coordinator_slots.cpp what follows a slot's, coordinator_sharing.cpp what
-// follows from the store and from other runs.
+// Policy: trial by trial, the one with the least work left first, so that a board fills from the
+// first minutes; but a stage whose remaining path takes half of the time that is left, or more,
+// goes first, longest path first, so that the end of the run does not wait for it. Within that on a
+// slot whose executor holds the stage's model; short stages get one more queued behind them, very
+// short ones many (what ends together is published with one sync); an exclusive stage, or one
+// passed over for long, gets a node drained for it; failures as docs/guides/failures.md says. The
+// plan must outlive it. One thread. Stages start in coordinator_dispatch.cpp;
+// coordinator_failures.cpp decides what follows a failure, coordinator_slots.cpp what follows a
+// slot's, coordinator_sharing.cpp what follows from the store and from other runs.
 class Coordinator {
  public:
   // `known`: one a stage. Throws Error(kConfig) for a plan that is no graph.
@@ -98,6 +100,7 @@ class Coordinator {
     bool checkpointed = false;  // since the present attempt started
     std::int64_t checkpoint_step = -1;
     double path_s = 0;
+    StageRank rank = kCriticalRank;
     double ready_since_s = 0;
     ReadyQueue::Request request;
   };
@@ -154,7 +157,11 @@ class Coordinator {
   void retract_late();
   StageIndex prefer_resident(const ReadyQueue::Group& group, StageIndex top, SlotId slot) const;
   bool starts_in_time(StageIndex stage) const;
-  void reorder();  // paths anew from what was learned; linear, so called at powers of two
+  void reorder();  // paths and ranks anew from what was learned; linear, so called now and then
+  void order_work(const std::vector<bool>& settled);
+  bool worth_reordering(bool fresh) const;
+  double work_left_s() const;  // over all slots
+  bool exclusive_is_due();
 
   bool current(const Attempt& attempt, bool* ahead = nullptr);
   void leave_slot(const Attempt& attempt, bool ahead);
@@ -180,6 +187,9 @@ class Coordinator {
   bool started_ = false;
   std::size_t unsettled_ = 0;
   std::size_t learned_ = 0;   // samples of durations
+  double ordered_at_s_ = 0;  // work left when the order was made
+  std::size_t exclusive_started_ = 0;
+  bool exclusive_open_ = false;  // a batch of exclusive stages is being started
   std::size_t reserved_ = 0;  // stages that nodes are kept for
   struct Trouble {            // of a slot with a provider
     int strikes = 0;

@@ -10,6 +10,10 @@ namespace {
 // Work that a slot's executor is warm for goes first if its path is at least this share of the
 // longest one.
 constexpr double kResidentShare = 0.9;
+// A path that takes this share of the time left, or more, is started before anything else.
+constexpr double kCriticalShare = 0.5;
+// The order of work is made anew when this share of it is done.
+constexpr double kReorderShare = 0.2;
 // A stage is late once it takes this many times what was expected.
 constexpr double kLate = 3;
 // and nothing is queued behind it from this many on while others end sooner.
@@ -21,7 +25,7 @@ void Coordinator::make_ready(StageIndex stage) {
   Work& work = work_[stage];
   work.phase = Phase::kReady;
   work.ready_since_s = now_s_;
-  ready_.add(work.request, stage_of(stage).residency, {work.path_s, stage});
+  ready_.add(work.request, stage_of(stage).residency, {work.rank, work.path_s, stage});
 }
 
 // Back to the queue, or to waiting if an input has gone meanwhile.
@@ -36,7 +40,7 @@ void Coordinator::requeue(StageIndex stage) {
 
 void Coordinator::take_from_queue(StageIndex stage) {
   const Work& work = work_[stage];
-  ready_.remove(work.request, stage_of(stage).residency, {work.path_s, stage});
+  ready_.remove(work.request, stage_of(stage).residency, {work.rank, work.path_s, stage});
 }
 
 void Coordinator::dispatch() {
@@ -67,6 +71,7 @@ bool Coordinator::place_one() {
       held_by_time_ = true;
       continue;
     }
+    if (group->request.exclusive && !exclusive_is_due()) continue;
     const auto slot = slots_.place(group->request, stage_of(top).residency);
     if (slot) {
       const StageIndex stage = prefer_resident(*group, top, *slot);
@@ -87,24 +92,43 @@ bool Coordinator::place_one() {
 
 StageIndex Coordinator::prefer_resident(const ReadyQueue::Group& group, StageIndex top,
                                         SlotId slot) const {
-  const Slot& chosen = slots_.slots().at(slot);
-  const auto& mine = chosen.residents;
-  if (std::find(mine.begin(), mine.end(), stage_of(top).residency) != mine.end()) return top;
+  const std::string& wanted = stage_of(top).residency;
+  const auto& mine = slots_.slots().at(slot).residents;
+  // What needs no model starts at once: it ends soon and often completes a trial.
+  if (wanted.empty() || std::find(mine.begin(), mine.end(), wanted) != mine.end()) return top;
+  const bool critical = work_[top].rank == kCriticalRank;
   for (const std::string& resident : mine) {
     const auto found = group.by_residency.find(resident);
     if (found == group.by_residency.end()) continue;
     const auto& best = *found->second.begin();
-    if (best.path_s >= kResidentShare * work_[top].path_s && starts_in_time(best.stage)) {
-      return best.stage;
+    if (critical &&
+        (best.rank != kCriticalRank || best.path_s < kResidentShare * work_[top].path_s)) {
+      continue;
     }
+    if (starts_in_time(best.stage)) return best.stage;
   }
   return top;
+}
+
+// An exclusive stage waits until its node is empty, which idles slots. So they start in batches,
+// each as large as all before it: the first at once, for the first row of the board, the last ones
+// with little loss.
+bool Coordinator::exclusive_is_due() {
+  std::size_t waiting = 0;
+  for (const auto* group : ready_.groups()) {
+    if (group->request.exclusive) waiting += group->entries.size();
+  }
+  const bool nothing_else = ready_.size() == waiting || slots_.busy() == 0;
+  if (!exclusive_open_ && !nothing_else && waiting < exclusive_started_) return false;
+  exclusive_open_ = waiting > 1;
+  return true;
 }
 
 void Coordinator::place(StageIndex stage, SlotId slot) {
   Work& work = work_[stage];
   work.phase = Phase::kPlaced;
   work.checkpointed = false;
+  if (work.request.exclusive) ++exclusive_started_;
   const Attempt attempt{stage, slot, ++work.attempts};
   slots_.start({attempt, work.request, now_s_, false}, stage_of(stage).residency);
   actions_.emplace_back(StartStage{attempt, false});
@@ -206,6 +230,26 @@ bool Coordinator::starts_in_time(StageIndex stage) const {
   return now_s_ + durations_.expected_s(name) <= options_.time_limit_at_s - options_.stop_grace_s;
 }
 
+// From new knowledge, and as the work shrinks, for what is critical depends on what is left.
+bool Coordinator::worth_reordering(bool fresh) const {
+  return fresh || (learned_ >= 32 && (learned_ & (learned_ - 1)) == 0) ||
+         work_left_s() < (1 - kReorderShare) * ordered_at_s_;
+}
+
+void Coordinator::order_work(const std::vector<bool>& settled) {
+  ordered_at_s_ = work_left_s();
+  const std::size_t slots = slots_.slots().size();
+  const double critical_s =
+      kCriticalShare * ordered_at_s_ / static_cast<double>(std::max<std::size_t>(1, slots));
+  const auto path = graph_.remaining_path_s(durations_, settled);
+  const auto ranks = graph_.ranks(durations_, settled);
+  for (StageIndex i = 0; i < work_.size(); ++i) {
+    work_[i].path_s = path[i];
+    // On one slot no order ends sooner than another.
+    work_[i].rank = slots > 1 && path[i] >= critical_s ? kCriticalRank : ranks[i];
+  }
+}
+
 void Coordinator::reorder() {
   std::vector<bool> settled(work_.size());
   std::vector<StageIndex> queued;
@@ -213,11 +257,10 @@ void Coordinator::reorder() {
     settled[i] = work_[i].phase == Phase::kSettled;
     if (work_[i].phase == Phase::kReady) queued.push_back(i);
   }
-  const auto path = graph_.remaining_path_s(durations_, settled);
   for (const StageIndex i : queued) take_from_queue(i);
-  for (StageIndex i = 0; i < work_.size(); ++i) work_[i].path_s = path[i];
+  order_work(settled);
   for (const StageIndex i : queued) {
-    ready_.add(work_[i].request, stage_of(i).residency, {work_[i].path_s, i});
+    ready_.add(work_[i].request, stage_of(i).residency, {work_[i].rank, work_[i].path_s, i});
   }
 }
 

@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "harness/schedule/event.h"
+#include "harness/schedule/work_graph.h"
 
 namespace assay::schedule {
 
-// Stages that wait for a slot, longest path first. Those that ask for the same thing form a group,
-// so that finding what fits a slot costs the number of groups, not of stages.
+// Stages that wait for a slot, in the order that the coordinator wants them. Those that ask for the
+// same thing form a group, so that finding what fits a slot costs the number of groups, not of
+// stages.
 class ReadyQueue {
  public:
   struct Request {
@@ -22,11 +24,13 @@ class ReadyQueue {
     std::string provider = {};
   };
   struct Entry {
+    StageRank rank = kCriticalRank;
     double path_s = 0;
     StageIndex stage = 0;
 
-    // The longer path first, then the order of the plan.
+    // By rank, then the longer path first, then the order of the plan.
     bool operator<(const Entry& other) const {
+      if (rank != other.rank) return rank < other.rank;
       if (path_s != other.path_s) return path_s > other.path_s;
       return stage < other.stage;
     }
@@ -42,7 +46,7 @@ class ReadyQueue {
   void remove(const Request& request, const std::string& residency, Entry entry);
   std::size_t size() const { return size_; }
 
-  // Groups with something in them, the one with the longest path first. Valid until the next
+  // Groups with something in them, in the order of their first entries. Valid until the next
   // change.
   std::vector<const Group*> groups() const;
 

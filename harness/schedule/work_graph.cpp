@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
+#include <numeric>
 #include <unordered_map>
 
 namespace assay::schedule {
@@ -49,18 +51,50 @@ std::vector<bool> WorkGraph::needed(const std::vector<bool>& in_store) const {
 
 std::vector<double> WorkGraph::remaining_path_s(const Durations& durations,
                                                 const std::vector<bool>& settled) const {
-  std::unordered_map<std::string_view, double> expected;  // one look-up a name, not a stage
+  const std::vector<double> expected = expected_s(durations);
   std::vector<double> path(size(), 0);
   for (StageIndex i = size(); i-- > 0;) {
     if (settled[i]) continue;
     double behind = 0;
     for (const StageIndex consumer : consumers_[i]) behind = std::max(behind, path[consumer]);
-    const std::string& name = plan_.stages[i].name;
-    const auto [found, fresh] = expected.try_emplace(name, 0);
-    if (fresh) found->second = durations.expected_s(name);
-    path[i] = behind + found->second;
+    path[i] = behind + expected[i];
   }
   return path;
+}
+
+std::vector<double> WorkGraph::expected_s(const Durations& durations) const {
+  std::unordered_map<std::string_view, double> by_name;  // one look-up a name, not a stage
+  std::vector<double> expected(size());
+  for (StageIndex i = 0; i < size(); ++i) {
+    const std::string& name = plan_.stages[i].name;
+    const auto [found, fresh] = by_name.try_emplace(name, 0);
+    if (fresh) found->second = durations.expected_s(name);
+    expected[i] = found->second;
+  }
+  return expected;
+}
+
+std::vector<StageRank> WorkGraph::ranks(const Durations& durations,
+                                        const std::vector<bool>& settled) const {
+  const std::vector<double> expected = expected_s(durations);
+  std::vector<double> left_s(plan_.trials.size(), 0);
+  for (std::size_t t = 0; t < left_s.size(); ++t) {
+    for (const std::size_t stage : plan_.trials[t].stages) {
+      if (!settled[stage]) left_s[t] += expected[stage];
+    }
+  }
+  std::vector<std::size_t> order(left_s.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return left_s[a] < left_s[b]; });
+  std::vector<StageRank> ranks(size(), std::numeric_limits<StageRank>::max());
+  StageRank rank = kCriticalRank;
+  for (const std::size_t t : order) {
+    ++rank;
+    for (const std::size_t stage : plan_.trials[t].stages)
+      ranks[stage] = std::min(ranks[stage], rank);
+  }
+  return ranks;
 }
 
 }  // namespace assay::schedule

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,11 @@
 #include "harness/schedule/event.h"
 
 namespace assay::schedule {
+
+// Where a stage stands in the order of work: kCriticalRank first, then trial by trial, the trial
+// with the least work left first, then what no trial needs.
+using StageRank = std::uint32_t;
+inline constexpr StageRank kCriticalRank = 0;
 
 // Who waits for whom in a plan, and how much work lies behind each stage. Indices are those of
 // Plan::stages, which lists inputs before consumers. The plan must outlive it.
@@ -30,7 +36,14 @@ class WorkGraph {
   std::vector<double> remaining_path_s(const Durations& durations,
                                        const std::vector<bool>& settled) const;
 
+  // The rank of each stage by its trials: those of the trial with the least expected work left get
+  // 1, those that only the next trial needs get 2, and so on; equal trials keep the order of the
+  // plan. So trials are completed one after the other, and most of a board is there early.
+  std::vector<StageRank> ranks(const Durations& durations, const std::vector<bool>& settled) const;
+
  private:
+  std::vector<double> expected_s(const Durations& durations) const;  // of each stage
+
   const plan::Plan& plan_;
   std::vector<std::vector<StageIndex>> inputs_;
   std::vector<std::vector<StageIndex>> consumers_;

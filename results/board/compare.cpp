@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 #include <tuple>
 
 #include "harness/core/error.h"
+#include "results/board/show.h"
 #include "results/store/fingerprint.h"
 
 namespace assay::results {
@@ -35,6 +38,7 @@ std::map<Place, std::map<std::string, ResultRow>> by_place(const std::vector<Res
               {{"metric", left.metric}, {"left", left.fingerprint}, {"right", right.fingerprint}});
 }
 
+// [samples] of one seed.
 std::vector<double> samples_of(const SafetensorsFile& file, const std::string& name,
                                std::int64_t n) {
   const TensorEntry& tensor = file.at(name);
@@ -47,6 +51,14 @@ std::vector<double> samples_of(const SafetensorsFile& file, const std::string& n
   return file.values(name);
 }
 
+using Seeds = std::vector<std::vector<double>>;
+
+Seeds samples_of(const SampleFiles& files, const std::string& name, std::int64_t n) {
+  Seeds seeds;
+  for (const auto& file : files) seeds.push_back(samples_of(*file, name, n));
+  return seeds;
+}
+
 Flips flips_of(const std::vector<double>& left, const std::vector<double>& right) {
   Flips flips;
   for (std::size_t i = 0; i < left.size(); ++i) {
@@ -56,51 +68,94 @@ Flips flips_of(const std::vector<double>& left, const std::vector<double>& right
   return flips;
 }
 
-Comparison accuracy(const std::string& name, std::vector<double> left, std::vector<double> right,
-                    const BootstrapOptions& options) {
-  Comparison comparison{
-      .name = name == "correct" ? "top1" : name, .unit = "%", .flips = flips_of(left, right)};
-  for (double& value : left) value *= 100;
-  for (double& value : right) value *= 100;
-  comparison.estimate = paired_bootstrap(left, right, Statistic::kMean, options);
+// Two sides, and how their difference is drawn.
+struct Sides {
+  const SampleFiles& left;
+  const SampleFiles& right;
+  bool seeds_match;
+  const BootstrapOptions& options;
+  const BootstrapProgress& progress;
+
+  PairedEstimate estimate(const Seeds& a, const Seeds& b, Statistic statistic,
+                          std::span<const double> weights = {}) const {
+    return seed_bootstrap(a, b, seeds_match, statistic, options, weights, progress);
+  }
+};
+
+Comparison accuracy(const std::string& name, Seeds a, Seeds b, const Sides& sides) {
+  Comparison comparison{.name = name == "correct" ? "top1" : name, .unit = "%"};
+  if (a.size() == 1 && b.size() == 1) comparison.flips = flips_of(a[0], b[0]);
+  for (Seeds* side : {&a, &b}) {
+    for (auto& seed : *side) {
+      for (double& value : seed) value *= 100;
+    }
+  }
+  comparison.estimate = sides.estimate(a, b, Statistic::kMean);
   return comparison;
 }
 
-void add_perplexity(const SafetensorsFile& left, const SafetensorsFile& right,
-                    const std::vector<double>& a, const std::vector<double>& b,
-                    const BootstrapOptions& options, std::vector<Comparison>& out) {
-  const auto n = static_cast<std::int64_t>(a.size());
-  const std::vector<double> tokens = samples_of(left, "window_tokens", n);
-  if (tokens != samples_of(right, "window_tokens", n)) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{} and {} cannot be paired: their windows score different tokens",
-                            left.path().string(), right.path().string()));
+void add_perplexity(const Sides& sides, const Seeds& a, const Seeds& b,
+                    std::vector<Comparison>& out) {
+  const auto n = static_cast<std::int64_t>(a[0].size());
+  const std::vector<double> tokens = samples_of(*sides.left[0], "window_tokens", n);
+  for (const SampleFiles* files : {&sides.left, &sides.right}) {
+    for (const auto& file : *files) {
+      if (tokens == samples_of(*file, "window_tokens", n)) continue;
+      throw Error(ErrorKind::kData,
+                  fmt::format("{} and {} cannot be paired: their windows score different tokens",
+                              sides.left[0]->path().string(), file->path().string()));
+    }
   }
   out.push_back({.name = "nll",
                  .unit = "nats/token",
                  .higher_is_better = false,
-                 .estimate = paired_bootstrap(a, b, Statistic::kMean, options, tokens)});
+                 .estimate = sides.estimate(a, b, Statistic::kMean, tokens)});
   out.push_back({.name = "perplexity",
                  .higher_is_better = false,
-                 .estimate = paired_bootstrap(a, b, Statistic::kExpMean, options, tokens)});
+                 .estimate = sides.estimate(a, b, Statistic::kExpMean, tokens)});
 }
 
-void add_comparisons(const std::string& name, const SafetensorsFile& left,
-                     const SafetensorsFile& right, const BootstrapOptions& options,
-                     std::vector<Comparison>& out) {
-  const auto& shape = left.at(name).shape;
+void add_comparisons(const std::string& name, const Sides& sides, std::vector<Comparison>& out) {
+  const auto& shape = sides.left[0]->at(name).shape;
   const std::int64_t n = shape.size() == 1 ? shape[0] : -1;
-  const std::vector<double> a = samples_of(left, name, n), b = samples_of(right, name, n);
+  const Seeds a = samples_of(sides.left, name, n), b = samples_of(sides.right, name, n);
   if (name == "window_nll") {
-    add_perplexity(left, right, a, b, options, out);
+    add_perplexity(sides, a, b, out);
   } else if (name == "nll") {
     out.push_back({.name = "nll",
                    .unit = "nats",
                    .higher_is_better = false,
-                   .estimate = paired_bootstrap(a, b, Statistic::kMean, options)});
+                   .estimate = sides.estimate(a, b, Statistic::kMean)});
   } else {
-    out.push_back(accuracy(name, a, b, options));
+    out.push_back(accuracy(name, a, b, sides));
   }
+}
+
+bool all_have(const SampleFiles& files, const std::string& name) {
+  return std::all_of(files.begin(), files.end(),
+                     [&](const auto& file) { return file->tensors().contains(name); });
+}
+
+// The seeds in an identity: {seed, calibration_seed}.
+std::pair<Json, Json> seeds_of(const Json& identity) {
+  const auto member = [&](const char* name) {
+    return identity.is_object() ? identity.value(name, Json()) : Json();
+  };
+  return {member("seed"), member("calibration_seed")};
+}
+
+// "vit psaq_vit W4A8 seed=1 images=64" -> "vit psaq_vit W4A8 images=64"
+std::string without_seeds(const std::string& label) {
+  std::string text;
+  for (std::size_t at = 0; at <= label.size();) {
+    const std::size_t end = std::min(label.find(' ', at), label.size());
+    const std::string word = label.substr(at, end - at);
+    if (!word.starts_with("seed=") && !word.starts_with("calibration_seed=")) {
+      text += (text.empty() ? "" : " ") + word;
+    }
+    at = end + 1;
+  }
+  return text;
 }
 
 std::string verdict(const Comparison& comparison) {
@@ -137,26 +192,48 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
   return pairs;
 }
 
-std::vector<Comparison> compare_samples(const SafetensorsFile& left, const SafetensorsFile& right,
-                                        const BootstrapOptions& options) {
+std::vector<Comparison> compare_samples(const SampleFiles& left, const SampleFiles& right,
+                                        bool seeds_match, const BootstrapOptions& options,
+                                        const BootstrapProgress& progress) {
+  const Sides sides{left, right, seeds_match, options, progress};
   std::vector<Comparison> comparisons;
   for (const char* name : {"correct", "top5", "nll", "window_nll"}) {
-    if (left.tensors().contains(name) && right.tensors().contains(name)) {
-      add_comparisons(name, left, right, options, comparisons);
-    }
+    if (all_have(left, name) && all_have(right, name)) add_comparisons(name, sides, comparisons);
   }
   if (comparisons.empty()) {
     throw Error(
         ErrorKind::kData,
         fmt::format(
             "{} and {} have no per-sample values in common (correct, top5, nll or window_nll)",
-            left.path().string(), right.path().string()));
+            left[0]->path().string(), right[0]->path().string()));
   }
   return comparisons;
 }
 
+std::vector<std::pair<Json, Json>> ComparedRow::seeds() const {
+  std::vector<std::pair<Json, Json>> all;
+  for (const TrialSummary& trial : trials) all.push_back(seeds_of(trial.identity));
+  return all;
+}
+
+ComparedRow find_row(Reader& reader, const std::string& name) {
+  ComparedRow row{.label = name, .trials = {}};
+  for (TrialSummary& trial : reader.trials()) {
+    if (trial.id == name || trial.label == name) return {trial.label, {trial}};
+    if (without_seeds(trial.label) == name) row.trials.push_back(std::move(trial));
+  }
+  if (row.trials.empty()) {
+    TrialSummary trial = find_trial(reader, name);
+    return {trial.label, {trial}};
+  }
+  std::sort(row.trials.begin(), row.trials.end(), [](const auto& a, const auto& b) {
+    return seeds_of(a.identity) < seeds_of(b.identity);
+  });
+  return row;
+}
+
 Table comparison_table(const std::string& left_label, const std::string& right_label,
-                       const std::vector<Comparison>& comparisons,
+                       const std::vector<Comparison>& comparisons, bool seeds_drawn,
                        const BootstrapOptions& options) {
   Table table{.title = "A: " + left_label + "   B: " + right_label,
               .columns = {{"metric"},
@@ -183,8 +260,11 @@ Table comparison_table(const std::string& left_label, const std::string& right_l
          c.flips ? count_cell(c.flips->only_right) : empty_cell(), text_cell(verdict(c))});
   }
   table.notes.push_back(
-      fmt::format("low, high: {:g} % interval of A - B, paired bootstrap, {} resamples, seed {}",
-                  options.level * 100, options.resamples, options.seed));
+      fmt::format("low, high: {:g} % interval of A - B, paired bootstrap{}, {} resamples, seed {}",
+                  options.level * 100, seeds_drawn ? " over seeds and samples" : "",
+                  options.resamples, options.seed));
+  table.notes.push_back(
+      "the interval covers which samples were drawn, not the rounding of another run or machine");
   return table;
 }
 

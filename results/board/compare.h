@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/core/safetensors_file.h"
@@ -12,6 +14,18 @@
 #include "results/store/reader.h"
 
 namespace assay::results {
+
+// A row of a board: one trial, or those that differ in their seeds only.
+struct ComparedRow {
+  std::string label;                 // without the seeds if there are several
+  std::vector<TrialSummary> trials;  // by seed
+  // Seed and calibration seed of each trial, in their order; null where a trial has none.
+  std::vector<std::pair<Json, Json>> seeds() const;
+};
+
+// The row that `name` means: a trial's id, a unique beginning of it of at least 4 digits, its
+// label, or the label without its seeds, which means all seeds. Throws as find_trial.
+ComparedRow find_row(Reader& reader, const std::string& name);
 
 // A metric that two trials measured under one protocol.
 struct MetricPair {
@@ -42,16 +56,23 @@ struct Comparison {
   std::optional<Flips> flips;
 };
 
+// The per-sample values of one side: a file for each of its seeds. At least one.
+using SampleFiles = std::vector<std::shared_ptr<const SafetensorsFile>>;
+
 // Compares the per-sample values of one metric, sample by sample. Tensors, each [samples]:
-//   "correct", "top5"              0 or 1: accuracy in %, with flips
+//   "correct", "top5"              0 or 1: accuracy in %, with flips where each side is one seed
 //   "nll"                          nats of a sample: mean
 //   "window_nll", "window_tokens"  nats of a window and its tokens: nats a token, and perplexity
-// Other tensors describe the samples. Throws Error(kData) naming both files if they have none of
-// these in common, or of different length, or windows of different tokens.
-std::vector<Comparison> compare_samples(const SafetensorsFile& left, const SafetensorsFile& right,
-                                        const BootstrapOptions& options);
+// Other tensors describe the samples. `seeds_match`: both sides have the same seeds in the same
+// order. Throws Error(kData) naming both files if they have none of these in common, or of
+// different length, or windows of different tokens.
+std::vector<Comparison> compare_samples(const SampleFiles& left, const SampleFiles& right,
+                                        bool seeds_match, const BootstrapOptions& options,
+                                        const BootstrapProgress& progress = {});
 
+// `seeds_drawn`: the interval was made over seeds too.
 Table comparison_table(const std::string& left_label, const std::string& right_label,
-                       const std::vector<Comparison>& comparisons, const BootstrapOptions& options);
+                       const std::vector<Comparison>& comparisons, bool seeds_drawn,
+                       const BootstrapOptions& options);
 
 }  // namespace assay::results

@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "harness/app/run_conductor.h"
 #include "tests/cluster/run_fakes.h"
 
@@ -284,6 +287,26 @@ TEST(status_block, shows_the_whole_and_busy_slots_within_the_width) {
   for (std::size_t at = 0; at < block.size(); at = block.find('\n', at) + 1) {
     EXPECT_LE(block.find('\n', at) - at, 60u);
   }
+}
+
+TEST_F(conductor, keeps_per_sample_values_of_metrics_in_the_run_folder) {
+  plan_.trials.emplace_back().stages = {0, 1};
+  plan_.trials[0].metrics.push_back({.metric = "m"});
+  plan_.trials[0].metrics[0].stage = 1;
+  begin();
+  const auto run = folder_.path() / "run";
+  conductor_->keep_samples_in(run);
+  const auto artifact = folder_.path() / "artifact";
+  std::filesystem::create_directories(artifact);
+  std::ofstream(artifact / "samples.safetensors") << "values";
+  take(report(ReportKind::kPublished, 'a'));
+  supervise::Report done = report(ReportKind::kPublished, 'b');
+  done.artifact.path = artifact;
+  take(done);
+  EXPECT_FALSE(std::filesystem::exists(run / "samples" / (key_of('a') + ".safetensors")));
+  const auto kept = run / "samples" / (key_of('b') + ".safetensors");
+  ASSERT_TRUE(std::filesystem::exists(kept));
+  EXPECT_EQ(std::filesystem::hard_link_count(kept), 2u);
 }
 
 }  // namespace

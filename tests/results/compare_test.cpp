@@ -27,14 +27,18 @@ class CompareTest : public testing::Test {
     return path;
   }
 
+  static SampleFiles open(const std::filesystem::path& path) {
+    return {std::make_shared<const SafetensorsFile>(path)};
+  }
+
   TemporaryFolder folder;
   BootstrapOptions quick{.resamples = 200};
 };
 
 TEST_F(CompareTest, accuracy_is_in_percent_and_flips_are_counted) {
   const std::vector<std::uint8_t> a = {1, 1, 1, 0, 0, 1, 1, 1}, b = {1, 0, 0, 1, 0, 1, 1, 1};
-  const auto found = compare_samples(SafetensorsFile(write("a", "correct", "U8", a)),
-                                     SafetensorsFile(write("b", "correct", "U8", b)), quick);
+  const auto found = compare_samples(open(write("a", "correct", "U8", a)),
+                                     open(write("b", "correct", "U8", b)), true, quick);
   ASSERT_EQ(found.size(), 1u);
   EXPECT_DOUBLE_EQ(found[0].estimate.left, 75.0);
   EXPECT_DOUBLE_EQ(found[0].estimate.right, 62.5);
@@ -57,23 +61,23 @@ TEST_F(CompareTest, windows_give_nats_a_token_and_perplexity_over_all_tokens) {
           {.dtype = "I64", .shape = {2}, .bytes = std::as_bytes(std::span(counts))}}});
     return folder / file;
   };
-  const SafetensorsFile left(save("a", a, tokens)), right(save("b", b, tokens));
-  const auto found = compare_samples(left, right, quick);
+  const SampleFiles left = open(save("a", a, tokens)), right = open(save("b", b, tokens));
+  const auto found = compare_samples(left, right, true, quick);
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].name, "nll");
   EXPECT_DOUBLE_EQ(found[0].estimate.difference, 110.0 / 40 - 70.0 / 40);
   EXPECT_EQ(found[1].name, "perplexity");
   EXPECT_DOUBLE_EQ(found[1].estimate.left, std::exp(110.0 / 40));
   EXPECT_DOUBLE_EQ(found[1].estimate.right, std::exp(70.0 / 40));
-  EXPECT_EQ(comparison_table("a", "b", found, quick).rows[0].back().text, "B better");
-  EXPECT_THROW(compare_samples(left, SafetensorsFile(save("c", b, other)), quick), Error);
+  EXPECT_EQ(comparison_table("a", "b", found, false, quick).rows[0].back().text, "B better");
+  EXPECT_THROW(compare_samples(left, open(save("c", b, other)), true, quick), Error);
 }
 
 TEST_F(CompareTest, samples_of_unequal_length_are_an_error_that_names_the_file) {
   const std::vector<double> a = {1, 2, 3}, b = {1, 2};
   try {
-    compare_samples(SafetensorsFile(write("a", "nll", "F64", a)),
-                    SafetensorsFile(write("b", "nll", "F64", b)), quick);
+    compare_samples(open(write("a", "nll", "F64", a)), open(write("b", "nll", "F64", b)), true,
+                    quick);
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.kind(), ErrorKind::kData);
@@ -83,8 +87,8 @@ TEST_F(CompareTest, samples_of_unequal_length_are_an_error_that_names_the_file) 
 
 TEST_F(CompareTest, files_without_common_values_are_an_error) {
   const std::vector<double> a = {1, 2};
-  EXPECT_THROW(compare_samples(SafetensorsFile(write("a", "nll", "F64", a)),
-                               SafetensorsFile(write("b", "correct", "F64", a)), quick),
+  EXPECT_THROW(compare_samples(open(write("a", "nll", "F64", a)),
+                               open(write("b", "correct", "F64", a)), true, quick),
                Error);
 }
 
@@ -106,6 +110,33 @@ TEST_F(CompareTest, different_protocols_are_refused_with_the_fields_that_differ)
     EXPECT_THAT(e.what(), HasSubstr("data.files: d1 and d2"));
   }
   EXPECT_THROW(common_metrics(a, {}, protocol), Error);
+}
+
+TEST_F(CompareTest, seeds_of_a_side_are_averaged) {
+  const std::vector<double> a0 = {1, 1, 1, 0}, a1 = {1, 1, 0, 0}, b = {0, 1, 0, 0};
+  const SampleFiles left{open(write("a0", "correct", "F64", a0))[0],
+                         open(write("a1", "correct", "F64", a1))[0]};
+  const auto found = compare_samples(left, open(write("b", "correct", "F64", b)), false, quick);
+  EXPECT_DOUBLE_EQ(found[0].estimate.left, 62.5);
+  EXPECT_DOUBLE_EQ(found[0].estimate.difference, 37.5);
+  EXPECT_FALSE(found[0].flips.has_value());
+}
+
+TEST_F(CompareTest, a_label_without_its_seed_means_all_seeds) {
+  const SamplePlan plan = SamplePlan().trial("psaq_vit", "W4A8", 0).trial("psaq_vit", "W4A8", 1);
+  DatabaseSink sink(folder / "r.sqlite");
+  run_all(sink, plan.plan());
+  Reader reader(folder / "r.sqlite");
+  const std::string label = reader.trials()[0].label;
+  const ComparedRow one = find_row(reader, label);
+  EXPECT_EQ(one.trials.size(), 1u);
+  const std::size_t at = label.find(" seed=");
+  ASSERT_NE(at, std::string::npos) << label;
+  const ComparedRow all = find_row(reader, label.substr(0, at));
+  ASSERT_EQ(all.trials.size(), 2u);
+  EXPECT_EQ(all.seeds()[0].first, 0);
+  EXPECT_EQ(all.seeds()[1].first, 1);
+  EXPECT_THROW(find_row(reader, "nobody"), Error);
 }
 
 }  // namespace

@@ -166,6 +166,29 @@ TEST_F(CommandLine, compare_reads_samples_from_the_store) {
   EXPECT_EQ(assay("compare " + pair + " --resamples 500 --format json").out, outcome.out);
 }
 
+TEST_F(CommandLine, compare_needs_nothing_but_run_folders_and_takes_two_of_them) {
+  const results::SamplePlan sample = make_run("monday");
+  make_run("tuesday");
+  const auto& trial = sample.plan().trials[1];
+  const std::string& stage = sample.plan().stages[trial.metrics[0].stage].key;
+  const auto keep = [&](const char* run, const std::vector<std::uint8_t>& correct) {
+    std::filesystem::create_directories(folder / "runs" / run / "samples");
+    write_safetensors(folder / "runs" / run / "samples" / (stage + ".safetensors"),
+                      {{"correct",
+                        {.dtype = "U8",
+                         .shape = {static_cast<std::int64_t>(correct.size())},
+                         .bytes = std::as_bytes(std::span(correct))}}});
+  };
+  keep("monday", {1, 1, 0, 0});
+  keep("tuesday", {1, 1, 1, 0});
+  const Outcome outcome = assay("compare monday/" + trial.id + " runs/tuesday/" + trial.id +
+                                " --resamples 500 --format json");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const Json row = Json::parse(outcome.out)[0]["rows"][0];
+  EXPECT_EQ(row["A"], 50.0);
+  EXPECT_EQ(row["B"], 75.0);
+}
+
 TEST_F(CommandLine, show_tells_how_to_repeat_a_trial_and_save_refuses_codes) {
   const std::string id = make_run().plan().trials[1].id;
   EXPECT_THAT(assay("show " + id).out, HasSubstr("id == '" + id + "'"));

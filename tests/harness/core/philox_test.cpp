@@ -86,5 +86,16 @@ TEST(Philox, a_permutation_holds_each_index_once) {
   EXPECT_TRUE(random.permutation(0).empty());
 }
 
+TEST(philox, fill_gives_the_words_of_next64_in_turn) {
+  for (const std::size_t count : {0, 1, 15, 16, 17, 100}) {
+    Philox bulk(9, "bulk", 5), single(9, "bulk", 5);
+    EXPECT_EQ(bulk.next64(), single.next64());  // from the middle of a block
+    std::vector<std::uint64_t> words(count);
+    bulk.fill(words);
+    for (const std::uint64_t word : words) EXPECT_EQ(word, single.next64());
+    EXPECT_EQ(bulk.next64(), single.next64());
+  }
+}
+
 }  // namespace
 }  // namespace assay

@@ -87,6 +87,104 @@ TEST(placement, a_stage_that_fits_nowhere_fails_with_what_it_asks_for) {
   EXPECT_NE(settle.message.find("1 GPU"), std::string::npos) << settle.message;
 }
 
+// Three trials of three stages each on two slots.
+TEST(placement, trials_are_completed_one_after_the_other) {
+  Scenario s;
+  std::vector<std::string> finished;
+  for (const std::string trial : {"a", "b", "c", "d"}) {
+    s.stage(trial + "1").name = "quantize";
+    s.stage(trial + "2", {trial + "1"}).name = "evaluate";
+    s.stage(trial + "3", {trial + "2"}).name = "merge";
+    s.trial({trial + "1", trial + "2", trial + "3"});
+  }
+  s.options().stage_wall_s = {{"quantize", 1}, {"evaluate", 1}, {"merge", 1}};
+  s.options().ahead_horizon_s = -1;
+  s.start();
+  s.join(0);
+  for (int i = 0; i < 12; ++i) {
+    finished.push_back(s.on(0));
+    s.done(s.on(0));
+  }
+  EXPECT_EQ(finished, (std::vector<std::string>{"a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2",
+                                                "c3", "d1", "d2", "d3"}));
+}
+
+TEST(placement, the_trial_with_the_least_work_left_goes_first) {
+  Scenario s;
+  s.stage("synthesize");
+  s.stage("shared");
+  s.stage("float", {"shared"});
+  s.stage("quantized", {"synthesize", "shared"});
+  s.trial({"synthesize", "shared", "quantized"});
+  s.trial({"shared", "float"});
+  s.options().stage_wall_s = {{"synthesize", 5}, {"shared", 5}, {"float", 5}, {"quantized", 5}};
+  s.options().ahead_horizon_s = -1;
+  s.start();
+  s.join(0);
+  ASSERT_EQ(s.on(0), "shared");
+  s.done("shared", 5);
+  EXPECT_EQ(s.on(0), "float");
+}
+
+// Short trials come first until what is left would wait for the long one.
+TEST(placement, a_path_that_decides_the_end_of_the_run_goes_first) {
+  Scenario s;
+  s.stage("long");
+  s.trial({"long"});
+  for (int i = 0; i < 100; ++i) {
+    s.stage("s" + std::to_string(i)).name = "short";
+    s.trial({"s" + std::to_string(i)});
+  }
+  s.options().stage_wall_s = {{"long", 10}, {"short", 1}};
+  s.options().ahead_horizon_s = -1;
+  s.start();
+  s.join(0);
+  s.join(1);
+  EXPECT_EQ(s.on(0), "s0");
+  int before = 0;
+  while (s.starts("long") == 0 && before < 100) {
+    ++before;
+    s.done(s.on(0));
+    if (s.starts("long") == 0) s.done(s.on(1));
+  }
+  EXPECT_GE(before, 25);  // 50 rows are there
+  EXPECT_LE(before, 45);  // and at least 10 s of other work are left beside it
+}
+
+TEST(placement, exclusive_stages_start_at_once_and_then_in_growing_batches) {
+  Scenario s;
+  constexpr int kTrials = 16;
+  for (int i = 0; i < kTrials; ++i) {
+    const std::string number = std::to_string(i);
+    s.stage("work" + number).name = "work";
+    s.stage("time" + number, {"work" + number}).name = "time";
+    s.plan().stages.back().exclusive = true;
+    s.trial({"work" + number, "time" + number});
+  }
+  s.options().stage_wall_s = {{"work", 1}, {"time", 1}};
+  s.options().ahead_horizon_s = -1;
+  s.start();
+  s.join(0);
+  s.join(1);
+  std::vector<int> batches;  // exclusive stages in a row
+  bool in_batch = false;
+  for (int step = 0; step < 200 && s.coordinator().slots().busy() > 0; ++step) {
+    const SlotId slot = s.on(0).empty() ? 1 : 0;
+    const std::string label = s.on(slot);
+    const bool exclusive = label.starts_with("time");
+    if (exclusive && !in_batch) batches.push_back(0);
+    if (exclusive) ++batches.back();
+    in_batch = exclusive;
+    s.done(label);
+  }
+  ASSERT_GE(batches.size(), 2u);
+  EXPECT_LE(batches.front(), 2);  // the one that was first, and what became ready meanwhile
+  EXPECT_LE(batches.size(), 6u);
+  int total = 0;
+  for (const int batch : batches) total += batch;
+  EXPECT_EQ(total, kTrials);
+}
+
 TEST(placement, an_exclusive_stage_drains_its_node_and_runs_alone) {
   Scenario s;
   s.options().stage_wall_s = {{"time", 100}, {"x", 1}, {"y", 1}, {"z", 1}};

@@ -1,0 +1,178 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "harness/app/cli.h"
+#include "harness/app/folders.h"
+#include "harness/app/run_samples.h"
+#include "harness/core/error.h"
+#include "harness/supervise/store.h"
+#include "results/board/compare.h"
+#include "results/board/show.h"
+
+namespace assay::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct CompareRequest {
+  std::string left, right, run;
+  results::BootstrapOptions bootstrap;
+  bool quiet = false;
+};
+
+// One side: a row of the board of one run.
+struct Side {
+  fs::path run;
+  std::unique_ptr<results::Reader> reader;
+  results::ComparedRow row;
+  std::vector<results::ResultRow> results;  // of all trials of the run
+};
+
+// `text` is RUN/TRIAL, or TRIAL of the run that --run names. A label may hold slashes too, so a
+// trial of that run is looked for first.
+Side side_of(const std::string& text, const std::string& usual_run) {
+  const auto open = [](const fs::path& run, const std::string& trial) {
+    Side side{run, std::make_unique<results::Reader>(database_of(run)), {}, {}};
+    side.row = results::find_row(*side.reader, trial);
+    side.results = side.reader->results();
+    return side;
+  };
+  const std::size_t slash = text.rfind('/');
+  if (slash == std::string::npos || slash == 0) return open(find_run(usual_run), text);
+  std::error_code ignored;
+  const std::string run = text.substr(0, slash);
+  if (fs::is_directory(run, ignored) || fs::is_directory(fs::path("runs") / run, ignored)) {
+    return open(find_run(run), text.substr(slash + 1));
+  }
+  return open(find_run(usual_run), text);
+}
+
+std::vector<results::ResultRow> rows_of(const Side& side, const results::TrialSummary& trial) {
+  std::vector<results::ResultRow> rows;
+  for (const auto& row : side.results) {
+    if (row.trial == trial.id) rows.push_back(row);
+  }
+  return rows;
+}
+
+// In the run folder, else in the store.
+fs::path samples_of(const Side& side, const results::ResultRow& row) {
+  std::error_code ignored;
+  const fs::path kept = samples_in(side.run, row.stage);
+  if (fs::exists(kept, ignored)) return kept;
+  supervise::Store store;
+  const auto artifact = store.lookup(row.stage);
+  if (artifact) {
+    const fs::path file = artifact->path / "samples.safetensors";
+    if (fs::exists(file, ignored)) return file;
+  }
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("{} of {} has no per-sample values: neither {} nor the store {} holds them "
+                  "({}); `assay run SWEEP` computes what is missing",
+                  row.metric, row.label, kept.string(), store.root().string(),
+                  artifact ? "the stage kept none" : "its artifact is not there"),
+      {{"stage", row.stage}});
+}
+
+// The files of every seed of a side that was measured as `like`.
+results::SampleFiles files_of(const Side& side, const results::ResultRow& like) {
+  results::SampleFiles files;
+  for (const results::TrialSummary& trial : side.row.trials) {
+    const results::ResultRow* found = nullptr;
+    for (const auto& row : side.results) {
+      if (row.trial == trial.id && row.metric == like.metric && row.data == like.data &&
+          row.split == like.split && row.fingerprint == like.fingerprint) {
+        found = &row;
+      }
+    }
+    if (found == nullptr) {
+      throw Error(
+          ErrorKind::kConfig,
+          fmt::format("{} has no {} on {}/{} yet; `assay run SWEEP` computes what is missing",
+                      trial.label, like.metric, like.data, like.split),
+          {{"trial", trial.id}});
+    }
+    files.push_back(std::make_shared<const SafetensorsFile>(samples_of(side, *found)));
+  }
+  return files;
+}
+
+// Says how far long comparisons are, on a terminal.
+results::BootstrapProgress progress_line(bool quiet) {
+  if (quiet || ::isatty(STDERR_FILENO) == 0) return {};
+  const auto start = std::chrono::steady_clock::now();
+  return [start](int done, int total) {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+    if (passed.count() < 1) return;
+    fmt::print(stderr, "\rresamples: {} %  \r", 100 * static_cast<std::int64_t>(done) / total);
+    std::fflush(stderr);
+  };
+}
+
+results::Table comparison(const CompareRequest& request) {
+  const Side left = side_of(request.left, request.run), right = side_of(request.right, request.run);
+  const auto pairs = results::common_metrics(
+      rows_of(left, left.row.trials.front()), rows_of(right, right.row.trials.front()),
+      [&](const std::string& fingerprint) {
+        Json protocol = left.reader->protocol(fingerprint);
+        return protocol.empty() ? right.reader->protocol(fingerprint) : protocol;
+      });
+  const bool seeds_match = left.row.seeds() == right.row.seeds();
+  std::vector<results::Comparison> all;
+  for (const results::MetricPair& pair : pairs) {
+    const auto a = files_of(left, pair.left), b = files_of(right, pair.right);
+    for (results::Comparison& c : results::compare_samples(a, b, seeds_match, request.bootstrap,
+                                                           progress_line(request.quiet))) {
+      c.metric = pair.left.metric;
+      c.where = pair.left.data + "/" + pair.left.split;
+      all.push_back(std::move(c));
+    }
+  }
+  const auto label = [](const Side& side) {
+    const std::size_t seeds = side.row.trials.size();
+    return side.row.label + (seeds > 1 ? fmt::format(" ({} seeds)", seeds) : "");
+  };
+  const bool seeds_drawn = left.row.trials.size() + right.row.trials.size() > 2;
+  return results::comparison_table(label(left), label(right), all, seeds_drawn, request.bootstrap);
+}
+
+}  // namespace
+
+void add_compare_command(Cli& cli) {
+  CLI::App* command = add_command(
+      cli, "compare", "Paired comparison of two trials: difference, interval, flips",
+      "  assay compare 3f2a 9c41\n"
+      "  assay compare runs/monday/3f2a runs/tuesday/3f2a\n"
+      "  assay compare 'vit_fashion rtn W4A8' 'vit_fashion psaq_vit W4A8'   # all seeds\n"
+      "  assay compare 3f2a 9c41 --run runs/demo --resamples 100000 --level 0.99");
+  add_format(cli, command);
+  auto request = std::make_shared<CompareRequest>();
+  command
+      ->add_option("a", request->left,
+                   "Trial A: its id, first digits of it, its label, or its label without the seeds "
+                   "(all of them); RUN/ before it names another run")
+      ->required()
+      ->option_text("[RUN/]TRIAL");
+  command->add_option("b", request->right, "Trial B")->required()->option_text("[RUN/]TRIAL");
+  command->add_option("--run", request->run, "Run folder (default: the newest)")
+      ->option_text("RUN");
+  command->add_option("--resamples", request->bootstrap.resamples, "Of the bootstrap")
+      ->check(CLI::Range(1, 10'000'000))
+      ->option_text("N (10000)");
+  command->add_option("--seed", request->bootstrap.seed, "Of the bootstrap")->option_text("N (0)");
+  command->add_option("--level", request->bootstrap.level, "Of the interval")
+      ->check(CLI::Range(0.01, 0.9999))
+      ->option_text("P (0.95)");
+  command->callback([&cli, request] {
+    cli.action = [&cli, request] {
+      request->quiet = cli.common.quiet;
+      cli.print({comparison(*request)});
+      return 0;
+    };
+  });
+}
+
+}  // namespace assay::app
