@@ -42,8 +42,8 @@ struct Pairs {
 Ends ends_of(const at::Tensor& rows, const GridOptions& options) {
   at::Tensor low, high;
   if (options.search == RangeSearch::kPercentile) {
-    low = quantile(rows, 1 - options.percentile);
-    high = quantile(rows, options.percentile);
+    low = quant::quantile(rows, 1 - options.percentile);
+    high = quant::quantile(rows, options.percentile);
   } else {
     low = rows.amin({-1}, true);
     high = rows.amax({-1}, true);

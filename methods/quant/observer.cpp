@@ -25,8 +25,8 @@ at::Tensor RangeObserver::operator()(std::string_view site, const at::Tensor& va
   const auto n = static_cast<double>(found.count);
   if (options_.kind == ObserverKind::kPercentile) {
     const at::Tensor flat = seen.reshape({-1});
-    const double low = quantile(flat, 1 - options_.percentile).item<double>();
-    const double high = quantile(flat, options_.percentile).item<double>();
+    const double low = quant::quantile(flat, 1 - options_.percentile).item<double>();
+    const double high = quant::quantile(flat, options_.percentile).item<double>();
     found.range.low += (low - found.range.low) / (n + 1);
     found.range.high += (high - found.range.high) / (n + 1);
   } else {
