@@ -74,7 +74,8 @@ Collected Store::gc(double min_age_s, bool dry_run) {
   Collected collected;
   const auto is_wanted = [&](const fs::path& path) {
     const std::string key = path.stem().string();
-    return wanted(key, "", false) || !claimed_by_other(key, "").empty();
+    const bool partial = path.parent_path() == root_ / "partial" && key.size() == 64;
+    return wanted(key, "", false) || (partial && !claimed_by_other(key, "").empty());
   };
   std::vector<fs::path> folders;
   for (const fs::path& shard : entries(root_ / "objects")) folders.push_back(shard);
