@@ -4,6 +4,7 @@
 #include <string>
 
 #include "datasets/tokenizer.h"
+#include "harness/core/checkpoint_layout.h"
 #include "harness/core/json.h"
 
 // tokenize_texts FOLDER: reads a JSON list of texts, writes a list of {"ids", "ends"}, or
@@ -11,7 +12,8 @@
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   try {
-    const auto tokenizer = assay::datasets::open_tokenizer(argv[1]);
+    const auto tokenizer = assay::datasets::open_tokenizer(
+        assay::checkpoint_on_disk(argv[1], {.network = false, .tokenizer = true}));
     const std::string input(std::istreambuf_iterator<char>(std::cin), {});
     assay::Json results = assay::Json::array();
     for (const assay::Json& text : assay::parse_json(input, "standard input")) {

@@ -37,10 +37,10 @@ class TokenizerForms : public FolderTest {
     write_json("vocab.json", vocabulary());
     write("merges.txt", "#version: 0.2\na b\nab c\n");
   }
-  Ids ids(const std::string& text) const { return open_tokenizer(folder_)->encode(text); }
+  Ids ids(const std::string& text) const { return tokenizer_at(folder_)->encode(text); }
   void refused(ErrorKind kind, const std::vector<std::string>& pieces) const {
     for (const std::string& piece : pieces) {
-      expect_error(kind, piece, [&] { open_tokenizer(folder_); });
+      expect_error(kind, piece, [&] { tokenizer_at(folder_); });
     }
   }
 
@@ -55,7 +55,7 @@ TEST_F(TokenizerForms, added_tokens_are_those_of_every_file) {
   write_tokenizer_json();
   write_json("tokenizer_config.json", {{"added_tokens_decoder", decoder_}});
   EXPECT_EQ(ids(text_), expected_);
-  EXPECT_EQ(open_tokenizer(folder_)->vocabulary_size(), 302);
+  EXPECT_EQ(tokenizer_at(folder_)->vocabulary_size(), 302);
 
   std::filesystem::remove(folder_ / "tokenizer.json");
   write_vocabulary();
@@ -122,9 +122,9 @@ TEST_F(TokenizerForms, the_class_has_its_own_special_tokens) {
   write_json("vocab.json", vocab);
   write("merges.txt", "a b\n");
   EXPECT_EQ(ids("ab<|endoftext|>"), (Ids{256, 258}));
-  EXPECT_EQ(open_tokenizer(folder_)->bos(), 258);
+  EXPECT_EQ(tokenizer_at(folder_)->bos(), 258);
   write_json("tokenizer_config.json", {{"bos_token", nullptr}});
-  EXPECT_EQ(open_tokenizer(folder_)->bos(), std::nullopt);
+  EXPECT_EQ(tokenizer_at(folder_)->bos(), std::nullopt);
 }
 
 TEST_F(TokenizerForms, classes_that_do_more_than_their_files_say_are_refused) {
@@ -148,7 +148,7 @@ TEST_F(TokenizerForms, normalized_added_tokens_are_sought_in_the_normalized_text
   json["added_tokens"] = {{{"id", 300}, {"content", "\xc3\xa9!"}, {"normalized", true}},
                           {{"id", 301}, {"content", "e\xcc\x81<"}, {"normalized", false}}};
   write_json("tokenizer.json", json);
-  const Encoding encoding = open_tokenizer(folder_)->encoding("e\xcc\x81! e\xcc\x81<");
+  const Encoding encoding = tokenizer_at(folder_)->encoding("e\xcc\x81! e\xcc\x81<");
   EXPECT_EQ(encoding.ids, (Ids{300, ' ', 301}));
   EXPECT_EQ(encoding.ends, (std::vector<std::size_t>{4, 5, 9}));
 }
@@ -156,7 +156,7 @@ TEST_F(TokenizerForms, normalized_added_tokens_are_sought_in_the_normalized_text
 TEST_F(TokenizerForms, ids_stand_for_the_bytes_of_the_text_one_after_the_other) {
   write_tokenizer_json();
   write_json("tokenizer_config.json", {{"added_tokens_decoder", decoder_}});
-  const Encoding encoding = open_tokenizer(folder_)->encoding(text_);
+  const Encoding encoding = tokenizer_at(folder_)->encoding(text_);
   EXPECT_EQ(encoding.ends, (std::vector<std::size_t>{3, 8, 10, 21, 24}));
 }
 
@@ -196,12 +196,12 @@ class SentencePieceForms : public TokenizerForms {
 
 // Control tokens and added tokens in a text were spelt out in characters.
 TEST_F(SentencePieceForms, special_and_added_tokens_are_found) {
-  const auto plain = open_tokenizer(folder_);
+  const auto plain = tokenizer_at(folder_);
   const auto size = static_cast<std::int32_t>(plain->vocabulary_size());
   const Ids cat = plain->encode("the cat");
   const auto count = static_cast<std::ptrdiff_t>(cat.size());
   write_json("added_tokens.json", {{"<pad>", size}});
-  const auto tokenizer = open_tokenizer(folder_);
+  const auto tokenizer = tokenizer_at(folder_);
   EXPECT_EQ(tokenizer->vocabulary_size(), size + 1);
   const Encoding encoding = tokenizer->encoding("the cat</s><pad>the cat<unk><s>");
   ASSERT_EQ(encoding.ids.size(), 2 * cat.size() + 4);
@@ -217,7 +217,7 @@ TEST_F(SentencePieceForms, special_and_added_tokens_are_found) {
 }
 
 TEST_F(SentencePieceForms, bytes_of_characters_without_a_piece_are_counted_once) {
-  const Encoding encoding = open_tokenizer(folder_)->encoding("a\xe4\xb8\xad" "b");
+  const Encoding encoding = tokenizer_at(folder_)->encoding("a\xe4\xb8\xad" "b");
   EXPECT_EQ(encoding.ends.back(), 5u);
   for (std::size_t i = 1; i < encoding.ends.size(); ++i) {
     EXPECT_LE(encoding.ends[i - 1], encoding.ends[i]);

@@ -22,6 +22,11 @@ fs::path test_data(const std::string& name) {
   return fs::path(folder != nullptr ? folder : "../shared") / name;
 }
 
+std::unique_ptr<const datasets::Tokenizer> tokenizer_at(const fs::path& folder) {
+  return datasets::open_tokenizer(
+      checkpoint_on_disk(folder, {.network = false, .tokenizer = true}));
+}
+
 #define NEED(path)                                                 \
   do {                                                             \
     if (!fs::exists(path)) {                                       \
@@ -44,8 +49,7 @@ TEST(Anchor, stories260k_costs_1_26644_nats_a_token_on_five_stories) {
       {{"reader", "text"},
        {"parameters", {{"separator", "<|endoftext|>"}, {"strip", true}, {"max_characters", 1200}}}},
       FileSet({unplanned(text)}));
-  const auto tokens = datasets::tokenize(*datasets::open_tokenizer(
-      checkpoint_on_disk(folder, {.network = false, .tokenizer = true})), documents);
+  const auto tokens = datasets::tokenize(*tokenizer_at(folder), documents);
   const auto network = models::load_network(checkpoint_on_disk(folder));
   const LanguageRecords records = score(*network, tokens, {.context = 512, .text = "documents"});
   const LanguageMetrics metrics = summarise(records);
@@ -105,10 +109,10 @@ TEST(Anchor, small_models_have_the_perplexity_that_transformers_gives_them) {
     const fs::path folder = test_data("cases/" + one.folder);
     const auto texts = datasets::open_documents(
         {{"reader", "text"}, {"parameters", one.parameters}},
-        Json::array({{{"role", ""}, {"path", test_data("cases/" + one.text).string()}}}));
-    const auto tokens = datasets::tokenize(*datasets::open_tokenizer(folder), texts);
+        FileSet({unplanned(test_data("cases/" + one.text))}));
+    const auto tokens = datasets::tokenize(*tokenizer_at(folder), texts);
     const LanguageMetrics metrics =
-        summarise(score(*models::load_network(folder), tokens, one.protocol));
+        summarise(score(*models::load_network(checkpoint_on_disk(folder)), tokens, one.protocol));
     EXPECT_NEAR(metrics.perplexity, one.perplexity, 2e-6) << one.folder;
     if (one.targets > 0) {
       EXPECT_EQ(metrics.tokens, one.targets) << one.folder;
@@ -122,9 +126,9 @@ TEST(Anchor, the_byte_perplexity_of_a_byte_model_is_its_perplexity) {
   NEED(folder);
   const auto texts = datasets::open_documents(
       {{"reader", "text"}},
-      Json::array({{{"role", ""}, {"path", (folder / "text.txt").string()}}}));
-  const auto tokens = datasets::tokenize(*datasets::open_tokenizer(folder / "m"), texts);
-  const auto network = models::load_network(folder / "m");
+      FileSet({unplanned(folder / "text.txt")}));
+  const auto tokens = datasets::tokenize(*tokenizer_at(folder / "m"), texts);
+  const auto network = models::load_network(checkpoint_on_disk(folder / "m"));
   const double strideless = summarise(score(*network, tokens, {.context = 16})).perplexity;
   EXPECT_NEAR(strideless, 2284.317, 5e-4);
   for (const std::int64_t context : {16, 64}) {
