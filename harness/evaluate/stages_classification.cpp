@@ -31,8 +31,8 @@ void check_classes(const StageContext& context, const datasets::ImageSet& images
                           images.classes(), info.outputs));
 }
 
-Json protocol_of(const StageContext& context, const models::NetworkInfo& info,
-                    std::int64_t limit, std::int64_t samples) {
+Json protocol_of(const StageContext& context, const models::NetworkInfo& info, std::int64_t limit,
+                 std::int64_t samples) {
   Json fingerprint = {{"metric", "classification"},
                       {"revision", kRevision},
                       {"data", data_of(context)},

@@ -137,7 +137,13 @@ ClassList DataViews::classes(const spec::DataSet& data, std::size_t model) {
   for (const std::string& name : digests_.folders_in(folder)) {
     if (!name.starts_with('.')) sources.folders.push_back(name);
   }
-  if (sources.folders.empty()) return {};
+  if (sources.folders.empty()) {
+    refuse(data.place,
+           fmt::format("data '{}': '{}' has no folder of a class; images lie as CLASS/NAME.png "
+                       "below it",
+                       data.name, folder.string()),
+           folder.string());
+  }
   sources.folders_from = folder.string();
   sources.list_file = text_of(data, kClasses, "");
   sources.checkpoint = class_names_in(configuration.json);

@@ -809,7 +809,7 @@ THREE = {"train/a/1.png": GOOD, "train/b/1.png": GOOD, "train/c/1.png": GOOD}
 FOLDERS = {
     "classes_without_pictures": ({"test/a/readme.txt": b"x", "test/b/x": b"", "test/c/x": b""}, "", ["test'", ".png"]),
     "a_folder_without_classes": ({"test/1.png": GOOD}, "", ["test'", "folder of a class"]),
-    "no_folder_of_the_split": ({"train/a/1.png": GOOD}, "", ["no folder test or val", "ROOT/test/CLASS"]),
+    "no_folder_of_the_split": (THREE, "", ["no folder test or val", "ROOT/test/CLASS"]),
     "a_class_that_training_lacks": ({**THREE, "test/d/1.png": GOOD}, "", ["folder 'd' is none of the 3 classes"]),
     "fewer_classes_than_outputs": ({"test/a/1.png": GOOD, "test/b/1.png": GOOD}, "", ["2 classes", "3 outputs", "classes: FILE"]),
     "more_classes_than_outputs": ({**THREE, "train/d/1.png": GOOD, "test/a/1.png": GOOD}, "", ["4 classes", "3 outputs"]),
@@ -818,8 +818,8 @@ FOLDERS = {
     "a_class_list_that_is_not_there": ({**THREE, "test/a/1.png": GOOD}, "classes: no.txt", ["no class list", "no.txt"]),
     "a_class_list_that_repeats": ({**THREE, "test/a/1.png": GOOD, "list.txt": b"a\nb\na\n"}, "classes: list.txt", ["line 3", "repeats"]),
     "timm_without_a_pretrained_cfg": ({**THREE, "test/a/1.png": GOOD}, "preprocess: timm", ["pretrained_cfg", "vit_900"]),
-    "a_preprocessing_that_is_not_known": ({**THREE, "test/a/1.png": GOOD}, "preprocess: tim", ["'tim'", "timm"]),
-    "an_order_that_is_not_known": ({**THREE, "test/a/1.png": GOOD}, "class_order: size", ["'size'", "natural"]),
+    "a_preprocessing_that_is_not_known": ({**THREE, "test/a/1.png": GOOD}, "preprocess: tim", ['"tim"', "did you mean 'timm'"]),
+    "an_order_that_is_not_known": ({**THREE, "test/a/1.png": GOOD}, "class_order: size", ['"size"', "natural"]),
 }
 TEXTS = {
     "a_text_that_is_no_utf8": ({"reader": "text", "test": b"good words\nbad \xff\xfe words\n"}, "data", ["test.bin", "UTF-8"]),
