@@ -26,6 +26,11 @@ std::string legal_values(const ParameterSchema& p) {
   return "";
 }
 
+std::string meaning_of(const ParameterSchema& p) {
+  if (p.when.empty()) return p.doc;
+  return fmt::format("{} Read only with {}.", p.doc, condition_text(p.when));
+}
+
 Table parameters(const std::string& title, const std::vector<ParameterSchema>& schemas) {
   Table table{.title = title,
               .columns = {{"parameter"}, {"default"}, {"unit"}, {"legal"}, {"meaning"}}};
@@ -34,7 +39,7 @@ Table parameters(const std::string& title, const std::vector<ParameterSchema>& s
                           {text_of(p.default_value), p.default_value},
                           text_cell(p.unit),
                           text_cell(legal_values(p)),
-                          text_cell(p.doc)});
+                          text_cell(meaning_of(p))});
   }
   return table;
 }

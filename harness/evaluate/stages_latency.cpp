@@ -75,6 +75,14 @@ void add_batch(Json& result, std::int64_t batch, const Latency& latency) {
   add("settled", latency.stable ? 1 : 0);
 }
 
+// A pass whose weights and activations are rounded to a grid is still one of this precision: no
+// method is made faster here by the bits that it saves.
+std::string precision_of(const StageContext& context) {
+  const Json numerics = context.recipe().value("numerics", Json::object());
+  const Json precision = numerics.is_object() ? numerics.value("precision", Json()) : Json();
+  return precision.is_string() ? precision.get<std::string>() : "float32";
+}
+
 Json measure(StageContext& context, const NetworkLoader& load) {
   const LoadedNetwork loaded = load(context);
   const std::vector<std::int64_t> batches = batches_of(context);
@@ -104,6 +112,7 @@ Json measure(StageContext& context, const NetworkLoader& load) {
   result["fingerprint"] = {{"metric", "latency"},
                            {"revision", kRevision},
                            {"timed", "forward pass, fake-quantized where the method quantizes"},
+                           {"pass", "fake-quantized " + precision_of(context)},
                            {"batch", batches},
                            {"threads", at::get_num_threads()}};
   if (loaded.network->info().task == models::Task::kLanguage) {

@@ -18,7 +18,7 @@ Registry built_in_registry() {
     return load_method_network(context);
   };
   const evaluate::NetworkLoader resident = [](StageContext& context) {
-    const std::shared_ptr<const StageNetwork> loaded = resident_stage_network(context);
+    const std::shared_ptr<const quant::MethodNetwork> loaded = resident_stage_network(context);
     return evaluate::LoadedNetwork{{loaded, loaded->network.get()}, {loaded, loaded->tap.get()}};
   };
   Registry registry;
@@ -28,7 +28,7 @@ Registry built_in_registry() {
   registry.add_all(evaluate::evaluation_stages(resident));
   registry.add(float_method::declaration());
   registry.add(train::declaration());
-  registry.add_all(train::stages());
+  registry.add_all(train::stages(loader));
   registry.add(rtn::declaration());
   registry.add_all(rtn::stages(loader));
   registry.add(gptq::declaration());

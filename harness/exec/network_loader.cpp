@@ -8,8 +8,10 @@
 #include "harness/core/checkpoint_layout.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "harness/core/network_chain.h"
 #include "harness/core/stage_files.h"
 #include "methods/quant/quantized_model.h"
+#include "methods/quant/tap_sequence.h"
 
 namespace assay::exec {
 namespace {
@@ -43,64 +45,65 @@ std::unique_ptr<models::Network> base_network(const StageContext& context) {
   return models::load_network(files, family);
 }
 
-// The artifact that replaces or overlays the model, or nothing.
-fs::path network_artifact(const StageContext& context) {
-  return context.has_input("network") ? context.input("network") : fs::path();
-}
-
 bool is_overlay(const fs::path& artifact) { return fs::exists(artifact / "quantization.json"); }
 
-std::unique_ptr<models::Network> network_under(const StageContext& context,
-                                               const fs::path& artifact) {
-  std::unique_ptr<models::Network> network;
-  if (artifact.empty() || is_overlay(artifact)) {
-    network = base_network(context);
-  } else if (fs::exists(artifact / "config.json")) {
-    network = models::load_network(checkpoint_on_disk(artifact), model_of(context).at("family"));
-  } else {
-    throw Error(ErrorKind::kData,
-                fmt::format("{} is neither a checkpoint folder (config.json) nor a quantized model "
-                            "(quantization.json)",
-                            artifact.string()),
-                {{"path", artifact.string()}});
-  }
+std::unique_ptr<models::Network> checkpoint_network(const StageContext& context,
+                                                    const fs::path& artifact) {
+  if (fs::exists(artifact / "config.json"))
+    return models::load_network(checkpoint_on_disk(artifact), model_of(context).at("family"));
+  throw Error(ErrorKind::kData,
+              fmt::format("{} is neither a checkpoint folder (config.json) nor a quantized model "
+                          "(quantization.json)",
+                          artifact.string()),
+              {{"path", artifact.string()}});
+}
+
+// The newest whole checkpoint of the chain, or the model as it is; `first` becomes the number of
+// artifacts that it holds already.
+std::unique_ptr<models::Network> whole_network(const StageContext& context,
+                                               const std::vector<fs::path>& chain,
+                                               std::size_t& first) {
+  first = chain.size();
+  while (first > 0 && is_overlay(chain[first - 1])) --first;
+  std::unique_ptr<models::Network> network =
+      first > 0 ? checkpoint_network(context, chain[first - 1]) : base_network(context);
   network->to(precision_of(context.recipe()));
   return network;
 }
 
 }  // namespace
 
-StageNetwork load_stage_network(const StageContext& context) {
-  const fs::path artifact = network_artifact(context);
-  StageNetwork result{network_under(context, artifact), std::make_unique<models::Untapped>()};
-  if (!artifact.empty() && is_overlay(artifact))
-    result.tap = quant::apply_quantized(*result.network, artifact);
+quant::MethodNetwork load_method_network(const StageContext& context) {
+  const std::vector<fs::path> chain = network_chain(context);
+  std::size_t first = 0;
+  quant::MethodNetwork result(whole_network(context, chain, first));
+  std::vector<std::shared_ptr<models::Tap>> taps;
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    if (!is_overlay(chain[i])) continue;
+    quant::QuantizedModel model = quant::load_quantized(chain[i]);
+    // A checkpoint made later holds the weights that this one rounded; activations are no part of
+    // a checkpoint.
+    if (i < first) model.layers.clear();
+    const std::shared_ptr<models::Tap> tap = quant::apply(model, *result.network);
+    if (!tap->passive()) taps.push_back(tap);
+    result.before.add(model);
+  }
+  if (taps.size() == 1) result.tap = taps.front();
+  if (taps.size() > 1) result.tap = std::make_shared<quant::TapSequence>(std::move(taps));
   return result;
 }
 
-std::shared_ptr<const StageNetwork> resident_stage_network(StageContext& context) {
+std::shared_ptr<const quant::MethodNetwork> resident_stage_network(StageContext& context) {
+  Json chain = Json::array();
+  for (const fs::path& artifact : network_chain(context)) chain.push_back(artifact.string());
   const Json identity = {{"model", model_of(context)},
-                         {"network", network_artifact(context).string()},
+                         {"chain", std::move(chain)},
                          {"numerics", context.recipe().value("numerics", Json::object())}};
   const std::shared_ptr<void> value =
       context.resident("network:" + sha256(identity.dump()), [&]() -> std::shared_ptr<void> {
-        return std::make_shared<StageNetwork>(load_stage_network(context));
+        return std::make_shared<quant::MethodNetwork>(load_method_network(context));
       });
-  return std::static_pointer_cast<const StageNetwork>(value);
-}
-
-std::unique_ptr<models::Network> load_method_network(const StageContext& context) {
-  const fs::path artifact = network_artifact(context);
-  std::unique_ptr<models::Network> network = network_under(context, artifact);
-  if (artifact.empty() || !is_overlay(artifact)) return network;
-  const quant::QuantizedModel model = quant::load_quantized(artifact);
-  if (!model.activations.empty())
-    throw Error(
-        ErrorKind::kUnsupported,
-        fmt::format("'{}' quantized activations: no method can follow it with '+'", model.method),
-        {{"method", model.method}});
-  quant::apply(model, *network);
-  return network;
+  return std::static_pointer_cast<const quant::MethodNetwork>(value);
 }
 
 }  // namespace assay::exec

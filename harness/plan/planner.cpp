@@ -73,6 +73,7 @@ class Planner {
   void add_metrics(const spec::Trial& trial, const Request& request, PlannedTrial& planned,
                    std::vector<std::size_t>& roots);
   std::size_t add_metric(std::size_t evaluation, Request request);
+  void add_network_values(const spec::Trial& trial, PlannedTrial& planned);
   const Shared<Json>& protocol_of(const PreparedEvaluation& prepared, const Request& request);
   const std::vector<std::string>& mismatches_of(const spec::Trial& trial);
   std::string label_of(const spec::Trial& trial) const;
@@ -91,6 +92,7 @@ class Planner {
   StageBuilder builder_;
   int method_split_ = 0;
   std::vector<const MethodDeclaration*> methods_;  // by step
+  std::vector<Json> step_values_;                  // by step: its parameters; defaults of the rest
   std::vector<ParameterSet> step_sets_;            // by step
   // Parameters of a step in which `context` is the number for a model.
   struct ResolvedStep {
@@ -98,6 +100,7 @@ class Planner {
     ParameterSet set;
   };
   std::map<std::pair<std::uint32_t, std::size_t>, ResolvedStep> resolved_;  // (step, model)
+  std::vector<Shared<std::vector<MetricValue>>> step_network_;  // by step: values of its network
   std::vector<std::string> step_labels_;           // by step: parameters off their defaults
   std::vector<Json> step_chosen_;                  // the same as values
   std::vector<PreparedEvaluation> evaluations_;
@@ -121,12 +124,15 @@ std::string shown(const Json& value) {
 
 void Planner::prepare_steps() {
   std::map<std::string_view, Json> defaults;  // of each method, checked
+  step_values_.reserve(sweep_.steps.size());  // sets point into the elements
   step_sets_.reserve(sweep_.steps.size());
   for (std::size_t i = 0; i < sweep_.steps.size(); ++i) {
     const spec::MethodStep& step = sweep_.steps[i];
     const MethodDeclaration& method = *joined_.find_method(step.method);
     methods_.push_back(&method);
-    step_sets_.push_back({i, &step.parameters, fmt::format("method '{}'", step.method)});
+    Json& values = step_values_.emplace_back(step.parameters);
+    step_sets_.push_back({i, &values, fmt::format("method '{}'", step.method)});
+    step_network_.emplace_back(method.values);
     const auto [known, fresh] = defaults.try_emplace(method.name, Json::object());
     std::string label;
     Json chosen = Json::object();
@@ -135,8 +141,11 @@ void Planner::prepare_steps() {
         known->second[schema.name] = checked_value(schema, schema.default_value);
       }
       const auto value = step.parameters.find(schema.name);
-      if (value == step.parameters.end()) continue;  // not read by the step's trials
       const auto usual = known->second.find(schema.name);
+      if (value == step.parameters.end()) {  // not read by the step's trials
+        if (usual != known->second.end()) values[schema.name] = *usual;
+        continue;
+      }
       if (usual != known->second.end() && *usual == *value) continue;
       label += fmt::format(" {}={}", schema.name, shown(*value));
       chosen[schema.name] = *value;
@@ -182,8 +191,9 @@ void Planner::prepare_evaluations() {
 // its number, so that a key names what was drawn.
 const ParameterSet& Planner::set_of(std::uint32_t step, const spec::Trial& trial) {
   const ParameterSet& own = step_sets_[step];
-  const auto context = own.values->find(kContext);
-  if (context == own.values->end() || !context->is_number_integer()) return own;
+  const Json& read = sweep_.steps[step].parameters;
+  const auto context = read.find(kContext);
+  if (context == read.end() || !context->is_number_integer()) return own;
   const auto [entry, fresh] = resolved_.try_emplace({step, trial.model});
   ResolvedStep& resolved = entry->second;
   if (fresh) {
@@ -243,6 +253,7 @@ void Planner::add_trial(std::size_t index) {
   for (std::size_t i = left_out; i < plan_.left_out.size(); ++i) {
     plan_.left_out[i].trial = planned.id;
   }
+  add_network_values(trial, planned);
   add_closure(roots, planned);
 }
 
@@ -303,6 +314,20 @@ void Planner::add_metrics(const spec::Trial& trial, const Request& method_reques
     metric.stage = add_metric(i, request);
     metric.protocol = protocol_of(prepared, request);
     roots.push_back(metric.stage);
+  }
+}
+
+// What the last method that makes a network tells of it.
+void Planner::add_network_values(const spec::Trial& trial, PlannedTrial& planned) {
+  for (auto step = trial.steps.rbegin(); step != trial.steps.rend(); ++step) {
+    if (methods_[*step]->network.empty()) continue;
+    if (step_network_[*step]->empty()) return;
+    PlannedMetric& metric = planned.metrics.emplace_back();
+    metric.metric = kNetworkMetric;
+    metric.values = step_network_[*step];
+    metric.protocol = Json::object();
+    metric.stage = static_cast<std::size_t>(planned.network_stage);
+    return;
   }
 }
 

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
+
+#include "harness/core/network_chain.h"
 
 namespace assay::plan {
 namespace {
@@ -157,13 +160,32 @@ std::size_t StageBuilder::stage(std::size_t declared, const Request& request, co
     inputs.emplace_back(input_names_[declared][i], this->stage(stage.inputs[i], below, {}));
   }
   if (stage.declaration->reads_network && request.network >= 0) {
-    static const SharedText kNetwork("network");
-    inputs.emplace_back(kNetwork, static_cast<std::size_t>(request.network));
+    add_networks(static_cast<std::size_t>(request.network), inputs);
   }
   std::sort(inputs.begin(), inputs.end());
   const std::size_t made = make(declared, request, inputs);
   if (more.empty()) made_.emplace(key, static_cast<std::uint32_t>(made));
   return made;
+}
+
+// What the methods before made: the network `last`, and before it those that it was made of.
+void StageBuilder::add_networks(std::size_t last, Inputs& inputs) {
+  static const SharedText kLast(network_input(0, 1));
+  std::vector<std::size_t> chain;  // first to last; inputs are sorted by name
+  std::optional<std::size_t> newest;
+  const std::vector<StageInput>& own = plan_.stages[last].inputs;
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    if (own[i].name == kLast) {
+      newest = below(last)[i];
+    } else if (is_network_input(own[i].name)) {
+      chain.push_back(below(last)[i]);
+    }
+  }
+  if (newest) chain.push_back(*newest);
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    inputs.emplace_back(network_input(i, chain.size() + 1), chain[i]);
+  }
+  inputs.emplace_back(kLast, last);
 }
 
 // Canonical text. Stages follow each other by trial, so most ask for what the one before them read.

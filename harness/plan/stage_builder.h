@@ -109,6 +109,7 @@ class StageBuilder {
   std::size_t stage(std::size_t declared, const Request& request, const Inputs& more);
   Key key_of(std::size_t declared, const Request& request);
   std::size_t projection(std::size_t declared, const ParameterSet& parameters);
+  void add_networks(std::size_t last, Inputs& inputs);
   std::size_t make(std::size_t declared, const Request& request, const Inputs& inputs);
   // Adds `stage` with its key, unless it is there. `content`: what it reads itself.
   std::size_t add(Stage&& stage, std::span<const std::uint32_t> below, std::uint32_t content);

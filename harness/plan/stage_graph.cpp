@@ -6,22 +6,23 @@
 #include <set>
 
 #include "harness/core/error.h"
+#include "harness/core/network_chain.h"
 
 namespace assay::plan {
 namespace {
 
 // Names of inputs stand in recipes as they are.
 void check_inputs(const StageDeclaration& stage) {
-  std::set<std::string> names{"network"};
+  std::set<std::string> names;
   for (const InputDeclaration& input : stage.inputs) {
     const bool plain =
         !input.name.empty() && std::all_of(input.name.begin(), input.name.end(), [](char c) {
           return c > ' ' && c < 127 && c != '"' && c != '\\';
         });
-    if (!plain || !names.insert(input.name).second) {
+    if (!plain || is_network_input(input.name) || !names.insert(input.name).second) {
       throw Error(ErrorKind::kData,
                   fmt::format("stage '{}': input '{}' must be a name of its own, of plain letters; "
-                              "'network' is given by reads_network",
+                              "'network' and 'network.0' are given by reads_network",
                               stage.name, input.name),
                   {{"stage", stage.name}});
     }

@@ -47,7 +47,8 @@ Target find_target(const MethodExpression& expression, const std::string& name) 
   return {};
 }
 
-std::vector<Switch> switches_from(Node& node, const MethodExpression& expression) {
+std::vector<Switch> switches_from(Node& node, const MethodExpression& expression,
+                                  ParameterUse& use) {
   std::vector<std::string> legal;
   for (const MethodDeclaration* method : expression.methods) {
     legal.insert(legal.end(), method->switches.begin(), method->switches.end());
@@ -68,6 +69,7 @@ std::vector<Switch> switches_from(Node& node, const MethodExpression& expression
       return s.target.step == target.step && s.target.schema == target.schema;
     });
     if (again) refuse(item->place, fmt::format("switch '{}' stands twice", name), name);
+    use.written(*expression.methods[target.step], *target.schema, item->place);
     switches.push_back({name, target, item->place});
   }
   if (switches.size() > kMaxSwitches) {
@@ -110,7 +112,7 @@ std::vector<Variant> switch_variants(const std::vector<Switch>& switches, const 
   return variants;
 }
 
-std::vector<Variant> varied(Node& node, const MethodExpression& expression) {
+std::vector<Variant> varied(Node& node, const MethodExpression& expression, ParameterUse& use) {
   std::vector<Variant> variants;
   Fields fields(node, "vary");
   for (const MethodDeclaration* method : expression.methods) {
@@ -119,6 +121,7 @@ std::vector<Variant> varied(Node& node, const MethodExpression& expression) {
   for (Member* member : fields.rest()) {
     const Target target = find_target(expression, member->key);
     if (target.schema == nullptr) fields.refuse_key(*member);
+    use.written(*expression.methods[target.step], *target.schema, member->place);
     for (const Json& value : parameter_values(*target.schema, member->value)) {
       variants.push_back({fmt::format("{} = {}", member->key,
                                       value.is_string() ? value.get<std::string>() : value.dump()),
@@ -172,11 +175,11 @@ void load_one(Node& node, const std::string& default_name, const Catalogue& cata
   std::vector<Switch> switches;
   std::vector<Variant> variants{{"base", {}}};
   if (without != nullptr) {
-    switches = switches_from(*without, expression);
+    switches = switches_from(*without, expression, base.use());
     for (Variant& v : switch_variants(switches, mode)) variants.push_back(std::move(v));
   }
   if (vary != nullptr) {
-    for (Variant& v : varied(*vary, expression)) variants.push_back(std::move(v));
+    for (Variant& v : varied(*vary, expression, base.use())) variants.push_back(std::move(v));
   }
   base.for_each([&](const Point& point) {
     for (const Switch& each : switches) {
@@ -198,9 +201,10 @@ void load_one(Node& node, const std::string& default_name, const Catalogue& cata
                                     base_node.place);
       }
       const AblationTag tag{name, variant.name};
-      table.add(changed, &tag);
+      table.add(changed, &tag, base.use());
     }
   });
+  base.use().check("the ablation");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "harness/spec/expression.h"
 #include "harness/spec/method_expression.h"
 #include "harness/spec/node.h"
+#include "harness/spec/parameter_use.h"
 #include "harness/spec/step_table.h"
 #include "harness/spec/sweep.h"
 
@@ -53,6 +54,10 @@ class Block {
     Place place;
   };
   const std::vector<MethodChoice>& methods() const { return methods_; }
+
+  // Parameters that the points so far gave to their methods; whoever makes trials of them tells it
+  // what these read.
+  ParameterUse& use() { return use_; }
 
  private:
   // Axes by name. Parameters follow from kFirstParameter.
@@ -117,6 +122,7 @@ class Block {
   std::vector<std::optional<Place>> given_;  // by slot: where its axis stands
   std::vector<ParameterAxis> parameters_;
   std::vector<Expression> exclude_;
+  ParameterUse use_;
   std::uint64_t size_ = 1;
   std::map<std::vector<std::uintptr_t>, Steps> made_steps_;
 };

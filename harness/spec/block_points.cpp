@@ -32,6 +32,7 @@ Block::Steps Block::make_steps(const MethodChoice& choice, const std::vector<Val
                          methods[step]->name, found->second.text()),
              schema.name);
     }
+    use_.written(*methods[step], schema, place);
     open.push_back({step, schema.name,
                     single ? std::vector<Json>{parameter_value(schema, node)}
                            : parameter_values(schema, node)});

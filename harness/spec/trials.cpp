@@ -7,6 +7,8 @@
 
 #include "harness/core/digest.h"
 #include "harness/core/suggest.h"
+#include "harness/spec/composition.h"
+#include "harness/spec/conditional.h"
 
 namespace assay::spec {
 namespace {
@@ -66,8 +68,8 @@ const Reach& TrialTable::reach_under(const MethodDeclaration& method,
   for (const std::string& name : deciding->second) {
     values += canonical_json(conditions.parameters->value(name, Json())) + " ";
   }
-  ReachKey key(&method, conditions.task, conditions.activation_bits < kFloatBits,
-               std::move(values));
+  ReachKey key(&method, conditions.task, conditions.weight_bits < kFloatBits,
+               conditions.activation_bits < kFloatBits, std::move(values));
   const auto found = reach_.find(key);
   if (found != reach_.end()) return found->second;
   return reach_.emplace(std::move(key), reach_of(catalogue_, method, &conditions)).first->second;
@@ -75,26 +77,36 @@ const Reach& TrialTable::reach_under(const MethodDeclaration& method,
 
 TrialTable::Reads TrialTable::make_reads(const Point& point) {
   check_families(point);
+  check_composition(catalogue_, *point.method, *point.place);
   Reads reads;
   for (const MethodDeclaration* method : point.method->methods) reads.bits |= method->reads_bits;
   InputConditions conditions;
   conditions.task = sweep_.models[point.model].task;
-  if (reads.bits && point.weight_bits > 0) conditions.activation_bits = point.activation_bits;
+  if (reads.bits && point.weight_bits > 0) {
+    conditions.weight_bits = point.weight_bits;
+    conditions.activation_bits = point.activation_bits;
+  }
   for (std::size_t i = 0; i < point.steps.size(); ++i) {
-    conditions.parameters = &steps_[point.steps[i]].parameters;
-    const Reach& reach = reach_under(*point.method->methods[i], conditions);
+    const MethodDeclaration& method = *point.method->methods[i];
+    const ConditionalParameters own =
+        conditional_parameters(method, steps_[point.steps[i]].parameters, conditions);
+    conditions.parameters = &own.values;
+    const Reach& reach = reach_under(method, conditions);
     reads.seed |= reach.seed;
     reads.calibration_seed |= reach.calibration_seed;
     reads.data |= reach.data;
-    reads.steps.push_back(steps_.projected(point.steps[i], reach.parameters));
+    std::set<std::string> names = reach.parameters;
+    for (const std::string& name : own.unread) names.erase(name);
+    reads.steps.push_back(steps_.projected(point.steps[i], names));
   }
   add_metrics(point, conditions, reads);
   return reads;
 }
 
 const TrialTable::Reads& TrialTable::reads_of(const Point& point) {
-  const bool quantized = point.weight_bits > 0 && point.activation_bits < kFloatBits;
-  ReadsKey key(point.model, point.steps, quantized);
+  const bool bits = point.weight_bits > 0;
+  ReadsKey key(point.model, point.steps, bits && point.weight_bits < kFloatBits,
+               bits && point.activation_bits < kFloatBits);
   const auto found = reads_.find(key);
   if (found != reads_.end()) return found->second;
   return reads_.emplace(std::move(key), make_reads(point)).first->second;
@@ -125,8 +137,11 @@ int TrialTable::data_for(const Point& point) const {
   return index;
 }
 
-void TrialTable::add(const Point& point, const AblationTag* tag) {
+void TrialTable::add(const Point& point, const AblationTag* tag, ParameterUse& use) {
   const Reads& reads = reads_of(point);
+  for (std::size_t i = 0; i < reads.steps.size(); ++i) {
+    use.read(*point.method->methods[i], reads.steps[i], steps_[reads.steps[i]].parameters);
+  }
   Trial trial;
   trial.model = point.model;
   trial.steps = reads.steps;
@@ -171,7 +186,8 @@ void load_trials(Node& node, const Catalogue& catalogue, TrialTable& table, cons
       refuse(block.place(), fmt::format("trials[{}] has {} combinations; at most {} are allowed", i,
                                         block.size(), kMaxPoints));
     }
-    block.for_each([&](const Point& point) { table.add(point, nullptr); });
+    block.for_each([&](const Point& point) { table.add(point, nullptr, block.use()); });
+    block.use().check(fmt::format("trials[{}]", i));
   }
 }
 

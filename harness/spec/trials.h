@@ -21,10 +21,11 @@ class TrialTable {
  public:
   TrialTable(const Catalogue& catalogue, Sweep& sweep, StepTable& steps);
 
-  // Adds the trial of a point, or finds it; `tag` (may be null) is added to it. Throws
-  // Error(kConfig) if the method does not fit the model's family, reads bits and the block has
-  // none, or needs data and there is none.
-  void add(const Point& point, const AblationTag* tag);
+  // Adds the trial of a point, or finds it; `tag` (may be null) is added to it, and `use` is told
+  // which parameters it reads. Throws Error(kConfig) if the method does not fit the model's family,
+  // is a composition that cannot be (check_composition), reads bits and the block has none, or
+  // needs data and there is none.
+  void add(const Point& point, const AblationTag* tag, ParameterUse& use);
 
   StepTable& steps() { return steps_; }
 
@@ -37,10 +38,11 @@ class TrialTable {
     bool calibration_seed = false;
     std::vector<std::uint32_t> steps;
   };
-  // It depends on the model, the steps, and whether activations are quantized.
-  using ReadsKey = std::tuple<std::uint32_t, std::vector<std::uint32_t>, bool>;
-  // Method, task, whether activations are quantized, values of the parameters that decide.
-  using ReachKey = std::tuple<const MethodDeclaration*, std::string, bool, std::string>;
+  // It depends on the model, the steps, and whether weights and activations are quantized.
+  using ReadsKey = std::tuple<std::uint32_t, std::vector<std::uint32_t>, bool, bool>;
+  // Method, task, whether weights and activations are quantized, values of the parameters that
+  // decide.
+  using ReachKey = std::tuple<const MethodDeclaration*, std::string, bool, bool, std::string>;
   const Reads& reads_of(const Point& point);
   const Reach& reach_under(const MethodDeclaration& method, const InputConditions& conditions);
   Reads make_reads(const Point& point);

@@ -20,8 +20,8 @@ quant::GridOptions grid_options(const Options& options) {
 
 LayerResult quantize_layer(const at::Tensor& weight, const at::Tensor& hessian,
                            const Options& options, const std::string& name) {
-  const at::Tensor damped =
-      quant::with_damping(quant::with_dead_repaired(hessian, options.dead_value), options.damping);
+  const at::Tensor repaired = quant::with_dead_repaired(hessian, options.dead_value);
+  const at::Tensor damped = quant::with_damping(repaired, options.damping);
   const at::Tensor alive_weight = weight.masked_fill(quant::dead_inputs(hessian), 0);
   const at::Tensor search_hessian =
       options.grid == quant::RangeSearch::kHessian ? damped : at::Tensor();
@@ -29,12 +29,14 @@ LayerResult quantize_layer(const at::Tensor& weight, const at::Tensor& hessian,
 
   quant::Grid grid;
   if (!dynamic) {
-    // The grid of a row sees the dead columns, that of a group does not (as the release).
-    grid = quant::find_grid(grouped ? alive_weight : weight, grid_options(options), search_hessian);
+    // As the release: the grid of a row sees the dead columns, that of a group does not. A search
+    // by moments scores dead columns by what the loop will find there, which is 0.
+    const bool alive = grouped || search_hessian.defined();
+    grid = quant::find_grid(alive ? alive_weight : weight, grid_options(options), search_hessian);
   }
   at::Tensor perm = at::arange(weight.size(1), at::kLong);
   if (options.act_order) {
-    perm = at::argsort(at::diagonal(damped), /*stable=*/true, 0, /*descending=*/true).cpu();
+    perm = at::argsort(at::diagonal(repaired), /*stable=*/true, 0, /*descending=*/true).cpu();
   }
   const at::Tensor order = perm.to(weight.device());
   const at::Tensor back = at::argsort(perm);  // column of the weight -> position in the loop

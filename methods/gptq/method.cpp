@@ -31,21 +31,31 @@ ModelOptions options_of(const quant::StageParameters& parameters) {
                 "propagate 'float' (moments of the float network for every block) is not offered; "
                 "use propagate: quantized");
   }
-  if (parameters.bits("a_bits") != quant::kFloatBits) {
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("gptq quantizes weights only: a_bits = {}, expected 16 (W{}A16)",
-                            parameters.bits("a_bits"), options.layer.bits));
-  }
   return options;
+}
+
+// It leaves activations to the methods before it.
+void check_activations(const quant::StageParameters& parameters, models::Tap& before) {
+  const int bits = parameters.bits("a_bits");
+  if (bits == quant::kFloatBits || !before.passive()) return;
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("gptq quantizes weights only: a_bits = {}; write W{}A16, or put a method "
+                          "that quantizes activations before it: \"rtn + gptq\" with rtn.quantize: "
+                          "activations",
+                          bits, parameters.bits("w_bits")));
 }
 
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
-  ModelOptions options = options_of(quant::StageParameters(context));
-  const std::unique_ptr<models::Network> network = loader(context);
+  const quant::StageParameters parameters(context);
+  ModelOptions options = options_of(parameters);
+  const quant::MethodNetwork loaded = loader(context);
+  check_activations(parameters, *loaded.tap);
+  models::Network* network = loaded.network.get();
   quant::widen(*network);
   ModelResult result{.model = {.method = "gptq"}};
   if (options.layer.bits != quant::kFloatBits) {
+    options.tap = loaded.tap.get();
     options.checkpoints = context.resume_dir();
     options.unit_finished = [&](std::int64_t done) {
       context.checkpoint(done);
@@ -61,10 +71,9 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   write_file_atomically(context.output() / "losses.json", Json(result.losses).dump(1) + "\n");
   double loss = 0;
   for (const auto& [layer, each] : result.losses) loss += each;
-  return {{"metrics",
-           {{"bits_per_weight", storage_cost(result.model).bits_per_weight()},
-            {"quantized_layers", result.model.layers.size()},
-            {"layer_loss", loss}}}};
+  Json out = quantization_result(*network, loaded.before, result.model);
+  out["metrics"]["layer_loss"] = loss;
+  return out;
 }
 
 std::vector<ParameterSchema> parameters() {
@@ -83,13 +92,15 @@ std::vector<ParameterSchema> parameters() {
           {.name = "static_groups",
            .type = kBool,
            .default_value = false,
-           .doc = "Group grids from the weights before any update."},
+           .doc = "Group grids from the weights before any update.",
+           .when = "group!=-1"},
           {.name = "group_grid_source",
            .type = kString,
            .default_value = "block_start",
            .choices = {"block_start", "current"},
            .doc = "Weights that a group's grid sees: at the start of the block of 128 columns (the "
-                  "release) or with all updates."},
+                  "release) or with all updates.",
+           .when = "group!=-1,static_groups=false"},
           {.name = "act_order",
            .type = kBool,
            .default_value = false,
@@ -151,13 +162,14 @@ MethodDeclaration declaration() {
           .calibration = "calibration",
           .traits = {"quantizer"},
           .switches = {"act_order", "static_groups", "true_sequential"},
-          .network = "gptq.quantize"};
+          .network = "gptq.quantize",
+          .values = quant::network_values()};
 }
 
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
   const StageDeclaration quantizing{
       .name = "gptq.quantize",
-      .revision = 2,
+      .revision = 3,
       .reads = {"grid", "group", "static_groups", "group_grid_source", "act_order", "symmetric",
                 "damping", "dead_value", "moment_unit", "true_sequential", "propagate", "w_bits",
                 "a_bits"},
@@ -166,11 +178,11 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
       .inputs = {{.name = "tokens",
                   .stage = "sample_calibration",
                   .split = "train",
-                  .when = "task:language"},
+                  .when = "task:language,quantizes_weights"},
                  {.name = "images",
                   .stage = "sample_images",
                   .split = "train",
-                  .when = "task:classification"}}};
+                  .when = "task:classification,quantizes_weights"}}};
   return {{quantizing, [loader](StageContext& context) { return quantize(context, loader); }}};
 }
 

@@ -24,6 +24,7 @@ struct ModelOptions {
   Options layer;
   quant::MomentUnit unit = quant::MomentUnit::kSequence;
   bool true_sequential = false;
+  models::Tap* tap = nullptr;  // activation quantizers that the network has already; borrowed
   std::filesystem::path checkpoints;  // folder of finished units, "": none are kept
   std::function<void(std::int64_t units_done)> unit_finished = {};
 };

@@ -6,6 +6,7 @@
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 #include "methods/gptq/method.h"
+#include "methods/quant/in_layer.h"
 #include "methods/quant/sequential.h"
 
 namespace assay::gptq {
@@ -75,7 +76,9 @@ ModelResult quantize_model(models::Network& network, const at::Tensor& inputs,
   };
   hooks.quantize = [&](const models::Layer& layer, const at::Tensor& hessian) {
     at::Tensor& weight = network.parameters().at(layer.name + ".weight");
-    LayerResult result = quantize_layer(weight, hessian, options.layer, layer.name);
+    LayerResult result = quant::in_layer(layer.name, [&] {
+      return quantize_layer(weight, hessian, options.layer, layer.name);
+    });
     weight = result.weight.to(weight.options());
     part.model.layers.emplace(layer.name, std::move(result.layer));
     part.losses[layer.name] = result.loss;
@@ -90,7 +93,8 @@ ModelResult quantize_model(models::Network& network, const at::Tensor& inputs,
       {.unit = options.unit,
        .true_sequential = options.true_sequential,
        .chunk = network.info().task == models::Task::kLanguage ? quant::kSequenceChunk
-                                                               : quant::kImageChunk},
+                                                               : quant::kImageChunk,
+       .tap = options.tap},
       hooks);
   return all;
 }

@@ -12,6 +12,7 @@
 #include "harness/models/tensor_file.h"
 #include "methods/psaq_vit/synthesis.h"
 #include "methods/quant/grid_search.h"
+#include "methods/quant/in_layer.h"
 
 namespace assay::psaq_vit {
 namespace {
@@ -72,7 +73,13 @@ void report(StageContext& context, const Losses& losses, std::int64_t iteration)
 }
 
 Json synthesize(StageContext& context, const quant::ModelLoader& loader) {
-  const std::unique_ptr<models::Network> network = loader(context);
+  const quant::MethodNetwork loaded = loader(context);
+  if (!loaded.tap->passive()) {
+    throw Error(ErrorKind::kUnsupported,
+                "psaq_vit makes its images by gradients, and the activation quantizers of the "
+                "methods before it have none; put psaq_vit before them");
+  }
+  models::Network* network = loaded.network.get();
   quant::widen(*network);
   const Synthesizer synthesizer(*network, options_of(context));
   SynthesisState state = synthesizer.start();
@@ -105,11 +112,13 @@ Json synthesize(StageContext& context, const quant::ModelLoader& loader) {
 
 Json observe(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
-  const std::unique_ptr<models::Network> network = loader(context);
+  const quant::MethodNetwork loaded = loader(context);
+  models::Network* network = loaded.network.get();
   quant::widen(*network);
   const quant::Ranges ranges = quant::observe(
       *network, quant::calibration_inputs(context, *network), quant::kImageChunk, network->sites(),
-      {}, [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); });
+      {}, [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); },
+      loaded.tap.get());
   write_file_atomically(context.output() / kRanges, to_json(ranges).dump(1) + "\n");
   return {{"metrics", {{"sites", ranges.size()}}}};
 }
@@ -123,14 +132,12 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
     const std::filesystem::path file = context.input("ranges") / kRanges;
     ranges = quant::ranges_from(parse_json(read_file(file), file.string()), file.string());
   }
-  const std::unique_ptr<models::Network> network = loader(context);
-  quant::widen(*network);
-  const quant::QuantizedModel model = p1_model(*network, ranges, weight_bits, activation_bits);
+  const quant::MethodNetwork loaded = loader(context);
+  quant::widen(*loaded.network);
+  const quant::QuantizedModel model =
+      p1_model(*loaded.network, ranges, weight_bits, activation_bits);
   save_quantized(context.output(), model);
-  return {{"metrics",
-           {{"bits_per_weight", storage_cost(model).bits_per_weight()},
-            {"quantized_layers", model.layers.size()},
-            {"quantized_sites", model.activations.size()}}}};
+  return quantization_result(*loaded.network, loaded.before, model);
 }
 
 ParameterSchema real(const char* name, double value, double least, double most, const char* doc) {
@@ -161,8 +168,10 @@ quant::QuantizedModel p1_model(const models::Network& network, const quant::Rang
   if (weight_bits != quant::kFloatBits) {
     for (const models::Layer& layer : network.layers()) {
       const at::Tensor weight = quant::as_matrix(network.parameters().at(layer.name + ".weight"));
-      model.layers.emplace(
-          layer.name, quant::quantized_layer(weight, quant::p1_weight_grid(weight, weight_bits)));
+      model.layers.emplace(layer.name, quant::in_layer(layer.name, [&] {
+                             return quant::quantized_layer(
+                                 weight, quant::p1_weight_grid(weight, weight_bits));
+                           }));
     }
   }
   if (activation_bits == quant::kFloatBits) return model;
@@ -202,7 +211,8 @@ MethodDeclaration declaration() {
           .reads_bits = true,
           .calibration = "none",
           .traits = {"quantizer"},
-          .network = "psaq_vit.quantize"};
+          .network = "psaq_vit.quantize",
+          .values = quant::network_values()};
 }
 
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
@@ -221,7 +231,7 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
                                    .inputs = {{.name = "images", .stage = "psaq_vit.synthesize"}}};
   const StageDeclaration quantizing{
       .name = "psaq_vit.quantize",
-      .revision = 2,
+      .revision = 3,
       .reads = {"w_bits", "a_bits"},
       .reads_model = true,
       .reads_network = true,

@@ -105,7 +105,9 @@ ColumnResult gptq_columns(const at::Tensor& weight, const at::Tensor& factor, co
   loop.out.compensated = at::empty_like(loop.weight);
   loop.out.error = at::empty_like(loop.weight);
   if (options.dynamic) {
-    loop.out.grid = {.bits = options.dynamic->bits, .group = options.dynamic->group};
+    loop.out.grid = {.bits = options.dynamic->bits,
+                     .group = options.dynamic->group,
+                     .symmetric = options.dynamic->symmetric};
   } else {
     loop.out.grid = grid;
     const at::Tensor groups = group_of_columns(loop.columns, grid.group, grid.perm);

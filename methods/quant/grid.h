@@ -18,6 +18,7 @@ struct Grid {
   std::int64_t group = -1;  // input columns per pair; -1: whole rows
   at::Tensor scale;         // floating [rows or 1, groups], > 0; a batch of heads may lead
   at::Tensor zero;          // same shape and dtype, whole numbers
+  bool symmetric = false;   // every zero is 2^(bits - 1), and need not be stored
   at::Tensor perm;  // int64 [columns] or undefined: groups are runs of the columns in this order
 
   std::int64_t qmax() const { return (std::int64_t{1} << bits) - 1; }

@@ -10,6 +10,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/suggest.h"
+#include "methods/quant/quantile.h"
 
 namespace assay::quant {
 namespace {
@@ -41,8 +42,8 @@ struct Pairs {
 Ends ends_of(const at::Tensor& rows, const GridOptions& options) {
   at::Tensor low, high;
   if (options.search == RangeSearch::kPercentile) {
-    low = at::quantile(rows, 1 - options.percentile, -1, true);
-    high = at::quantile(rows, options.percentile, -1, true);
+    low = quantile(rows, 1 - options.percentile);
+    high = quantile(rows, options.percentile);
   } else {
     low = rows.amin({-1}, true);
     high = rows.amax({-1}, true);
@@ -53,9 +54,8 @@ Ends ends_of(const at::Tensor& rows, const GridOptions& options) {
     high = at::maximum(-low, high);
     low = options.mirror_positive ? -high : at::where(low < 0, -high, low);
   }
-  // Also covers ranges so small that the scale would underflow to 0.
-  const at::Tensor empty =
-      (high - low) / ((std::int64_t{1} << options.bits) - 1) <= std::numeric_limits<float>::min();
+  // Also covers ranges so small that the scale underflows to 0.
+  const at::Tensor empty = (high - low) / ((std::int64_t{1} << options.bits) - 1) == 0;
   return {at::where(empty, -at::ones_like(low), low), at::where(empty, at::ones_like(high), high)};
 }
 
@@ -127,6 +127,11 @@ void check(const at::Tensor& weight, const GridOptions& options, const at::Tenso
     throw Error(ErrorKind::kConfig,
                 fmt::format("a weight grid of {} bits: expected 1 to 16", options.bits));
   }
+  if (options.symmetric && options.bits == 1) {
+    throw Error(ErrorKind::kUnsupported,
+                "a symmetric weight grid of 1 bit has the values -m and 0 and rounds every weight "
+                "to 0; use at least 2 bits, or symmetric: false");
+  }
   if (options.granularity == Granularity::kGroup && options.group < 1) {
     throw Error(ErrorKind::kConfig, fmt::format("group = {}: granularity 'group' needs at least 1 "
                                                 "input column a group",
@@ -168,7 +173,7 @@ Granularity granularity_from(const std::string& name) {
 
 Grid find_grid(const at::Tensor& weight, const GridOptions& options, const at::Tensor& hessian) {
   check(weight, options, hessian);
-  Grid grid{.bits = options.bits};
+  Grid grid{.bits = options.bits, .symmetric = options.symmetric};
   if (options.granularity != Granularity::kGroup) {
     const bool whole = options.granularity == Granularity::kTensor;
     const Pairs pairs = pairs_of(whole ? weight.reshape({1, -1}) : weight, options, hessian);
@@ -192,9 +197,9 @@ Grid find_grid(const at::Tensor& weight, const GridOptions& options, const at::T
 }
 
 Grid p1_weight_grid(const at::Tensor& weight, int bits) {
-  check(weight, {.bits = bits}, {});
+  check(weight, {.bits = bits, .symmetric = true}, {});
   const double half_range = static_cast<double>((std::int64_t{1} << bits) - 1) / 2;
-  Grid grid{.bits = bits};
+  Grid grid{.bits = bits, .symmetric = true};
   grid.scale = (weight.abs().amax({-1}, true) / half_range).clamp_min(kFloat32Epsilon);
   grid.zero = middle(grid.scale, bits);
   return grid;

@@ -41,7 +41,7 @@ struct GridOptions {
 // 0. Of candidates with equal scores the first wins; the full range is the first, so no search
 // scores worse than kMinMax under its own score.
 // Throws Error(kMethod) if the weight holds NaN or infinities, Error(kConfig) for options that do
-// not fit together.
+// not fit together, Error(kUnsupported) for a symmetric grid of 1 bit.
 Grid find_grid(const at::Tensor& weight, const GridOptions& options,
                const at::Tensor& hessian = {});
 

@@ -7,6 +7,8 @@
 #include <cmath>
 
 #include "harness/core/error.h"
+#include "methods/quant/quantile.h"
+#include "methods/quant/tap_sequence.h"
 
 namespace assay::quant {
 
@@ -23,8 +25,8 @@ at::Tensor RangeObserver::operator()(std::string_view site, const at::Tensor& va
   const auto n = static_cast<double>(found.count);
   if (options_.kind == ObserverKind::kPercentile) {
     const at::Tensor flat = seen.reshape({-1});
-    const double low = at::quantile(flat, 1 - options_.percentile).item<double>();
-    const double high = at::quantile(flat, options_.percentile).item<double>();
+    const double low = quantile(flat, 1 - options_.percentile).item<double>();
+    const double high = quantile(flat, options_.percentile).item<double>();
     found.range.low += (low - found.range.low) / (n + 1);
     found.range.high += (high - found.range.high) / (n + 1);
   } else {
@@ -91,15 +93,17 @@ Ranges ShrinkObserver::ranges() const {
 
 Ranges observe(const models::Network& network, const at::Tensor& inputs, std::int64_t chunk_size,
                const std::vector<std::string>& sites, const ObserverOptions& options,
-               const std::function<void(std::int64_t, std::int64_t)>& progress) {
+               const std::function<void(std::int64_t, std::int64_t)>& progress, models::Tap* own) {
+  models::Untapped none;
   const std::int64_t chunks = chunk_count(inputs.size(0), chunk_size);
   const std::int64_t passes = options.kind == ObserverKind::kMse ? 2 : 1;
   at::ScalarType type = at::kFloat;
   const auto run = [&](auto& observer, std::int64_t pass) {
+    TapSequence tap(own == nullptr ? none : *own, observer);
     for (std::int64_t i = 0; i < chunks; ++i) {
       const Chunk chunk = chunk_of(inputs, i, chunk_size);
       observer.begin(&chunk);
-      type = network.forward(chunk.rows, observer).scalar_type();
+      type = network.forward(chunk.rows, tap).scalar_type();
       observer.begin(nullptr);
       if (progress) progress(pass * chunks + i + 1, passes * chunks);
     }

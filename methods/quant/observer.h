@@ -75,11 +75,13 @@ class ShrinkObserver : public models::Tap {
   std::map<std::string, std::vector<double>, std::less<>> errors_;
 };
 
-// Ranges of `sites` over one pass (two for kMse) of the float network on `inputs` (images or
-// tokens, rows first) in chunks of `chunk_size`. `progress` is told (chunks done, chunks).
+// Ranges of `sites` over one pass (two for kMse) of the network on `inputs` (images or tokens, rows
+// first) in chunks of `chunk_size`. `progress` is told (chunks done, chunks). `own`: activation
+// quantizers that the network has already; what they make is observed.
 Ranges observe(const models::Network& network, const at::Tensor& inputs, std::int64_t chunk_size,
                const std::vector<std::string>& sites, const ObserverOptions& options,
-               const std::function<void(std::int64_t, std::int64_t)>& progress = {});
+               const std::function<void(std::int64_t, std::int64_t)>& progress = {},
+               models::Tap* own = nullptr);
 
 // ranges.json: {"sites": {name: {"low": number, "high": number}}}.
 Json to_json(const Ranges& ranges);

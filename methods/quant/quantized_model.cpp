@@ -55,6 +55,10 @@ void check_layer(const std::string& name, const QuantizedLayer& layer,
   if (!grid.scale.isfinite().all().item<bool>() || !grid.scale.gt(0).all().item<bool>()) {
     fail("a scale is not above 0");
   }
+  if (grid.symmetric &&
+      !grid.zero.eq(static_cast<double>(std::int64_t{1} << (grid.bits - 1))).all().item<bool>()) {
+    fail("a zero point of a symmetric grid is not in its middle");
+  }
   if (layer.code.max().item<std::int64_t>() > grid.qmax() ||
       layer.code.min().item<std::int64_t>() < 0) {
     fail("a code does not fit its bits");
@@ -80,6 +84,11 @@ QuantizedLayer read_layer(const std::string& name, const Json& json,
     refuse(description,
            fmt::format("layer '{}': group {} is neither -1 nor above 0", name, layer.grid.group));
   }
+  const Json symmetric = json.value("symmetric", Json(false));
+  if (!symmetric.is_boolean()) {
+    refuse(description, fmt::format("layer '{}': 'symmetric' must be true or false", name));
+  }
+  layer.grid.symmetric = symmetric.get<bool>();
   layer.code = tensor_named(tensors, name + ".code", codes);
   layer.grid.scale = tensor_named(tensors, name + ".scale", codes);
   layer.grid.zero = tensor_named(tensors, name + ".zero", codes);
@@ -93,7 +102,9 @@ QuantizedLayer read_layer(const std::string& name, const Json& json,
 Json description_of(const QuantizedModel& model) {
   Json layers = Json::object();
   for (const auto& [name, layer] : model.layers) {
-    layers[name] = {{"bits", layer.grid.bits}, {"group", layer.grid.group}};
+    layers[name] = {{"bits", layer.grid.bits},
+                    {"group", layer.grid.group},
+                    {"symmetric", layer.grid.symmetric}};
   }
   Json activations = Json::object();
   for (const auto& [site, quantizer] : model.activations) activations[site] = to_json(quantizer);
@@ -110,16 +121,23 @@ Json description_of(const QuantizedModel& model) {
 
 }  // namespace
 
-StorageCost storage_cost(const QuantizedModel& model) {
+StorageCost storage_cost(const QuantizedLayer& layer) {
   constexpr std::int64_t kScaleBits = 16, kPermBits = 32;
-  StorageCost cost;
-  for (const auto& [name, layer] : model.layers) {
-    cost.weights += layer.code.numel();
-    cost.bits += layer.code.numel() * layer.grid.bits;
-    cost.bits += layer.grid.scale.numel() * (kScaleBits + layer.grid.bits);
-    if (layer.grid.perm.defined()) cost.bits += layer.grid.perm.numel() * kPermBits;
-  }
+  const Grid& grid = layer.grid;
+  StorageCost cost{.weights = layer.code.numel(), .bits = layer.code.numel() * grid.bits};
+  cost.bits += grid.scale.numel() * (kScaleBits + (grid.symmetric ? 0 : grid.bits));
+  if (grid.perm.defined()) cost.bits += grid.perm.numel() * kPermBits;
   return cost;
+}
+
+StorageCost storage_cost(const QuantizedModel& model) {
+  StorageCost all;
+  for (const auto& [name, layer] : model.layers) {
+    const StorageCost cost = storage_cost(layer);
+    all.weights += cost.weights;
+    all.bits += cost.bits;
+  }
+  return all;
 }
 
 void save_quantized(const std::filesystem::path& folder, const QuantizedModel& model) {

@@ -19,8 +19,8 @@
 //                       <layer>.scale, <layer>.zero  float32 (float64 for a float64 network) [rows
 //                                     or 1, groups]
 //                       <layer>.perm  int32 [columns], where groups are runs of permuted columns
-//   quantization.json   {"format": 1, "method", "layers": {name: {"bits", "group"}}, "activations":
-//                       {site: {...}}, "storage": {...}}
+//   quantization.json   {"format": 1, "method", "layers": {name: {"bits", "group", "symmetric"}},
+//                       "activations": {site: {...}}, "storage": {...}}
 // Fake-quantized weights are not stored: scale (code - zero) gives them back exactly.
 
 namespace assay::quant {
@@ -36,8 +36,8 @@ struct QuantizedModel {
   std::map<std::string, ActivationQuantizer, std::less<>> activations;  // by site
 };
 
-// Bits that the quantized weights need: codes, a 16-bit scale and a zero point of `bits` bits a
-// pair, 32 bits a permuted column.
+// Bits that quantized weights need: codes, a 16-bit scale and, where the grid is not symmetric, a
+// zero point of `bits` bits a pair, 32 bits a permuted column.
 struct StorageCost {
   std::int64_t weights = 0;
   std::int64_t bits = 0;
@@ -47,7 +47,8 @@ struct StorageCost {
   }
 };
 
-StorageCost storage_cost(const QuantizedModel& model);
+StorageCost storage_cost(const QuantizedLayer& layer);
+StorageCost storage_cost(const QuantizedModel& model);  // of all its layers
 
 // Writes both files into an existing folder.
 void save_quantized(const std::filesystem::path& folder, const QuantizedModel& model);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/core/error.h"
+#include "methods/quant/tap_sequence.h"
 
 namespace assay::quant {
 namespace {
@@ -36,12 +37,13 @@ std::vector<Layers> passes_of(const models::Network& network, std::int64_t unit,
 
 void collect(const models::Network& network, std::int64_t unit,
              const std::vector<at::Tensor>& hidden, const std::vector<Chunk>& chunks,
-             MomentTap& tap) {
+             models::Tap& own, MomentTap& moments) {
+  TapSequence tap(own, moments);
   for (std::size_t i = 0; i < hidden.size(); ++i) {
-    tap.begin(&chunks[i]);
+    moments.begin(&chunks[i]);
     network.unit(unit, hidden[i], tap);
   }
-  tap.begin(nullptr);
+  moments.begin(nullptr);
 }
 
 }  // namespace
@@ -49,11 +51,12 @@ void collect(const models::Network& network, std::int64_t unit,
 void quantize_sequentially(const models::Network& network, const at::Tensor& inputs,
                            const SequentialOptions& options, const SequentialHooks& hooks) {
   models::Untapped none;
+  models::Tap& own = options.tap == nullptr ? none : *options.tap;
   std::vector<Chunk> chunks;
   std::vector<at::Tensor> hidden;
   for (std::int64_t i = 0; i < chunk_count(inputs.size(0), options.chunk); ++i) {
     chunks.push_back(chunk_of(inputs, i, options.chunk));
-    hidden.push_back(network.embed(chunks.back().rows, none));
+    hidden.push_back(network.embed(chunks.back().rows, own));
     chunks.back().rows = at::Tensor();
   }
   for (std::int64_t unit = 0; unit < network.unit_count(); ++unit) {
@@ -62,7 +65,7 @@ void quantize_sequentially(const models::Network& network, const at::Tensor& inp
       for (const Layers& layers : passes) {
         MomentTap tap;
         for (const models::Layer& layer : layers) tap.watch(layer.input_site);
-        collect(network, unit, hidden, chunks, tap);
+        collect(network, unit, hidden, chunks, own, tap);
         for (const models::Layer& layer : layers) {
           hooks.quantize(layer, tap.hessian(layer.input_site, options.unit));
         }
@@ -70,7 +73,7 @@ void quantize_sequentially(const models::Network& network, const at::Tensor& inp
       if (hooks.finished) hooks.finished(unit);
     }
     if (unit + 1 == network.unit_count()) break;  // nobody reads the last output
-    for (at::Tensor& state : hidden) state = network.unit(unit, state, none);
+    for (at::Tensor& state : hidden) state = network.unit(unit, state, own);
   }
 }
 

@@ -18,6 +18,7 @@ struct SequentialOptions {
   MomentUnit unit = MomentUnit::kToken;
   bool true_sequential = false;  // collect again after each group of layers that share an input
   std::int64_t chunk = kSequenceChunk;
+  models::Tap* tap = nullptr;  // activation quantizers that the network has already; borrowed
 };
 
 struct SequentialHooks {

@@ -3,19 +3,15 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <string>
 
 #include "harness/core/stage_context.h"
 #include "harness/models/network.h"
+#include "methods/quant/method_network.h"
 
 // What the bodies of method stages read: parameters of the recipe, the network, calibration data.
 
 namespace assay::quant {
-
-// Gives a fresh, mutable network with the artifact of the methods before it laid over.
-using ModelLoader = std::function<std::unique_ptr<models::Network>(StageContext&)>;
 
 // The parameters of a recipe by name. Throws Error(kConfig) for one that is missing or of another
 // type.

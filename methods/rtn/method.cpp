@@ -27,12 +27,14 @@ Options options_of(const StageContext& context) {
 Json observe(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
   const Options options = options_of(context);
-  const std::unique_ptr<models::Network> network = loader(context);
+  const quant::MethodNetwork loaded = loader(context);
+  models::Network* network = loaded.network.get();
   quant::widen(*network);
   const quant::Ranges ranges = quant::observe(
       *network, quant::calibration_inputs(context, *network), quant::calibration_chunk(*network),
       selected_sites(*network, options), observer_options(options),
-      [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); });
+      [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); },
+      loaded.tap.get());
   write_file_atomically(context.output() / kRanges, to_json(ranges).dump(1) + "\n");
   return {{"metrics", {{"sites", ranges.size()}}}};
 }
@@ -42,6 +44,9 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const quant::StageParameters parameters(context);
   Options options = options_of(context);
   options.weight_bits = parameters.bits("w_bits");
+  const std::string part = parameters.text("quantize");
+  if (part == "activations") options.weight_bits = quant::kFloatBits;
+  if (part == "weights") options.activation_bits = quant::kFloatBits;
   options.granularity = quant::granularity_from(parameters.text("granularity"));
   options.group = parameters.integer("group");
   quant::Ranges ranges;
@@ -50,14 +55,11 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
     const std::filesystem::path file = context.input("ranges") / kRanges;
     ranges = quant::ranges_from(parse_json(read_file(file), file.string()), file.string());
   }
-  const std::unique_ptr<models::Network> network = loader(context);
-  quant::widen(*network);
-  const quant::QuantizedModel model = round_to_nearest(*network, options, ranges);
+  const quant::MethodNetwork loaded = loader(context);
+  quant::widen(*loaded.network);
+  const quant::QuantizedModel model = round_to_nearest(*loaded.network, options, ranges);
   save_quantized(context.output(), model);
-  return {{"metrics",
-           {{"bits_per_weight", storage_cost(model).bits_per_weight()},
-            {"quantized_layers", model.layers.size()},
-            {"quantized_sites", model.activations.size()}}}};
+  return quantization_result(*loaded.network, loaded.before, model);
 }
 
 }  // namespace
@@ -78,18 +80,27 @@ MethodDeclaration declaration() {
             .default_value = 0.9999,
             .minimum = 0.5,
             .maximum = 1,
-            .doc = "Upper quantile of `range: percentile`; the lower one is 1 - percentile."},
+            .doc = "Upper quantile of `range: percentile`; the lower one is 1 - percentile.",
+            .when = "range=percentile"},
+           {.name = "quantize",
+            .type = kString,
+            .default_value = "both",
+            .choices = {"both", "weights", "activations"},
+            .doc = "What is rounded; the other half of the bits is left to the next method of a "
+                   "composition (`rtn + gptq`)."},
            {.name = "granularity",
             .type = kString,
             .default_value = "channel",
             .choices = {"tensor", "channel", "group"},
-            .doc = "What shares a scale and zero point of a weight."},
+            .doc = "What shares a scale and zero point of a weight.",
+            .when = "quantizes_weights,quantize!=activations"},
            {.name = "group",
             .type = kInteger,
             .default_value = 128,
             .unit = "columns",
             .minimum = 1,
-            .doc = "Input columns per group of `granularity: group`."},
+            .doc = "Input columns per group of `granularity: group`.",
+            .when = "granularity=group"},
            {.name = "symmetric",
             .type = kBool,
             .default_value = false,
@@ -98,7 +109,8 @@ MethodDeclaration declaration() {
             .type = kString,
             .default_value = "tensor_static",
             .choices = {"tensor_static", "tensor_dynamic", "token"},
-            .doc = "Range of activations: calibrated, of the current tensor, or of each token."},
+            .doc = "Range of activations: calibrated, of the current tensor, or of each token.",
+            .when = "quantizes_activations,quantize!=weights"},
            {.name = "layers",
             .type = kString,
             .default_value = "auto",
@@ -110,7 +122,8 @@ MethodDeclaration declaration() {
             .default_value = "auto",
             .choices = {"auto", "network", "inputs"},
             .doc = "Quantized activations: the sites that the family names or the inputs of the "
-                   "rounded layers; auto: network for classification, inputs for language models."},
+                   "rounded layers; auto: network for classification, inputs for language models.",
+            .when = "quantizes_activations,quantize!=weights"},
            {.name = "samples",
             .type = kInteger,
             .default_value = 32,
@@ -128,13 +141,14 @@ MethodDeclaration declaration() {
       .reads_bits = true,
       .calibration = "calibration",
       .traits = {"quantizer"},
-      .network = "rtn.quantize"};
+      .network = "rtn.quantize",
+      .values = quant::network_values()};
 }
 
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
   const StageDeclaration observing{
       .name = "rtn.observe",
-      .revision = 2,
+      .revision = 3,
       .reads = {"range", "percentile", "symmetric", "act", "layers", "sites", "a_bits"},
       .reads_model = true,
       .reads_network = true,
@@ -148,14 +162,14 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
                   .when = "task:language"}}};
   const StageDeclaration quantizing{
       .name = "rtn.quantize",
-      .revision = 2,
-      .reads = {"range", "percentile", "granularity", "group", "symmetric", "act", "layers",
-                "sites", "w_bits", "a_bits"},
+      .revision = 3,
+      .reads = {"range", "percentile", "quantize", "granularity", "group", "symmetric", "act",
+                "layers", "sites", "w_bits", "a_bits"},
       .reads_model = true,
       .reads_network = true,
       .inputs = {{.name = "ranges",
                   .stage = "rtn.observe",
-                  .when = "quantizes_activations,act=tensor_static"}}};
+                  .when = "quantizes_activations,act=tensor_static,quantize!=weights"}}};
   return {{observing, [loader](StageContext& context) { return observe(context, loader); }},
           {quantizing, [loader](StageContext& context) { return quantize(context, loader); }}};
 }

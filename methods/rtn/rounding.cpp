@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "methods/quant/in_layer.h"
 #include "methods/quant/stage_inputs.h"
 
 namespace assay::rtn {
@@ -33,7 +34,12 @@ quant::ActivationQuantizer quantizer_at(const std::string& site, const Options& 
   return quant::static_quantizer(range->second, options.activation_bits, options.symmetric, type);
 }
 
-void check_tokens(const models::Network& network, const Options& options) {
+void check_activations(const models::Network& network, const Options& options) {
+  if (options.symmetric && options.activation_bits == 1) {
+    throw Error(ErrorKind::kUnsupported,
+                "symmetric activations of 1 bit have the values -m and 0 and lose everything above "
+                "0; use at least 2 bits, or symmetric: false");
+  }
   if (options.scheme != quant::ActivationScheme::kToken) return;
   for (const models::Layer& layer : network.layers()) {
     if (layer.kind == models::LayerKind::kConv && in_units(network, layer)) {
@@ -94,12 +100,13 @@ quant::QuantizedModel round_to_nearest(const models::Network& network, const Opt
                                   .percentile = options.percentile};
     for (const models::Layer& layer : selected_layers(network, options.layers)) {
       const at::Tensor weight = quant::as_matrix(network.parameters().at(layer.name + ".weight"));
-      model.layers.emplace(layer.name,
-                           quant::quantized_layer(weight, quant::find_grid(weight, grid)));
+      model.layers.emplace(layer.name, quant::in_layer(layer.name, [&] {
+                             return quant::quantized_layer(weight, quant::find_grid(weight, grid));
+                           }));
     }
   }
   if (options.activation_bits != quant::kFloatBits) {
-    check_tokens(network, options);
+    check_activations(network, options);
     for (const std::string& site : selected_sites(network, options)) {
       model.activations.emplace(site,
                                 quantizer_at(site, options, ranges, quant::dtype_of(network)));

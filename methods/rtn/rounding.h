@@ -38,7 +38,8 @@ std::vector<std::string> selected_sites(const models::Network& network, const Op
 quant::ObserverOptions observer_options(const Options& options);
 
 // `ranges`: of every selected site for a static scheme, else unused. The network is not changed.
-// Throws Error(kUnsupported) for per-token ranges of feature maps.
+// Throws Error(kUnsupported) for per-token ranges of feature maps and for symmetric grids of 1 bit,
+// Error(kMethod) naming the layer for weights that are not finite.
 quant::QuantizedModel round_to_nearest(const models::Network& network, const Options& options,
                                        const quant::Ranges& ranges);
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <map>
+#include <string>
 
 #include "harness/core/error.h"
 
@@ -37,7 +39,7 @@ std::vector<ParameterSchema> parameter_schemas() {
   constexpr auto kInteger = ParameterType::kInteger;
   constexpr auto kReal = ParameterType::kReal;
   const Settings defaults;
-  return {
+  std::vector<ParameterSchema> schemas{
       number("steps", kInteger, defaults.steps, 0, 1e9, "steps",
              "Updates to make; 0: as many as `epochs` says."),
       number("epochs", kReal, defaults.epochs, 0, 1e6, "epochs",
@@ -67,6 +69,16 @@ std::vector<ParameterSchema> parameter_schemas() {
       number("window", kInteger, defaults.window, 0, 1 << 20, "tokens",
              "Length of a text window; 0: the network's context."),
   };
+  const std::map<std::string, std::string> conditions{{"epochs", "steps=0"},
+                                                      {"crop", "task:classification"},
+                                                      {"flip", "task:classification"},
+                                                      {"window", "task:language"}};
+  for (ParameterSchema& schema : schemas) {
+    if (const auto found = conditions.find(schema.name); found != conditions.end()) {
+      schema.when = found->second;
+    }
+  }
+  return schemas;
 }
 
 Settings settings_from(const Json& parameters) {

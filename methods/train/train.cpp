@@ -9,6 +9,7 @@
 #include "harness/core/atomic_file.h"
 #include "harness/core/checkpoint_layout.h"
 #include "harness/core/error.h"
+#include "harness/core/network_chain.h"
 #include "harness/core/stage_files.h"
 #include "harness/models/network.h"
 #include "methods/train/trainer.h"
@@ -18,7 +19,10 @@ namespace {
 
 constexpr std::size_t kMaxTokenizerBytes = std::size_t{256} << 20;
 
-std::unique_ptr<models::Network> start_network(const StageContext& context, std::uint64_t seed) {
+// What the methods before made, or the model's own weights, or fresh ones.
+std::unique_ptr<models::Network> start_network(StageContext& context, std::uint64_t seed,
+                                               const quant::ModelLoader& loader) {
+  if (!network_chain(context).empty()) return loader(context).network;
   const Json& model = context.recipe().at("model");
   const std::string family = model.at("family");
   std::unique_ptr<models::Network> network;
@@ -59,10 +63,10 @@ void copy_tokenizer(const StageContext& context, const std::filesystem::path& fo
   }
 }
 
-Json run(StageContext& context) {
+Json run(StageContext& context, const quant::ModelLoader& loader) {
   const std::uint64_t seed = context.recipe().at("seed").get<std::uint64_t>();
   const Settings settings = settings_from(context.recipe().at("parameters"));
-  const std::unique_ptr<models::Network> network = start_network(context, seed);
+  const std::unique_ptr<models::Network> network = start_network(context, seed, loader);
   const std::unique_ptr<Batches> batches = data_for(*network, settings, context, seed);
   Trainer trainer(*network, *batches, settings);
   train_to_the_end(trainer, context);
@@ -92,18 +96,19 @@ MethodDeclaration declaration() {
   return m;
 }
 
-std::vector<StageImplementation> stages() {
+std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
   StageDeclaration s;
   s.name = "train";
   s.revision = 2;
   for (const ParameterSchema& schema : parameter_schemas()) s.reads.push_back(schema.name);
   s.reads_model = true;
   s.reads_tokenizer = true;
+  s.reads_network = true;
   s.reads_data = true;
   s.inputs = {{.name = "tokens", .stage = "tokenize", .split = "train", .when = "task:language"}};
   s.random = "seed";
   s.resources.memory_bytes = std::int64_t{1} << 30;
-  return {{s, &run}};
+  return {{s, [loader](StageContext& context) { return run(context, loader); }}};
 }
 
 }  // namespace assay::train

@@ -3,14 +3,15 @@
 #include <vector>
 
 #include "harness/core/stage_context.h"
+#include "methods/quant/method_network.h"
 
 namespace assay::train {
 
-// Method `train`: a network with random weights, or with those of a checkpoint, is trained on the
-// split "train" of its data. Its artifact is the trial's network: config.json, model.safetensors
+// Method `train`: a network with random weights, with those of a checkpoint, or with those that the
+// methods before it made, is trained on the split "train" of its data. Its artifact is the trial's network: config.json, model.safetensors
 // and the tokenizer's files. Recipe fields and their defaults: settings.h; guide:
 // docs/guides/train.md.
 MethodDeclaration declaration();
-std::vector<StageImplementation> stages();
+std::vector<StageImplementation> stages(const quant::ModelLoader& loader);
 
 }  // namespace assay::train

@@ -8,6 +8,10 @@
 #include <set>
 #include <tuple>
 
+#include "harness/core/catalogue.h"
+#include "results/board/network_columns.h"
+#include "results/board/quantization.h"
+
 namespace assay::results {
 namespace {
 
@@ -77,15 +81,18 @@ class BoardMaker {
   BoardMaker(const std::vector<RunResults>& runs, const BoardOptions& options)
       : runs_(runs), options_(options) {
     const bool only_timings = std::none_of(runs.begin(), runs.end(), [](const RunResults& run) {
-      return std::any_of(run.results.begin(), run.results.end(),
-                         [](const ResultRow& r) { return r.is_primary && !r.timing && r.value; });
+      return std::any_of(run.results.begin(), run.results.end(), [](const ResultRow& r) {
+        return r.is_primary && !r.timing && r.value && r.metric != kNetworkMetric;
+      });
     });
     for (const RunResults& run : runs) {
       add_costs(run);
       for (const TrialSummary& trial : run.trials) chosen_.emplace(trial.id, trial.chosen);
       for (const ResultRow& row : run.results) {
         if (!row.is_primary || !row.value) continue;
-        if (row.timing && !only_timings) {
+        if (row.metric == kNetworkMetric) {
+          network_.add(run.run, row);
+        } else if (row.timing && !only_timings) {
           add_timing(run, row);
         } else {
           add_figure(run, row);
@@ -96,7 +103,13 @@ class BoardMaker {
 
   std::vector<Table> tables() const {
     std::vector<Table> out;
-    for (const auto& [key, lines] : tables_) out.push_back(table_of(key, lines));
+    for (const auto& [key, lines] : tables_) {
+      std::set<Quantization> protocols;
+      for (const auto& [repeats, line] : lines) protocols.insert(quantization_of(line.first));
+      for (const Quantization& protocol : tables_for(protocols)) {
+        out.push_back(table_of(key, fitting(lines, protocol), protocol));
+      }
+    }
     return out;
   }
 
@@ -159,12 +172,25 @@ class BoardMaker {
 
   std::string timing_title(const TimingKey& key) const {
     std::string title = key.unit.empty() ? key.name : key.name + " " + key.unit;
+    if (const std::string pass = pass_of(key); !pass.empty()) title += ", " + pass;
     const std::string telling = telling_settings(key.settings, settings_.at({"timing", key.name}));
     if (!telling.empty()) title += " " + telling;
     const auto same = std::count_if(timings_.begin(), timings_.end(), [&](const auto& other) {
       return other.first.name == key.name && other.first.settings == key.settings;
     });
     return same > 1 ? title + " " + key.fingerprint.substr(0, 8) : title;
+  }
+
+  // What was timed, as the stage that timed it says: "fake-quantized float32".
+  std::string pass_of(const TimingKey& key) const {
+    for (const RunResults& run : runs_) {
+      const auto found = run.timing_protocols.find(key.fingerprint);
+      if (found == run.timing_protocols.end() || !found->second.is_object()) continue;
+      const Json measured = found->second.value("measured", Json());
+      const Json pass = measured.is_object() ? measured.value("pass", Json()) : Json();
+      return pass.is_string() ? pass.get<std::string>() : "";
+    }
+    return "";
   }
 
   std::vector<TimingKey> timing_columns(const std::map<LineKey, Line>& lines) const {
@@ -188,18 +214,33 @@ class BoardMaker {
     return values;
   }
 
-  Table table_of(const TableKey& key, const std::map<LineKey, Line>& lines) const {
+  static std::map<LineKey, Line> fitting(const std::map<LineKey, Line>& lines,
+                                         const Quantization& protocol) {
+    std::map<LineKey, Line> some;
+    for (const auto& [repeats, line] : lines) {
+      if (fits(quantization_of(line.first), protocol)) some.emplace(repeats, line);
+    }
+    return some;
+  }
+
+  Table table_of(const TableKey& key, const std::map<LineKey, Line>& lines,
+                 const Quantization& protocol) const {
     const ResultRow& row = lines.begin()->second.first;
     const std::vector<TimingKey> timings = timing_columns(lines);
     const std::map<std::string, double> floats = float_values(lines);
     std::vector<const ResultRow*> shown;
     std::set<std::string> models;
+    NetworkColumns::Rows trials;
     for (const auto& [repeats, line] : lines) {
       shown.push_back(&line.first);
       models.insert(line.first.model);
+      trials.emplace_back(line.run, line.trials.front());
     }
+    const std::vector<std::string> of_network = network_.names(trials);
     const std::map<std::string, std::string> parameters = telling_parameters(shown, chosen_);
-    Table table{.title = title_of(key, row, models.size()),
+    const std::string quantized = quantization_text(protocol);
+    Table table{.title = title_of(key, row, models.size()) +
+                         (quantized.empty() ? "" : ", quantized: " + quantized),
                 .columns = {{"#", true}, {"model"}, {"method"}, {"bits"}}};
     if (runs_.size() > 1) table.columns.insert(table.columns.begin() + 1, {"run"});
     table.grouped_by = runs_.size() > 1 ? 2 : 1;
@@ -207,6 +248,7 @@ class BoardMaker {
     table.columns.push_back({"std", true});
     table.columns.push_back({"n", true});
     if (!floats.empty()) table.columns.push_back({"vs float", true});
+    for (const std::string& name : of_network) table.columns.push_back(network_.column(name));
     for (const TimingKey& timing : timings) table.columns.push_back({timing_title(timing), true});
     table.columns.push_back({"cost s", true});
     table.columns.push_back({"trial"});
@@ -216,12 +258,13 @@ class BoardMaker {
       rank = line->first.model == model ? rank + 1 : 1;
       model = line->first.model;
       table.rows.push_back(
-          cells_of(*line, rank, parameters.at(line->first.trial), timings, floats));
+          cells_of(*line, rank, parameters.at(line->first.trial), of_network, timings, floats));
     }
     return table;
   }
 
   std::vector<Cell> cells_of(const Line& line, int rank, const std::string& parameters,
+                             const std::vector<std::string>& of_network,
                              const std::vector<TimingKey>& timings,
                              const std::map<std::string, double>& floats) const {
     const Spread spread = spread_of(line.values);
@@ -240,6 +283,9 @@ class BoardMaker {
       const auto base = floats.find(line.first.model);
       cells.push_back(base == floats.end() ? empty_cell()
                                            : signed_cell(spread.mean - base->second, decimals));
+    }
+    for (const std::string& name : of_network) {
+      cells.push_back(network_.cell(name, line.run, line.trials.front()));
     }
     for (const TimingKey& timing : timings) cells.push_back(timing_cell(timing, line));
     cells.push_back(number_cell(line.cost_s, 2));
@@ -274,6 +320,7 @@ class BoardMaker {
   std::set<std::tuple<std::string, std::string, std::string, std::string>> seen_;
   std::map<TableKey, std::map<LineKey, Line>> tables_;
   std::map<TimingKey, std::map<LineKey, std::vector<double>>> timings_;
+  NetworkColumns network_;
   std::map<std::pair<std::string, std::string>, std::set<std::string>> settings_;
 };
 

@@ -18,7 +18,7 @@ using Place = std::tuple<std::string, std::string, std::string>;  // metric, dat
 std::map<Place, std::map<std::string, ResultRow>> by_place(const std::vector<ResultRow>& rows) {
   std::map<Place, std::map<std::string, ResultRow>> places;
   for (const ResultRow& row : rows) {
-    if (row.timing || row.fingerprint.empty()) continue;
+    if (row.timing || row.metric == kNetworkMetric || row.fingerprint.empty()) continue;
     places[{row.metric, row.data, row.split}].emplace(row.stage, row);
   }
   return places;

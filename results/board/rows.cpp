@@ -6,11 +6,18 @@
 namespace assay::results {
 
 RunResults load(Reader& reader, const std::string& run) {
-  return {.run = run,
-          .results = reader.results(),
-          .trials = reader.trials(),
-          .cost = reader.cost(),
-          .stages = reader.stage_costs()};
+  RunResults all{.run = run,
+                 .results = reader.results(),
+                 .trials = reader.trials(),
+                 .cost = reader.cost(),
+                 .stages = reader.stage_costs()};
+  for (const ResultRow& row : all.results) {
+    if (!row.timing || row.fingerprint.empty() || all.timing_protocols.contains(row.fingerprint)) {
+      continue;
+    }
+    all.timing_protocols[row.fingerprint] = reader.protocol(row.fingerprint);
+  }
+  return all;
 }
 
 std::string repeat_key(const Json& identity) {

@@ -15,6 +15,7 @@ struct RunResults {
   std::vector<TrialSummary> trials;
   std::vector<CostRow> cost;
   std::vector<StageCostRow> stages;
+  std::map<std::string, Json> timing_protocols = {};  // by fingerprint: fields
 };
 
 RunResults load(Reader& reader, const std::string& run);

@@ -4,6 +4,8 @@
 
 #include "harness/core/error.h"
 #include "harness/core/suggest.h"
+#include "results/board/provenance.h"
+#include "results/board/quantization.h"
 #include "results/board/rows.h"
 
 namespace assay::results {
@@ -37,27 +39,37 @@ Table facts(Reader& reader, const TrialSummary& trial) {
   return table;
 }
 
-Table figures(Reader& reader, const TrialSummary& trial) {
+// What is quantized, in words, where the network's stage said so.
+void add_quantization(const std::vector<ResultRow>& rows, Table& table) {
+  if (rows.empty()) return;
+  const ResultRow& row = rows.front();
+  const std::string text = quantization_text(quantization_of(row));
+  if (!text.empty()) table.rows.push_back({text_cell("quantized"), text_cell(text)});
+  const std::string names = float_layers_text(row.quantization);
+  if (!names.empty()) table.rows.push_back({text_cell("float layers"), text_cell(names)});
+}
+
+Table figures(const std::vector<ResultRow>& rows) {
   Table table{
       .title = "Figures",
       .columns = {{"metric"}, {"data"}, {"value"}, {"", true}, {"unit"}, {"state"}, {"protocol"}}};
   table.columns[3].name = "figure";
-  for (const ResultRow& row : reader.results()) {
-    if (row.trial != trial.id) continue;
+  for (const ResultRow& row : rows) {
+    const std::string where = row.data.empty() ? "" : row.data + "/" + row.split;
     table.rows.push_back(
-        {text_cell(row.metric), text_cell(row.data + "/" + row.split), text_cell(row.name),
+        {text_cell(row.metric), text_cell(where), text_cell(row.name),
          row.value ? number_cell(*row.value, 4) : empty_cell(), text_cell(row.unit),
          text_cell(row.state), text_cell(row.fingerprint.substr(0, 8))});
   }
   return table;
 }
 
-Table stages(Reader& reader, const TrialSummary& trial) {
+Table stages(const std::vector<TrialStageSummary>& of_trial) {
   Table table{
       .title = "Stages",
       .columns = {
           {"stage"}, {"state"}, {"attempts", true}, {"s", true}, {"key"}, {"log"}, {"message"}}};
-  for (const TrialStageSummary& stage : reader.stages_of(trial.id)) {
+  for (const TrialStageSummary& stage : of_trial) {
     const std::string state =
         stage.reused && stage.state == "done" ? "done (from the store)" : stage.state;
     table.rows.push_back(
@@ -100,7 +112,13 @@ TrialSummary find_trial(Reader& reader, const std::string& name) {
 }
 
 std::vector<Table> show(Reader& reader, const TrialSummary& trial) {
-  return {facts(reader, trial), figures(reader, trial), stages(reader, trial)};
+  std::vector<ResultRow> rows = reader.results();
+  std::erase_if(rows, [&](const ResultRow& row) { return row.trial != trial.id; });
+  const std::vector<TrialStageSummary> of_trial = reader.stages_of(trial.id);
+  Table about = facts(reader, trial);
+  add_quantization(rows, about);
+  return {std::move(about), figures(rows), stages(of_trial), inputs_table(of_trial),
+          protocols_table(reader, rows)};
 }
 
 Table table_of(const QueryResult& result) {

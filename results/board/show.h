@@ -12,7 +12,8 @@ namespace assay::results {
 // Throws Error(kConfig) if there is none or several.
 TrialSummary find_trial(Reader& reader, const std::string& name);
 
-// One trial: what it is, its figures, its stages with attempts and logs.
+// One trial: what it is, its figures, its stages with attempts and logs, the files behind them with
+// their digests, and the fields of its protocols.
 std::vector<Table> show(Reader& reader, const TrialSummary& trial);
 
 // A query as a table.

@@ -5,6 +5,7 @@
 
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "harness/core/network_chain.h"
 
 namespace assay::results {
 namespace {
@@ -27,7 +28,7 @@ class ProtocolWalk {
     }
     for (const plan::StageInput& input : stage.inputs) {
       const auto found = index_of_.find(input.key);
-      if (input.name != "network" && found != index_of_.end()) visit(found->second);
+      if (!is_network_input(input.name) && found != index_of_.end()) visit(found->second);
     }
   }
 
@@ -76,6 +77,8 @@ Protocols::Protocols(const plan::Plan& plan) : plan_(plan) {
 }
 
 Json Protocols::planned(const plan::PlannedMetric& metric) const {
+  // What a method tells of its network is counted, not measured on data.
+  if (metric.metric == kNetworkMetric) return {{"metric", kNetworkMetric}};
   ProtocolWalk walk(plan_, index_of_);
   walk.visit(metric.stage);
   Json fields = walk.fields();
@@ -106,10 +109,14 @@ Fingerprint fingerprint_of(const Json& planned, const Json& result) {
   return {sha256(text), std::move(fields)};
 }
 
+std::map<std::string, std::string> flattened(const Json& fields) {
+  std::map<std::string, std::string> flat;
+  flatten(fields, "", flat);
+  return flat;
+}
+
 std::vector<std::string> protocol_differences(const Json& left, const Json& right) {
-  std::map<std::string, std::string> a, b;
-  flatten(left, "", a);
-  flatten(right, "", b);
+  const std::map<std::string, std::string> a = flattened(left), b = flattened(right);
   std::map<std::string, std::string> names = a;
   names.insert(b.begin(), b.end());
   std::vector<std::string> differences;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -37,6 +38,9 @@ struct Fingerprint {
 
 // Joins the planned protocol with the "fingerprint" member of the stage's result.
 Fingerprint fingerprint_of(const Json& planned, const Json& result);
+
+// The fields of a protocol one by one: "settings.context" -> "2048".
+std::map<std::string, std::string> flattened(const Json& fields);
 
 // Where two protocols differ: "settings.context: 2048 and 1024", sorted by name.
 std::vector<std::string> protocol_differences(const Json& left, const Json& right);

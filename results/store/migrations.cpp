@@ -172,7 +172,23 @@ constexpr std::string_view kVersion2 = R"sql(
 ALTER TABLE trial ADD COLUMN chosen TEXT NOT NULL DEFAULT '{}';
 )sql";
 
-constexpr std::array<std::string_view, 2> kMigrations = {kVersion1, kVersion2};
+// Figures stand beside what their network's stage said of its quantization.
+constexpr std::string_view kVersion3 = R"sql(
+DROP VIEW leaderboard;
+CREATE VIEW leaderboard AS
+SELECT t.id AS trial, t.label, t.model, t.family, t.task, t.method, t.bits, t.deterministic,
+  t.identity, m.metric, m.data, m.split, m.settings, m.name, m.unit, m.value, m.higher_is_better,
+  m.is_primary, coalesce(m.fingerprint, '') AS fingerprint, m.stage, s.state, s.kind,
+  s.cache = 'run' AS timing,
+  json_quote(json_extract(n.result, '$.quantization')) AS quantization
+FROM metric m
+JOIN trial t ON t.id = m.trial
+JOIN stage s ON s.key = m.stage
+LEFT JOIN stage n ON n.key = t.network_stage AND n.state = 'done'
+WHERE t.current = 1 AND m.current = 1;
+)sql";
+
+constexpr std::array<std::string_view, 3> kMigrations = {kVersion1, kVersion2, kVersion3};
 
 int pragma(SQLite::Database& database, const char* text) {
   return database.execAndGet(text).getInt();

@@ -36,6 +36,7 @@ struct ResultRow {
   std::string state;        // of that stage: pending, done, failed, blocked
   std::string kind;         // of a failure
   bool timing = false;      // valid for the machine and run that measured it
+  Json quantization;        // what the network's stage said that it quantized; null: nothing
 
   static void fields(auto& r, auto&& visit) {
     visit("trial", r.trial);
@@ -61,6 +62,7 @@ struct ResultRow {
     visit("state", r.state);
     visit("kind", r.kind);
     visit("timing", r.timing);
+    visit("quantization", r.quantization);
   }
 };
 

@@ -137,6 +137,13 @@ class SamplePlan {
   std::size_t shared_ = 0;
 };
 
+// What a stage that makes a network says of its quantization: null where it makes none.
+inline Json quantization_of_stage(const plan::Stage& stage) {
+  if (!stage.name.str().ends_with(".quantize") || stage.name == "float.quantize") return nullptr;
+  return {{"weights", {{"layers", 18}, {"digest", "w"}, {"float_layers", Json::array()}}},
+          {"activations", {{"sites", 47}, {"digest", "a"}, {"rounding", {"round(x/s) + z"}}}}};
+}
+
 // One execution of a stage that went well.
 inline plan::RecordGroup done(const plan::Stage& stage, Json metrics, double seconds = 2,
                               double start = 1000) {
@@ -150,11 +157,13 @@ inline plan::RecordGroup done(const plan::Stage& stage, Json metrics, double sec
                             .ended_unix_s = start + seconds,
                             .log_path = "logs/" + stage.key + ".1.log",
                             .environment = {{"cpu", "test"}}});
+  Json result = {{"metrics", std::move(metrics)},
+                 {"fingerprint", {{"samples", 100}}},
+                 {"files", {{"samples.safetensors", 640}}}};
+  if (const Json said = quantization_of_stage(stage); !said.is_null()) result["quantization"] = said;
   group.stages.push_back({.key = stage.key,
                           .state = plan::StageState::kDone,
-                          .result = {{"metrics", std::move(metrics)},
-                                     {"fingerprint", {{"samples", 100}}},
-                                     {"files", {{"samples.safetensors", 640}}}},
+                          .result = std::move(result),
                           .size_bytes = 640,
                           .wall_s = seconds});
   return group;

@@ -1,7 +1,6 @@
 #include "tests/support/sweep_text.h"
 
 #include "harness/core/error.h"
-#include "tests/support/test_catalogue.h"
 
 namespace assay::testing {
 
@@ -14,13 +13,14 @@ const char* const kModels =
     "   opt: {family: opt, weights: /m/opt, data: text}, opt2: {family: opt, weights: /m/opt2, "
     "data: text}}\n";
 
-spec::Sweep sweep_of(const std::string& text, const std::vector<std::string>& overrides) {
+spec::Sweep sweep_of(const std::string& text, const std::vector<std::string>& overrides,
+                     const Catalogue& catalogue) {
   const TemporaryFolder folder;
   // A sweep says what it measures; tests of other parts need not.
   const bool measures = text.find("\nevaluate:") != std::string::npos;
   const std::string whole = measures ? text : text + "evaluate: []\n";
   spec::Sweep sweep =
-      spec::load_sweep(folder.write("sweep.yaml", whole), overrides, test_catalogue());
+      spec::load_sweep(folder.write("sweep.yaml", whole), overrides, catalogue);
   // Settled before a plan is made, by the hosts of the run.
   if (sweep.run.cpu_level == "auto") sweep.run.cpu_level = "avx2";
   return sweep;
@@ -42,10 +42,11 @@ std::string refusal(const std::function<void()>& call, const TemporaryFolder* fo
   return "no error";
 }
 
-std::string refusal_of(const std::string& text, const std::vector<std::string>& overrides) {
+std::string refusal_of(const std::string& text, const std::vector<std::string>& overrides,
+                       const Catalogue& catalogue) {
   const TemporaryFolder folder;
   const auto file = folder.write("sweep.yaml", text);
-  return refusal([&] { spec::load_sweep(file, overrides, test_catalogue()); }, &folder);
+  return refusal([&] { spec::load_sweep(file, overrides, catalogue); }, &folder);
 }
 
 std::string lines_of(const spec::Sweep& sweep) {

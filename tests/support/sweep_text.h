@@ -7,6 +7,7 @@
 #include "harness/core/catalogue.h"
 #include "harness/spec/sweep.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/test_catalogue.h"
 
 namespace assay::testing {
 
@@ -15,13 +16,15 @@ namespace assay::testing {
 extern const char* const kModels;
 
 // Loads `text` as sweep.yaml of a fresh folder.
-spec::Sweep sweep_of(const std::string& text, const std::vector<std::string>& overrides = {});
+spec::Sweep sweep_of(const std::string& text, const std::vector<std::string>& overrides = {},
+                     const Catalogue& catalogue = test_catalogue());
 
 // The error of a call, without the name of `folder`; "no error" if there is none.
 std::string refusal(const std::function<void()>& call, const TemporaryFolder* folder = nullptr);
 
 // The error of loading `text`, which starts "sweep.yaml:<line>:<column>: ".
-std::string refusal_of(const std::string& text, const std::vector<std::string>& overrides = {});
+std::string refusal_of(const std::string& text, const std::vector<std::string>& overrides = {},
+                       const Catalogue& catalogue = test_catalogue());
 
 // One line a trial: "vit rtn W4A8 range=minmax", as the planner labels it but with all parameters.
 std::string lines_of(const spec::Sweep& sweep);

@@ -118,6 +118,21 @@ TEST_F(StagesTest, shards_merge_into_the_same_bytes) {
   }
 }
 
+TEST_F(StagesTest, top5_of_five_classes_is_left_out_and_said) {
+  EXPECT_TRUE(classified(1, root_ / "ten").at("metrics").contains("top5"));
+  Json shard = parse_json(read_file(root_ / "ten" / "0" / "result.json"), "result");
+  shard["fingerprint"]["classes"] = 5;
+  write_file_atomically(root_ / "ten" / "0" / "result.json", shard.dump());
+  FakeContext merge;
+  merge.folder = root_ / "five";
+  merge.recipe_json["parameters"] = {{"shards", 1}};
+  merge.inputs["shard.0"] = root_ / "ten" / "0";
+  const Json result = merge.run(body("merge.classification"));
+  EXPECT_FALSE(result.at("metrics").contains("top5"));
+  EXPECT_TRUE(result.at("metrics").contains("top1"));
+  EXPECT_EQ(result.at("note"), "top5 is left out: of 5 classes it is always 100 %");
+}
+
 TEST_F(StagesTest, shards_of_another_protocol_do_not_merge) {
   classified(2, root_ / "a");
   Json result = parse_json(read_file(root_ / "a" / "1" / "result.json"), "result");

@@ -30,7 +30,7 @@ class Planner : public ::testing::Test {
   }
 
   spec::Sweep sweep(const std::string& rest) {
-    spec::Sweep loaded = assay::testing::sweep_of(kModels + rest);
+    spec::Sweep loaded = assay::testing::sweep_of(kModels + rest, {}, catalogue_);
     // The texts lie beside the sweep, in a folder of another name each time.
     for (spec::DataSet& data : loaded.data) {
       for (auto& [split, files] : data.splits) {
@@ -132,13 +132,65 @@ TEST_F(Planner, compositions_hand_their_network_on_and_inputs_read_their_own_spl
       "6 perplexity.evaluate opt W4A8 <network:5 <tokens:3\n"
       "7 smoothquant.smooth opt <samples:1\n"
       "8 gptq.quantize opt W4A16 <network:7 <samples:1\n"
-      "9 perplexity.evaluate opt W4A16 <network:8 <tokens:3\n"
+      "9 perplexity.evaluate opt W4A16 <network:8 <network.0:7 <tokens:3\n"
       "10 gptq.quantize opt W4A8 <network:7 <ranges:1 <samples:1\n"
-      "11 perplexity.evaluate opt W4A8 <network:10 <tokens:3\n"
+      "11 perplexity.evaluate opt W4A8 <network:10 <network.0:7 <tokens:3\n"
       "opt gptq W4A16 calibration_seed=0: 0 1 2 3 4 -> perplexity@4 net 2\n"
       "opt gptq W4A8 calibration_seed=0: 0 1 3 5 6 -> perplexity@6 net 5\n"
       "opt smoothquant + gptq W4A16 calibration_seed=0: 0 1 3 7 8 9 -> perplexity@9 net 8\n"
       "opt smoothquant + gptq W4A8 calibration_seed=0: 0 1 3 7 10 11 -> perplexity@11 net 10\n");
+}
+
+TEST_F(Planner, every_stage_of_a_composition_gets_all_networks_before_it) {
+  EXPECT_EQ(labels(plan("trials:\n"
+                        "  - {model: opt, method: rtn + rtn + float + gptq, bits: W4A16}\n"
+                        "evaluate: [{metric: perplexity}]\n")),
+            "0 rtn.quantize opt W4A16\n"
+            "1 rtn.quantize opt W4A16 <network:0\n"
+            "2 tokenize opt text train\n"
+            "3 sample opt calibration_seed=0 <tokens:2\n"
+            "4 gptq.quantize opt W4A16 <network:1 <network.0:0 <samples:3\n"
+            "5 tokenize opt text test\n"
+            "6 perplexity.evaluate opt W4A16 <network:4 <network.0:0 <network.1:1 <tokens:5\n"
+            "opt rtn + rtn + float + gptq W4A16 calibration_seed=0: 0 1 2 3 4 5 6 -> "
+            "perplexity@6 net 4\n");
+}
+
+TEST_F(Planner, values_of_a_method_are_figures_of_the_stage_that_makes_the_network) {
+  for (MethodDeclaration& method : catalogue_.methods) {
+    if (method.name == "gptq") method.values = {{.name = "bits_per_weight", .primary = true}};
+  }
+  const Plan made = plan(
+      "trials:\n  - {model: opt, method: [float, gptq, gptq + rtn, gptq + float], bits: W4A16}\n"
+      "evaluate: [{metric: perplexity}]\n");
+  ASSERT_EQ(made.trials.size(), 4U);
+  EXPECT_EQ(made.trials[0].metrics.size(), 1U);
+  ASSERT_EQ(made.trials[1].metrics.size(), 2U);
+  const PlannedMetric& own = made.trials[1].metrics[1];
+  EXPECT_EQ(own.metric, "network");
+  EXPECT_EQ(own.values->at(0).name, "bits_per_weight");
+  EXPECT_EQ(static_cast<int>(own.stage), made.trials[1].network_stage);
+  EXPECT_EQ(made.trials[2].metrics.size(), 1U);  // rtn, the last one, tells nothing
+  ASSERT_EQ(made.trials[3].metrics.size(), 2U);
+  EXPECT_EQ(static_cast<int>(made.trials[3].metrics[1].stage), made.trials[3].network_stage);
+}
+
+TEST_F(Planner, a_parameter_that_is_not_read_has_its_default_in_the_recipe) {
+  for (MethodDeclaration& method : catalogue_.methods) {
+    if (method.name == "gptq") method.parameters[0].when = "damping=1";
+  }
+  const Plan made = plan(
+      "trials:\n"
+      "  - {model: opt, method: gptq, bits: W4A16, damping: [0.5, 1], group: [32, 64]}\n");
+  ASSERT_EQ(made.trials.size(), 3U);
+  EXPECT_EQ(made.trials[0].label, "opt gptq W4A16 calibration_seed=0 damping=0.5");
+  EXPECT_EQ(made.trials[1].label, "opt gptq W4A16 calibration_seed=0 group=32 damping=1");
+  std::vector<Json> groups;
+  for (const PlannedTrial& trial : made.trials) {
+    const Stage& made_by = made.stages[static_cast<std::size_t>(trial.network_stage)];
+    groups.push_back(made_by.recipe_json()["parameters"]["group"]);
+  }
+  EXPECT_EQ(groups, (std::vector<Json>{-1, 32, 64}));
 }
 
 TEST_F(Planner, keys_are_digests_of_canonical_recipes_and_inputs_come_first) {

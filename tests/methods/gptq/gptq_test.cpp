@@ -2,12 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "harness/core/atomic_file.h"
 #include "harness/models/tensor_file.h"
 #include "methods/gptq/method.h"
 #include "methods/quant/canary.h"
 #include "tests/methods/support/fake_context.h"
 #include "tests/methods/support/refusal.h"
+#include "tests/methods/support/tapped_network.h"
 
 namespace assay::gptq {
 namespace {
@@ -95,9 +98,55 @@ TEST_F(GptqStage, what_it_does_not_offer_is_refused) {
   EXPECT_THAT(refusal([&] { run(bad); }), HasSubstr("ids below 64"));
 }
 
+TEST_F(GptqStage, works_on_a_network_whose_activations_are_quantized_and_only_on_that_at_a8) {
+  std::map<std::string, quant::ActivationQuantizer, std::less<>> quantizers;
+  for (const std::string& site : quant::canary_network("opt")->sites()) {
+    quantizers[site] = {.scheme = quant::ActivationScheme::kToken, .bits = 4};
+  }
+  const quant::ModelLoader rounded = [&](StageContext&) {
+    quant::MethodNetwork loaded(quant::canary_network("opt"));
+    loaded.tap = std::make_shared<quant::ActivationTap>(quantizers);
+    loaded.before.add({.method = "test", .activations = quantizers});
+    return loaded;
+  };
+  FakeContext context(parameters_of(declaration(), {}, 3, 4));
+  prepare(context);
+  const Json result = body_of(stages(rounded), "gptq.quantize")(context);
+  EXPECT_EQ(result["quantization"]["activations"]["sites"], quantizers.size());
+  EXPECT_EQ(result["metrics"]["float_layers"], 0);
+  // By hand: the same walk over a network that was written with these quantizers in it.
+  const std::unique_ptr<models::Network> inner = quant::canary_network("opt");
+  quant::ActivationTap own(quantizers);
+  models::TappedNetwork by_hand(*inner, own);
+  const ModelResult expected = quantize_model(
+      by_hand, quant::canary_inputs(*inner, 11).to(at::kLong), {.layer = {.bits = 3}});
+  const quant::QuantizedModel made = quant::load_quantized(context.output());
+  ASSERT_EQ(made.layers.size(), expected.model.layers.size());
+  for (const auto& [name, layer] : expected.model.layers) {
+    EXPECT_TRUE(made.layers.at(name).code.equal(layer.code)) << name;
+    EXPECT_TRUE(made.layers.at(name).grid.scale.equal(layer.grid.scale)) << name;
+  }
+  FakeContext plain(parameters_of(declaration(), {}, 3, 16));
+  prepare(plain);
+  run(plain);
+  EXPECT_NE(codes(context), codes(plain));
+}
+
+TEST_F(GptqStage, weights_that_are_not_finite_are_refused_by_layer) {
+  const quant::ModelLoader broken = [](StageContext&) {
+    std::unique_ptr<models::Network> network = quant::canary_network("opt");
+    network->parameters().at("model.decoder.layers.1.fc1.weight")[0][0] = INFINITY;
+    return quant::MethodNetwork(std::move(network));
+  };
+  FakeContext context(parameters_of(declaration(), {}, 3, 16));
+  prepare(context);
+  EXPECT_THAT(refusal([&] { body_of(stages(broken), "gptq.quantize")(context); }),
+              HasSubstr("method: layer 'model.decoder.layers.1.fc1': the weight holds NaN"));
+}
+
 // Raise the stage's revision when these numbers move on purpose.
-TEST_F(GptqStage, golden_output_of_revision_2) {
-  EXPECT_EQ(stages(opt).front().declaration.revision, 2);
+TEST_F(GptqStage, golden_output_of_revision_3) {
+  EXPECT_EQ(stages(opt).front().declaration.revision, 3);
   FakeContext context(parameters_of(declaration(), {}, 4, 16));
   prepare(context);
   const Json result = run(context);

@@ -71,6 +71,19 @@ TEST(GptqLayer, dead_inputs_get_zero_weights_and_widen_only_the_grid_of_rows) {
   EXPECT_LT(groups.layer.grid.scale.max().item<double>(), 1);
 }
 
+TEST(GptqLayer, a_search_by_moments_scores_dead_columns_as_zeros) {
+  Problem p = correlated(4, 16, 7);
+  p.hessian[3].zero_(), p.hessian.select(1, 3).zero_();
+  Problem alive = p;
+  alive.weight = p.weight.clone();
+  alive.weight.select(1, 3).zero_();
+  p.weight.select(1, 3).fill_(50);
+  const Options options{.bits = 4, .grid = quant::RangeSearch::kHessian};
+  EXPECT_TRUE(quantize_layer(p.weight, p.hessian, options, "l")
+                  .layer.grid.scale.equal(
+                      quantize_layer(alive.weight, alive.hessian, options, "l").layer.grid.scale));
+}
+
 TEST(GptqLayer, the_hessian_grid_serves_rows_and_groups) {
   const Problem p = correlated(8, 32, 6);
   const quant::RangeSearch search = quant::RangeSearch::kHessian;

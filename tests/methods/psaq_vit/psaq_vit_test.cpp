@@ -95,9 +95,25 @@ TEST(PsaqVit, bits_do_not_enter_the_images) {
   }
 }
 
+TEST(PsaqVit, makes_no_images_through_quantizers_without_gradients) {
+  const quant::ModelLoader rounded = [](StageContext&) {
+    quant::MethodNetwork loaded(quant::canary_network("vit"));
+    loaded.tap = std::make_shared<quant::ActivationTap>(
+        std::map<std::string, quant::ActivationQuantizer, std::less<>>{{"head.in", {}}});
+    return loaded;
+  };
+  FakeContext context(small());
+  EXPECT_THAT(refusal([&] { body_of(stages(rounded), "psaq_vit.synthesize")(context); }),
+              HasSubstr("unsupported: psaq_vit makes its images by gradients"));
+}
+
 // Raise the stage's revision when these numbers move on purpose.
-TEST(PsaqVit, golden_output_of_revision_2) {
-  for (const StageImplementation& stage : stages(vit)) EXPECT_EQ(stage.declaration.revision, 2);
+TEST(PsaqVit, golden_output_of_revisions_2_2_3) {
+  std::vector<int> revisions;
+  for (const StageImplementation& stage : stages(vit)) {
+    revisions.push_back(stage.declaration.revision);
+  }
+  EXPECT_EQ(revisions, (std::vector<int>{2, 2, 3}));
   const std::unique_ptr<models::Network> network = quant::canary_network("vit");
   const Synthesizer synthesizer(*network, {.images = 2, .steps = 10});
   SynthesisState state = synthesizer.start();

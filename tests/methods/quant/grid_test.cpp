@@ -184,6 +184,23 @@ TEST(GridSearch, refusals_name_the_option) {
   EXPECT_THAT(refusal([] { range_search_from("minmux"); }), HasSubstr("did you mean 'minmax'?"));
 }
 
+TEST(Grid, one_symmetric_bit_would_round_everything_to_zero_and_is_refused) {
+  const at::Tensor weight = at::randn({2, 4});
+  EXPECT_THAT(refusal([&] { find_grid(weight, {.bits = 1, .symmetric = true}); }),
+              HasSubstr("unsupported: a symmetric weight grid of 1 bit has the values -m and 0"));
+  EXPECT_THAT(refusal([&] { p1_weight_grid(weight, 1); }), HasSubstr("use at least 2 bits"));
+  EXPECT_GT(fake_quantize(weight, find_grid(weight, {.bits = 1})).abs().max().item<double>(), 0);
+}
+
+TEST(Grid, rows_near_the_least_float_keep_their_values) {
+  const at::Tensor weight = at::tensor({-3e-38F, 0.F, 5e-38F, 8e-38F}).reshape({1, 4});
+  const at::Tensor rounded = fake_quantize(weight, find_grid(weight, {.bits = 4}));
+  EXPECT_GT(rounded.abs().max().item<float>(), 7e-38F);
+  // Where even the scale underflows nothing is left to round.
+  const at::Tensor least = at::full({1, 4}, 1e-45);
+  EXPECT_EQ(fake_quantize(least, find_grid(least, {.bits = 4})).abs().max().item<float>(), 0);
+}
+
 TEST(P1WeightGrid, gold_vectors) {  // PS-T7
   const at::Tensor weight = row({-.8, -.31, 0, .05, .4, .8});
   const Grid four = p1_weight_grid(weight, 4), eight = p1_weight_grid(weight, 8);

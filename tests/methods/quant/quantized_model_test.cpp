@@ -68,6 +68,22 @@ TEST(QuantizedModel, storage_counts_codes_scales_zeros_and_permutation) {
   EXPECT_NEAR(cost.bits_per_weight(), 3 + (40 * 19 + 120 * 19 + 40 * 32) / 3200.0, 1e-12);
 }
 
+TEST(QuantizedModel, a_symmetric_grid_is_told_and_its_zero_points_are_not_counted) {
+  const Folder folder;
+  const ChainNetwork network(1, 40, at::kFloat);
+  const at::Tensor& weight = network.parameters().at("units.0.linear.weight");
+  QuantizedModel model{.method = "rtn"};
+  model.layers["units.0.linear"] =
+      quantized_layer(weight, find_grid(weight, {.bits = 3, .symmetric = true}));
+  EXPECT_EQ(storage_cost(model).bits, 1600 * 3 + 40 * 16);
+  save_quantized(folder.path(), model);
+  EXPECT_TRUE(load_quantized(folder.path()).layers.at("units.0.linear").grid.symmetric);
+  model.layers["units.0.linear"].grid.zero[0] = 3;
+  save_quantized(folder.path(), model);
+  EXPECT_THAT(refusal([&] { load_quantized(folder.path()); }),
+              HasSubstr("a zero point of a symmetric grid is not in its middle"));
+}
+
 TEST(QuantizedModel, damage_is_refused_by_file_and_layer) {
   const Folder folder;
   save_quantized(folder.path(), example(at::kFloat));

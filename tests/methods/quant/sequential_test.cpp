@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "methods/quant/activation.h"
 #include "methods/quant/grid_search.h"
 #include "tests/methods/support/chain_network.h"
+#include "tests/methods/support/tapped_network.h"
 
 namespace assay::quant {
 namespace {
@@ -66,6 +68,32 @@ TEST(Sequential, a_restored_unit_is_not_computed_again) {
                          .quantize = quantize(resumed, seen_again)});
   ASSERT_EQ(seen_again.size(), 1u);
   EXPECT_TRUE(seen_again[0].equal(seen[2]));
+}
+
+TEST(Sequential, moments_are_of_a_network_whose_activations_are_quantized_already) {
+  ChainNetwork network(3, 6, at::kDouble), inner(3, 6, at::kDouble);
+  std::map<std::string, ActivationQuantizer, std::less<>> quantizers;
+  for (const std::string& site : network.sites()) {
+    quantizers[site] = {.scheme = ActivationScheme::kToken, .bits = 3};
+  }
+  ActivationTap own(quantizers), built_in(quantizers);
+  models::TappedNetwork reference(inner, built_in);
+  std::vector<at::Tensor> seen, expected;
+  const auto collect = [](models::Network& of, std::vector<at::Tensor>& list) {
+    return [&](const models::Layer& layer, const at::Tensor& hessian) {
+      list.push_back(hessian);
+      at::Tensor& weight = of.parameters().at(layer.name + ".weight");
+      weight = fake_quantize(weight, find_grid(weight, {.bits = 3}));
+    };
+  };
+  quantize_sequentially(network, inputs(9), {.tap = &own}, {.quantize = collect(network, seen)});
+  quantize_sequentially(reference, inputs(9), {}, {.quantize = collect(reference, expected)});
+  ASSERT_EQ(seen.size(), 3u);
+  for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_TRUE(seen[i].equal(expected[i])) << i;
+  std::vector<at::Tensor> plain;
+  ChainNetwork untouched(3, 6, at::kDouble);
+  quantize_sequentially(untouched, inputs(9), {}, {.quantize = collect(untouched, plain)});
+  EXPECT_FALSE(seen[0].equal(plain[0]));
 }
 
 }  // namespace

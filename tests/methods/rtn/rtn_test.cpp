@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "harness/core/atomic_file.h"
 #include "harness/models/tensor_file.h"
 #include "methods/quant/canary.h"
 #include "methods/rtn/method.h"
@@ -73,9 +76,63 @@ TEST(Rtn, bits_and_calibration_data_are_checked) {
               HasSubstr("images are [2, 3, 8, 8]"));
 }
 
+TEST(Rtn, rounds_only_what_it_is_told_to) {
+  const auto made = [](const char* part) {
+    FakeContext context(parameters({{"quantize", part}, {"act", "tensor_dynamic"}}, 4, 8));
+    return body_of(stages(vit), "rtn.quantize")(context)["metrics"];
+  };
+  EXPECT_EQ(made("weights")["quantized_sites"], 0);
+  EXPECT_EQ(made("weights")["float_layers"], 0);
+  EXPECT_EQ(made("activations")["quantized_sites"], 27);
+  EXPECT_EQ(made("activations")["quantized_layers"], 0);
+  EXPECT_EQ(made("activations")["bits_per_weight"], 16.0);
+  EXPECT_EQ(made("both")["quantized_layers"], 10);
+}
+
+TEST(Rtn, ranges_are_observed_behind_the_quantizers_that_are_there) {
+  const Folder images;
+  models::save_tensors(images.path() / "images.safetensors",
+                       {{"images", at::randint(0, 256, {9, 3, 16, 16}, at::kByte)}});
+  const quant::ModelLoader halved = [](StageContext&) {
+    struct Halve : models::Tap {
+      at::Tensor operator()(std::string_view site, const at::Tensor& value) override {
+        return site == "head.out" ? value / 2 : value;
+      }
+    };
+    quant::MethodNetwork loaded(quant::canary_network("vit"));
+    loaded.tap = std::make_shared<Halve>();
+    return loaded;
+  };
+  const auto range = [&](const quant::ModelLoader& loader) {
+    FakeContext context(parameters({}, 8, 8));
+    context.inputs["images"] = images.path();
+    body_of(stages(loader), "rtn.observe")(context);
+    const std::string file = (context.output() / "ranges.json").string();
+    return quant::ranges_from(parse_json(read_file(file), file), file).at("head.out").high;
+  };
+  EXPECT_FLOAT_EQ(static_cast<float>(range(halved)), static_cast<float>(range(vit) / 2));
+}
+
+TEST(Rtn, weights_that_are_not_finite_and_one_symmetric_bit_are_refused_by_layer) {
+  const quant::ModelLoader broken = [](StageContext&) {
+    std::unique_ptr<models::Network> network = quant::canary_network("vit");
+    network->parameters().at("blocks.1.mlp.fc2.weight")[0][0] = NAN;
+    return quant::MethodNetwork(std::move(network));
+  };
+  FakeContext context(parameters({}, 4, 16));
+  EXPECT_THAT(refusal([&] { body_of(stages(broken), "rtn.quantize")(context); }),
+              HasSubstr("method: layer 'blocks.1.mlp.fc2': the weight holds NaN or infinities"));
+  FakeContext one(parameters({{"symmetric", true}}, 1, 16));
+  EXPECT_THAT(refusal([&] { body_of(stages(vit), "rtn.quantize")(one); }),
+              HasSubstr("unsupported: layer 'patch_embed.proj': a symmetric weight grid of 1 bit"));
+  FakeContext act(parameters({{"symmetric", true}, {"act", "tensor_dynamic"}}, 16, 1));
+  EXPECT_THAT(refusal([&] { body_of(stages(vit), "rtn.quantize")(act); }),
+              HasSubstr("unsupported: symmetric activations of 1 bit"));
+}
+
 // Raise the stage's revision when these numbers move on purpose.
-TEST(Rtn, golden_output_of_revision_2) {
-  for (const StageImplementation& stage : stages(vit)) EXPECT_EQ(stage.declaration.revision, 2);
+TEST(Rtn, golden_output_of_revision_3) {
+  for (const StageImplementation& stage : stages(vit)) EXPECT_EQ(stage.declaration.revision, 3);
   const std::unique_ptr<models::Network> network = quant::canary_network("vit");
   const quant::QuantizedModel model = round_to_nearest(*network, {.weight_bits = 4}, {});
   const quant::QuantizedLayer& layer = model.layers.at("blocks.0.attn.qkv");

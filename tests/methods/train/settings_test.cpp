@@ -36,7 +36,7 @@ TEST(Settings, a_batch_larger_than_the_data_and_no_step_at_all_are_errors) {
 
 TEST(Declaration, the_stage_reads_every_parameter_of_the_method) {
   const MethodDeclaration method = declaration();
-  const StageDeclaration stage = stages().at(0).declaration;
+  const StageDeclaration stage = stages({}).at(0).declaration;
   EXPECT_EQ(method.network, stage.name);
   EXPECT_EQ(method.parameters.size(), stage.reads.size());
   EXPECT_EQ(stage.random, "seed");

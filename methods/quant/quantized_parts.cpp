@@ -1,0 +1,108 @@
+#include "methods/quant/quantized_parts.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/core/digest.h"
+
+namespace assay::quant {
+namespace {
+
+constexpr std::size_t kNamed = 8;
+constexpr std::size_t kDigestDigits = 12;
+
+std::int64_t weights_of(const models::Network& network, const models::Layer& layer) {
+  return network.parameters().at(layer.name + ".weight").numel();
+}
+
+std::vector<std::string> float_layers(const models::Network& network,
+                                      const QuantizedParts& parts) {
+  std::vector<std::string> names;
+  for (const models::Layer& layer : network.layers()) {
+    if (!parts.layers.contains(layer.name)) names.push_back(layer.name);
+  }
+  return names;
+}
+
+double bits_per_weight(const models::Network& network, const QuantizedParts& parts) {
+  StorageCost all;
+  for (const models::Layer& layer : network.layers()) {
+    const auto found = parts.layers.find(layer.name);
+    const std::int64_t weights = weights_of(network, layer);
+    all.weights += weights;
+    all.bits += found == parts.layers.end() ? weights * kFloatBits : found->second.bits;
+  }
+  return all.bits_per_weight();
+}
+
+std::int64_t weight_bytes(const models::Network& network, const QuantizedParts& parts) {
+  std::int64_t bytes = 0;
+  for (const auto& [name, slot] : network.parameters().slots()) bytes += slot->numel() * 2;
+  for (const models::Layer& layer : network.layers()) {
+    const auto found = parts.layers.find(layer.name);
+    if (found == parts.layers.end()) continue;
+    bytes += (found->second.bits + 7) / 8 - weights_of(network, layer) * 2;
+  }
+  return bytes;
+}
+
+template <typename Values>
+std::string digest_of_names(const std::map<std::string, Values>& named) {
+  std::string names;
+  for (const auto& [name, value] : named) names += name + "\n";
+  return sha256(names).substr(0, kDigestDigits);
+}
+
+Json weights_protocol(const models::Network& network, const QuantizedParts& parts) {
+  if (parts.layers.empty()) return nullptr;
+  Json named = Json::array();
+  const std::vector<std::string> all = float_layers(network, parts);
+  for (std::size_t i = 0; i < std::min(all.size(), kNamed); ++i) named.push_back(all[i]);
+  if (all.size() > kNamed) named.push_back(fmt::format("and {} more", all.size() - kNamed));
+  return {{"layers", parts.layers.size()},
+          {"digest", digest_of_names(parts.layers)},
+          {"float_layers", named}};
+}
+
+Json activations_protocol(const QuantizedParts& parts) {
+  if (parts.sites.empty()) return nullptr;
+  std::set<std::string> orders;
+  for (const auto& [site, order] : parts.sites) {
+    orders.insert(order == RoundingOrder::kZeroThenRound ? "round(x/s + z)" : "round(x/s) + z");
+  }
+  return {{"sites", parts.sites.size()},
+          {"digest", digest_of_names(parts.sites)},
+          {"rounding", orders}};
+}
+
+}  // namespace
+
+void QuantizedParts::add(const QuantizedModel& model) {
+  for (const auto& [name, layer] : model.layers) layers[name] = storage_cost(layer);
+  for (const auto& [site, quantizer] : model.activations) sites[site] = quantizer.order;
+}
+
+std::vector<MetricValue> network_values() {
+  return {{.name = "bits_per_weight", .unit = "bits", .higher_is_better = false, .primary = true},
+          {.name = "weight_bytes", .unit = "bytes", .higher_is_better = false, .primary = true},
+          {.name = "float_layers", .unit = "layers", .higher_is_better = false, .primary = true}};
+}
+
+Json quantization_result(const models::Network& network, const QuantizedParts& before,
+                         const QuantizedModel& made) {
+  QuantizedParts parts = before;
+  parts.add(made);
+  return {{"metrics",
+           {{"bits_per_weight", bits_per_weight(network, parts)},
+            {"weight_bytes", weight_bytes(network, parts)},
+            {"float_layers", float_layers(network, parts).size()},
+            {"quantized_layers", made.layers.size()},
+            {"quantized_sites", made.activations.size()}}},
+          {"quantization",
+           {{"weights", weights_protocol(network, parts)},
+            {"activations", activations_protocol(parts)}}}};
+}
+
+}  // namespace assay::quant

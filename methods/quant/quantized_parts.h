@@ -1,0 +1,44 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "harness/core/catalogue.h"
+#include "harness/core/json.h"
+#include "harness/models/network.h"
+#include "methods/quant/quantized_model.h"
+
+// What of a network is quantized, by all methods of a trial together, and what a quantizing stage
+// says of it.
+
+namespace assay::quant {
+
+struct QuantizedParts {
+  std::map<std::string, StorageCost> layers;  // by layer name; those that are not here are float
+  std::map<std::string, RoundingOrder> sites;
+
+  // What a method quantizes takes the place of what a method before it did to the same layer or
+  // site.
+  void add(const QuantizedModel& model);
+};
+
+// Figures of a network, for MethodDeclaration::values:
+//   bits_per_weight  mean over the weights of all quantizable layers, with scales, zero points and
+//                    permutations; a layer that is float counts 16 bits
+//   weight_bytes     all parameters: quantized layers as they need it, 2 bytes a value for the rest
+//   float_layers     quantizable layers that are float
+std::vector<MetricValue> network_values();
+
+// Result of a stage that makes a quantized network: {"metrics": network_values(), "quantization":
+// ...}. `made` is what the stage itself quantized, `before` what the methods before it did.
+// "quantization" is the protocol that figures of the network stand under, by which boards tell
+// unlike rows apart (docs/guides/evaluation.md):
+//   {"weights": null | {"layers": 16, "digest", "float_layers": ["head", ...]},
+//    "activations": null | {"sites": 127, "digest", "rounding": ["round(x/s) + z"]}}
+// Digests are of the sorted names; at most 8 float layers are named.
+Json quantization_result(const models::Network& network, const QuantizedParts& before,
+                         const QuantizedModel& made);
+
+}  // namespace assay::quant

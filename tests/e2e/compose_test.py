@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Compositions of methods against the same steps done by hand: a step's network saved, named as `weights:`, and the next method alone.
+
+    tests/e2e/compose_test.py --assay build/dev/bin/assay
+
+`a + b` means that b works on the network that a made and that the evaluation uses what both made, so every figure must be equal to
+the last bit. Networks, images and texts are small and made here.
+"""
+import argparse
+import json
+import os
+import random
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+options = None
+
+VIT = ("{img_size: 8, patch_size: 4, in_chans: 1, embed_dim: 16, depth: 2, num_heads: 2, num_classes: 6, mean: [0.5], "
+       "std: [0.5]}")
+LLAMA = ("{vocab_size: 256, hidden_size: 16, intermediate_size: 32, num_hidden_layers: 2, num_attention_heads: 2, "
+         "num_key_value_heads: 1, max_position_embeddings: 32, rms_norm_eps: 1.0e-5, tie_word_embeddings: true}")
+TRAIN = "train: {steps: 6, batch: 8, lr: 1.0e-2}"
+RTN = "rtn: {samples: 8}"
+EVALUATE = {"vit": "  - {metric: top1, shards: 2}\n", "llama": "  - {metric: perplexity, context: 32, shards: 2}\n"}
+
+
+def idx(path, values, shape):
+    path.write_bytes(struct.pack(">BBBB", 0, 0, 8, len(shape)) + struct.pack(f">{len(shape)}I", *shape) + bytes(values))
+
+
+def write_images(folder, split, count, seed):
+    source = random.Random(seed)
+    labels = [source.randrange(6) for _ in range(count)]
+    pixels = []
+    for label in labels:
+        pixels += [(40 * label + 5 * (i % 8) + source.randrange(60)) % 256 for i in range(64)]
+    idx(folder / f"{split}-images", pixels, (count, 8, 8))
+    idx(folder / f"{split}-labels", labels, (count,))
+
+
+def write_text(path, words, seed):
+    source = random.Random(seed)
+    known = ["assay", "of", "a", "network", "measures", "what", "was", "asked", "and", "nothing", "else"]
+    path.write_text(" ".join(source.choice(known) for _ in range(words)) + "\n")
+
+
+def read_safetensors(path):
+    raw = path.read_bytes()
+    size = struct.unpack("<Q", raw[:8])[0]
+    header = json.loads(raw[8:8 + size])
+    header.pop("__metadata__", None)
+    data = raw[8 + size:]
+    return {name: (entry["dtype"], entry["shape"], data[entry["data_offsets"][0]:entry["data_offsets"][1]])
+            for name, entry in header.items()}
+
+
+def write_safetensors(path, tensors):
+    header, data = {}, b""
+    for name, (dtype, shape, raw) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def floats(tensor):
+    return struct.unpack(f"<{len(tensor[2]) // 4}f", tensor[2])
+
+
+def decoded(artifact):
+    """Weights of a quantized artifact whose grids belong to rows: scale (code - zero), rounded once to float32."""
+    codes = read_safetensors(artifact / "codes.safetensors")
+    weights = {}
+    for layer in json.loads((artifact / "quantization.json").read_text())["layers"]:
+        _, (rows, columns), raw = codes[layer + ".code"]
+        scale, zero = floats(codes[layer + ".scale"]), floats(codes[layer + ".zero"])
+        # A product of two float32 numbers is exact in a double, so packing it rounds once, as a float32 product does.
+        weights[layer + ".weight"] = struct.pack(
+            f"<{rows * columns}f", *(scale[r] * (raw[r * columns + c] - zero[r]) for r in range(rows) for c in range(columns)))
+    return weights
+
+
+class ComposeTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix="assay-compose-")
+        cls.addClassCleanup(cls.temporary.cleanup)
+        cls.folder = Path(cls.temporary.name)
+        cls.environment = {**os.environ, "ASSAY_STORE": str(cls.folder / "store"), "XDG_CACHE_HOME": str(cls.folder / "cache")}
+        for split, count, seed in (("train", 64, 1), ("test", 50, 2)):
+            write_images(cls.folder, split, count, seed)
+        write_text(cls.folder / "train.txt", 900, 3)
+        write_text(cls.folder / "test.txt", 300, 4)
+        # First steps, alone; what they made becomes checkpoints.
+        cls.run_sweep("first", {"vit": VIT, "llama": LLAMA},
+                      f"  - {{model: [vit, llama], method: train, seed: 1, {TRAIN}}}\n")
+        for model in ("vit", "llama"):
+            cls.save("first", cls.rows("first", f"SELECT id FROM trial WHERE model = '{model}'")[0][0], f"{model}_trained")
+
+    @classmethod
+    def sweep(cls, name, models, trials):
+        entries = ""
+        for model, source in models.items():
+            family = "vit" if model.startswith("vit") else "llama"
+            data = "images" if family == "vit" else "text"
+            place = f"config: {source}" if source.startswith("{") else f"weights: {source}"
+            entries += f"  {model}: {{family: {family}, {place}, data: {data}}}\n"
+        path = cls.folder / f"{name}.yaml"
+        path.write_text(f"""assay: 1
+name: {name}
+models:
+{entries}data:
+  images: {{reader: idx, train: {{images: train-images, labels: train-labels}}, test: {{images: test-images, labels: test-labels}}}}
+  text: {{reader: text, train: train.txt, test: test.txt}}
+trials:
+{trials}evaluate:
+{"".join(EVALUATE[model] for model in models)}run: {{max_failures: none}}
+""")
+        return path
+
+    @classmethod
+    def assay(cls, *arguments):
+        return subprocess.run([str(Path(options.assay).resolve()), *arguments], env=cls.environment, cwd=cls.folder, text=True,
+                              capture_output=True, timeout=300, stdin=subprocess.DEVNULL)
+
+    @classmethod
+    def run_sweep(cls, name, models, trials):
+        path = cls.sweep(name, models, trials)
+        done = cls.assay("run", str(path), "--out", str(cls.folder / name), "--jobs", "2")
+        if done.returncode != 0:
+            raise AssertionError(done.stderr)
+
+    @classmethod
+    def rows(cls, name, query):
+        with sqlite3.connect(f"file:{cls.folder / name}/results.sqlite?mode=ro", uri=True) as database:
+            return database.execute(query).fetchall()
+
+    @classmethod
+    def save(cls, run, trial, checkpoint):
+        done = cls.assay("save", trial, "--run", str(cls.folder / run), "-o", str(cls.folder / checkpoint))
+        if done.returncode != 0:
+            raise AssertionError(done.stderr)
+
+    @classmethod
+    def figures(cls, run, model, method):
+        """{(bits, metric, name): value} of the trials of a model and method; every figure must be there."""
+        rows = cls.rows(run, "SELECT bits, metric, name, value FROM leaderboard WHERE metric <> 'network' AND "
+                             f"model = '{model}' AND method = '{method}'")
+        found = {(bits, metric, name): value for bits, metric, name, value in rows if name != "top5"}
+        if not found or None in found.values():
+            raise AssertionError(f"{model} {method}: {rows}")
+        return found
+
+    def test_train_then_quantize_is_the_trained_network_quantized(self):
+        steps = ["rtn", "gptq", "rtn + gptq"]
+        bits = "[W4A16, W3A16]"
+        composed = ", ".join(f"train + {s}" for s in steps)
+        self.run_sweep("composed", {"vit": VIT, "llama": LLAMA},
+                       f"  - {{model: vit, method: [{composed}], bits: {bits}, seed: 1, {TRAIN}, gptq: {{samples: 8}}}}\n"
+                       f"  - {{model: vit, method: train + rtn, bits: W8A8, seed: 1, {TRAIN}, {RTN}}}\n"
+                       f"  - {{model: vit, method: train + psaq_vit, bits: W4A8, seed: 1, {TRAIN}, "
+                       "psaq_vit: {images: 4, rounds: 1, steps: 10}}\n"
+                       f"  - {{model: llama, method: [{composed}], bits: {bits}, seed: 1, {TRAIN}, "
+                       "gptq: {samples: 8, context: 32}}\n"
+                       f"  - {{model: llama, method: train + rtn, bits: W8A8, seed: 1, {TRAIN}, rtn: {{samples: 8, context: 32}}}}\n")
+        by_hand = ", ".join(steps)
+        self.run_sweep("by_hand", {"vit": "vit_trained", "llama": "llama_trained"},
+                       f"  - {{model: vit, method: [{by_hand}], bits: {bits}, seed: 1, gptq: {{samples: 8}}}}\n"
+                       f"  - {{model: vit, method: rtn, bits: W8A8, seed: 1, {RTN}}}\n"
+                       "  - {model: vit, method: psaq_vit, bits: W4A8, seed: 1, psaq_vit: {images: 4, rounds: 1, steps: 10}}\n"
+                       f"  - {{model: llama, method: [{by_hand}], bits: {bits}, seed: 1, gptq: {{samples: 8, context: 32}}}}\n"
+                       "  - {model: llama, method: rtn, bits: W8A8, seed: 1, rtn: {samples: 8, context: 32}}\n")
+        for model in ("vit", "llama"):
+            for step in steps + (["psaq_vit"] if model == "vit" else []):
+                with self.subTest(model=model, method=step):
+                    figures = self.figures("composed", model, f"train + {step}")
+                    self.assertEqual(figures, self.figures("by_hand", model, step))
+                    # It is not the figure of the trained network itself, nor of one that was never trained.
+                    first = self.figures("first", model, "train")
+                    for (_, metric, name), value in figures.items():
+                        if name in ("cross_entropy", "perplexity"):
+                            self.assertNotEqual(value, first[("", metric, name)])
+
+    def test_a_quantizer_after_a_quantizer_works_on_rounded_weights(self):
+        self.run_sweep("twice", {"vit": "vit_trained"},
+                       "  - {model: vit, method: [rtn, rtn + gptq], bits: W4A16, calibration_seed: 1, gptq: {samples: 8}}\n")
+        key = self.rows("twice", "SELECT network_stage FROM trial WHERE method = 'rtn'")[0][0]
+        artifact = next(self.folder.glob(f"store/**/{key}"), None) or next(self.folder.glob(f"store/**/{key[2:]}"))
+        rounded = self.folder / "vit_rounded"
+        rounded.mkdir()
+        (rounded / "config.json").write_bytes((self.folder / "vit_trained" / "config.json").read_bytes())
+        tensors = read_safetensors(self.folder / "vit_trained" / "model.safetensors")
+        weights = decoded(artifact)
+        self.assertEqual(len(weights), 10)
+        for name, raw in weights.items():
+            dtype, shape, before = tensors[name]
+            self.assertEqual((dtype, len(before)), ("F32", len(raw)))
+            tensors[name] = (dtype, shape, raw)
+        write_safetensors(rounded / "model.safetensors", tensors)
+        self.run_sweep("rounded", {"vit": "vit_rounded"},
+                       "  - {model: vit, method: [float, gptq], bits: W4A16, calibration_seed: 1, gptq: {samples: 8}}\n")
+        self.assertEqual(self.figures("twice", "vit", "rtn")[("W4A16", "top1", "cross_entropy")],
+                         self.figures("rounded", "vit", "float")[("", "top1", "cross_entropy")])
+        self.assertEqual(self.figures("twice", "vit", "rtn + gptq"), self.figures("rounded", "vit", "gptq"))
+
+    def test_three_steps_and_activations_rounded_before_weights(self):
+        two = "rtn + gptq"
+        rest = "rtn: {quantize: activations, samples: 8}, gptq: {samples: 8}"
+        self.run_sweep("three", {"vit": VIT},
+                       f"  - {{model: vit, method: train + {two}, bits: W4A8, seed: 1, {TRAIN}, {rest}}}\n")
+        self.run_sweep("two", {"vit": "vit_trained"},
+                       f"  - {{model: vit, method: [{two}], bits: W4A8, seed: 1, {rest}}}\n"
+                       "  - {model: vit, method: [gptq], bits: W4A16, seed: 1, gptq: {samples: 8}}\n"
+                       "  - {model: vit, method: [rtn], bits: W16A8, seed: 1, rtn: {samples: 8}}\n")
+        figures = self.figures("three", "vit", f"train + {two}")
+        self.assertEqual(figures, self.figures("two", "vit", two))
+        both = figures[("W4A8", "top1", "cross_entropy")]
+        self.assertNotEqual(both, self.figures("two", "vit", "gptq")[("W4A16", "top1", "cross_entropy")])
+        self.assertNotEqual(both, self.figures("two", "vit", "rtn")[("W16A8", "top1", "cross_entropy")])
+        # Weights by gptq, which leaves the first and the last layer alone; activations by rtn.
+        bits = self.rows("three", "SELECT name, value FROM leaderboard WHERE metric = 'network' ORDER BY name")
+        self.assertEqual([name for name, _ in bits], ["bits_per_weight", "float_layers", "weight_bytes"])
+        self.assertEqual(dict(bits)["float_layers"], 2)
+        quantization = json.loads(self.rows("three", "SELECT quantization FROM leaderboard")[0][0])
+        self.assertEqual(quantization["weights"]["float_layers"], ["patch_embed.proj", "head"])
+        self.assertGreater(quantization["activations"]["sites"], 10)
+
+    def test_training_goes_on_from_what_was_trained(self):
+        self.run_sweep("again", {"vit": VIT},
+                       f"  - {{model: vit, method: train + train, seed: 1, {TRAIN}}}\n")
+        self.run_sweep("go_on", {"vit": "vit_trained"},
+                       f"  - {{model: vit, method: train, seed: 1, {TRAIN}}}\n")
+        self.assertEqual(self.figures("again", "vit", "train + train"), self.figures("go_on", "vit", "train"))
+
+    def test_training_after_rounding_is_refused_before_anything_runs(self):
+        path = self.sweep("lost", {"vit": "vit_trained"},
+                          f"  - {{model: vit, method: rtn + train, bits: W2A16, seed: 1, {TRAIN}}}\n")
+        for command in (["plan", str(path)], ["run", str(path), "--out", str(self.folder / "lost")]):
+            done = self.assay(*command)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("lost.yaml:9:", done.stderr)
+            self.assertIn("write 'train + rtn'", done.stderr)
+        self.assertFalse((self.folder / "lost").exists())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--assay", default="build/dev/bin/assay")
+    options, rest = parser.parse_known_args()
+    unittest.main(argv=[sys.argv[0], *rest])
