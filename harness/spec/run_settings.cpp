@@ -126,10 +126,7 @@ RunSettings run_settings_from(Node& node) {
   }
   if (Node* precision = fields.take("precision")) {
     settings.precision =
-        choice_from(*precision, "precision", {"float32", "float64", "bfloat16", "float16"});
-  }
-  if (Node* level = fields.take("cpu_level")) {
-    settings.cpu_level = choice_from(*level, "cpu_level", {"auto", "default", "avx2", "avx512"});
+        choice_from(*precision, "precision", {"float32", "float64"});
   }
   if (Node* time = fields.take("stage_timeout")) {
     settings.stage_timeout_s = time_from(*time, "stage_timeout");

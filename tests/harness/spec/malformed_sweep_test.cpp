@@ -583,8 +583,7 @@ const std::vector<Malformed> kMalformed{
     {"run_bad_precision", false,
      "run: {precision: float8}\n"
      "trials: [{model: vit, method: float}]\n"sv,
-     "sweep.yaml:7:18: precision 'float8' is not offered; legal: float32, float64, "
-     "bfloat16, float16"},
+     "sweep.yaml:7:18: precision 'float8' is not offered; legal: float32, float64"},
     {"provider_lacks_command", false,
      "providers: [{comand: x}]\n"
      "trials: [{model: vit, method: float}]\n"sv,

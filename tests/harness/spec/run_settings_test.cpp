@@ -24,7 +24,7 @@ std::string problem_of(const std::string& text) {
 TEST(RunSettings, an_empty_map_gives_the_documented_defaults) {
   EXPECT_EQ(read("{}"), RunSettings());
   EXPECT_EQ(read("{slots: auto, device: cpu, threads: 1, stage_timeout: none, stall_timeout: 10m, "
-                 "time_limit: none, retries: 2, max_failures: 20%, precision: float32, cpu_level: auto}"),
+                 "time_limit: none, retries: 2, max_failures: 20%, precision: float32}"),
             RunSettings());
 }
 
@@ -44,17 +44,11 @@ TEST(RunSettings, values_are_read_with_their_units) {
 }
 
 TEST(RunSettings, the_numerics_class_has_its_legal_values) {
-  for (const char* precision : {"float32", "float64", "bfloat16", "float16"}) {
+  for (const char* precision : {"float32", "float64"}) {
     EXPECT_EQ(read(std::string("{precision: ") + precision + "}").precision, precision);
   }
-  for (const char* level : {"auto", "default", "avx2", "avx512"}) {
-    EXPECT_EQ(read(std::string("{cpu_level: ") + level + "}").cpu_level, level);
-  }
   EXPECT_EQ(problem_of("{precision: bf16}"),
-            "run.yaml:1:13: precision 'bf16' is not offered; legal: float32, float64, bfloat16, "
-            "float16");
-  EXPECT_EQ(problem_of("{cpu_level: avx}"),
-            "run.yaml:1:13: cpu_level 'avx' is not offered; legal: auto, default, avx2, avx512");
+            "run.yaml:1:13: precision 'bf16' is not offered; legal: float32, float64");
 }
 
 TEST(RunSettings, a_time_without_a_unit_is_refused) {
