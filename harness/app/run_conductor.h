@@ -40,13 +40,18 @@ class Conductor {
   void leave(SiteId site, const std::string& reason);
   void take(SiteId site, const supervise::Report& report);
   void tick();
-  void stop(schedule::StopReason reason, bool kill, const std::string& message);
+  // `grace_s`: for a last checkpoint; -1: as the coordinator's options say.
+  void stop(schedule::StopReason reason, bool kill, const std::string& message,
+            double grace_s = -1);
 
   // Temporary artifacts stay in the store.
   void keep_temporary() { keep_temporary_ = true; }
 
-  // Ends a round: commits what was recorded, then sends the commands. Throws what the sink throws.
+  // Ends a round: commits what was recorded, then sends the commands. While another process holds
+  // the database the records wait for the next round, and with them all commands but those that end
+  // something. Throws what else the sink throws.
   void settle();
+  bool settled() const { return group_.empty() && commands_.empty(); }
 
   const std::optional<schedule::Finish>& finish() const { return finish_; }
   schedule::Counts counts() const { return coordinator_.counts(); }
@@ -74,6 +79,9 @@ class Conductor {
   void decide(const schedule::RecordAttempt& action);
   void decide(const schedule::SettleStage& action);
   void perform(const schedule::Action& action);
+  std::string ended_by(const schedule::Action& action) const;
+  bool commit();
+  void send(const schedule::Action& action);
   void send_start(const schedule::StartStage& action);
   void drop(schedule::StageIndex stage);
   std::string attempt_text(const schedule::Attempt& attempt) const;
@@ -100,6 +108,7 @@ class Conductor {
   std::vector<RunStatus::Failure> failures_;
   double started_unix_s_ = 0;
   bool keep_temporary_ = false;
+  bool held_ = false;                   // another process holds the database
   std::vector<supervise::Root> roots_;  // of all runs in the store, as they were a moment ago
   double roots_read_s_ = 0;
   std::optional<schedule::Finish> finish_;

@@ -23,9 +23,9 @@ bool is_launcher_variable(std::string_view name);
 std::vector<std::string> cleaned_environment(const std::map<std::string, std::string>& added);
 
 // Starts a process: a group of its own, SIGKILL when the calling thread ends, default signal
-// handlers, nothing blocked, standard input /dev/null, both outputs `output`, `socket` as
-// descriptor 3, no other descriptor. Throws Error(kEnvironment) naming the program if it cannot be
-// started.
+// handlers except that SIGINT, SIGTERM, SIGHUP and SIGUSR1 are ignored, nothing blocked, standard
+// input /dev/null, both outputs `output`, `socket` as descriptor 3, no other descriptor. Throws
+// Error(kEnvironment) naming the program if it cannot be started.
 pid_t spawn(const Command& command, int output, int socket);
 
 }  // namespace assay::supervise

@@ -129,12 +129,14 @@ class Store {
   // Roots: written when a run starts and renewed while it lives; an ended run leaves its root.
   void register_root(const Root& root);
   void forget_root(const std::string& run);
+  // One that cannot be read is passed over with a warning.
   std::vector<Root> roots() const;
   // Keys of all roots whose run folder exists or whose lease has not ended.
   std::set<std::string> live_keys(double now_unix_s) const;
 
   // Removes artifacts and checkpoints that are not in `live` and older than `min_age_s`, results of
-  // runs without root, damaged artifacts, and leftovers of dead processes. `dry_run` only counts.
+  // runs without root, damaged artifacts, and leftovers of dead processes. While a root
+  // cannot be read it is not known what its run wants: then only the last two. `dry_run` only counts.
   Collected gc(const std::set<std::string>& live, double min_age_s, bool dry_run = false);
 
   StoreUsage usage() const;

@@ -1,6 +1,7 @@
 // Roots, garbage collection, sizes and the nonce of a shared store.
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,9 +65,28 @@ Root root_from(const fs::path& file) {
     root.keys = json.at("keys").get<std::set<std::string>>();
     return root;
   } catch (const Json::exception& e) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{}: {}; remove it if its run is gone", file.string(), reason_of(e)));
+    throw Error(ErrorKind::kData, fmt::format("{}: {}", file.string(), reason_of(e)));
   }
+}
+
+struct KnownRoots {
+  std::vector<Root> readable;
+  std::vector<std::string> problems;  // of those that cannot be read, a sentence each
+};
+
+KnownRoots known_roots(const fs::path& folder) {
+  KnownRoots known;
+  for (const fs::path& path : entries(folder)) {
+    if (path.extension() != ".json" || path.filename().string().starts_with(".")) continue;
+    try {
+      known.readable.push_back(root_from(path));
+    } catch (const Error& e) {
+      std::error_code code;
+      if (!fs::exists(path, code)) continue;  // forgotten meanwhile
+      known.problems.push_back(fmt::format("{}; if its run is gone, remove the file", e.what()));
+    }
+  }
+  return known;
 }
 
 // Counts and removes what `doomed` picks from a folder.
@@ -98,12 +118,9 @@ void Store::forget_root(const std::string& run) {
 }
 
 std::vector<Root> Store::roots() const {
-  std::vector<Root> found;
-  for (const fs::path& path : entries(root_ / "roots")) {
-    if (path.extension() == ".json" && !path.filename().string().starts_with("."))
-      found.push_back(root_from(path));
-  }
-  return found;
+  KnownRoots known = known_roots(root_ / "roots");
+  for (const std::string& problem : known.problems) spdlog::warn("{}", problem);
+  return std::move(known.readable);
 }
 
 std::set<std::string> Store::live_keys(double now_unix_s) const {
@@ -122,17 +139,23 @@ Collected Store::gc(const std::set<std::string>& live, double min_age_s, bool dr
   const auto unreachable = [&](const fs::path& path) {
     return !live.contains(path.stem().string()) && age_s(path, now) >= min_age_s;
   };
-  for (const fs::path& shard : entries(root_ / "objects"))
-    sweep(shard, dry_run, collected, unreachable);
-  sweep(root_ / "partial", dry_run, collected, unreachable);
-  std::set<std::string> runs;
-  for (const Root& root : roots()) {
-    std::error_code code;
-    if (root.lease_until_unix_s > now || fs::exists(root.folder, code)) runs.insert(root.run);
+  const KnownRoots known = known_roots(root_ / "roots");
+  if (known.problems.empty()) {
+    for (const fs::path& shard : entries(root_ / "objects"))
+      sweep(shard, dry_run, collected, unreachable);
+    sweep(root_ / "partial", dry_run, collected, unreachable);
+    std::set<std::string> runs;
+    for (const Root& root : known.readable) {
+      std::error_code code;
+      if (root.lease_until_unix_s > now || fs::exists(root.folder, code)) runs.insert(root.run);
+    }
+    sweep(root_ / "runs", dry_run, collected, [&](const fs::path& path) {
+      return !runs.contains(path.filename().string()) && age_s(path, now) >= min_age_s;
+    });
+  } else {
+    spdlog::warn(
+        "no results are dropped while a root cannot be read: what its run needs is not known");
   }
-  sweep(root_ / "runs", dry_run, collected, [&](const fs::path& path) {
-    return !runs.contains(path.filename().string()) && age_s(path, now) >= min_age_s;
-  });
   sweep(root_ / "damaged", dry_run, collected,
         [&](const fs::path& path) { return age_s(path, now) >= min_age_s; });
   if (!dry_run) remove_dead_owners(root_ / "tmp");
