@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 #include <mpi.h>
+#include <sched.h>
 
 #include <chrono>
 #include <cstdlib>
 #include <list>
 #include <thread>
+#include <vector>
 
 #include "harness/core/error.h"
 #include "harness/schedule/transport.h"
@@ -40,9 +42,41 @@ void prefer_light_components() {
 #endif
 }
 
+// Without PMIx, Open MPI's MPI_Init ends the process with a text of its own.
+void refuse_without_pmix() {
+#ifdef OPEN_MPI
+  for (const char* sign : {"PMIX_RANK", "OMPI_COMM_WORLD_SIZE"}) {
+    if (std::getenv(sign) != nullptr) return;
+  }
+  throw Error(
+      ErrorKind::kEnvironment,
+      "a launcher started several tasks, but not in a way that Open MPI knows (no PMIx): "
+      "start them with `srun --mpi=pmix` (`srun --mpi=list` shows what this Slurm offers) or "
+      "with the mpirun of the Open MPI that assay was built with");
+#endif
+}
+
+// Ranks of `node` whose cores overlap with those of this process, itself included.
+int sharers_of_cores(MPI_Comm node, int ranks) {
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  if (::sched_getaffinity(0, sizeof mine, &mine) != 0) return ranks;
+  std::vector<cpu_set_t> all(static_cast<std::size_t>(ranks));
+  check(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, all.data(), sizeof mine, MPI_BYTE, node),
+        "MPI_Allgather");
+  int sharers = 0;
+  for (const cpu_set_t& theirs : all) {
+    cpu_set_t both;
+    CPU_AND(&both, &mine, &theirs);
+    sharers += CPU_COUNT(&both) > 0 ? 1 : 0;
+  }
+  return sharers;
+}
+
 class MpiTransport : public schedule::Transport {
  public:
   MpiTransport() {
+    refuse_without_pmix();
     prefer_light_components();
     check(MPI_Init(nullptr, nullptr), "MPI_Init");
     // Right after initialisation: by default any error ends the job without a message of ours.
@@ -55,6 +89,7 @@ class MpiTransport : public schedule::Transport {
           "MPI_Comm_split_type");
     check(MPI_Comm_rank(node, &local_rank_), "MPI_Comm_rank");
     check(MPI_Comm_size(node, &local_size_), "MPI_Comm_size");
+    core_sharers_ = sharers_of_cores(node, local_size_);
     check(MPI_Comm_free(&node), "MPI_Comm_free");
   }
 
@@ -62,6 +97,15 @@ class MpiTransport : public schedule::Transport {
   int size() const override { return size_; }
   int local_rank() const override { return local_rank_; }
   int local_size() const override { return local_size_; }
+  int core_sharers() const override { return core_sharers_; }
+
+  std::string from_rank_0(std::string text) override {
+    int length = static_cast<int>(text.size());
+    check(MPI_Bcast(&length, 1, MPI_INT, 0, MPI_COMM_WORLD), "MPI_Bcast");
+    text.resize(static_cast<std::size_t>(length));
+    check(MPI_Bcast(text.data(), length, MPI_CHAR, 0, MPI_COMM_WORLD), "MPI_Bcast");
+    return text;
+  }
 
   void send(int to, std::string text) override {
     if (text.size() > kMaxMessageBytes) {
@@ -123,6 +167,7 @@ class MpiTransport : public schedule::Transport {
   int size_ = 1;
   int local_rank_ = 0;
   int local_size_ = 1;
+  int core_sharers_ = 1;
   std::list<Sending> unsent_;  // stable addresses until MPI has taken them
 };
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 
 #include "harness/core/error.h"
@@ -24,9 +26,12 @@ void Cli::print(const std::vector<results::Table>& tables) const {
   const std::string text = results::render(tables, {.format = results::format_from(common.format),
                                                     .colour = wants_colour(common.colour)});
   // A reader that leaves early (`| head`) is no error; a full disk is.
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error(ErrorKind::kIo, "standard output cannot be written");
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
+    return;
   }
+  const bool left_early = errno == EPIPE;
+  std::clearerr(stdout);  // said once, here
+  if (!left_early) throw Error(ErrorKind::kIo, "standard output cannot be written");
 }
 
 CLI::App* add_command(Cli& cli, const std::string& name, const std::string& description,

@@ -5,6 +5,7 @@
 
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
+#include "harness/app/say.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 #include "harness/spec/run_settings.h"
@@ -81,8 +82,8 @@ void add_store(Cli& cli) {
       }
       supervise::Store opened;
       const auto gone = opened.gc(*seconds, *dry);
-      fmt::print(stderr, "{}{} artifacts, {} bytes\n", *dry ? "would drop " : "dropped ",
-                 gone.objects, gone.bytes);
+      say("{}{} artifacts, {} bytes\n", *dry ? "would drop " : "dropped ", gone.objects,
+          gone.bytes);
       return 0;
     };
   });
@@ -156,7 +157,7 @@ void add_save(Cli& cli) {
   command->callback([&cli, trial, run, out] {
     cli.action = [trial, run, out] {
       copy_checkpoint(network_of(*run, *trial), fs::path(*out).lexically_normal());
-      fmt::print(stderr, "wrote {}\n", *out);
+      say("wrote {}\n", *out);
       return 0;
     };
   });

@@ -2,18 +2,20 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <thread>
 
+#include "harness/app/cancel_request.h"
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
 #include "harness/app/run_progress.h"
 #include "harness/app/run_status.h"
+#include "harness/app/run_summary.h"
+#include "harness/app/say.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 #include "harness/supervise/host.h"
+#include "harness/supervise/process_identity.h"
 #include "results/board/show.h"
 
 namespace assay::app {
@@ -24,6 +26,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMaxSlotsShown = 40;
 constexpr std::size_t kWidth = 120;
 constexpr std::size_t kMaxStatusBytes = std::size_t{16} << 20;
+constexpr std::size_t kMaxLockBytes = 65536;
 constexpr std::size_t kMaxLogBytes = std::size_t{256} << 20;
 
 RunStatus read_status(const fs::path& run) {
@@ -36,29 +39,32 @@ RunStatus read_status(const fs::path& run) {
   return run_status_from(parse_json(read_file(file, kMaxStatusBytes), file.string()));
 }
 
-bool is_live(const RunStatus& status) {
-  return status.state == "running" || status.state == "stopping";
+bool goes_on(const RunStatus& status) {
+  return liveness_of(status, supervise::unix_seconds()) == RunLiveness::kLive;
 }
 
-bool is_gone(const RunStatus& status) {
-  return is_live(status) && status.host == supervise::host_name() &&
-         supervise::process_start(static_cast<pid_t>(status.pid)) == 0;
-}
-
-std::string status_text(const RunStatus& status) {
-  std::string text = status_block(status, supervise::unix_seconds(), kMaxSlotsShown, kWidth);
+std::string status_text(const RunStatus& status, const fs::path& run) {
+  const double now = supervise::unix_seconds();
+  const RunLiveness liveness = liveness_of(status, now);
+  // The clock of a run that has ended, however it did, stands still.
+  const double clock = liveness == RunLiveness::kLive ? now : status.updated_unix_s;
+  std::string text = status_block(status, clock, kMaxSlotsShown, kWidth);
   if (!text.empty() && text.back() != '\n') text += "\n";
   for (const RunStatus::Failure& failure : status.failures) {
-    text += fmt::format("failed: {} ({}): {}{}\n", failure.stage, failure.kind, failure.message,
-                        failure.log.empty() ? "" : "; log " + failure.log);
+    text += failure_line(failure, run) + "\n";
   }
-  if (is_gone(status)) {
+  if (liveness == RunLiveness::kGone) {
     text += fmt::format(
         "process {} is gone although the run says '{}': it was killed; the same `assay run` goes "
         "on\n",
-        status.pid, status.state);
+        status.pid, harmless(status.state));
+  } else if (liveness == RunLiveness::kSilent) {
+    text += fmt::format(
+        "process {} on {} has given no sign of life for {}: it was probably killed; the same "
+        "`assay run` goes on\n",
+        status.pid, harmless(status.host), duration_text(now - status.updated_unix_s));
   } else {
-    text += "state: " + status.state + "\n";
+    text += "state: " + harmless(status.state) + "\n";
   }
   return text;
 }
@@ -73,13 +79,13 @@ void watch(const fs::path& run) {
   std::string before;
   while (true) {
     const RunStatus status = read_status(run);
-    const std::string text = status_text(status);
+    const std::string text = status_text(status, run);
     if (terminal && !before.empty()) {
       put(fmt::format("\x1b[{}A\x1b[J", std::count(before.begin(), before.end(), '\n')));
     }
     if (terminal || text != before) put(text);
     before = text;
-    if (!is_live(status) || is_gone(status)) return;
+    if (!goes_on(status)) return;
     std::this_thread::sleep_for(std::chrono::seconds(1));
   }
 }
@@ -102,7 +108,7 @@ void add_status(Cli& cli) {
       } else if (*watching) {
         watch(folder);
       } else {
-        put(status_text(read_status(folder)));
+        put(status_text(read_status(folder), folder));
       }
       return 0;
     };
@@ -148,7 +154,7 @@ void follow(const fs::path& run, const std::string& trial) {
       put(text.substr(std::min(from, text.size())));
       from = text.size();
     }
-    if (!is_live(status) || is_gone(status)) return;
+    if (!goes_on(status)) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
   }
 }
@@ -172,7 +178,7 @@ void add_logs(Cli& cli) {
         return 0;
       }
       const auto logs = logs_of(folder, *trial);
-      if (logs.empty()) fmt::print(stderr, "assay: none of its stages left a log\n");
+      if (logs.empty()) say("assay: none of its stages left a log\n");
       for (const auto& [label, file] : logs) {
         put(fmt::format("==> {} ({})\n", label, file.string()));
         put(read_file(file, kMaxLogBytes));
@@ -182,49 +188,45 @@ void add_logs(Cli& cli) {
   });
 }
 
-// Sends SIGTERM to the process that holds run.lock.
-void cancel(const fs::path& run) {
+struct Holder {
+  supervise::ProcessIdentity process;
+  std::string token;
+};
+
+Holder holder_of(const fs::path& run) {
   const fs::path file = run / "run.lock";
   std::error_code ignored;
   if (!fs::exists(file, ignored)) {
     throw Error(ErrorKind::kConfig, fmt::format("{}: nothing runs here", run.string()));
   }
-  const Json lock = parse_json(read_file(file, 65536), file.string());
-  const auto member = [&](const char* name) {
-    return lock.is_object() ? lock.value(name, Json()) : Json();
-  };
-  if (!member("host").is_string() || !member("pid").is_number_integer()) {
+  const Json lock = parse_json(read_file(file, kMaxLockBytes), file.string());
+  const auto process = supervise::process_identity_from(lock);
+  const Json token = lock.is_object() ? lock.value("token", Json()) : Json();
+  // Anything less might be another process.
+  if (!process || process->pid <= 1 || process->started == 0 || !token.is_string()) {
     throw Error(ErrorKind::kData,
-                fmt::format("{}: it lacks the text 'host' or the integer 'pid'; if no run lives "
-                            "here, remove it",
+                fmt::format("{}: it does not say which process runs here (host, boot_id, pid, "
+                            "started, token); if no run lives here, remove it",
                             file.string()),
                 {{"file", file.string()}});
   }
-  const auto host = member("host").get<std::string>();
-  const auto pid = member("pid").get<std::int64_t>();
-  if (pid <= 1 || pid > std::numeric_limits<pid_t>::max()) {
-    throw Error(ErrorKind::kData, fmt::format("{}: pid {} is no process", file.string(), pid));
+  return {*process, token.get<std::string>()};
+}
+
+// Asks the process that holds run.lock to stop: by a signal where it can be seen, else by a file.
+void cancel(const fs::path& run) {
+  const auto [process, token] = holder_of(run);
+  const bool elsewhere = supervise::liveness_of(process) == supervise::Liveness::kElsewhere;
+  if (elsewhere) {
+    request_cancel(run, token);
+  } else if (!supervise::send_signal(process, SIGTERM)) {
+    throw Error(ErrorKind::kConfig, fmt::format("{}: process {} is gone; the run does not run",
+                                                run.string(), process.pid));
   }
-  if (host != supervise::host_name()) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("the run is on host {}; type there: kill -TERM {}", host, pid));
-  }
-  const auto started = lock.find("started");
-  const auto now = supervise::process_start(static_cast<pid_t>(pid));
-  const bool other =
-      started != lock.end() && started->is_number_integer() && started->get<std::uint64_t>() != now;
-  if (now == 0 || other) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("{}: process {} is gone; the run does not run", run.string(), pid));
-  }
-  if (kill(static_cast<pid_t>(pid), SIGTERM) != 0) {
-    throw Error(ErrorKind::kEnvironment,
-                fmt::format("process {} cannot be stopped: {}", pid, std::strerror(errno)));
-  }
-  fmt::print(stderr,
-             "asked process {} to stop; stages write checkpoints, the same `assay run` goes "
-             "on later\n",
-             pid);
+  say("asked process {} on {} to stop{}; stages write checkpoints, the same `assay run` goes on "
+      "later\n",
+      process.pid, harmless(process.host),
+      elsewhere ? " (by a file in the run folder, which it looks for once a second)" : "");
 }
 
 void add_cancel(Cli& cli) {

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "harness/app/cancel_request.h"
 #include "harness/core/atomic_file.h"
 #include "harness/supervise/host.h"
 
@@ -23,46 +22,16 @@ constexpr int kErrorExit = 4;
 constexpr double kShortestWait = 50e-6;
 constexpr double kLongestWait = 10e-3;
 
-sigset_t stop_signals() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) ::sigaddset(&set, signal);
-  return set;
-}
-
 }  // namespace
 
-StopSignals::StopSignals() {
-  const sigset_t set = stop_signals();
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  descriptor_ = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  if (descriptor_ < 0) {
-    throw Error(ErrorKind::kEnvironment, fmt::format("signalfd: {}", std::strerror(errno)));
-  }
-}
-
-StopSignals::~StopSignals() {
-  ::close(descriptor_);
-  const sigset_t set = stop_signals();
-  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-}
-
-int StopSignals::next() {
-  signalfd_siginfo info{};
-  return ::read(descriptor_, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo)
-                                                                : 0;
-}
-
 LocalDriver::LocalDriver(Conductor& conductor, supervise::Supervisor& supervisor, LocalSite& site,
-                         Ranks* ranks, supervise::RunLock& lock, RunProgress& progress,
-                         std::filesystem::path status_file)
+                         Ranks* ranks, RunFolder& folder, RunProgress& progress)
     : conductor_(conductor),
       supervisor_(supervisor),
       site_(site),
       ranks_(ranks),
-      lock_(lock),
-      progress_(progress),
-      status_file_(std::move(status_file)) {}
+      folder_(folder),
+      progress_(progress) {}
 
 void LocalDriver::run(const SiteOffer& offer, StopSignals& signals,
                       const std::function<void()>& renew) {
@@ -87,7 +56,7 @@ void LocalDriver::turn(const SiteOffer& offer, StopSignals& signals,
   conductor_.settle();
   housekeeping(supervise::monotonic_seconds());
   double renewed_s = supervise::monotonic_seconds();
-  while (!conductor_.finish()) {
+  while (!conductor_.finish() || !conductor_.settled()) {
     once(signals);
     if (supervise::monotonic_seconds() - renewed_s < kRenewSeconds) continue;
     renewed_s = supervise::monotonic_seconds();
@@ -108,7 +77,7 @@ void LocalDriver::once(StopSignals& signals) {
   const double now = supervise::monotonic_seconds();
   bool any = !reports.empty();
   if (ranks_ != nullptr) any = ranks_->pump(now) || any;
-  while (const int signal = signals.next()) on_signal(signal);
+  listen(signals);
   if (now - last_tick_s_ >= kTick) {
     conductor_.tick();
     housekeeping(now);
@@ -118,19 +87,46 @@ void LocalDriver::once(StopSignals& signals) {
   wait_s_ = any ? kShortestWait : std::clamp(2 * wait_s_, kShortestWait, kLongestWait);
 }
 
-void LocalDriver::on_signal(int signal) {
-  ++signals_seen_;
-  const bool kill = signals_seen_ > 1;
-  progress_.line(fmt::format(
-      "{}: {}", ::strsignal(signal),
-      kill ? "killing what runs"
-           : "waiting for checkpoints of what runs; once more kills. The same command resumes"));
-  conductor_.stop(schedule::StopReason::kSignal, kill, ::strsignal(signal));
+void LocalDriver::listen(StopSignals& signals) {
+  while (const auto signal = signals.next()) {
+    ask_to_stop(*signal, true, ::strsignal(signal->number));
+  }
+  if (ranks_ == nullptr) return;
+  for (const StopSignal& signal : ranks_->signals()) {
+    ask_to_stop(signal, false, ::strsignal(signal.number));
+  }
+}
+
+void LocalDriver::ask_to_stop(const StopSignal& signal, bool here, const std::string& name) {
+  const StopWish wish = wishes_.take(signal, here, supervise::monotonic_seconds());
+  if (wish == StopWish::kNone) return;
+  const bool kill = wish == StopWish::kKill;
+  if (kill && !conductor_.settled()) {
+    throw Error(ErrorKind::kEnvironment,
+                fmt::format("{}: stopped while another process held the results database; what was "
+                            "published is safe in the store, give the same command again",
+                            name));
+  }
+  const double grace_s = signal.from_launcher ? launcher_grace_s() : -1;
+  std::string text = kill ? "killing what runs" : "waiting for checkpoints of what runs";
+  if (!kill && signal.from_launcher) {
+    text += fmt::format(
+        " for {:g} s, then mpirun kills this job; `mpirun --mca "
+        "odls_base_sigkill_timeout 30` gives it more time",
+        grace_s);
+  } else if (!kill) {
+    text += "; once more kills. The same command resumes";
+  }
+  progress_.line(fmt::format("{}: {}", name, text));
+  conductor_.stop(schedule::StopReason::kSignal, kill, name, grace_s);
 }
 
 void LocalDriver::housekeeping(double now) {
   last_tick_s_ = now;
-  lock_.beat();
+  folder_.lock().beat();
+  if (cancel_requested(folder_.path(), folder_.lock().token())) {
+    ask_to_stop({SIGTERM, false}, false, "assay cancel");
+  }
   const RunStatus status = conductor_.status();
   write_status(status);
   progress_.show(status);
@@ -138,7 +134,8 @@ void LocalDriver::housekeeping(double now) {
 
 void LocalDriver::write_status(const RunStatus& status) {
   write_file_atomically(
-      status_file_, to_json(status).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+      folder_.status_file(),
+      to_json(status).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace assay::app

@@ -1,10 +1,15 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <exception>
 
 #include "harness/app/cli.h"
 #include "harness/app/run_command.h"
+#include "harness/app/say.h"
 #include "harness/core/error.h"
 #include "harness/core/log.h"
 #include "harness/core/suggest.h"
@@ -46,19 +51,49 @@ int dispatch(assay::app::Cli& cli, int argc, char** argv) {
   return cli.action ? cli.action() : kUsage;
 }
 
+// Standard streams that are closed would lend their numbers to the next files that are opened, and
+// what is meant for the terminal would be written into a database.
+void fill_standard_streams() {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(number, F_GETFD) >= 0) continue;
+    // Read-only also for standard output: a table that nobody gets must not count as written.
+    ::open("/dev/null", number == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+// A file may not grow beyond a limit: an error of the write that tries. And children are waited
+// for here, whatever the parent's habit.
+void settle_signals() {
+  ::signal(SIGXFSZ, SIG_IGN);
+  ::signal(SIGCHLD, SIG_DFL);
+}
+
+int reported(int code, const char* message) {
+  assay::app::say("assay: {}\n", assay::app::harmless(message, assay::app::Layout::kLines));
+  return code;
+}
+
+// 4 instead of success if what was printed is lost; a reader that leaves early is no error.
+int checked_output(int code) {
+  if ((std::fflush(stdout) == 0 && std::ferror(stdout) == 0) || errno == EPIPE || code != 0) {
+    return code;
+  }
+  return reported(assay::app::kNoEnvironment, "standard output cannot be written");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  fill_standard_streams();
+  settle_signals();
   try {
     assay::app::Cli cli;
     cli.command_line = joined(argc, argv);
     assay::app::build(cli);
-    return dispatch(cli, argc, argv);
+    return checked_output(dispatch(cli, argc, argv));
   } catch (const assay::Error& e) {
-    fmt::print(stderr, "assay: {}\n", e.what());
-    return assay::app::exit_code_of(e);
+    return reported(assay::app::exit_code_of(e), e.what());
   } catch (const std::exception& e) {
-    fmt::print(stderr, "assay: {}\n", e.what());
-    return assay::app::kNoEnvironment;
+    return reported(assay::app::kNoEnvironment, e.what());
   }
 }

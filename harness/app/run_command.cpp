@@ -1,118 +1,33 @@
 #include "harness/app/run_command.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <cstdlib>
-#include <cstring>
-
 #include "harness/app/build_info.h"
 #include "harness/app/local_driver.h"
+#include "harness/app/run_database.h"
 #include "harness/app/run_folder.h"
 #include "harness/app/run_inventory.h"
 #include "harness/app/run_launch.h"
+#include "harness/app/run_listen.h"
 #include "harness/app/run_numerics.h"
+#include "harness/app/run_setup.h"
 #include "harness/app/run_slots.h"
+#include "harness/app/run_summary.h"
 #include "harness/app/run_worker.h"
+#include "harness/app/say.h"
 #include "harness/core/atomic_file.h"
 #include "harness/supervise/host.h"
+#include "harness/supervise/process_identity.h"
 
 namespace assay::app {
 namespace {
 
 constexpr double kLeaseSeconds = 3600;
 constexpr double kDismissSeconds = 10;
-
-// Seconds from now to the end that the sweep or the batch job sets; -1: none.
-double time_limit_s(const spec::RunSettings& settings) {
-  if (settings.time_limit_s) return *settings.time_limit_s;
-  const char* end = std::getenv("SLURM_JOB_END_TIME");
-  if (end == nullptr) return -1;
-  double unix_s = 0;
-  const auto [rest, code] = std::from_chars(end, end + std::strlen(end), unix_s);
-  return code == std::errc{} ? std::max(0.0, unix_s - supervise::unix_seconds()) : -1;
-}
-
-schedule::Options coordinator_options(const LoadedSweep& loaded, const plan::History& history,
-                                      bool alone) {
-  const spec::RunSettings& settings = loaded.sweep.run;
-  schedule::Options options;
-  options.retries = settings.retries;
-  options.stage_wall_s = history.stage_wall_s;
-  options.patience_s = alone ? 2 : 60;
-  if (const double limit = time_limit_s(settings); limit >= 0) {
-    options.time_limit_at_s = supervise::monotonic_seconds() + limit;
-    options.stop_grace_s = std::min(30.0, limit / 10);
-  }
-  const auto& failures = settings.max_failures;
-  if (failures.count) {
-    options.max_causes = *failures.count;
-  } else if (failures.fraction) {
-    const double share = *failures.fraction * static_cast<double>(loaded.plan.trials.size());
-    options.max_causes = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::floor(share)));
-  }
-  return options;
-}
-
-// Whether SQLite itself says so (SQLITE_CORRUPT, SQLITE_NOTADB). A busy, foreign or newer database
-// is left where it is.
-bool is_damaged(const Error& error) {
-  for (const auto& [name, value] : error.context()) {
-    int code = 0;
-    if (name != "sqlite") continue;
-    std::from_chars(value.data(), value.data() + value.size(), code);
-    return (code & 0xff) == 11 || (code & 0xff) == 26;
-  }
-  return false;
-}
-
-std::unique_ptr<plan::RunSink> open_database(const RunFolder& folder, const RunHooks& hooks) {
-  try {
-    return hooks.open_sink(folder.database());
-  } catch (const Error& e) {
-    if (!is_damaged(e)) throw;
-    const auto aside = folder.move_database_aside();
-    spdlog::warn("{}", e.what());
-    spdlog::warn("moved it to {}; a new one is made from the results in the store", aside.string());
-    return hooks.open_sink(folder.database());
-  }
-}
-
-supervise::Root root_of(const plan::Plan& plan, const RunFolder& folder,
-                        const supervise::Store& store, bool partial, double lease_s) {
-  supervise::Root root;
-  root.run = folder.id();
-  root.folder = folder.path();
-  for (const plan::Stage& stage : plan.stages) root.keys.insert(stage.key);
-  // A run of some of the trials (--only) does not give up what the others made.
-  for (const supervise::Root& mine : store.roots()) {
-    if (partial && mine.run == root.run) root.keys.insert(mine.keys.begin(), mine.keys.end());
-  }
-  root.lease_until_unix_s = supervise::unix_seconds() + lease_s;
-  return root;
-}
-
-plan::RunStart run_start(const RunRequest& request, const LoadedSweep& loaded) {
-  plan::RunStart start;
-  start.unix_s = supervise::unix_seconds();
-  start.assay_version = kBuildInfo.version;
-  start.commit = kBuildInfo.commit;
-  start.dirty = kBuildInfo.dirty;
-  start.host = supervise::host_name();
-  start.command_line = request.command_line;
-  start.sweep_text = loaded.sweep.resolved;
-  start.options = {{"retry_failed", request.retry_failed},
-                   {"force", request.force},
-                   {"share", request.sweep.share},
-                   {"only", request.sweep.only},
-                   {"numerics", loaded.numerics},
-                   {"limit", request.sweep.limit ? Json(*request.sweep.limit) : Json(nullptr)}};
-  return start;
-}
+constexpr double kEndPatienceSeconds = 60;
 
 int exit_code_of(schedule::Outcome outcome) {
   switch (outcome) {
@@ -134,27 +49,6 @@ std::string_view state_of(int exit_code) {
   return kStates[exit_code];
 }
 
-void say_summary(const Conductor& conductor, const RunStatus& status, const RunFolder& folder) {
-  const auto& finish = *conductor.finish();
-  for (const auto& failure : status.failures) {
-    fmt::print(stderr, "failed: {} ({}): {}{}\n", failure.stage, failure.kind, failure.message,
-               failure.log.empty() ? "" : "; log " + (folder.path() / failure.log).string());
-  }
-  fmt::print(stderr, "{}: {} of {} trials done", status.run, status.trials_done,
-             status.trials_total);
-  if (status.trials_failed > 0) fmt::print(stderr, ", {} failed", status.trials_failed);
-  fmt::print(stderr, "; {} stages run, {} found in the store", status.stages_done,
-             status.stages_reused);
-  if (status.stages_failed > 0) fmt::print(stderr, ", {} failed", status.stages_failed);
-  if (status.stages_blocked > 0) fmt::print(stderr, ", {} blocked", status.stages_blocked);
-  fmt::print(stderr, "; {}; {}\n", duration_text(status.updated_unix_s - status.started_unix_s),
-             folder.path().string());
-  if (!finish.message.empty()) fmt::print(stderr, "stopped: {}\n", finish.message);
-  if (finish.outcome == schedule::Outcome::kStopped) {
-    fmt::print(stderr, "the same command goes on from here\n");
-  }
-}
-
 // This host and those of the other ranks.
 std::vector<supervise::HostNumerics> hosts_of_run(Ranks* ranks) {
   std::vector<supervise::HostNumerics> hosts;
@@ -163,89 +57,135 @@ std::vector<supervise::HostNumerics> hosts_of_run(Ranks* ranks) {
   return hosts;
 }
 
-LoadedSweep load_for_run(const SweepRequest& request,
-                         const std::vector<supervise::HostNumerics>& hosts) {
-  LoadedSweep loaded = load_and_plan(request, hosts);
-  check_hosts(loaded.sweep.run, hosts);
-  return loaded;
-}
-
 // A run in the process that coordinates it.
 class Run {
  public:
-  Run(const RunRequest& request, const RunHooks& hooks, schedule::Transport* transport,
-      Ranks* ranks)
+  Run(const RunRequest& request, const RunHooks& hooks, StopSignals& signals,
+      schedule::Transport* transport, Ranks* ranks)
       : request_(request),
         hooks_(hooks),
+        signals_(signals),
         transport_(transport),
         ranks_(ranks),
         hosts_(hosts_of_run(ranks)),
-        loaded_(load_for_run(request.sweep, hosts_)),
-        slots_(slots_of_this_node(slot_request())),
-        folder_(
-            request.out.empty() ? std::filesystem::path("runs") / loaded_.sweep.name : request.out,
-            loaded_.sweep.name),
-        lock_(folder_.path()),
         progress_(make_run_progress(::isatty(STDERR_FILENO) != 0, request.quiet)) {}
 
   int go() {
-    write_file_atomically(folder_.path() / "sweep.yaml", loaded_.sweep.resolved);
-    for (const std::string& note : loaded_.notes) spdlog::info("{}", note);
-    supervise::Store store;
-    for (const auto& [name, text] : loaded_.plan.manifests) store.keep_manifest(name, text);
-    const bool partial = !request_.sweep.only.empty();
-    store.register_root(root_of(loaded_.plan, folder_, store, partial, kLeaseSeconds));
-    auto sink = open_database(folder_, hooks_);
-    const plan::History history = sink->history();
-    Inventory inventory = take_inventory(loaded_.plan, history, store,
-                                         {folder_.id(), request_.retry_failed, request_.force});
-    sink->begin(loaded_.plan, run_start(request_, loaded_));
-
-    const std::vector<std::string> busy_providers =
-        providers_with_work(loaded_.plan, inventory, 2 * slots_.options.size());
-
-    supervise::Supervisor supervisor(store, supervisor_options());
+    const auto signal = listen_during(
+        signals_, ranks_, [this](const std::atomic<bool>& stopped) { prepare(stopped); },
+        [this](const StopSignal& s) { leave_early(s); });
+    if (signal) {
+      say_stopped(*signal);
+      if (ranks_ != nullptr) all_alive_ = ranks_->dismiss(kDismissSeconds);
+      return kStopped;
+    }
+    supervise::Supervisor supervisor(*store_, supervisor_options());
     LocalSite site(supervisor);
-    Conductor conductor(loaded_.plan, folder_.id(),
-                        coordinator_options(loaded_, history, ranks_ == nullptr),
-                        std::move(inventory), store, *sink, *progress_);
-    if (partial) conductor.keep_temporary();  // the trials left out may want them
-    conductor.keep_samples_in(folder_.path());
+    const std::vector<std::string> busy_providers =
+        providers_with_work(loaded_.plan, inventory_, 2 * slots_.options.size());
+    Conductor conductor(loaded_.plan, folder_->id(), std::move(options_), std::move(inventory_),
+                        *store_, *sink_, *progress_);
+    if (partial()) conductor.keep_temporary();  // the trials left out may want them
+    conductor.keep_samples_in(folder_->path());
     std::string nonce;
     if (ranks_ != nullptr) {
-      nonce = store.write_nonce();
-      ranks_->welcome(welcome(store, nonce), conductor);
+      nonce = store_->write_nonce();
+      ranks_->welcome(welcome(nonce), conductor);
     }
     for (const std::string& provider : busy_providers) supervisor.warm(provider);
-    LocalDriver driver(conductor, supervisor, site, ranks_, lock_, *progress_,
-                       folder_.status_file());
-    driver.run(slots_.offer, signals_, [&] {
-      store.register_root(root_of(loaded_.plan, folder_, store, partial, kLeaseSeconds));
-    });
+    LocalDriver driver(conductor, supervisor, site, ranks_, *folder_, *progress_);
+    driver.run(slots_.offer, signals_, [this] { register_root(kLeaseSeconds); });
+    // First the records: a launcher that ends the job does not wait for the rest.
+    const RunStatus status = record_end(conductor, driver);
     if (ranks_ != nullptr) {
       all_alive_ = ranks_->dismiss(kDismissSeconds);
-      store.remove_nonce(nonce);
+      store_->remove_nonce(nonce);
     }
     supervisor.close(0);
-
-    const int code = exit_code_of(conductor.finish()->outcome);
-    sink->end(supervise::unix_seconds(), code);
-    sink.reset();
-    store.register_root(root_of(loaded_.plan, folder_, store, partial, 0));
-    RunStatus status = conductor.status();
-    status.state = state_of(code);
-    status.exit_code = code;
-    status.eta_s = -1;
-    driver.write_status(status);
     progress_->close();
-    if (!request_.quiet || code != kDone) say_summary(conductor, status, folder_);
-    if (hooks_.after) hooks_.after(folder_.path());
-    return code;
+    show_end(status, *conductor.finish());
+    return status.exit_code;
   }
 
   bool all_alive() const { return all_alive_; }
 
  private:
+  bool partial() const { return !request_.sweep.only.empty(); }
+
+  void register_root(double lease_s) {
+    store_->register_root(root_of(loaded_.plan, *folder_, *store_, partial(), lease_s));
+  }
+
+  // Everything before the first stage. In a thread of its own; ends early once `stopped`.
+  void prepare(const std::atomic<bool>& stopped) {
+    loaded_ = load_and_plan(request_.sweep, hosts_);
+    check_hosts(loaded_.sweep.run, hosts_);
+    if (stopped) return;
+    for (const std::string& note : loaded_.notes) spdlog::info("{}", note);
+    slots_ = slots_of_this_node(slot_request());
+    folder_.emplace(
+        request_.out.empty() ? std::filesystem::path("runs") / loaded_.sweep.name : request_.out,
+        loaded_.sweep.name);
+    write_file_atomically(folder_->path() / "sweep.yaml", loaded_.sweep.resolved);
+    store_.emplace();
+    for (const auto& [name, text] : loaded_.plan.manifests) store_->keep_manifest(name, text);
+    register_root(kLeaseSeconds);
+    with_patience(
+        [&] {
+          sink_ = open_database(*folder_, hooks_);
+          history_ = sink_->history();
+        },
+        [&] { return !stopped; });
+    inventory_ = take_inventory(loaded_.plan, history_, *store_,
+                                {folder_->id(), request_.retry_failed, request_.force});
+    if (stopped) return;
+    options_ = coordinator_options(loaded_, history_, ranks_ == nullptr);
+    with_patience([&] { sink_->begin(loaded_.plan, run_start(request_, loaded_)); },
+                  [&] { return !stopped; });
+  }
+
+  void say_stopped(const StopSignal& signal) const {
+    say("stopped before anything ran: {}; the same command starts it\n",
+        ::strsignal(signal.number));
+  }
+
+  // The thread that prepares cannot be waited for.
+  void leave_early(const StopSignal& signal) {
+    say_stopped(signal);
+    if (ranks_ == nullptr) return;
+    const double patience_s = signal.from_launcher ? launcher_grace_s() / 2 : kDismissSeconds;
+    if (ranks_->dismiss(patience_s)) transport_->finish(true);
+  }
+
+  RunStatus record_end(const Conductor& conductor, LocalDriver& driver) {
+    RunStatus status = conductor.status();
+    status.exit_code = exit_code_of(conductor.finish()->outcome);
+    status.state = state_of(status.exit_code);
+    status.eta_s = -1;
+    const double until = supervise::monotonic_seconds() + kEndPatienceSeconds;
+    try {
+      with_patience([&] { sink_->end(supervise::unix_seconds(), status.exit_code); },
+                    [&] { return supervise::monotonic_seconds() < until; });
+    } catch (const Error& e) {
+      if (!is_held_elsewhere(e)) throw;
+      spdlog::warn("{}: it does not say when this run ended", e.what());
+    }
+    sink_.reset();
+    register_root(0);
+    driver.write_status(status);
+    return status;
+  }
+
+  void show_end(const RunStatus& status, const schedule::Finish& finish) {
+    if (!request_.quiet || status.exit_code != kDone) say_summary(status, finish, folder_->path());
+    try {
+      if (hooks_.after) hooks_.after(folder_->path());
+    } catch (const Error& e) {
+      // What was computed and recorded does not depend on who can be shown a board.
+      spdlog::warn("{}", e.what());
+    }
+  }
+
   SlotRequest slot_request() const {
     SlotRequest wanted;
     const spec::RunSettings& settings = loaded_.sweep.run;
@@ -257,6 +197,7 @@ class Run {
     if (transport_ != nullptr) {
       wanted.local_rank = transport_->local_rank();
       wanted.local_size = transport_->local_size();
+      wanted.core_sharers = transport_->core_sharers();
     }
     return wanted;
   }
@@ -271,18 +212,18 @@ class Run {
     supervise::SupervisorOptions options;
     options.slots = slots_.options;
     options.providers = loaded_.providers.commands();
-    options.logs = folder_.logs();
-    options.run = folder_.id();
+    options.logs = folder_->logs();
+    options.run = folder_->id();
     options.environment = environment();
     options.stall_timeout_s = settings.stall_timeout_s.value_or(0);
     options.stage_timeout_s = settings.stage_timeout_s.value_or(0);
     return options;
   }
 
-  Welcome welcome(const supervise::Store& store, const std::string& nonce) const {
+  Welcome welcome(const std::string& nonce) const {
     const supervise::SupervisorOptions mine = supervisor_options();
     Welcome welcome;
-    welcome.store = std::filesystem::absolute(store.root());
+    welcome.store = std::filesystem::absolute(store_->root());
     welcome.nonce = nonce;
     welcome.logs = mine.logs;
     welcome.run = mine.run;
@@ -301,26 +242,31 @@ class Run {
 
   const RunRequest& request_;
   const RunHooks& hooks_;
+  StopSignals& signals_;
   schedule::Transport* transport_;
   Ranks* ranks_;
-  StopSignals signals_;                         // before any thread and child
-  std::vector<supervise::HostNumerics> hosts_;  // before the plan, which depends on them
-  LoadedSweep loaded_;
-  Slots slots_;
-  RunFolder folder_;
-  supervise::RunLock lock_;
+  const std::vector<supervise::HostNumerics> hosts_;  // before the plan, which depends on them
   std::unique_ptr<RunProgress> progress_;
   bool all_alive_ = true;
+  // Made by prepare().
+  LoadedSweep loaded_;
+  Slots slots_;
+  std::optional<RunFolder> folder_;  // holds the lock: outlives what is written under it
+  std::optional<supervise::Store> store_;
+  std::unique_ptr<plan::RunSink> sink_;
+  plan::History history_;
+  Inventory inventory_;
+  schedule::Options options_;
 };
 
-int run_as_rank_0(const RunRequest& request, const RunHooks& hooks,
+int run_as_rank_0(const RunRequest& request, const RunHooks& hooks, StopSignals& signals,
                   schedule::Transport& transport) {
   Ranks ranks(transport);
   try {
     int code = kDone;
     bool all_alive = true;
     {
-      Run run(request, hooks, &transport, &ranks);
+      Run run(request, hooks, signals, &transport, &ranks);
       code = run.go();
       all_alive = run.all_alive();
     }
@@ -331,6 +277,13 @@ int run_as_rank_0(const RunRequest& request, const RunHooks& hooks,
     transport.finish(ranks.dismiss(kDismissSeconds));
     throw;
   }
+}
+
+// Output that nobody reads, and files that may not grow, are errors of a write, not the end of
+// hours of work. Executors get the defaults back.
+void ignore_signals_of_writes() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 }  // namespace
@@ -348,20 +301,16 @@ int exit_code_of(const Error& error) {
 }
 
 int run_command(const RunRequest& request, const RunHooks& hooks) {
+  ignore_signals_of_writes();
+  StopSignals signals;  // before any thread: those of MPI would take signals that they do not block
   const auto transport = join_job();
-  if (transport == nullptr) return Run(request, hooks, nullptr, nullptr).go();
-  if (transport->size() == 1) {
-    try {
-      const int code = Run(request, hooks, nullptr, nullptr).go();
-      transport->finish(true);
-      return code;
-    } catch (...) {
-      transport->finish(true);  // else the launcher takes the refusal for a crash
-      throw;
-    }
-  }
-  if (transport->rank() == 0) return run_as_rank_0(request, hooks, *transport);
-  const int code = run_worker(*transport);
+  if (transport == nullptr) return Run(request, hooks, signals, nullptr, nullptr).go();
+  const Json mine = supervise::to_json(supervise::this_process());
+  const Json rank_0 = parse_json(transport->from_rank_0(mine.dump()), "identity of rank 0");
+  if (transport->rank() == 0) return run_as_rank_0(request, hooks, signals, *transport);
+  const int code = run_worker(
+      *transport, supervise::process_identity_from(rank_0).value_or(supervise::ProcessIdentity{}),
+      signals);
   transport->finish(true);
   return code;
 }

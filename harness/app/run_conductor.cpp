@@ -7,6 +7,7 @@
 #include <charconv>
 #include <utility>
 
+#include "harness/app/run_database.h"
 #include "harness/app/run_inventory.h"
 #include "harness/app/run_samples.h"
 #include "harness/core/error.h"
@@ -223,8 +224,9 @@ void Conductor::tick() {
   feed(schedule::Tick{});
 }
 
-void Conductor::stop(schedule::StopReason reason, bool kill, const std::string& message) {
-  feed(schedule::StopRequested{reason, kill, message});
+void Conductor::stop(schedule::StopReason reason, bool kill, const std::string& message,
+                     double grace_s) {
+  feed(schedule::StopRequested{reason, kill, message, grace_s});
 }
 
 void Conductor::feed(const schedule::Event& event) {
@@ -308,29 +310,73 @@ void Conductor::decide(const schedule::SettleStage& action) {
 }
 
 void Conductor::settle() {
-  if (!group_.empty()) {
-    sink_.commit(group_);
-    group_ = {};
-  }
+  const bool durable = commit();
+  std::vector<schedule::Action> waiting;
+  std::set<std::string> unsent;  // attempts whose start waits: so does their end
   for (const schedule::Action& action : std::exchange(commands_, {})) {
-    if (const auto* start = std::get_if<schedule::StartStage>(&action)) {
-      send_start(*start);
-    } else if (const auto* dropped = std::get_if<schedule::DropArtifact>(&action)) {
-      drop(dropped->stage);
-    } else if (const auto* stop = std::get_if<schedule::StopStage>(&action)) {
-      const auto seat = seats_.find(stop->attempt.slot);
-      if (seat == seats_.end()) continue;
-      sites_[seat->second.site].site->stop(attempt_text(stop->attempt), stop->grace_s);
-    } else if (const auto* kill = std::get_if<schedule::KillStage>(&action)) {
-      const auto seat = seats_.find(kill->attempt.slot);
-      if (seat == seats_.end()) continue;
-      sites_[seat->second.site].site->kill(attempt_text(kill->attempt));
-    } else if (const auto* retract = std::get_if<schedule::RetractStage>(&action)) {
-      const auto seat = seats_.find(retract->attempt.slot);
-      if (seat == seats_.end()) continue;
-      retracted_.insert(attempt_text(retract->attempt));
-      sites_[seat->second.site].site->retract(attempt_text(retract->attempt));
+    const std::string ending = ended_by(action);
+    if (durable || (!ending.empty() && !unsent.contains(ending))) {
+      send(action);
+      continue;
     }
+    if (const auto* start = std::get_if<schedule::StartStage>(&action)) {
+      unsent.insert(attempt_text(start->attempt));
+    }
+    waiting.push_back(action);
+  }
+  commands_.insert(commands_.begin(), waiting.begin(), waiting.end());
+}
+
+// The attempt that an action ends; "" if it is no such action.
+std::string Conductor::ended_by(const schedule::Action& action) const {
+  if (const auto* stop = std::get_if<schedule::StopStage>(&action)) {
+    return attempt_text(stop->attempt);
+  }
+  if (const auto* kill = std::get_if<schedule::KillStage>(&action)) {
+    return attempt_text(kill->attempt);
+  }
+  if (const auto* retract = std::get_if<schedule::RetractStage>(&action)) {
+    return attempt_text(retract->attempt);
+  }
+  return "";
+}
+
+// False while another process holds the database.
+bool Conductor::commit() {
+  if (group_.empty()) return true;
+  try {
+    sink_.commit(group_);
+  } catch (const Error& e) {
+    if (!is_held_elsewhere(e)) throw;
+    if (!std::exchange(held_, true)) {
+      progress_.line(
+          fmt::format("{}: the run waits; what it computed is safe in the store", e.what()));
+    }
+    return false;
+  }
+  group_ = {};
+  if (std::exchange(held_, false)) progress_.line("the results database is free again");
+  return true;
+}
+
+void Conductor::send(const schedule::Action& action) {
+  const auto site_of = [this](const schedule::Attempt& attempt) -> Site* {
+    const auto seat = seats_.find(attempt.slot);
+    return seat == seats_.end() ? nullptr : sites_[seat->second.site].site;
+  };
+  if (const auto* start = std::get_if<schedule::StartStage>(&action)) {
+    send_start(*start);
+  } else if (const auto* dropped = std::get_if<schedule::DropArtifact>(&action)) {
+    drop(dropped->stage);
+  } else if (const auto* stop = std::get_if<schedule::StopStage>(&action)) {
+    if (Site* site = site_of(stop->attempt)) site->stop(attempt_text(stop->attempt), stop->grace_s);
+  } else if (const auto* kill = std::get_if<schedule::KillStage>(&action)) {
+    if (Site* site = site_of(kill->attempt)) site->kill(attempt_text(kill->attempt));
+  } else if (const auto* retract = std::get_if<schedule::RetractStage>(&action)) {
+    Site* site = site_of(retract->attempt);
+    if (site == nullptr) return;
+    retracted_.insert(attempt_text(retract->attempt));
+    site->retract(attempt_text(retract->attempt));
   }
 }
 
@@ -364,6 +410,8 @@ RunStatus Conductor::status() const {
   status.state = coordinator_.stopping() ? "stopping" : "running";
   status.host = supervise::host_name();
   status.pid = ::getpid();
+  static const supervise::ProcessIdentity kProcess = supervise::this_process();
+  status.process = kProcess;
   status.started_unix_s = started_unix_s_;
   status.updated_unix_s = supervise::unix_seconds();
   status.stages_total = number(counts.total);

@@ -40,7 +40,9 @@ class Conductor {
   void leave(SiteId site, const std::string& reason);
   void take(SiteId site, const supervise::Report& report);
   void tick();
-  void stop(schedule::StopReason reason, bool kill, const std::string& message);
+  // `grace_s`: for a last checkpoint; -1: as the coordinator's options say.
+  void stop(schedule::StopReason reason, bool kill, const std::string& message,
+            double grace_s = -1);
 
   // Per-sample values of metrics are kept in this folder of the run too (run_samples.h).
   void keep_samples_in(const std::filesystem::path& run);
@@ -48,8 +50,11 @@ class Conductor {
   // Temporary artifacts stay in the store.
   void keep_temporary() { keep_temporary_ = true; }
 
-  // Ends a round: commits what was recorded, then sends the commands. Throws what the sink throws.
+  // Ends a round: commits what was recorded, then sends the commands. While another process holds
+  // the database the records wait for the next round, and with them all commands but those that end
+  // something. Throws what else the sink throws.
   void settle();
+  bool settled() const { return group_.empty() && commands_.empty(); }
 
   const std::optional<schedule::Finish>& finish() const { return finish_; }
   schedule::Counts counts() const { return coordinator_.counts(); }
@@ -87,6 +92,9 @@ class Conductor {
   void decide(const schedule::RecordAttempt& action);
   void decide(const schedule::SettleStage& action);
   void perform(const schedule::Action& action);
+  std::string ended_by(const schedule::Action& action) const;
+  bool commit();
+  void send(const schedule::Action& action);
   void send_start(const schedule::StartStage& action);
   void drop(schedule::StageIndex stage);
   void keep_samples_of(schedule::StageIndex stage);
@@ -116,6 +124,7 @@ class Conductor {
   std::vector<RunStatus::Failure> failures_;
   double started_unix_s_ = 0;
   bool keep_temporary_ = false;
+  bool held_ = false;                   // another process holds the database
   std::filesystem::path samples_run_;   // "": samples stay in the store only
   std::vector<bool> is_metric_;         // of each stage
   std::optional<schedule::Finish> finish_;

@@ -29,6 +29,18 @@ std::string text_member(const Json& json, const char* name, const std::filesyste
               {{"file", file.string()}});
 }
 
+// Files that write_file_atomically() had not renamed yet when its process was killed.
+void remove_leftovers(const std::filesystem::path& folder) {
+  std::error_code code;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, code)) {
+    const std::string name = entry.path().filename().string();
+    for (const char* prefix : {".status.json.", ".run.json.", ".sweep.yaml.", ".run.cancel."}) {
+      std::error_code ignored;
+      if (name.starts_with(prefix)) std::filesystem::remove(entry.path(), ignored);
+    }
+  }
+}
+
 }  // namespace
 
 RunFolder::RunFolder(const std::filesystem::path& path, const std::string& sweep) : path_(path) {
@@ -44,6 +56,8 @@ RunFolder::RunFolder(const std::filesystem::path& path, const std::string& sweep
                 fmt::format("cannot make the run folder {}: {}", path.string(), code.message()));
   }
   path_ = std::filesystem::canonical(path);
+  lock_.emplace(path_);
+  remove_leftovers(path_);
   const auto file = path_ / "run.json";
   if (std::filesystem::exists(file)) {
     const Json json = parse_json(read_file(file), file.string());

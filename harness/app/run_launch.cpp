@@ -47,12 +47,11 @@ int launched_tasks() {
 
 std::unique_ptr<schedule::Transport> join_job() {
   const int tasks = launched_tasks();
-  if (tasks == 0) return nullptr;
+  if (tasks <= 1) return nullptr;  // one task needs no MPI, whatever started it
   const auto path = module_path();
   // RTLD_GLOBAL: Open MPI loads components of its own that look for its symbols.
   void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (module == nullptr) {
-    if (tasks == 1) return nullptr;
     throw Error(ErrorKind::kEnvironment,
                 fmt::format("a launcher started {} tasks, but the MPI module cannot be loaded: {}; "
                             "build with ASSAY_WITH_MPI=ON, or run without the launcher",
@@ -64,7 +63,7 @@ std::unique_ptr<schedule::Transport> join_job() {
     throw Error(ErrorKind::kEnvironment, fmt::format("{} is no MPI module", path.string()));
   }
   std::unique_ptr<schedule::Transport> transport(open());
-  if (tasks > 1 && transport->size() == 1) {
+  if (transport->size() == 1) {
     throw Error(ErrorKind::kEnvironment,
                 fmt::format("the launcher says {} tasks, but MPI says 1: each would run the whole "
                             "sweep; use the launcher of the MPI that assay was built with, or "

@@ -11,11 +11,14 @@
 
 // Messages between rank 0 and the other ranks: one JSON object each.
 //
-//   rank -> 0: hello {host, cpu_level, mkl_intel}  answered by welcome or bye
+//   rank -> 0: hello {host, cpu_level, mkl_intel}  answered by welcome, wait or bye
 //              ready {host, slots, share}       answered by commands or bye
 //              reports {reports: [...]}         answered by commands or bye; empty: a heartbeat
+//              signal {number, from_launcher}   a stop signal that this rank got; answered by any
 //   0 -> rank: welcome {store, nonce, logs, run, providers, ...}
+//              wait {}                          not ready yet: say hello again
 //              commands {commands: [{do: start | stop | kill | retract, ...}]}
+//              again {}                         you were given up: drop what runs, say hello again
 //              bye {}
 //
 // Rank 0 holds its answer for up to a second while there is nothing to do.

@@ -5,17 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+
+#include "harness/app/say.h"
 
 namespace assay::app {
 namespace {
 
 constexpr std::size_t kMaxSlots = 12;
-
-void put(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
-}
 
 std::size_t terminal_width() {
   winsize size{};
@@ -43,7 +39,7 @@ class Silent : public RunProgress {
 
 class Lines : public RunProgress {
  public:
-  void line(const std::string& text) override { put(text + "\n"); }
+  void line(const std::string& text) override { say_text(harmless(text) + "\n"); }
   void show(const RunStatus&) override {}
   void close() override {}
 };
@@ -55,7 +51,7 @@ class Block : public RunProgress {
     // Single successes are in the block; what a user must see stays on the screen.
     if (text.starts_with("done ")) return;
     erase();
-    put(text + "\n");
+    say_text(harmless(text) + "\n");
     draw();
   }
   void show(const RunStatus& status) override {
@@ -67,11 +63,11 @@ class Block : public RunProgress {
 
  private:
   void draw() {
-    put(text_);
+    say_text(text_);
     lines_ = static_cast<std::size_t>(std::count(text_.begin(), text_.end(), '\n'));
   }
   void erase() {
-    if (lines_ > 0) put(fmt::format("\x1b[{}A\r\x1b[J", lines_));
+    if (lines_ > 0) say_text(fmt::format("\x1b[{}A\r\x1b[J", lines_));
     lines_ = 0;
   }
 
@@ -97,7 +93,7 @@ std::string status_block(const RunStatus& s, double now_unix_s, std::size_t max_
   head += fmt::format(", {}", duration_text(now_unix_s - s.started_unix_s));
   if (s.eta_s >= 0) head += fmt::format(", about {} left", duration_text(s.eta_s));
   if (s.state == "stopping") head += ", stopping";
-  std::string block = cut(head, width) + "\n";
+  std::string block = cut(harmless(head), width) + "\n";
   std::size_t shown = 0;
   std::size_t busy = 0;
   for (const auto& slot : s.slots) {
@@ -105,7 +101,7 @@ std::string status_block(const RunStatus& s, double now_unix_s, std::size_t max_
     std::string line = fmt::format("  {} {} {}", slot.name, slot.stage,
                                    duration_text(now_unix_s - slot.since_unix_s));
     if (slot.total > 0) line += fmt::format(" {}/{} {}", slot.done, slot.total, slot.unit);
-    block += cut(line, width) + "\n";
+    block += cut(harmless(line), width) + "\n";
     ++shown;
   }
   if (busy > shown) block += fmt::format("  and {} more slots\n", busy - shown);

@@ -14,6 +14,8 @@ namespace assay::app {
 namespace {
 
 const Json kBye = {{"type", "bye"}};
+const Json kWait = {{"type", "wait"}};
+const Json kAgain = {{"type", "again"}};
 
 }  // namespace
 
@@ -36,12 +38,19 @@ class Ranks::Remote : public Site {
   }
 
   const int rank;
-  enum class State { kAbsent, kGreeted, kWelcomed, kJoined, kGone } state = State::kAbsent;
+  enum class State {
+    kAbsent,
+    kGreeted,
+    kWelcomed,
+    kJoined,
+    kGone,
+    kDismissed
+  } state = State::kAbsent;
   Conductor::SiteId site = 0;
   supervise::HostNumerics numerics;  // once it is greeted
   Json commands = Json::array();
-  int owed = 0;  // requests that were not answered yet
-  double owed_since_s = 0;
+  int owed = 0;             // requests that were not answered yet
+  double owed_since_s = 0;  // or the last answer
   double heard_s = 0;
 };
 
@@ -90,12 +99,14 @@ void Ranks::take(int from, const std::string& text, double now) {
   if (rank.owed++ == 0) rank.owed_since_s = now;
   const Json message = parse_json(text, fmt::format("message of rank {}", from));
   const std::string type = message.value("type", "");
-  if (rank.state == Remote::State::kGone) {
-    reply(rank, kBye);
+  if (type == "signal") {
+    signals_.push_back({message.value("number", 0), message.value("from_launcher", false)});
   } else if (type == "hello") {
     rank.numerics = host_numerics_from(message);
     rank.state = Remote::State::kGreeted;
-  } else if (type == "ready" && conductor_ != nullptr) {
+  } else if (rank.state == Remote::State::kGone) {
+    return;  // what it says is about stages that went elsewhere
+  } else if (type == "ready" && rank.state == Remote::State::kWelcomed) {
     rank.state = Remote::State::kJoined;
     rank.site = conductor_->join(rank, site_offer_from(message));
   } else if (type == "reports" && rank.state == Remote::State::kJoined) {
@@ -109,34 +120,59 @@ void Ranks::take(int from, const std::string& text, double now) {
   }
 }
 
+std::vector<StopSignal> Ranks::signals() { return std::exchange(signals_, {}); }
+
 void Ranks::reply(Remote& rank, const Json& message) {
   transport_.send(rank.rank, message.dump(-1, ' ', false, Json::error_handler_t::replace));
   --rank.owed;
   rank.owed_since_s = supervise::monotonic_seconds();
 }
 
+void Ranks::answer(Remote& rank, double now) {
+  const bool due = rank.owed > 1 || now - rank.owed_since_s >= kHoldSeconds;
+  switch (rank.state) {
+    case Remote::State::kGreeted:
+      if (rank.owed > 0 && !welcome_.is_null()) {
+        rank.state = Remote::State::kWelcomed;
+        reply(rank, welcome_);
+      } else if (rank.owed > 0 && due) {
+        reply(rank, kWait);
+      }
+      break;
+    case Remote::State::kAbsent:
+    case Remote::State::kWelcomed:
+      if (rank.owed > 0 && due) reply(rank, kWait);
+      break;
+    case Remote::State::kJoined:
+      while (rank.owed > 0 &&
+             (rank.owed > 1 || !rank.commands.empty() || now - rank.owed_since_s >= kHoldSeconds)) {
+        reply(rank,
+              {{"type", "commands"}, {"commands", std::exchange(rank.commands, Json::array())}});
+      }
+      break;
+    case Remote::State::kGone:
+      while (rank.owed > 0) reply(rank, kAgain);  // it has spoken again
+      break;
+    case Remote::State::kDismissed:
+      break;
+  }
+}
+
 void Ranks::answer(double now) {
   for (auto& [number, rank] : ranks_) {
-    if (rank->state == Remote::State::kGreeted && !welcome_.is_null()) {
-      rank->state = Remote::State::kWelcomed;
-      reply(*rank, welcome_);
+    answer(*rank, now);
+    // While it waits for an answer its silence is not its own.
+    const double silent_s = now - std::max(rank->heard_s, rank->owed_since_s);
+    if (rank->state == Remote::State::kGone || rank->owed > 0 || silent_s <= kSilentSeconds) {
       continue;
     }
-    while (
-        rank->state == Remote::State::kJoined && rank->owed > 0 &&
-        (rank->owed > 1 || !rank->commands.empty() || now - rank->owed_since_s >= kHoldSeconds)) {
-      reply(*rank,
-            {{"type", "commands"}, {"commands", std::exchange(rank->commands, Json::array())}});
-    }
-    if (rank->state != Remote::State::kGone && now - rank->heard_s > kSilentSeconds) {
-      const bool joined = rank->state == Remote::State::kJoined;
-      rank->state = Remote::State::kGone;
-      rank->owed = 0;
-      if (joined) {
-        conductor_->leave(rank->site, fmt::format("rank {} is silent", number));
-      } else {
-        spdlog::warn("rank {} never joined", number);
-      }
+    const bool joined = rank->state == Remote::State::kJoined;
+    rank->state = Remote::State::kGone;
+    rank->commands = Json::array();
+    if (joined) {
+      conductor_->leave(rank->site, fmt::format("rank {} is silent", number));
+    } else {
+      spdlog::warn("rank {} is silent and has not joined yet", number);
     }
   }
 }
@@ -149,26 +185,27 @@ bool Ranks::all_alive() const {
 
 bool Ranks::dismiss(double patience_s) {
   const double until = supervise::monotonic_seconds() + patience_s;
-  std::map<int, bool> dismissed;
   for (;;) {
-    bool missing = false;
-    for (auto& [number, rank] : ranks_) {
-      if (dismissed[number] || rank->state == Remote::State::kGone) continue;
-      if (rank->owed > 0) {
-        while (rank->owed > 0) reply(*rank, kBye);
-        dismissed[number] = true;
-      } else {
-        missing = true;
-      }
-    }
-    if (!missing) return all_alive();
-    if (supervise::monotonic_seconds() >= until) return false;
     while (auto incoming = transport_.receive()) {
       const auto found = ranks_.find(incoming->from);
-      if (found != ranks_.end()) ++found->second->owed;
+      if (found == ranks_.end()) continue;
+      ++found->second->owed;
     }
+    bool missing = false;
+    for (auto& [number, rank] : ranks_) {
+      if (rank->owed > 0) {
+        while (rank->owed > 0) reply(*rank, kBye);
+        rank->state = Remote::State::kDismissed;
+      }
+      missing = missing ||
+                (rank->state != Remote::State::kDismissed && rank->state != Remote::State::kGone);
+    }
+    if (!missing || supervise::monotonic_seconds() >= until) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
+  return std::all_of(ranks_.begin(), ranks_.end(), [](const auto& entry) {
+    return entry.second->state == Remote::State::kDismissed;
+  });
 }
 
 }  // namespace assay::app

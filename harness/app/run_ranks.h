@@ -6,12 +6,14 @@
 
 #include "harness/app/run_conductor.h"
 #include "harness/app/run_messages.h"
+#include "harness/app/stop_signals.h"
 #include "harness/schedule/transport.h"
 
 namespace assay::app {
 
 // The other ranks as rank 0 sees them: sites of the conductor whose commands wait for the rank's
-// next request. It only ever answers. One thread.
+// next request. It only ever answers. A rank that was given up and speaks again (its machine slept,
+// its disk hung) is taken back as if it were new. One thread.
 class Ranks {
  public:
   explicit Ranks(schedule::Transport& transport);
@@ -21,7 +23,7 @@ class Ranks {
   // `patience_s`.
   std::vector<supervise::HostNumerics> hosts(double patience_s);
 
-  // What ranks are told when they say hello; before, they wait.
+  // What ranks are told when they say hello; before, they are told to wait.
   void welcome(const Welcome& welcome, Conductor& conductor);
 
   // Takes in what has arrived. True if there was something.
@@ -30,7 +32,11 @@ class Ranks {
   // were silent for kSilentSeconds.
   void answer(double now);
 
-  // Dismisses every rank: answers with bye for up to `patience_s`. False if one is missing.
+  // Stop signals that other ranks got, once each.
+  std::vector<StopSignal> signals();
+
+  // Dismisses every rank: answers with bye for up to `patience_s`. False if one is missing. One
+  // that was given up is not waited for, but dismissed if it speaks.
   bool dismiss(double patience_s);
   bool all_alive() const;
 
@@ -40,12 +46,14 @@ class Ranks {
  private:
   class Remote;
   void take(int from, const std::string& text, double now);
+  void answer(Remote& rank, double now);
   void reply(Remote& rank, const Json& message);
 
   schedule::Transport& transport_;
   Conductor* conductor_ = nullptr;
   Json welcome_;
   std::map<int, std::unique_ptr<Remote>> ranks_;
+  std::vector<StopSignal> signals_;
 };
 
 }  // namespace assay::app

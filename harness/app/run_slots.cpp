@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "harness/app/cgroup_limits.h"
 #include "harness/core/error.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/numerics.h"
@@ -17,31 +19,37 @@
 namespace assay::app {
 namespace {
 
-// Cores that this process may use: affinity, then the cgroup's quota.
-int usable_cores() {
+int number_in(const char* variable) {
+  const char* text = std::getenv(variable);
+  int value = 0;
+  if (text != nullptr) std::from_chars(text, text + std::strlen(text), value);
+  return value;
+}
+
+// Cores that this process may use: its share of its affinity mask, the control groups' share of
+// time over the ranks of the node, and what Slurm gave each task of a step.
+int usable_cores(const SlotRequest& request, const CgroupLimits& limits) {
   cpu_set_t set;
   CPU_ZERO(&set);
   int cores = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  std::ifstream quota("/sys/fs/cgroup/cpu.max");
-  double limit = 0;
-  double period = 0;
-  if (quota >> limit >> period && limit > 0 && period > 0) {
-    cores = std::min(cores, std::max(1, static_cast<int>(limit / period)));
+  cores /= request.core_sharers;
+  if (limits.cpus > 0) cores = std::min(cores, static_cast<int>(limits.cpus) / request.local_size);
+  // sbatch sets it for its script too: only a step has a process id in the task list.
+  if (std::getenv("SLURM_PROCID") != nullptr && std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) {
+    if (const int each = number_in("SLURM_CPUS_PER_TASK"); each > 0) cores = std::min(cores, each);
   }
   return std::max(1, cores);
 }
 
-// Of the node or the cgroup, whichever is less; 0 if neither is known.
-std::int64_t usable_memory_bytes() {
+// Of the node or the control groups, whichever is less; 0 if neither is known.
+std::int64_t usable_memory_bytes(const CgroupLimits& limits) {
   std::int64_t bytes = 0;
   std::ifstream meminfo("/proc/meminfo");
   std::string name;
   std::int64_t kib = 0;
   if (meminfo >> name >> kib && name == "MemTotal:") bytes = kib * 1024;
-  std::int64_t limit = 0;
-  std::ifstream cgroup("/sys/fs/cgroup/memory.max");
-  if (cgroup >> limit && limit > 0) bytes = bytes == 0 ? limit : std::min(bytes, limit);
-  return bytes;
+  if (limits.memory_bytes == 0) return bytes;
+  return bytes == 0 ? limits.memory_bytes : std::min(bytes, limits.memory_bytes);
 }
 
 // Ids as CUDA_VISIBLE_DEVICES names them.
@@ -63,7 +71,8 @@ std::vector<std::string> visible_gpus() {
 }  // namespace
 
 Slots slots_of_this_node(const SlotRequest& request) {
-  const int cores = std::max(1, usable_cores() / request.local_size);
+  const CgroupLimits limits = cgroup_limits();
+  const int cores = usable_cores(request, limits);
   const bool cuda = request.device.starts_with("cuda");
   std::vector<std::string> gpus;
   if (cuda) {
@@ -87,7 +96,7 @@ Slots slots_of_this_node(const SlotRequest& request) {
   Slots slots;
   slots.offer.host = supervise::host_name();
   slots.offer.share.threads = request.threads;
-  slots.offer.share.memory_bytes = usable_memory_bytes() / request.local_size / count;
+  slots.offer.share.memory_bytes = usable_memory_bytes(limits) / request.local_size / count;
   if (cuda) slots.offer.share.gpus = static_cast<double>(gpus.size()) / count;
   for (int i = 0; i < count; ++i) {
     supervise::SlotOptions slot;

@@ -15,6 +15,7 @@ struct SlotRequest {
   int rank = 0;
   int local_rank = 0;  // this process among those that share the node
   int local_size = 1;
+  int core_sharers = 1;  // of these, how many may run on this process's cores
   std::string cpu_level = "default";  // that executors are held to
   bool mkl_intel = false;
 };
@@ -24,8 +25,10 @@ struct Slots {
   SiteOffer offer;
 };
 
-// This process's share of its node: cores, memory and GPUs divided by the node-local rank, at least
-// one slot. `device: cuda` gives a slot for each GPU of the share; Error(kEnvironment) without one.
+// This process's share of its node: memory and GPUs divided by the node-local rank, cores by the
+// ranks that share them (a launcher may have bound each rank to its own), at least one slot. Limits
+// of control groups and SLURM_CPUS_PER_TASK hold. `device: cuda` gives a slot for each GPU of the
+// share; Error(kEnvironment) without one.
 Slots slots_of_this_node(const SlotRequest& request);
 
 }  // namespace assay::app

@@ -6,6 +6,8 @@
 
 #include "harness/core/error.h"
 #include "harness/core/json_text.h"
+#include "harness/supervise/host.h"
+#include "harness/supervise/run_lock.h"
 
 namespace assay::app {
 
@@ -41,6 +43,7 @@ void visit_fields(Status& s, const Visit& visit) {
 Json to_json(const RunStatus& status) {
   Json json = Json::object();
   visit_fields(status, [&json](const char* name, const auto& value) { json[name] = value; });
+  if (status.process) json["process"] = supervise::to_json(*status.process);
   json["slots"] = Json::array();
   for (const auto& slot : status.slots) json["slots"].push_back(Json(slot));
   json["failures"] = Json::array();
@@ -52,6 +55,9 @@ RunStatus run_status_from(const Json& json) {
   RunStatus status;
   try {
     visit_fields(status, [&json](const char* name, auto& value) { json.at(name).get_to(value); });
+    if (json.contains("process")) {
+      status.process = supervise::process_identity_from(json.at("process"));
+    }
     for (const Json& slot : json.at("slots")) status.slots.push_back(slot.get<RunStatus::Slot>());
     for (const Json& failure : json.at("failures")) {
       status.failures.push_back(failure.get<RunStatus::Failure>());
@@ -61,6 +67,23 @@ RunStatus run_status_from(const Json& json) {
                 fmt::format("status.json: {}; the next `assay run` replaces it", reason_of(e)));
   }
   return status;
+}
+
+RunLiveness liveness_of(const RunStatus& status, double now_unix_s) {
+  if (status.state != "running" && status.state != "stopping") return RunLiveness::kEnded;
+  supervise::Liveness process = supervise::Liveness::kElsewhere;
+  if (status.process) {
+    process = supervise::liveness_of(*status.process);
+  } else if (status.host == supervise::host_name()) {
+    process = supervise::process_start(static_cast<pid_t>(status.pid)) == 0
+                  ? supervise::Liveness::kGone
+                  : supervise::Liveness::kAlive;
+  }
+  if (process == supervise::Liveness::kAlive) return RunLiveness::kLive;
+  if (process == supervise::Liveness::kGone) return RunLiveness::kGone;
+  return now_unix_s - status.updated_unix_s > supervise::RunLock::kStaleSeconds
+             ? RunLiveness::kSilent
+             : RunLiveness::kLive;
 }
 
 std::string duration_text(double seconds) {

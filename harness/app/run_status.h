@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/core/json.h"
+#include "harness/supervise/process_identity.h"
 
 namespace assay::app {
 
@@ -32,6 +34,7 @@ struct RunStatus {
   std::string state;  // running, stopping, done, failed, stopped, error
   std::string host;
   std::int64_t pid = 0;
+  std::optional<supervise::ProcessIdentity> process;  // nothing: written by an older version
   double started_unix_s = 0;
   double updated_unix_s = 0;
   std::int64_t stages_total = 0;
@@ -52,6 +55,14 @@ struct RunStatus {
 Json to_json(const RunStatus& status);
 // Throws Error(kData) for what is no status.
 RunStatus run_status_from(const Json& json);
+
+enum class RunLiveness {
+  kEnded,  // says so itself
+  kLive,
+  kGone,   // its process is not there any more
+  kSilent  // cannot be seen from here, and has not renewed its status for RunLock::kStaleSeconds
+};
+RunLiveness liveness_of(const RunStatus& status, double now_unix_s);
 
 // "3 d 4 h", "12 min 5 s", "0.4 s"
 std::string duration_text(double seconds);

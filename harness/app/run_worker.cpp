@@ -1,8 +1,6 @@
 #include "harness/app/run_worker.h"
 
 #include <fmt/format.h>
-#include <signal.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,31 +15,84 @@
 namespace assay::app {
 namespace {
 
-// Rank 0 answers within a second or so; one that does not for so long is gone.
+// Rank 0 answers within a second or so, also while it plans. One that is silent for so long is
+// gone; on the same machine that is seen at once.
 constexpr double kPatienceSeconds = 120;
+constexpr double kLookSeconds = 2;
 constexpr double kShortestWait = 50e-6;
 constexpr double kLongestWait = 10e-3;
 
-// Sends and waits for the answer, with a back-off that costs an idle rank next to nothing.
-Json ask(schedule::Transport& transport, const Json& message) {
-  transport.send(0, message.dump(-1, ' ', false, Json::error_handler_t::replace));
-  double wait = kShortestWait;
-  for (;;) {
-    if (auto incoming = transport.receive()) return parse_json(incoming->text, "message of rank 0");
-    std::this_thread::sleep_for(std::chrono::duration<double>(wait));
-    wait = std::min(2 * wait, kLongestWait);
+// The exchange with rank 0: what was asked, and whether the other side lives.
+class Exchange {
+ public:
+  Exchange(schedule::Transport& transport, const supervise::ProcessIdentity& coordinator,
+           StopSignals& signals)
+      : transport_(transport), coordinator_(coordinator), signals_(signals) {}
+
+  void send(const Json& message) {
+    transport_.send(0, message.dump(-1, ' ', false, Json::error_handler_t::replace));
+    ++unanswered_;
   }
-}
+
+  // What has arrived, or nothing. Passes stop signals on meanwhile. Throws Error(kLost).
+  std::optional<Json> receive() {
+    while (const auto signal = signals_.next()) {
+      send({{"type", "signal"},
+            {"number", signal->number},
+            {"from_launcher", signal->from_launcher}});
+    }
+    if (auto incoming = transport_.receive()) {
+      --unanswered_;
+      heard_s_ = supervise::monotonic_seconds();
+      return parse_json(incoming->text, "message of rank 0");
+    }
+    look_after_rank_0();
+    return std::nullopt;
+  }
+
+  // The same with a back-off that costs an idle rank next to nothing.
+  Json wait() {
+    double pause = kShortestWait;
+    for (;;) {
+      if (auto message = receive()) return *message;
+      std::this_thread::sleep_for(std::chrono::duration<double>(pause));
+      pause = std::min(2 * pause, kLongestWait);
+    }
+  }
+
+  int unanswered() const { return unanswered_; }
+
+ private:
+  void look_after_rank_0() {
+    const double now = supervise::monotonic_seconds();
+    const double silent_s = now - heard_s_;
+    if (silent_s < kLookSeconds || now - looked_s_ < kLookSeconds) return;
+    looked_s_ = now;
+    const bool gone = supervise::liveness_of(coordinator_) == supervise::Liveness::kGone;
+    if (!gone && silent_s < kPatienceSeconds) return;
+    throw Error(ErrorKind::kLost,
+                fmt::format("rank {}: rank 0 {}; what was published is safe, give the same command "
+                            "again",
+                            transport_.rank(),
+                            gone ? "is gone" : fmt::format("is silent for {:.0f} s", silent_s)));
+  }
+
+  schedule::Transport& transport_;
+  const supervise::ProcessIdentity coordinator_;
+  StopSignals& signals_;
+  int unanswered_ = 0;
+  double heard_s_ = supervise::monotonic_seconds();
+  double looked_s_ = 0;
+};
 
 class Worker {
  public:
-  Worker(schedule::Transport& transport, const Welcome& welcome)
-      : transport_(transport), store_(welcome.store) {
+  Worker(schedule::Transport& transport, Exchange& exchange, const Welcome& welcome)
+      : exchange_(exchange), store_(welcome.store) {
     store_.check_nonce(welcome.nonce);
-    Slots slots =
-        slots_of_this_node({welcome.jobs, welcome.threads, welcome.device, transport.rank(),
-                            transport.local_rank(), transport.local_size(), welcome.cpu_level,
-                            welcome.mkl_intel});
+    Slots slots = slots_of_this_node({welcome.jobs, welcome.threads, welcome.device,
+                                      transport.rank(), transport.local_rank(),
+                                      transport.local_size(), transport.core_sharers(), welcome.cpu_level, welcome.mkl_intel});
     supervise::SupervisorOptions options;
     options.slots = std::move(slots.options);
     options.providers = welcome.providers;
@@ -55,49 +106,41 @@ class Worker {
     site_.emplace(*supervisor_);
   }
 
-  void run() {
-    send(to_json(offer_));
+  // Until rank 0 says bye (true) or again (false).
+  bool run() {
+    exchange_.send(to_json(offer_));
     double wait = kShortestWait;
-    while (!dismissed_) {
+    while (!end_) {
       bool any = false;
-      while (auto incoming = transport_.receive()) {
+      while (auto message = exchange_.receive()) {
         any = true;
-        obey(parse_json(incoming->text, "message of rank 0"));
+        obey(*message);
       }
       Json reports = Json::array();
       for (const auto& report : supervisor_->poll(wait)) {
         site_->note(report);
         reports.push_back(to_json(report));
       }
+      if (end_) break;
       // A request is always under way: it brings the next command, and says that we live.
-      if (!reports.empty() || (unanswered_ == 0 && !dismissed_)) {
+      if (!reports.empty() || exchange_.unanswered() == 0) {
         any = any || !reports.empty();
-        send({{"type", "reports"}, {"reports", std::move(reports)}});
+        exchange_.send({{"type", "reports"}, {"reports", std::move(reports)}});
       }
       wait = any ? kShortestWait : std::min(2 * wait, kLongestWait);
-      if (supervise::monotonic_seconds() - heard_s_ > kPatienceSeconds) {
-        throw Error(ErrorKind::kLost,
-                    fmt::format("rank {}: rank 0 is silent for {:g} s; what was published is safe, "
-                                "give the same command again",
-                                transport_.rank(), kPatienceSeconds));
-      }
     }
     supervisor_->close(0);
+    return *end_ == End::kBye;
   }
 
  private:
-  void send(const Json& message) {
-    transport_.send(0, message.dump(-1, ' ', false, Json::error_handler_t::replace));
-    ++unanswered_;
-  }
+  enum class End { kBye, kAgain };
 
   void obey(const Json& message) {
-    --unanswered_;
-    heard_s_ = supervise::monotonic_seconds();
-    if (message.value("type", "") == "bye") {
-      dismissed_ = true;
-      return;
-    }
+    const std::string type = message.value("type", "");
+    if (type == "bye") end_ = End::kBye;
+    if (type == "again" && !end_) end_ = End::kAgain;
+    if (type != "commands") return;
     for (const Json& json : message.at("commands")) {
       const Command command = command_from(json);
       switch (command.kind) {
@@ -117,29 +160,38 @@ class Worker {
     }
   }
 
-  schedule::Transport& transport_;
+  Exchange& exchange_;
   supervise::Store store_;
   SiteOffer offer_;
   std::optional<supervise::Supervisor> supervisor_;
   std::optional<LocalSite> site_;
-  int unanswered_ = 0;
-  double heard_s_ = supervise::monotonic_seconds();
-  bool dismissed_ = false;
+  std::optional<End> end_;
 };
+
+// Says hello until rank 0 is ready. nullopt: dismissed.
+std::optional<Welcome> welcome_by(Exchange& exchange, const supervise::HostNumerics& host) {
+  for (;;) {
+    // What is still unanswered belongs to an earlier life.
+    if (exchange.unanswered() == 0) exchange.send(to_json(host));
+    const Json answer = exchange.wait();
+    const std::string type = answer.value("type", "");
+    if (type == "bye") return std::nullopt;
+    if (type == "welcome") return welcome_from(answer);
+  }
+}
 
 }  // namespace
 
-int run_worker(schedule::Transport& transport) {
-  // Launchers forward signals to every rank; rank 0 alone decides what they mean.
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP}) ::signal(signal, SIG_IGN);
+int run_worker(schedule::Transport& transport, const supervise::ProcessIdentity& coordinator,
+               StopSignals& signals) {
+  Exchange exchange(transport, coordinator, signals);
   const supervise::HostNumerics host = supervise::host_numerics();
-  const Json answer = ask(transport, to_json(host));
-  if (answer.value("type", "") == "bye") return 0;
-  const Welcome welcome = welcome_from(answer);
-  spec::RunSettings settled;
-  settled.cpu_level = welcome.cpu_level;
-  check_hosts(settled, {host});  // a rank that said hello after the plan was made
-  Worker(transport, welcome).run();
+  while (const auto welcome = welcome_by(exchange, host)) {
+    spec::RunSettings settled;
+    settled.cpu_level = welcome->cpu_level;
+    check_hosts(settled, {host});  // a rank that said hello after the plan was made
+    if (Worker(transport, exchange, *welcome).run()) break;
+  }
   return 0;
 }
 

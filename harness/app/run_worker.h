@@ -1,12 +1,17 @@
 #pragma once
 
+#include "harness/app/stop_signals.h"
 #include "harness/schedule/transport.h"
+#include "harness/supervise/process_identity.h"
 
 namespace assay::app {
 
-// The life of a rank other than 0: asks rank 0 what there is, supervises its slots, reports, leaves
-// when it is dismissed. Returns the exit code: 0, or 4 if its environment does not do (the store is
-// not shared, no slot). Throws what the store throws when the disk is full.
-int run_worker(schedule::Transport& transport);
+// The life of a rank other than 0: asks rank 0 what there is, supervises its slots, reports, passes
+// on stop signals, starts over if it was given up meanwhile, leaves when it is dismissed. Returns
+// the exit code 0. Throws Error(kEnvironment) if its environment does not do (the store is not
+// shared, no slot), Error(kLost) if rank 0, the process `coordinator`, is gone, and what the store
+// throws when the disk is full.
+int run_worker(schedule::Transport& transport, const supervise::ProcessIdentity& coordinator,
+               StopSignals& signals);
 
 }  // namespace assay::app

@@ -71,11 +71,17 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
                            Durability durability) {
   static std::atomic<unsigned> counter{0};
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  const std::filesystem::path temporary =
-      folder / fmt::format(".{}.{}.{}", path.filename().string(), ::getpid(), counter++);
+  std::filesystem::path temporary;
+  int created = -1;
+  // A name may be taken: by what a killed process of the same number left, or by one of another pid
+  // name space.
+  do {
+    temporary = folder / fmt::format(".{}.{}.{}", path.filename().string(), ::getpid(), counter++);
+    created = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  } while (created < 0 && errno == EEXIST);
+  if (created < 0) fail("write", temporary, errno);
   try {
-    const Descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (fd.get() < 0) fail("write", temporary, errno);
+    const Descriptor fd(created);
     std::size_t written = 0;
     while (written < content.size()) {
       const ssize_t n = ::write(fd.get(), content.data() + written, content.size() - written);

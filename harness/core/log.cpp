@@ -10,7 +10,7 @@
 namespace assay {
 
 void start_logging(std::string_view name, Verbosity verbosity) {
-  auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_st>();
+  auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
   if (std::getenv("NO_COLOR") != nullptr) sink->set_color_mode(spdlog::color_mode::never);
   auto logger = std::make_shared<spdlog::logger>(std::string(name), sink);
   logger->set_pattern("%n: %^%l%$: %v");

@@ -223,6 +223,7 @@ void Coordinator::begin_stop(const StopRequested& request) {
   stopping_ = true;
   if (again && (killed_ || !request.kill)) return;
   killed_ = request.kill;
+  const double grace_s = request.grace_s >= 0 ? request.grace_s : options_.stop_grace_s;
   for (const auto& [id, slot] : slots_.slots()) {
     Slot& mine = *slots_.find(id);
     for (Occupant& next : mine.waiting) {
@@ -235,7 +236,7 @@ void Coordinator::begin_stop(const StopRequested& request) {
     if (request.kill) {
       actions_.emplace_back(KillStage{mine.running->attempt});
     } else {
-      actions_.emplace_back(StopStage{mine.running->attempt, options_.stop_grace_s});
+      actions_.emplace_back(StopStage{mine.running->attempt, grace_s});
     }
   }
 }

@@ -96,6 +96,7 @@ struct StopRequested {
   StopReason reason = StopReason::kSignal;
   bool kill = false;  // at once, without a checkpoint
   std::string message;
+  double grace_s = -1;  // for a last checkpoint; -1: Options::stop_grace_s
 };
 using Event =
     std::variant<SlotJoined, SlotLost, StageDone, StageFound, StageTaken, StageFreed, InputsLost,

@@ -10,7 +10,8 @@ namespace assay::schedule {
 // launcher started it (cluster/mpi). One thread.
 //
 // Rules that keep a job alive when a rank dies: only the other ranks begin an exchange, rank 0 only
-// answers (a message to a dead rank may end the job), and nobody waits in a collective operation.
+// answers (a message to a dead rank may end the job), and nobody waits in a collective operation,
+// except right after joining, when every rank is there.
 class Transport {
  public:
   struct Incoming {
@@ -24,7 +25,12 @@ class Transport {
   virtual int size() const = 0;
   virtual int local_rank() const = 0;  // among the ranks of this node
   virtual int local_size() const = 0;
+  // Ranks of this node that may run on the same cores as this one, itself included: 1 if a launcher
+  // bound each rank to cores of its own.
+  virtual int core_sharers() const { return local_size(); }
 
+  // Collective: gives every rank the text of rank 0. Once, right after joining.
+  virtual std::string from_rank_0(std::string text) = 0;
   // Never blocks. Throws Error(kEnvironment) with the library's own text.
   virtual void send(int to, std::string text) = 0;
   // What has arrived, or nothing. Never blocks. Also moves on what send() has begun.

@@ -71,9 +71,14 @@ void await(Executor& executor, protocol::Type type, double until_s,
 class ExchangeFolder {
  public:
   ExchangeFolder() {
-    std::string pattern = (fs::temp_directory_path() / "assay-provider-XXXXXX").string();
+    const char* named = std::getenv("TMPDIR");
+    const fs::path temporary = named != nullptr && *named != '\0' ? named : "/tmp";
+    std::string pattern = (temporary / "assay-provider-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr)
-      throw Error(ErrorKind::kIo, "cannot make a temporary folder " + pattern);
+      throw Error(ErrorKind::kIo,
+                  fmt::format("cannot make a temporary folder in TMPDIR='{}': {}; set TMPDIR to a "
+                              "folder that may be written",
+                              temporary.string(), std::strerror(errno)));
     path_ = pattern;
   }
   ~ExchangeFolder() {

@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <system_error>
 
@@ -14,6 +16,7 @@
 #include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/supervise/host.h"
+#include "harness/supervise/process_identity.h"
 
 namespace assay::supervise {
 namespace fs = std::filesystem;
@@ -23,13 +26,14 @@ constexpr double kBeatSeconds = 10;
 constexpr double kWritingSeconds = 10;  // older than that, an unreadable lock is nobody's
 constexpr std::size_t kMaxBytes = 4096;
 
-std::string own_content() {
+std::string fresh_token() {
   std::random_device entropy;
-  const Json json = {{"host", host_name()},
-                     {"boot_id", boot_id()},
-                     {"pid", ::getpid()},
-                     {"started", process_start(::getpid())},
-                     {"token", fmt::format("{:08x}{:08x}", entropy(), entropy())}};
+  return fmt::format("{:08x}{:08x}", entropy(), entropy());
+}
+
+std::string content_with(const std::string& token) {
+  Json json = to_json(this_process());
+  json["token"] = token;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -66,35 +70,57 @@ double silent_s(const fs::path& path) {
 
 // Who holds the lock, for the error; "" if nobody does any more.
 std::string live_holder(const fs::path& path, const std::string& content) {
-  std::string host;
-  std::string boot;
-  pid_t pid = 0;
-  std::uint64_t started = 0;
+  std::optional<ProcessIdentity> holder;
   try {
-    const Json json = parse_json(content, path.string());
-    host = json.at("host").get<std::string>();
-    boot = json.at("boot_id").get<std::string>();
-    pid = json.at("pid").get<pid_t>();
-    started = json.at("started").get<std::uint64_t>();
-  } catch (const std::exception&) {
-    // Being written, or cut short by a power failure.
-    return silent_s(path) > kWritingSeconds ? "" : "a process that is just starting";
+    holder = process_identity_from(parse_json(content, path.string()));
+  } catch (const Error&) {
+    // No JSON: as below.
   }
-  const std::string who = fmt::format("process {} on {}", pid, host);
-  if (host != host_name()) return silent_s(path) > RunLock::kStaleSeconds ? "" : who;
-  return boot == boot_id() && started != 0 && process_start(pid) == started ? who : "";
+  const double silent = silent_s(path);
+  if (!holder) {  // being written, or cut short by a power failure
+    return silent > kWritingSeconds
+               ? ""
+               : fmt::format(
+                     "a process that is just starting (run.lock names none; if there is "
+                     "none, it is taken over {:g} s after it was written)",
+                     kWritingSeconds);
+  }
+  const std::string who = fmt::format("process {} on {}", holder->pid, holder->host);
+  switch (liveness_of(*holder)) {
+    case Liveness::kAlive:
+      return who;
+    case Liveness::kGone:
+      return "";
+    case Liveness::kElsewhere:
+      break;
+  }
+  if (silent > RunLock::kStaleSeconds) return "";
+  return fmt::format(
+      "{} (not to be seen from here: another machine, boot or container; its last "
+      "sign of life is {:.0f} s old, the folder is taken over after {:g} s)",
+      who, std::max(0.0, silent), RunLock::kStaleSeconds);
+}
+
+void refuse_irregular(const fs::path& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return;
+  throw Error(ErrorKind::kEnvironment,
+              fmt::format("{} is {}, not the lock that a run makes; remove it", path.string(),
+                          S_ISLNK(status.st_mode) ? "a symbolic link" : "no regular file"),
+              {{"file", path.string()}});
 }
 
 }  // namespace
 
 RunLock::RunLock(const fs::path& run_folder)
-    : path_(run_folder / "run.lock"), content_(own_content()) {
+    : path_(run_folder / "run.lock"), token_(fresh_token()), content_(content_with(token_)) {
   std::error_code code;
   fs::create_directories(run_folder, code);
   if (code)
     throw Error(ErrorKind::kIo, fmt::format("cannot make the run folder {}: {}",
                                             run_folder.string(), code.message()));
   while (!create(path_, content_)) {
+    refuse_irregular(path_);
     const std::string found = content_of(path_);
     const std::string holder = live_holder(path_, found);
     if (!holder.empty())
@@ -105,7 +131,7 @@ RunLock::RunLock(const fs::path& run_folder)
                   {{"file", path_.string()}, {"holder", holder}});
     // Only one of several that found it stale gets to move it; if meanwhile another one has put its
     // own lock there, that one goes back.
-    const fs::path aside = path_.string() + fmt::format(".stale.{}.{}", host_name(), ::getpid());
+    const fs::path aside = path_.string() + ".stale." + token_;
     if (::rename(path_.c_str(), aside.c_str()) != 0) continue;
     if (content_of(aside) != found) {
       [[maybe_unused]] const int result = ::link(aside.c_str(), path_.c_str());

@@ -49,6 +49,12 @@ struct Launch {
   struct sigaction by_default {};
   by_default.sa_handler = SIG_DFL;
   for (int number = 1; number < NSIG; ++number) ::sigaction(number, &by_default, nullptr);
+  // Terminals, launchers and batch systems signal every process of a job; what a stage does about a
+  // stop, its supervisor tells it.
+  struct sigaction ignored {};
+  ignored.sa_handler = SIG_IGN;
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1})
+    ::sigaction(number, &ignored, nullptr);
   if (::dup2(launch.input, 0) < 0 || ::dup2(launch.output, 1) < 0 || ::dup2(launch.output, 2) < 0 ||
       ::dup2(launch.socket, protocol::kDefaultDescriptor) < 0)
     give_up();

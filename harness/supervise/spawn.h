@@ -25,10 +25,11 @@ std::vector<std::string> cleaned_environment(const std::map<std::string, std::st
 // What to do about an error of the system when a process could not be started; "" mostly.
 std::string_view mend_of(int code);
 
-// Starts a process: a session of its own without a terminal, SIGKILL when the calling thread ends, default signal
-// handlers, nothing blocked, standard input /dev/null, both outputs `output`, `socket` as
-// descriptor 3, no other descriptor. SIGCHLD is no longer ignored here afterwards. Throws Error(kEnvironment) naming the program if it cannot be
-// started.
+// Starts a process: a session of its own without a terminal, SIGKILL when the calling thread ends,
+// default signal handlers except that SIGINT, SIGTERM, SIGHUP and SIGUSR1 are ignored, nothing
+// blocked, standard input /dev/null, both outputs `output`, `socket` as descriptor 3, no other
+// descriptor. SIGCHLD is no longer ignored here afterwards. Throws Error(kEnvironment) naming the
+// program if it cannot be started.
 pid_t spawn(const Command& command, int output, int socket);
 
 }  // namespace assay::supervise

@@ -162,7 +162,15 @@ Json inventory(const fs::path& folder) {
 fs::path Store::default_root() {
   const auto variable = [](const char* name) {
     const char* value = std::getenv(name);
-    return std::string(value == nullptr ? "" : value);
+    const std::string text = value == nullptr ? "" : value;
+    // Paths travel to executors in JSON, which is UTF-8.
+    if (utf8_text(text) != text) {
+      throw Error(ErrorKind::kEnvironment,
+                  fmt::format("the store's folder in {}='{}' is not UTF-8; set ASSAY_STORE to "
+                              "another folder",
+                              name, utf8_text(text)));
+    }
+    return text;
   };
   if (const std::string root = variable("ASSAY_STORE"); !root.empty()) return fs::absolute(root);
   if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty())

@@ -71,7 +71,13 @@ void Store::forget_root(const std::string& run) {
 
 std::vector<Root> Store::roots() const {
   std::vector<Root> found;
-  for (const fs::path& path : root_files(root_ / "roots")) found.push_back(root_from(path));
+  for (const fs::path& path : root_files(root_ / "roots")) {
+    try {
+      found.push_back(root_from(path));
+    } catch (const Error& e) {
+      if (fs::exists(path)) spdlog::warn("{}", e.what());  // else forgotten meanwhile
+    }
+  }
   return found;
 }
 

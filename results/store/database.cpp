@@ -3,6 +3,11 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <unistd.h>
+
+#include <set>
+#include <string>
+#include <system_error>
 
 #include "harness/core/error.h"
 #include "results/store/file_system.h"
@@ -13,10 +18,65 @@ namespace assay::results {
 namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
+// A run has more to do than to wait: it tries again by itself.
+constexpr int kRunBusyTimeoutMs = 1000;
 
 void check_for_damage(SQLite::Database& database) {
   const std::string verdict = database.execAndGet("PRAGMA quick_check(1)").getString();
   if (verdict != "ok") throw SQLite::Exception(verdict, SQLITE_CORRUPT);
+}
+
+// Names of tables, views and indexes; SQLite's own are left out.
+std::set<std::string> objects_of(SQLite::Database& database) {
+  std::set<std::string> names;
+  SQLite::Statement query(
+      database, "SELECT type || ' ' || name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'");
+  while (query.executeStep()) names.insert(query.getColumn(0).getString());
+  return names;
+}
+
+// A file may be sound and yet lack a table that somebody dropped.
+void check_for_missing_objects(SQLite::Database& database) {
+  static const std::set<std::string> kExpected = [] {
+    SQLite::Database fresh(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    migrate(fresh);
+    return objects_of(fresh);
+  }();
+  const std::set<std::string> found = objects_of(database);
+  for (const std::string& name : kExpected) {
+    if (!found.contains(name)) throw SQLite::Exception("it lacks the " + name, SQLITE_CORRUPT);
+  }
+}
+
+// "file:..." with everything escaped that means something in a URI.
+std::string immutable_uri(const std::filesystem::path& path) {
+  std::string uri = "file:";
+  for (const char c : std::filesystem::absolute(path).string()) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '/' || c == '.' || c == '-' || c == '_';
+    uri += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return uri + "?immutable=1";
+}
+
+// Where SQLite could not make its journals beside the file, it refuses to read one that was closed
+// in write-ahead mode. Without a journal nothing is missing in it, and nobody else can be writing.
+bool is_immutable(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  std::error_code code;
+  for (const char* suffix : {"-wal", "-journal"}) {
+    const auto size = std::filesystem::file_size(path.string() + suffix, code);
+    if (!code && size > 0) return false;
+  }
+  return ::access(folder.c_str(), W_OK) != 0;
+}
+
+SQLite::Database opened_to_read(const std::filesystem::path& path) {
+  if (is_immutable(path)) {
+    return SQLite::Database(immutable_uri(path), SQLite::OPEN_READONLY | SQLite::OPEN_URI,
+                            kBusyTimeoutMs);
+  }
+  return SQLite::Database(path.string(), SQLite::OPEN_READONLY, kBusyTimeoutMs);
 }
 
 }  // namespace
@@ -24,7 +84,7 @@ void check_for_damage(SQLite::Database& database) {
 SQLite::Database open_for_writing(const std::filesystem::path& path) {
   try {
     SQLite::Database database(path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE,
-                              kBusyTimeoutMs);
+                              kRunBusyTimeoutMs);
     const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
     const bool rollback = path == ":memory:" || journal_for(folder) == Journal::kRollback;
     check_for_damage(database);
@@ -33,6 +93,7 @@ SQLite::Database open_for_writing(const std::filesystem::path& path) {
     database.exec("PRAGMA foreign_keys = ON");
     database.exec("PRAGMA trusted_schema = OFF");
     migrate(database);
+    check_for_missing_objects(database);
     return database;
   } catch (const SQLite::Exception& e) {
     throw translate(e, path);
@@ -54,10 +115,11 @@ SQLite::Database open_read_only(const std::filesystem::path& path) {
         {{"file", path.string()}});
   }
   try {
-    SQLite::Database database(path.string(), SQLite::OPEN_READONLY, kBusyTimeoutMs);
+    SQLite::Database database = opened_to_read(path);
     database.exec("PRAGMA query_only = ON");
     database.exec("PRAGMA trusted_schema = OFF");
     check_version(database);
+    check_for_missing_objects(database);
     return database;
   } catch (const SQLite::Exception& e) {
     throw translate(e, path);

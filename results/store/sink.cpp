@@ -140,6 +140,18 @@ class DatabaseSink::Impl {
     run(update, unix_s, exit_code, sweep_);
   }
 
+  // A file in write-ahead mode can only be read where SQLite may write beside it: an archive, a
+  // colleague's folder. Somebody who reads at this moment prevents it; then the next run's end does
+  // it.
+  void leave_readable() {
+    writers_.reset();
+    try {
+      database_.exec("PRAGMA journal_mode = DELETE");
+    } catch (const SQLite::Exception&) {
+      // As it was.
+    }
+  }
+
  private:
   struct Writers {
     explicit Writers(SQLite::Database& d)
@@ -239,6 +251,7 @@ void DatabaseSink::commit(const plan::RecordGroup& group) {
 
 void DatabaseSink::end(double unix_s, int exit_code) {
   impl_->transact([&] { impl_->end(unix_s, exit_code); });
+  impl_->leave_readable();
 }
 
 }  // namespace assay::results

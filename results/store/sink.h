@@ -11,6 +11,9 @@ namespace assay::results {
 // one thread, under the folder's run.lock. An existing database goes on where it was: begin()
 // registers the plan again, older results stay as history. A run with {"only": EXPRESSION} in its
 // options adds to the trials that are current, any other run replaces them.
+//
+// Every member throws Error(kEnvironment) with {"sqlite", "5"} in its context after a second during
+// which another process held the database: nothing was changed, and the call may be repeated.
 class DatabaseSink : public plan::RunSink {
  public:
   // Opens or creates it. Throws Error(kEnvironment) for a damaged, foreign or newer database.

@@ -30,7 +30,9 @@ Error translate(const SQLite::Exception& error, const std::filesystem::path& pat
     case SQLITE_PERM:
       return Error(ErrorKind::kEnvironment,
                    fmt::format("{}: cannot open the results database ({}); check that the run "
-                               "folder exists and may be read",
+                               "folder exists and may be read. A run that was killed leaves a "
+                               "journal beside it, which can only be read where the folder may be "
+                               "written: copy the folder",
                                path.string(), error.what()),
                    context);
     case SQLITE_BUSY:

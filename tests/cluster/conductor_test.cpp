@@ -64,6 +64,50 @@ TEST_F(conductor, starts_nothing_more_when_the_database_cannot_be_written) {
   EXPECT_THAT(site_.started, SizeIs(1));
 }
 
+TEST_F(conductor, waits_while_another_process_holds_the_database) {
+  begin();
+  sink_.held = true;
+  take(report(ReportKind::kPublished, 'a'));
+  take(failure('x', ErrorKind::kLost));  // of no stage of ours: another round, the same wait
+  EXPECT_THAT(site_.started, SizeIs(1));
+  EXPECT_FALSE(conductor_->settled());
+  EXPECT_THAT(progress_.lines, testing::Contains(HasSubstr("held by another process")).Times(1));
+  sink_.held = false;
+  conductor_->settle();
+  EXPECT_TRUE(conductor_->settled());
+  EXPECT_THAT(sink_.stages(), SizeIs(1));
+  EXPECT_THAT(site_.started, SizeIs(2));
+}
+
+TEST_F(conductor, stops_what_runs_although_the_database_is_held) {
+  plan_.stages[1].inputs.clear();
+  inventory_.known.resize(2);
+  inventory_.artifacts.resize(2);
+  conductor_.emplace(plan_, "run", schedule::Options{}, inventory_, store_, sink_, progress_);
+  conductor_->start();
+  id_ = conductor_->join(site_, {"host", {"host/0.0", "host/0.1"}, {}});
+  conductor_->settle();
+  sink_.held = true;
+  take(report(ReportKind::kPublished, 'a', 1, 0));
+  conductor_->stop(schedule::StopReason::kSignal, false, "Terminated", 0.7);
+  conductor_->settle();
+  EXPECT_THAT(site_.stopped, testing::ElementsAre(key_of('b') + ".1"));
+  EXPECT_DOUBLE_EQ(site_.grace_s, 0.7);
+}
+
+TEST_F(conductor, a_stop_does_not_overtake_a_start_that_waits_for_the_database) {
+  begin();
+  sink_.held = true;
+  take(report(ReportKind::kPublished, 'a'));  // 'b' is to start, when the records are durable
+  conductor_->stop(schedule::StopReason::kSignal, false, "Terminated");
+  conductor_->settle();
+  EXPECT_THAT(site_.stopped, testing::IsEmpty());
+  sink_.held = false;
+  conductor_->settle();
+  EXPECT_THAT(site_.started, SizeIs(2));
+  EXPECT_THAT(site_.stopped, testing::ElementsAre(key_of('b') + ".1"));
+}
+
 TEST_F(conductor, commits_one_group_a_round) {
   plan_.stages[1].inputs.clear();
   inventory_.known.resize(2);

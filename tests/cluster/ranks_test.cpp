@@ -122,6 +122,78 @@ TEST_F(ranks, a_silent_rank_is_lost) {
   EXPECT_EQ(sink_.attempts().at(0).outcome, "lost");
 }
 
+TEST_F(ranks, are_told_to_wait_while_rank_0_plans) {
+  say({{"type", "hello"}});
+  turn(0);
+  EXPECT_THAT(heard(), IsEmpty());
+  turn(1.1);
+  const auto answers = heard();
+  ASSERT_THAT(answers, SizeIs(1));
+  EXPECT_EQ(answers[0].at("type"), "wait");
+  ranks_.welcome(Welcome{}, *conductor_);
+  turn(1.2);
+  EXPECT_THAT(heard(), IsEmpty()) << "nothing was asked";
+  say({{"type", "hello"}});
+  turn(1.3);
+  EXPECT_EQ(heard().at(0).at("type"), "welcome");
+}
+
+TEST_F(ranks, a_rank_whose_question_is_not_answered_is_not_silent) {
+  const double now = supervise::monotonic_seconds();
+  join(now);
+  heard();
+  report({});
+  ranks_.pump(now);
+  ranks_.answer(now + Ranks::kSilentSeconds + 25);  // rank 0 itself was stopped
+  EXPECT_TRUE(ranks_.all_alive());
+}
+
+TEST_F(ranks, one_that_was_given_up_and_speaks_again_is_taken_back) {
+  const double then = supervise::monotonic_seconds();
+  join(then);
+  heard();
+  turn(then + Ranks::kSilentSeconds + 1);
+  ASSERT_FALSE(ranks_.all_alive());
+  // What it says of its stages is about what went elsewhere.
+  report({app::report(ReportKind::kPublished, 'a')});
+  turn(then + 70);
+  EXPECT_EQ(heard().at(0).at("type"), "again");
+  EXPECT_EQ(conductor_->status().stages_done, 0);
+  say({{"type", "hello"}});
+  turn(then + 71);
+  EXPECT_EQ(heard().at(0).at("type"), "welcome");
+  say(to_json(SiteOffer{"elsewhere", {"elsewhere/1.0"}, {}}));
+  turn(then + 72);
+  const Command command = command_from(heard().at(0).at("commands").at(0));
+  EXPECT_EQ(command.assignment.attempt(), key_of('a') + ".2");
+  EXPECT_TRUE(ranks_.all_alive());
+}
+
+TEST_F(ranks, one_that_was_given_up_does_not_spoil_the_end_if_it_speaks) {
+  const double then = supervise::monotonic_seconds();
+  join(then);
+  heard();
+  turn(then + Ranks::kSilentSeconds + 1);
+  EXPECT_FALSE(ranks_.dismiss(0.01)) << "it is not waited for";
+  report({});
+  EXPECT_TRUE(ranks_.dismiss(1));
+  EXPECT_EQ(heard().at(0).at("type"), "bye");
+}
+
+TEST_F(ranks, tell_of_the_signals_that_they_got) {
+  say({{"type", "signal"}, {"number", 15}, {"from_launcher", true}});  // before it has joined
+  turn(0);
+  EXPECT_EQ(ranks_.signals(), (std::vector<StopSignal>{{15, true}}));
+  EXPECT_THAT(ranks_.signals(), IsEmpty());
+  turn(1.1);
+  EXPECT_EQ(heard().at(0).at("type"), "wait");
+  join(2);
+  heard();
+  say({{"type", "signal"}, {"number", 10}, {"from_launcher", false}});
+  turn(2.1);
+  EXPECT_EQ(ranks_.signals(), (std::vector<StopSignal>{{10, false}}));
+}
+
 TEST_F(ranks, are_dismissed_when_they_ask) {
   join(0);
   heard();

@@ -36,6 +36,7 @@ class RecordingSink : public plan::RunSink {
   void begin(const plan::Plan&, const plan::RunStart&) override {}
   void commit(const plan::RecordGroup& group) override {
     if (full) throw Error(ErrorKind::kIo, "disk full");
+    if (held) throw Error(ErrorKind::kEnvironment, "held by another process", {{"sqlite", "5"}});
     groups.push_back(group);
     if (on_commit) on_commit();
   }
@@ -56,6 +57,7 @@ class RecordingSink : public plan::RunSink {
 
   std::vector<plan::RecordGroup> groups;
   bool full = false;
+  bool held = false;
   std::function<void()> on_commit;
 };
 
@@ -64,7 +66,10 @@ class RecordingSite : public Site {
   void start(std::size_t slot, const supervise::Assignment& assignment) override {
     started.push_back({slot, assignment});
   }
-  void stop(const std::string& attempt, double) override { stopped.push_back(attempt); }
+  void stop(const std::string& attempt, double grace) override {
+    stopped.push_back(attempt);
+    grace_s = grace;
+  }
   void kill(const std::string& attempt) override { killed.push_back(attempt); }
   void retract(const std::string& attempt) override { retracted.push_back(attempt); }
 
@@ -74,6 +79,7 @@ class RecordingSite : public Site {
   };
   std::vector<Started> started;
   std::vector<std::string> stopped;
+  double grace_s = -1;
   std::vector<std::string> killed;
   std::vector<std::string> retracted;
 };
@@ -98,6 +104,7 @@ class LoopbackNetwork {
     int size() const override { return network_.size; }
     int local_rank() const override { return rank_; }
     int local_size() const override { return network_.size; }
+    std::string from_rank_0(std::string text) override { return text; }
     void send(int to, std::string text) override {
       network_.mail[to].push_back({rank_, std::move(text)});
     }

@@ -82,6 +82,42 @@ TEST_F(DatabaseTest, damage_carries_the_code_that_says_so) {
               testing::Contains(std::pair<std::string, std::string>("sqlite", "26")));
 }
 
+TEST_F(DatabaseTest, one_that_lacks_a_table_counts_as_damaged) {
+  for (const char* statement : {"DROP TABLE event", "DROP VIEW coverage"}) {
+    std::filesystem::remove(file);
+    make_database();
+    SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec(statement);
+    expect_refused(ErrorKind::kEnvironment, "it lacks the");
+    const Error error = error_of([&] { DatabaseSink sink(file); });
+    EXPECT_THAT(error.context(),
+                testing::Contains(std::pair<std::string, std::string>("sqlite", "11")));
+  }
+}
+
+TEST_F(DatabaseTest, a_finished_one_needs_no_file_beside_it) {
+  make_database();
+  const std::string header = read_file(file).substr(18, 2);
+  EXPECT_EQ(header, "\1\1") << "2: can only be read where SQLite may write";
+  EXPECT_FALSE(std::filesystem::exists(file.string() + "-wal"));
+}
+
+TEST_F(DatabaseTest, one_that_is_held_says_so_and_loses_nothing) {
+  DatabaseSink sink(file);
+  const auto plan = SamplePlan().trial("rtn", "W8A8").plan();
+  sink.begin(plan, {});
+  const plan::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
+  {
+    SQLite::Database other(file.string(), SQLite::OPEN_READWRITE);
+    other.exec("BEGIN EXCLUSIVE");
+    const Error error = error_of([&] { sink.commit(group); });
+    EXPECT_EQ(error.kind(), ErrorKind::kEnvironment);
+    EXPECT_THAT(error.context(),
+                testing::Contains(std::pair<std::string, std::string>("sqlite", "5")));
+  }
+  sink.commit(group);
+  EXPECT_EQ(SQLite::Database(file.string()).execAndGet("SELECT count(*) FROM event").getInt(), 1);
+}
+
 TEST_F(DatabaseTest, a_newer_format_is_refused) {
   make_database();
   SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99");

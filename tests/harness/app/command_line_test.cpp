@@ -9,6 +9,7 @@
 #include "harness/core/atomic_file.h"
 #include "harness/core/json.h"
 #include "harness/core/safetensors_file.h"
+#include "harness/supervise/process_identity.h"
 #include "tests/results/sample_run.h"
 
 // The program as a shell meets it: exit codes, what goes to stdout and what to stderr.
@@ -198,14 +199,38 @@ TEST_F(CommandLine, show_tells_how_to_repeat_a_trial_and_save_refuses_codes) {
   EXPECT_FALSE(std::filesystem::exists(folder / "out"));
 }
 
-TEST_F(CommandLine, cancel_refuses_what_does_not_run) {
+TEST_F(CommandLine, cancel_signals_the_process_that_the_lock_names_and_no_other) {
   make_run();
   EXPECT_THAT(assay("cancel sample").err, HasSubstr("nothing runs here"));
-  write_file_atomically(folder / "runs/sample/run.lock",
-                        R"({"host": "another-host", "pid": 4242, "started": 1})");
-  EXPECT_THAT(assay("cancel sample").err, HasSubstr("kill -TERM 4242"));
-  write_file_atomically(folder / "runs/sample/run.lock", R"({"host": "x", "pid": -1})");
-  EXPECT_EQ(assay("cancel sample").code, 2);
+  const auto lock = folder / "runs/sample/run.lock";
+  const supervise::ProcessIdentity us = supervise::this_process();
+  Json held = to_json(us);
+  held["token"] = "t";
+  // Without its start time it might be anybody's number.
+  for (const char* member : {"started", "boot_id", "pid", "token"}) {
+    Json less = held;
+    less.erase(member);
+    write_file_atomically(lock, less.dump());
+    const Outcome outcome = assay("cancel sample");
+    EXPECT_EQ(outcome.code, 2) << member;
+    EXPECT_THAT(outcome.err, HasSubstr("remove it")) << member;
+  }
+  held["started"] = us.started + 1;
+  write_file_atomically(lock, held.dump());
+  EXPECT_THAT(assay("cancel sample").err, HasSubstr("is gone"));
+}
+
+TEST_F(CommandLine, cancel_reaches_a_run_elsewhere_by_a_file) {
+  make_run();
+  Json held = to_json(supervise::this_process());
+  held["token"] = "t";
+  held["boot_id"] = "another";
+  held["host"] = "elsewhere";
+  write_file_atomically(folder / "runs/sample/run.lock", held.dump());
+  const Outcome outcome = assay("cancel sample");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("on elsewhere to stop (by a file"));
+  EXPECT_EQ(Json::parse(read_file(folder / "runs/sample/run.cancel")).at("token"), "t");
 }
 
 TEST_F(CommandLine, describe_reads_a_checkpoint_without_an_executor) {

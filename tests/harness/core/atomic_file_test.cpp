@@ -1,9 +1,12 @@
 #include "harness/core/atomic_file.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 
 #include "harness/core/digest.h"
@@ -39,6 +42,14 @@ TEST_F(AtomicFileTest, what_was_written_is_read) {
   write_file_atomically(folder_ / "a", "text");
   EXPECT_EQ(read_file(folder_ / "a"), "text");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1);
+}
+
+TEST_F(AtomicFileTest, what_a_killed_process_of_the_same_number_left_is_no_obstacle) {
+  for (int i = 0; i < 100; ++i) {
+    std::ofstream(folder_ / fmt::format(".new.{}.{}", ::getpid(), i)) << "left";
+  }
+  write_file_atomically(folder_ / "new", "content");
+  EXPECT_EQ(read_file(folder_ / "new"), "content");
 }
 
 // Opening a pipe waits for a writer who never comes.

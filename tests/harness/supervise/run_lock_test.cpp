@@ -11,6 +11,7 @@
 #include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/supervise/host.h"
+#include "harness/supervise/process_identity.h"
 #include "tests/harness/supervise/temporary_folder.h"
 
 namespace assay::supervise {
@@ -27,11 +28,9 @@ class RunLockTest : public ::testing::Test {
     ::utimensat(AT_FDCWD, file().c_str(), times, 0);
   }
   Json ourselves() const {
-    return {{"host", host_name()},
-            {"boot_id", boot_id()},
-            {"pid", ::getpid()},
-            {"started", process_start(::getpid())},
-            {"token", "x"}};
+    Json json = to_json(this_process());
+    json["token"] = "x";
+    return json;
   }
   std::string refusal() const {
     try {
@@ -79,20 +78,41 @@ TEST_F(RunLockTest, of_a_number_that_is_used_again_is_stale) {
   EXPECT_EQ(refusal(), "taken");
 }
 
-TEST_F(RunLockTest, from_before_a_reboot_is_stale) {
-  Json old = ourselves();
-  old["boot_id"] = "another";
-  somebody_left(old);
+// Host names do not tell: containers share them, and machines are called localhost.
+TEST_F(RunLockTest, of_a_process_that_cannot_be_seen_lives_by_its_heartbeat) {
+  for (const char* member : {"boot_id", "pid_namespace"}) {
+    Json far = ourselves();
+    far[member] = "another";
+    somebody_left(far);
+    EXPECT_THAT(refusal(), HasSubstr("on " + host_name() + " (not to be seen from here")) << member;
+    EXPECT_THAT(refusal(), HasSubstr("taken over after 120 s"));
+    somebody_left(far, RunLock::kStaleSeconds + 5);
+    EXPECT_EQ(refusal(), "taken") << member;
+  }
+}
+
+TEST_F(RunLockTest, that_is_empty_is_stale_once_it_is_old) {
+  write_file_atomically(file(), "");
+  EXPECT_THAT(refusal(), HasSubstr("taken over 10 s after"));
+  const timespec then{static_cast<time_t>(unix_seconds() - 60), 0};
+  const timespec times[2]{then, then};
+  ::utimensat(AT_FDCWD, file().c_str(), times, 0);
   EXPECT_EQ(refusal(), "taken");
 }
 
-TEST_F(RunLockTest, of_another_host_lives_by_its_heartbeat) {
-  Json far = ourselves();
-  far["host"] = "elsewhere";
-  somebody_left(far);
-  EXPECT_THAT(refusal(), HasSubstr("on elsewhere"));
-  somebody_left(far, RunLock::kStaleSeconds + 5);
-  EXPECT_EQ(refusal(), "taken");
+TEST_F(RunLockTest, that_is_no_file_is_refused_with_the_mend) {
+  std::filesystem::create_symlink("nowhere", file());
+  EXPECT_THAT(refusal(), HasSubstr("is a symbolic link, not the lock that a run makes; remove it"));
+  std::filesystem::remove(file());
+  std::filesystem::create_directory(file());
+  EXPECT_THAT(refusal(), HasSubstr("no regular file"));
+}
+
+TEST_F(RunLockTest, has_a_token_of_its_own) {
+  const RunLock one(run());
+  const RunLock other(folder.path() / "other");
+  EXPECT_NE(one.token(), other.token());
+  EXPECT_EQ(parse_json(read_file(file()), "lock").at("token"), one.token());
 }
 
 TEST_F(RunLockTest, rubbish_is_stale_once_it_is_old) {

@@ -205,6 +205,22 @@ TEST_F(StoreTest, gc_keeps_what_live_roots_reach) {
   EXPECT_EQ(store.roots().size(), 2u);
 }
 
+TEST_F(StoreTest, a_folder_that_is_not_utf8_is_refused_by_name) {
+  const char* before = std::getenv("ASSAY_STORE");
+  const std::string saved = before == nullptr ? "" : before;
+  ::setenv("ASSAY_STORE", "/tmp/st\xffore", 1);
+  try {
+    Store::default_root();
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kEnvironment);
+    EXPECT_THAT(e.what(), HasSubstr("ASSAY_STORE"));
+    EXPECT_THAT(e.what(), HasSubstr("not UTF-8"));
+  }
+  ::setenv("ASSAY_STORE", saved.c_str(), 1);
+  if (before == nullptr) ::unsetenv("ASSAY_STORE");
+}
+
 TEST_F(StoreTest, sizes_are_counted) {
   publish(finished("a"));
   publish(with_file("b", std::string(1000, 'x')));
