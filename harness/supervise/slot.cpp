@@ -120,7 +120,7 @@ void Slot::send_run(std::vector<Report>& reports) {
   now.copy_s = now.sent_s + kCopySeconds;
   try {
     if (stage.provider != kBuiltInProvider) {
-      now.inputs.emplace(message.run.recipe, message.run.locations);
+      now.inputs.emplace(message.run.recipe, message.run.locations, message.run.inputs);
     }
     executor.send(message);
   } catch (const Error& e) {
