@@ -127,7 +127,10 @@ void copy_checkpoint(const fs::path& from, const fs::path& to) {
   fs::create_directories(part, error);
   for (fs::directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
     if (it->path().filename() == "result.json") continue;
-    fs::copy_file(it->path(), part / it->path().filename(), error);
+    const fs::path copy = part / it->path().filename();
+    fs::copy_file(it->path(), copy, error);
+    // What is published is read-only; a copy is the user's.
+    if (!error) fs::permissions(copy, fs::perms::owner_write, fs::perm_options::add, error);
     if (error) break;
   }
   if (!error) fs::rename(part, to, error);

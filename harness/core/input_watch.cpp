@@ -59,20 +59,41 @@ bool InputWatch::still_valid() {
   });
 }
 
-std::shared_ptr<const SafetensorsFile> InputWatch::map(const InputFile& file) {
+int InputWatch::open(const InputFile& file) const {
   // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
   const int descriptor = ::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) fail_io(file, fmt::format("cannot be read: {}", std::strerror(errno)));
+  return descriptor;
+}
+
+// What was checked once in this process need not be read again.
+InputUse InputWatch::begin(const InputFile& file, int descriptor) {
+  InputFile known = file;
+  const std::string name = file.path.string() + "\n" + file.digest;
+  const auto found = known_.find(name);
+  if (found != known_.end()) known.identity = found->second;
+  InputUse use = begin_use(known, descriptor);
+  if (use.settled) known_[name] = use.identity;
+  return use;
+}
+
+std::shared_ptr<const SafetensorsFile> InputWatch::map(const InputFile& file) {
+  const int descriptor = open(file);
   try {
-    InputFile known = file;
-    const std::string name = file.path.string() + "\n" + file.digest;
-    const auto found = known_.find(name);
-    if (found != known_.end()) known.identity = found->second;
-    const InputUse use = begin_use(known, descriptor);
-    if (use.settled) known_[name] = use.identity;
+    const InputUse use = begin(file, descriptor);
     auto mapped = std::make_shared<const SafetensorsFile>(file.path, descriptor);
     watched_.push_back({use, descriptor, mapped});
     return mapped;
+  } catch (...) {
+    ::close(descriptor);
+    throw;
+  }
+}
+
+void InputWatch::hold(const InputFile& file) {
+  const int descriptor = open(file);
+  try {
+    watched_.push_back({begin(file, descriptor), descriptor, {}});
   } catch (...) {
     ::close(descriptor);
     throw;

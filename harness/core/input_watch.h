@@ -43,6 +43,10 @@ class InputWatch {
   // Opens and maps a file. Throws as begin_use() and SafetensorsFile do.
   std::shared_ptr<const SafetensorsFile> map(const InputFile& file);
 
+  // Watches a file that the stage reads by itself, until the next still_valid(). Throws as
+  // begin_use() does.
+  void hold(const InputFile& file);
+
   // After a stage. Throws as end_use() does, for any file that was mapped meanwhile.
   void check();
 
@@ -50,6 +54,9 @@ class InputWatch {
   void forget_closed();
 
  private:
+  int open(const InputFile& file) const;
+  InputUse begin(const InputFile& file, int descriptor);
+
   struct Watched {
     InputUse use;
     int descriptor = -1;

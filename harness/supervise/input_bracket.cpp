@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "harness/core/artifact_files.h"
 #include "harness/core/manifest.h"
 #include "harness/core/stage_files.h"
 
@@ -37,7 +38,11 @@ void check_names(const InputFile& folder, const Manifest& manifest) {
 
 }  // namespace
 
-InputBracket::InputBracket(const Json& recipe, const Json& locations) {
+InputBracket::InputBracket(const Json& recipe, const Json& locations,
+                           const std::map<std::string, std::string>& artifacts) {
+  for (const auto& [name, path] : artifacts) {
+    for (const InputFile& file : artifact_files(path)) add(file);
+  }
   for (const char* member : {"model", "data"}) {
     for (const InputFile& file : input_files(recipe, locations, member)) {
       if (file.manifest.empty()) {

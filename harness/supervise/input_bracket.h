@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "harness/core/input_watch.h"
@@ -12,9 +14,11 @@ namespace assay::supervise {
 // checks the very files that it has open, core/input_watch.h.)
 class InputBracket {
  public:
-  // `locations`: with manifests as paths. Throws as begin_use() does; Error(kData) too if a folder
-  // holds other names than its manifest.
-  InputBracket(const Json& recipe, const Json& locations);
+  // `locations`: with manifests as paths; `artifacts`: input name -> path. Throws as begin_use()
+  // does; Error(kData) too if a folder holds other names than its manifest, or an artifact is not
+  // what was published.
+  InputBracket(const Json& recipe, const Json& locations,
+               const std::map<std::string, std::string>& artifacts);
 
   // After the stage; throws as end_use() does.
   void check();

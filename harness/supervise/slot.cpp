@@ -130,7 +130,7 @@ void Slot::send_run(std::vector<Report>& reports) {
   if (scope().empty()) now.claim_s = now.sent_s + (resumed ? 0 : options_.claim_after_s);
   try {
     if (stage.provider != kBuiltInProvider) {
-      now.inputs.emplace(message.run.recipe, message.run.locations);
+      now.inputs.emplace(message.run.recipe, message.run.locations, message.run.inputs);
     }
     executor.send(message);
   } catch (const Error& e) {

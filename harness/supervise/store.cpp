@@ -14,6 +14,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "harness/core/artifact_files.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
@@ -87,10 +88,45 @@ bool move_into_place(const fs::path& from, const fs::path& to, bool folder) {
   return linked;
 }
 
+// A file with another name elsewhere (a hard link to an input) is not ours to seal.
+void break_links(const fs::path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0 || status.st_nlink < 2) return;
+  const fs::path copy = file.string() + ".copy";
+  fs::copy_file(file, copy);
+  fs::rename(copy, file);
+}
+
+// Seals what the stage made and notes the digests: from now on a write shows.
+void add_digests(const fs::path& folder, Json& result) {
+  Json& digests = result["digests"] = Json::object();
+  for (const auto& item : result["files"].items()) {
+    const fs::path file = folder / item.key();
+    break_links(file);
+    seal(file);
+    digests[item.key()] = sha256_file(file);
+  }
+}
+
+// A file that is no longer sealed was written to, or its folder was copied.
+bool holds(const fs::path& file, const struct stat& status, const std::string& digest) {
+  if (is_sealed(status)) return true;
+  if (sha256_file(file) != digest) return false;
+  try {
+    seal(file);
+  } catch (const Error&) {  // another user's; it is read again next time
+  }
+  return true;
+}
+
 // Where two results differ, and how; "" if they agree.
-std::string difference(const Artifact& theirs, const Json& our_result, const fs::path& our_files) {
-  const Json a = deterministic_part(theirs.result);
-  const Json b = deterministic_part(our_result);
+std::string difference(const Artifact& theirs, const Json& our_result) {
+  Json a = deterministic_part(theirs.result);
+  Json b = deterministic_part(our_result);
+  const Json their_digests = a.value("digests", Json::object());
+  const Json our_digests = b.value("digests", Json::object());
+  a.erase("digests");
+  b.erase("digests");
   if (a != b) {
     const Json patch = Json::diff(a, b);
     const std::string at = patch.at(0).value("path", "");
@@ -100,10 +136,8 @@ std::string difference(const Artifact& theirs, const Json& our_result, const fs:
     return fmt::format("{}: {} in the store, {} here", at, before.substr(0, 100),
                        after.substr(0, 100));
   }
-  if (our_files.empty()) return "";
-  const Json files = our_result.value("files", Json::object());
-  for (const auto& item : files.items()) {
-    if (sha256_file(theirs.path / item.key()) != sha256_file(our_files / item.key()))
+  for (const auto& item : our_digests.items()) {
+    if (their_digests.value(item.key(), Json()) != item.value())
       return fmt::format("the content of {}", item.key());
   }
   return "";
@@ -114,6 +148,7 @@ std::string difference(const Artifact& theirs, const Json& our_result, const fs:
 Json deterministic_part(const Json& result) {
   Json part = result;
   part.erase("attempt");
+  part.erase("digest");
   part.erase("cost");
   part.erase("environment");
   return part;
@@ -251,6 +286,8 @@ std::optional<Artifact> Store::read(const fs::path& base, const std::string& key
   const Json files = artifact.result.value("files", Json::object());
   if (!files.is_object()) damaged("'files' is not an object");
   if (single && !files.empty()) damaged("lists files but is a single file");
+  check_result_digest(artifact.result, file);
+  const Json digests = artifact.result.value("digests", Json::object());
   for (const auto& item : files.items()) {
     if (!item.value().is_number_integer()) damaged("'files' holds a size that is no integer");
     struct stat status {};
@@ -260,6 +297,9 @@ std::optional<Artifact> Store::read(const fs::path& base, const std::string& key
     if (status.st_size != expected)
       damaged(
           fmt::format("file {} has {} bytes instead of {}", item.key(), status.st_size, expected));
+    const Json digest = digests.value(item.key(), Json());
+    if (!digest.is_string() || !holds(base / item.key(), status, digest.get<std::string>()))
+      damaged(fmt::format("file {} holds something else than was published", item.key()));
     artifact.size_bytes += expected;
   }
   return artifact;
@@ -334,6 +374,8 @@ Published Store::publish_one(const Finished& finished) {
   ours.result = finished.result;
   const bool folder = !finished.files.empty();
   if (folder && !ours.result.contains("files")) ours.result["files"] = inventory(finished.files);
+  if (folder) add_digests(finished.files, ours.result);
+  ours.result["digest"] = result_digest(ours.result);
   const std::string text = ours.result.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   const fs::path source = folder ? finished.files : temporary_ / (finished.key + ".json");
   write_whole(folder ? source / kResultFile : source, text);
@@ -347,8 +389,7 @@ Published Store::publish_one(const Finished& finished) {
     const bool other_form = present(folder ? fs::path(base.string() + ".json") : base);
     if (!other_form && move_into_place(source, ours.path, folder)) return published;
     if (const std::optional<Artifact> theirs = lookup(finished.key, finished.run)) {
-      published.nondeterminism =
-          difference(*theirs, ours.result, folder ? finished.files : fs::path());
+      published.nondeterminism = difference(*theirs, ours.result);
       published.first = false;
       published.artifact = *theirs;
       break;

@@ -26,11 +26,11 @@
 //   damaged/                      artifacts that failed their check, moved out of the way
 //
 // What is visible below objects/ and runs/ is whole: it arrives by one rename. After a power cut a
-// renamed file may still be empty or short; lookup() finds that by the sizes in result.json and
-// moves the artifact aside.
+// renamed file may still be empty or short; lookup() finds that by the sizes in result.json, and a
+// later write by the time of the file or the digest of the text, and moves the artifact aside.
 //
 // result.json: {"stage", "key", "metrics", "fingerprint"?, ... as the stage said,
-//               "files": {name: bytes},
+//               "files": {name: bytes}, "digests": {name: SHA-256}, "digest": SHA-256 of the rest,
 //               "attempt", "cost": {wall_s, cpu_s, peak_memory_bytes}, "environment": {...}}.
 // Only the last three differ between two executions of one recipe.
 
@@ -54,7 +54,7 @@ Json inventory(const std::filesystem::path& folder);
 struct Finished {
   std::string key;
   std::string run;              // run id for CachePolicy::kRun, "" for kShared
-  Json result;                  // as described above, without "files"
+  Json result;                  // as described above, without digests
   std::filesystem::path files;  // folder with what the stage made (inside attempt_folder()), or ""
   std::string made_by = {};     // run id, whose checkpoints and claim go
 };

@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "harness/core/artifact_files.h"
 #include "harness/core/atomic_file.h"
+#include "harness/core/digest.h"
 #include "harness/core/json.h"
 #include "harness/core/safetensors_file.h"
 #include "harness/supervise/process_identity.h"
@@ -58,10 +60,13 @@ class CommandLine : public testing::Test {
                          .shape = {static_cast<std::int64_t>(correct.size())},
                          .bytes = std::as_bytes(std::span(correct))}}});
     const auto size = std::filesystem::file_size(artifact / "samples.safetensors");
-    const Json result = {{"stage", stage.name},
-                         {"key", stage.key},
-                         {"metrics", Json::object()},
-                         {"files", {{"samples.safetensors", size}}}};
+    const std::string digest = sha256_file(artifact / "samples.safetensors");
+    Json result = {{"stage", stage.name},
+                   {"key", stage.key},
+                   {"metrics", Json::object()},
+                   {"files", {{"samples.safetensors", size}}},
+                   {"digests", {{"samples.safetensors", digest}}}};
+    result["digest"] = result_digest(result);
     write_file_atomically(artifact / "result.json", result.dump());
   }
 

@@ -5,8 +5,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include <sys/stat.h>
 
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "harness/core/artifact_files.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
@@ -123,6 +129,55 @@ TEST_F(StoreTest, results_of_one_run_do_not_serve_another) {
   EXPECT_TRUE(store.lookup(key("a"), "run-1"));
   EXPECT_FALSE(store.lookup(key("a"), "run-2"));
   EXPECT_FALSE(store.lookup(key("a")));
+}
+
+TEST_F(StoreTest, an_edited_figure_is_found) {
+  const fs::path file = publish(finished("a", 273)).artifact.path;
+  std::string text = read_file(file);
+  text.replace(text.find("273"), 3, "173");
+  write_file_atomically(file, text);
+  EXPECT_FALSE(store.lookup(key("a")));
+  EXPECT_THAT(store.damage().at(0), HasSubstr("is not the text that was published"));
+}
+
+TEST_F(StoreTest, a_file_that_is_written_to_after_its_publication_is_found) {
+  Finished made = with_file("a", "12345");
+  std::fstream child(made.files / "codes" / "a.bin", std::ios::in | std::ios::out);
+  const fs::path file = publish(made).artifact.path / "codes" / "a.bin";
+  ASSERT_TRUE(store.lookup(key("a")));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  child << "54321" << std::flush;  // the size stays
+  EXPECT_EQ(read_file(file), "54321");
+  EXPECT_FALSE(store.lookup(key("a")));
+  EXPECT_THAT(store.damage().at(0), HasSubstr("a.bin holds something else than was published"));
+}
+
+TEST_F(StoreTest, published_files_are_read_only_and_a_copy_of_the_store_is_read_once) {
+  const fs::path file = publish(with_file("a", "12345")).artifact.path / "codes" / "a.bin";
+  EXPECT_EQ(fs::status(file).permissions(), fs::perms(0444));
+  fs::last_write_time(file, fs::file_time_type::clock::now());
+  EXPECT_TRUE(store.lookup(key("a")));
+  struct stat status {};
+  ASSERT_EQ(::stat(file.c_str(), &status), 0);
+  EXPECT_TRUE(is_sealed(status));
+}
+
+TEST_F(StoreTest, a_file_that_is_an_inputs_too_is_copied_before_it_is_sealed) {
+  const fs::path input = folder.path() / "weights";
+  write_file_atomically(input, "12345");
+  Finished made = with_file("a", "x");
+  fs::create_hard_link(input, made.files / "weights");
+  publish(made);
+  EXPECT_NE(fs::status(input).permissions(), fs::perms(0444));
+}
+
+TEST_F(StoreTest, an_artifact_without_digests_is_made_again) {
+  const fs::path file = publish(finished("a")).artifact.path;
+  Json old = parse_json(read_file(file), "test");
+  old.erase("digest");
+  write_file_atomically(file, old.dump());
+  EXPECT_FALSE(store.lookup(key("a")));
+  EXPECT_TRUE(publish(finished("a")).first);
 }
 
 TEST_F(StoreTest, damaged_artifacts_are_moved_aside_and_count_as_missing) {
