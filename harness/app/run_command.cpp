@@ -49,10 +49,11 @@ std::string_view state_of(int exit_code) {
   return kStates[exit_code];
 }
 
-// This host and those of the other ranks.
-std::vector<supervise::HostNumerics> hosts_of_run(Ranks* ranks) {
+// This host and those of the other ranks. Waits for their hellos while `go_on` says so.
+std::vector<supervise::HostNumerics> hosts_of_run(Ranks* ranks,
+                                                  const std::function<bool()>& go_on) {
   std::vector<supervise::HostNumerics> hosts;
-  if (ranks != nullptr) hosts = ranks->hosts(Ranks::kSilentSeconds);
+  if (ranks != nullptr) hosts = ranks->hosts(Ranks::kSilentSeconds, go_on);
   hosts.insert(hosts.begin(), supervise::host_numerics());
   return hosts;
 }
@@ -67,13 +68,16 @@ class Run {
         signals_(signals),
         transport_(transport),
         ranks_(ranks),
-        hosts_(hosts_of_run(ranks)),
         progress_(make_run_progress(::isatty(STDERR_FILENO) != 0, request.quiet)) {}
 
   int go() {
-    const auto signal = listen_during(
-        signals_, ranks_, [this](const std::atomic<bool>& stopped) { prepare(stopped); },
-        [this](const StopSignal& s) { leave_early(s); });
+    std::optional<StopSignal> signal;
+    hosts_ = hosts_of_run(ranks_, [&] { return !(signal = signals_.next()); });
+    if (!signal) {
+      signal = listen_during(
+          signals_, ranks_, [this](const std::atomic<bool>& stopped) { prepare(stopped); },
+          [this](const StopSignal& s) { leave_early(s); });
+    }
     if (signal) {
       say_stopped(*signal);
       if (ranks_ != nullptr) all_alive_ = ranks_->dismiss(kDismissSeconds);
@@ -121,12 +125,12 @@ class Run {
     loaded_ = load_and_plan(request_.sweep, hosts_);
     check_hosts(loaded_.sweep.run, hosts_);
     if (stopped) return;
-    for (const std::string& note : loaded_.notes) spdlog::info("{}", note);
     slots_ = slots_of_this_node(slot_request());
     folder_.emplace(
         request_.out.empty() ? std::filesystem::path("runs") / loaded_.sweep.name : request_.out,
         loaded_.sweep.name);
     write_file_atomically(folder_->path() / "sweep.yaml", loaded_.sweep.resolved);
+    for (const std::string& note : loaded_.notes) spdlog::info("{}", note);
     store_.emplace();
     for (const auto& [name, text] : loaded_.plan.manifests) store_->keep_manifest(name, text);
     register_root(kLeaseSeconds);
@@ -245,9 +249,9 @@ class Run {
   StopSignals& signals_;
   schedule::Transport* transport_;
   Ranks* ranks_;
-  const std::vector<supervise::HostNumerics> hosts_;  // before the plan, which depends on them
   std::unique_ptr<RunProgress> progress_;
   bool all_alive_ = true;
+  std::vector<supervise::HostNumerics> hosts_;  // before the plan, which depends on them
   // Made by prepare().
   LoadedSweep loaded_;
   Slots slots_;

@@ -63,7 +63,8 @@ Ranks::Ranks(schedule::Transport& transport) : transport_(transport) {
 
 Ranks::~Ranks() = default;
 
-std::vector<supervise::HostNumerics> Ranks::hosts(double patience_s) {
+std::vector<supervise::HostNumerics> Ranks::hosts(double patience_s,
+                                                  const std::function<bool()>& go_on) {
   const double until = supervise::monotonic_seconds() + patience_s;
   for (;;) {
     const double now = supervise::monotonic_seconds();
@@ -72,7 +73,7 @@ std::vector<supervise::HostNumerics> Ranks::hosts(double patience_s) {
     for (const auto& [number, rank] : ranks_) {
       if (rank->state != Remote::State::kAbsent) said.push_back(rank->numerics);
     }
-    if (said.size() == ranks_.size() || now >= until) return said;
+    if (said.size() == ranks_.size() || now >= until || !go_on()) return said;
     if (!any) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }

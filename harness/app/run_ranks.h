@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -20,8 +21,8 @@ class Ranks {
   ~Ranks();
 
   // The hosts of the ranks, each as it says hello; waits for those that have not, at most
-  // `patience_s`.
-  std::vector<supervise::HostNumerics> hosts(double patience_s);
+  // `patience_s` and while `go_on` says so.
+  std::vector<supervise::HostNumerics> hosts(double patience_s, const std::function<bool()>& go_on);
 
   // What ranks are told when they say hello; before, they are told to wait.
   void welcome(const Welcome& welcome, Conductor& conductor);

@@ -123,7 +123,7 @@ TEST_F(ranks, a_silent_rank_is_lost) {
 }
 
 TEST_F(ranks, are_told_to_wait_while_rank_0_plans) {
-  say({{"type", "hello"}});
+  say(to_json(supervise::HostNumerics{"h", "avx2", false}));
   turn(0);
   EXPECT_THAT(heard(), IsEmpty());
   turn(1.1);
@@ -133,7 +133,7 @@ TEST_F(ranks, are_told_to_wait_while_rank_0_plans) {
   ranks_.welcome(Welcome{}, *conductor_);
   turn(1.2);
   EXPECT_THAT(heard(), IsEmpty()) << "nothing was asked";
-  say({{"type", "hello"}});
+  say(to_json(supervise::HostNumerics{"h", "avx2", false}));
   turn(1.3);
   EXPECT_EQ(heard().at(0).at("type"), "welcome");
 }
@@ -159,7 +159,7 @@ TEST_F(ranks, one_that_was_given_up_and_speaks_again_is_taken_back) {
   turn(then + 70);
   EXPECT_EQ(heard().at(0).at("type"), "again");
   EXPECT_EQ(conductor_->status().stages_done, 0);
-  say({{"type", "hello"}});
+  say(to_json(supervise::HostNumerics{"h", "avx2", false}));
   turn(then + 71);
   EXPECT_EQ(heard().at(0).at("type"), "welcome");
   say(to_json(SiteOffer{"elsewhere", {"elsewhere/1.0"}, {}}));
