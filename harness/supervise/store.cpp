@@ -109,7 +109,7 @@ void add_digests(const fs::path& folder, Json& result) {
 }
 
 // A file that is no longer sealed was written to, or its folder was copied.
-bool holds(const fs::path& file, const struct stat& status, const std::string& digest) {
+bool is_as_published(const fs::path& file, const struct stat& status, const std::string& digest) {
   if (is_sealed(status)) return true;
   if (sha256_file(file) != digest) return false;
   try {
@@ -298,7 +298,8 @@ std::optional<Artifact> Store::read(const fs::path& base, const std::string& key
       damaged(
           fmt::format("file {} has {} bytes instead of {}", item.key(), status.st_size, expected));
     const Json digest = digests.value(item.key(), Json());
-    if (!digest.is_string() || !holds(base / item.key(), status, digest.get<std::string>()))
+    if (!digest.is_string() || !is_as_published(base / item.key(), status,
+                                                     digest.get<std::string>()))
       damaged(fmt::format("file {} holds something else than was published", item.key()));
     artifact.size_bytes += expected;
   }
