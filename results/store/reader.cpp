@@ -78,7 +78,9 @@ const std::filesystem::path& Reader::path() const { return impl_->path; }
 
 std::vector<ResultRow> Reader::results() {
   return impl_->rows<ResultRow>(
-      "leaderboard ORDER BY trial, metric, data, split, settings, name, stage");
+      "(SELECT l.*, json_quote(json_extract(n.result, '$.quantization')) AS quantization"
+      " FROM leaderboard l LEFT JOIN stage n ON n.key = l.network_stage AND n.state = 'done')"
+      " ORDER BY trial, metric, data, split, settings, name, stage");
 }
 
 std::vector<CostRow> Reader::cost() { return impl_->rows<CostRow>("cost ORDER BY trial, stage"); }
