@@ -86,13 +86,13 @@ struct LanguageCase {
   std::string folder, text;
   WindowProtocol protocol;
   Json parameters;  // of the reader
-  double perplexity = 0;
+  double nll = 0;            // nats a token
   std::int64_t targets = 0;  // 0: not recorded
 };
 
 // Figures of transformers and tokenizers on small models with added tokens, beginnings of text and
 // normalizers.
-TEST(Anchor, small_models_have_the_perplexity_that_transformers_gives_them) {
+TEST(Anchor, small_models_have_the_likelihood_that_transformers_gives_them) {
   NEED(test_data("cases"));
   const Json documents = {{"separator", "<|doc|>"}};
   const WindowProtocol every{.context = 64, .bos = "every_window"};
@@ -113,7 +113,7 @@ TEST(Anchor, small_models_have_the_perplexity_that_transformers_gives_them) {
     const auto tokens = datasets::tokenize(*tokenizer_at(folder), texts);
     const LanguageMetrics metrics =
         summarise(score(*models::load_network(checkpoint_on_disk(folder)), tokens, one.protocol));
-    EXPECT_NEAR(metrics.perplexity, one.perplexity, 2e-6) << one.folder;
+    EXPECT_NEAR(metrics.nll, one.nll, 2e-6) << one.folder;
     if (one.targets > 0) {
       EXPECT_EQ(metrics.tokens, one.targets) << one.folder;
     }
