@@ -161,7 +161,9 @@ void Ranks::answer(Remote& rank, double now) {
 
 void Ranks::answer(double now) {
   for (auto& [number, rank] : ranks_) {
+    const int owed = rank->owed;
     answer(*rank, now);
+    if (rank->owed < owed) rank->owed_since_s = now;
     // While it waits for an answer its silence is not its own.
     const double silent_s = now - std::max(rank->heard_s, rank->owed_since_s);
     if (rank->state == Remote::State::kGone || rank->owed > 0 || silent_s <= kSilentSeconds) {

@@ -52,7 +52,7 @@ class Layout {
  public:
   Layout(fs::path path, FileView& view) : path_(std::move(path)), view_(view) {
     const Kind kind = view_.kind(path_);
-    if (kind == Kind::kMissing) refuse(ErrorKind::kIo, path_, "no such checkpoint");
+    if (kind == Kind::kMissing) refuse(ErrorKind::kConfig, path_, "no such checkpoint");
     is_file_ = kind == Kind::kFile;
     folder_ = is_file_ ? path_.parent_path() : path_;
   }

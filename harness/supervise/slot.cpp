@@ -134,6 +134,7 @@ void Slot::send_run(std::vector<Report>& reports) {
     }
     executor.send(message);
   } catch (const Error& e) {
+    now.sent = true;  // as good as: an input may be damaged, which is no fault of the stage
     fail(e.kind(), e.what(), Json::object(), reports);
     return;
   }

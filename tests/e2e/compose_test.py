@@ -252,5 +252,6 @@ trials:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--assay", default="build/dev/bin/assay")
+    parser.add_argument("--provider", help="not used: for the same command line as the other tests")
     options, rest = parser.parse_known_args()
     unittest.main(argv=[sys.argv[0], *rest])

@@ -226,7 +226,7 @@ TEST_F(Checkpoint, a_folder_without_configuration_or_weights_is_refused) {
   expect_refused(ErrorKind::kData, "has no config.json");
   write_file_atomically(folder_ / "config.json", vit().dump());
   expect_refused(ErrorKind::kData, "has neither model.safetensors nor");
-  expect_error(ErrorKind::kIo, "no such checkpoint",
+  expect_error(ErrorKind::kConfig, "no such checkpoint",
                [&] { load_network(checkpoint_on_disk(folder_ / "nothing.safetensors")); });
 }
 
