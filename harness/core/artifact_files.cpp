@@ -73,7 +73,8 @@ FileSet artifact_files(const fs::path& artifact, std::shared_ptr<InputWatch> wat
   check_result_digest(result, file);
   std::vector<InputFile> files;
   if (folder) {
-    for (const auto& item : result.value("digests", Json::object()).items()) {
+    const Json digests = result.value("digests", Json::object());  // items() refers to its object
+    for (const auto& item : digests.items()) {
       files.push_back(file_of(artifact, item.key(), item.value()));
     }
   }
