@@ -227,7 +227,8 @@ trials:
         bits = self.rows("three", "SELECT name, value FROM leaderboard WHERE metric = 'network' ORDER BY name")
         self.assertEqual([name for name, _ in bits], ["bits_per_weight", "float_layers", "weight_bytes"])
         self.assertEqual(dict(bits)["float_layers"], 2)
-        quantization = json.loads(self.rows("three", "SELECT quantization FROM leaderboard")[0][0])
+        quantization = json.loads(self.rows("three", "SELECT json_extract(s.result, '$.quantization') FROM leaderboard l "
+                                            "JOIN stage s ON s.key = l.network_stage")[0][0])
         self.assertEqual(quantization["weights"]["float_layers"], ["patch_embed.proj", "head"])
         self.assertGreater(quantization["activations"]["sites"], 10)
 
