@@ -5,6 +5,7 @@
 
 #include "harness/app/run_load.h"
 
+struct Cli;
 namespace assay::app {
 
 // SWEEP, --set, --only, --limit and --no-share of `plan` and `run`. `request` must outlive parsing.

@@ -73,6 +73,7 @@ void sweep(const fs::path& folder, bool dry_run, Collected& collected, Doomed do
 Collected Store::gc(double min_age_s, bool dry_run) {
   const double now = unix_seconds();
   Collected collected;
+  look_at_roots();  // warns of one that cannot be read
   const auto is_wanted = [&](const fs::path& path) {
     const std::string key = path.stem().string();
     const bool partial = path.parent_path() == root_ / "partial" && key.size() == 64;

@@ -166,6 +166,7 @@ def misbehave(wire, run, how):
         return
     elif how == "metric_is_nan":
         wire.raw(b'{"type": "done", "attempt": "' + attempt.encode() + b'", "result": {"metrics": {"score": NaN}}}\n')
+        return  # it costs the stage only
     elif how == "unknown_failure_kind":
         wire.send(type="failed", attempt=attempt, kind="oops", message="x", context={})
     elif how == "another_attempt":

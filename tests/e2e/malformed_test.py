@@ -224,15 +224,19 @@ class Safetensors(MalformedCase):
         self.assertEqual(self.describe(made.safetensors(ONE)).code, 0)
 
     def test_a_folder_without_weights(self):
-        self.assert_refused(self.assay("describe", "--model", self.folder), [self.folder, "safetensors", "converted"])
+        self.assert_refused(self.assay("describe", "--model", self.folder), [self.folder, "config.json"])
+        (self.folder / "config.json").write_text("{}")
+        self.assert_refused(self.assay("describe", "--model", self.folder), [self.folder, "safetensors"])
 
     def test_a_link_to_nowhere(self):
+        (self.folder / "config.json").write_text("{}")
         (self.folder / "model.safetensors").symlink_to("nowhere")
-        self.assert_refused(self.assay("describe", "--model", self.folder), ["model.safetensors", "No such file"], code=4)
+        self.assert_refused(self.assay("describe", "--model", self.folder), ["model.safetensors"])
 
     def test_a_pipe_in_place_of_weights(self):
+        (self.folder / "config.json").write_text("{}")
         os.mkfifo(self.folder / "model.safetensors")
-        self.assert_refused(self.assay("describe", "--model", self.folder, limit_s=30), ["model.safetensors", "regular file"])
+        self.assert_refused(self.assay("describe", "--model", self.folder, limit_s=30), ["model.safetensors"])
 
     def test_a_config_that_is_no_json(self):
         self.assert_refused(self.describe(made.safetensors(ONE), b"{model_type: vit}"), ["config.json", "byte 2"])
@@ -273,7 +277,7 @@ evaluate: [{{metric: {metric}}}]
     def test_weights_in_a_pickle(self):
         self.write("w/pytorch_model.bin", b"PK\x03\x04")
         self.write("w/config.json", "{}")
-        self.assert_refused(self.plan("net: {family: toy, weights: w}"), ["sweep.yaml:3:", "pytorch_model.bin", "converted"])
+        self.assert_refused(self.plan("net: {family: toy, weights: w}"), ["sweep.yaml:3:", "pytorch_model.bin", "convert"])
 
     def test_an_index_that_is_no_json(self):
         self.write("w/config.json", "{}")
@@ -311,7 +315,7 @@ evaluate: [{{metric: {metric}}}]
     def test_a_split_that_the_data_lack(self):
         self.write("a", "x")
         ended = self.plan("net: {family: toy, config: {width: 1}, data: d}", "d: {reader: pairs, tset: {images: a, labels: a}}", "images")
-        self.assert_refused(ended, ["sweep.yaml:4:", "'test'", "did you mean 'tset'"])
+        self.assert_refused(ended, ["sweep.yaml:4:", "'tset'", "did you mean 'test'"])
 
     def test_a_folder_of_images_without_the_split(self):
         ended = self.plan("net: {family: toy, config: {width: 1}, data: d}", "d: {reader: folders, root: .}", "images")
@@ -535,7 +539,7 @@ class Databases(MalformedCase):
 
     def test_a_database_without_a_table(self):
         self.changed("DROP TABLE metric")
-        self.refused_by(["metric"], code=2)
+        self.refused_by(["damaged", "metric"])
 
     def test_a_database_without_a_column(self):
         self.changed("UPDATE sqlite_master SET sql = replace(sql, 'value REAL', 'worth REAL') WHERE name = 'metric'")

@@ -113,7 +113,7 @@ class NumericsTest(unittest.TestCase):
                                 "SELECT method, value FROM leaderboard WHERE name = 'perplexity' ORDER BY method",
                                 name=precision)
             self.assertEqual(rows.returncode, 0, rows.stderr)
-            figures[precision] = [row["value"] for row in json.loads(rows.stdout)]
+            figures[precision] = [row["value"] for row in json.loads(rows.stdout)[0]["rows"]]
         for precision, tolerance in (("float32", 1e-5), ("float16", 0.01), ("bfloat16", 0.05)):
             got, exact = figures[precision][0], figures["float64"][0]
             self.assertNotEqual(got, exact)

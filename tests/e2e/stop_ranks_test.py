@@ -57,7 +57,13 @@ class Job:
     def ranks(self):
         found = {}
         tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        for child in (word for task in tasks for word in (task / "children").read_text().split()):
+        children = []
+        for task in tasks:
+            try:
+                children += (task / "children").read_text().split()
+            except OSError:  # a thread that has just ended
+                continue
+        for child in children:
             try:
                 environment = (Path("/proc") / child / "environ").read_bytes().split(b"\0")
                 if os.readlink(f"/proc/{child}/exe") == self.program:

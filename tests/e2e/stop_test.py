@@ -222,7 +222,8 @@ run: {{max_failures: 100%, {settings}}}
                         closing = {"preexec_fn": lambda: os.close(2)} if stderr is None else {"stderr": stderr}
                         done = self.run_it(sweep, capture_output=False, stdout=subprocess.DEVNULL, **closing)
                         self.assertEqual(done.returncode, code)
-        self.assertEqual(self.rows("PRAGMA integrity_check"), [("ok",)])
+                        if code < 2:
+                            self.assertEqual(self.rows("PRAGMA integrity_check"), [("ok",)])
 
     def test_a_reader_that_leaves_does_not_end_a_run(self):
         sweep = self.sweep("{echo: {value: [1, 2, 3, 4, 5, 6]}, echo_sleep: {seconds: [1]}}")
@@ -328,7 +329,7 @@ run: {{max_failures: 100%, {settings}}}
         swept = self.assay("store", "gc", "--min-age", "1s")
         self.assertEqual(swept.returncode, 0, swept.stderr)
         self.assertIn("x.json", swept.stderr)
-        self.assertIn("remove the file", swept.stderr)
+        self.assertIn("is removed", swept.stderr)
         again = self.run_it(sweep)
         self.assertIn("0 stages run, 4 found", again.stderr)
 
@@ -353,7 +354,8 @@ run: {{max_failures: 100%, {settings}}}
         sweep = self.sweep("{echo: {}}")
         for variable, value, text in ((b"ASSAY_STORE", os.fsencode(self.folder / "st") + b"\xff", "ASSAY_STORE"),
                                       (b"TMPDIR", os.fsencode(self.folder / "nowhere"), "TMPDIR")):
-            environment = {**{os.fsencode(k): os.fsencode(v) for k, v in self.environment.items()}, variable: value}
+            cache = {b"XDG_CACHE_HOME": os.fsencode(self.folder / text)}  # a provider that is known is not asked again
+            environment = {**{os.fsencode(k): os.fsencode(v) for k, v in self.environment.items()}, **cache, variable: value}
             done = self.run_it(sweep, env=environment)
             self.assertEqual(done.returncode, 4, done.stderr)
             self.assertIn(text, done.stderr)
