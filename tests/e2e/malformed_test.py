@@ -655,7 +655,7 @@ class Surroundings(MalformedCase):
         ended = self.assay("store", "gc", ASSAY_STORE=str(self.folder / "store"))
         self.assertEqual(ended.code, 0, ended.err)  # it may be another user's run: what it may need stays
         self.assertIn("x.json", ended.err)
-        self.assertIn("remove the file", ended.err)
+        self.assertIn("remove it", ended.err)
 
     def test_artifacts_that_are_damaged_are_made_again(self):
         self.assertEqual(self.start().code, 0)

@@ -82,7 +82,7 @@ class Job:
     def steps(self):
         """Steps in checkpoints."""
         total = 0
-        for path in (self.folder / "store" / "partial").glob("*/checkpoint*"):
+        for path in (self.folder / "store" / "partial").glob("*/*/checkpoint*"):
             try:
                 total += int("".join(c for c in path.read_text() if c.isdigit()) or 0)
             except (OSError, ValueError):
@@ -122,7 +122,7 @@ def stop_once(job, target):
         fail(job, f"SIGTERM to {target}: state {status['state']}, exit code {status['exit_code']}, mpirun says {code}")
     if target != "mpirun" and code != 3:
         fail(job, f"SIGTERM to rank {target}: mpirun says {code}")
-    if not any((job.folder / "store" / "partial").glob("*/*")):
+    if not any((job.folder / "store" / "partial").glob("*/*/*")):
         fail(job, f"SIGTERM to {target}: no checkpoint")
     print(f"SIGTERM to {target}: mpirun says {code}, run says 3, {took:.1f} s, {job.steps()} steps in checkpoints", flush=True)
     return True

@@ -126,7 +126,7 @@ run: {{max_failures: 100%, {settings}}}
     def test_two_signals_within_seconds_are_one_stop(self):
         sweep = self.sweep("{echo_long: {steps: [400], step_s: [0.5]}}")
         process = self.begin(sweep)
-        self.until("a checkpoint", lambda: any((self.folder / "store" / "partial").glob("*/*")))
+        self.until("a checkpoint", lambda: any((self.folder / "store" / "partial").glob("*/*/*")))
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
             process.send_signal(number)
             time.sleep(0.05)
