@@ -47,7 +47,11 @@ Child::~Child() {
 void Child::send(const protocol::Message& message) { send_text(protocol::encode(message)); }
 
 void Child::send_text(const std::string& bytes) {
-  ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  for (std::size_t at = 0; at < bytes.size();) {
+    const ssize_t sent = ::send(socket_, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
+    if (sent <= 0) return;  // it has left
+    at += static_cast<std::size_t>(sent);
+  }
 }
 
 void Child::close_stream() {

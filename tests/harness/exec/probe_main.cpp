@@ -7,6 +7,7 @@
 
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
+#include "harness/core/protocol.h"
 #include "harness/exec/program.h"
 
 // An executor whose stages do one thing each that the loop must handle.
@@ -44,7 +45,7 @@ Json fails(StageContext& context) {
   if (how == "alloc") throw std::bad_alloc();
   if (how == "torch_memory") at::empty({std::int64_t{1} << 46});
   if (how == "torch") at::ones({2, 3}).mm(at::ones({2, 3}));
-  if (how == "long") throw Error(ErrorKind::kMethod, "long", {{"x", std::string(100'000, 'x')}});
+  if (how == "long") throw Error(ErrorKind::kMethod, "long", {{"x", std::string(protocol::kMaxLineBytes + 1, 'x')}});
   if (how == "int") throw 7;
   return Json::object();
 }
@@ -59,7 +60,7 @@ Json keeps(StageContext& context) {
   return {{"metrics", {{"made", made ? 1 : 0}}}};
 }
 
-Json too_long(StageContext&) { return {{"note", std::string(100'000, 'x')}}; }
+Json too_long(StageContext&) { return {{"note", std::string(protocol::kMaxLineBytes + 1, 'x')}}; }
 
 Json not_finite(StageContext&) {
   return {{"metrics", {{"top1", std::numeric_limits<double>::quiet_NaN()}}}};

@@ -181,7 +181,7 @@ TEST_F(Probe, leaves_with_4_after_a_malformed_message) {
 }
 
 TEST_F(Probe, leaves_with_4_after_a_line_that_never_ends) {
-  child.send_text(std::string(100'000, 'x'));
+  child.send_text(std::string(protocol::kMaxLineBytes + 1, 'x'));
   EXPECT_EQ(child.exit_code(), 4);
 }
 
