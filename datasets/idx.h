@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/core/input_file.h"
@@ -14,6 +15,11 @@ struct IdxArray {
   std::vector<std::int64_t> shape;
   std::string bytes;  // uint8 values, product of the shape
 };
+
+// The shape that the first bytes of a file of `size_bytes` bytes (inflated) give. Throws Error(kData)
+// naming `what` if the header is malformed or does not match the size.
+std::vector<std::int64_t> idx_shape(std::string_view head, std::int64_t size_bytes,
+                                    const std::string& what);
 
 // Reads a plain or gzip file. Throws Error(kData) naming the file if the header is malformed or
 // does not match the bytes that follow; nothing is allocated by what a header claims.

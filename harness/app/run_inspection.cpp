@@ -60,8 +60,11 @@ void keep_manifests(const plan::Plan& plan, plan::PlanQuestions& asked) {
 
 void note_facts(const spec::Sweep& sweep, const plan::Plan& plan, const plan::PlanQuestions& asked,
                 const std::vector<Answer>& answers, InputFacts& facts) {
+  std::vector<bool> noted(asked.questions.size(), false);
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const std::uint32_t question = asked.of_stage[i];
+    if (noted[question]) continue;
+    noted[question] = true;
     const Json& learned = answers[question].facts;
     const plan::SweepEntries& entries = plan.stages[i].entries;
     if (entries.model >= 0 && learned.contains("model")) {

@@ -2,6 +2,7 @@
 
 #include "datasets/readers.h"
 #include "harness/evaluate/stages.h"
+#include "harness/exec/inspector.h"
 #include "harness/exec/network_loader.h"
 #include "harness/exec/registry.h"
 #include "harness/models/network.h"
@@ -35,6 +36,7 @@ Registry built_in_registry() {
   registry.add_all(gptq::stages(loader));
   registry.add(psaq_vit::declaration());
   registry.add_all(psaq_vit::stages(loader));
+  registry.add_inspection(&inspect);
   return registry;
 }
 

@@ -46,6 +46,11 @@ void Registry::add(const ReaderDeclaration& reader) {
   append(catalogue_.readers, reader, "reader");
 }
 
+void Registry::add_inspection(Inspect inspect) {
+  inspect_ = std::move(inspect);
+  catalogue_.inspects = true;
+}
+
 const StageBody& Registry::body(const std::string& stage) const {
   const auto found = bodies_.find(stage);
   if (found != bodies_.end()) return found->second;

@@ -9,6 +9,7 @@
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 #include "harness/core/input_watch.h"
+#include "harness/core/inspection.h"
 #include "harness/exec/context.h"
 #include "harness/exec/environment.h"
 #include "harness/exec/failure.h"
@@ -70,6 +71,9 @@ class Server {
       case Type::kDescribe:
         describe(message.path);
         break;
+      case Type::kInspect:
+        inspect(message);
+        break;
       case Type::kRun:
         channel_.send(outcome_of(message.run));
         break;
@@ -89,6 +93,16 @@ class Server {
     described.type = Type::kDescribed;
     described.path = path;
     channel_.send(described);
+  }
+
+  void inspect(const Message& message) {
+    if (!registry_.inspection())
+      throw Error(ErrorKind::kData, "message of the supervisor: this executor does not inspect");
+    write_answers(message.answer, registry_.inspection()(read_questions(message.path)));
+    Message inspected;
+    inspected.type = Type::kInspected;
+    inspected.path = message.answer;
+    channel_.send(inspected);
   }
 
   // The one message that ends a run, already known to fit a line.

@@ -6,6 +6,7 @@
 
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
+#include "methods/quant/sequential.h"
 
 namespace assay::gptq {
 namespace {
@@ -35,14 +36,15 @@ ModelOptions options_of(const quant::StageParameters& parameters) {
 }
 
 // It leaves activations to the methods before it.
-void check_activations(const quant::StageParameters& parameters, models::Tap& before) {
+void refuse_activations(const quant::StageParameters& parameters) {
   const int bits = parameters.bits("a_bits");
-  if (bits == quant::kFloatBits || !before.passive()) return;
+  if (bits == quant::kFloatBits) return;
   throw Error(ErrorKind::kUnsupported,
               fmt::format("gptq quantizes weights only: a_bits = {}; write W{}A16, or put a method "
                           "that quantizes activations before it: \"rtn + gptq\" with rtn.quantize: "
                           "activations",
-                          bits, parameters.bits("w_bits")));
+                          bits, parameters.bits("w_bits")),
+              {{"parameter", "a_bits"}, {"value", std::to_string(bits)}});
 }
 
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
@@ -50,7 +52,7 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const quant::StageParameters parameters(context);
   ModelOptions options = options_of(parameters);
   const quant::MethodNetwork loaded = loader(context);
-  check_activations(parameters, *loaded.tap);
+  if (loaded.tap->passive()) refuse_activations(parameters);
   models::Network* network = loaded.network.get();
   quant::widen(*network);
   ModelResult result{.model = {.method = "gptq"}};
@@ -151,6 +153,14 @@ std::vector<ParameterSchema> parameters() {
 }
 
 }  // namespace
+
+void check(const StageContext& context, const models::Network& network) {
+  const quant::StageParameters parameters(context);
+  const ModelOptions options = options_of(parameters);
+  quant::require_levels("w_bits", options.layer.bits, options.layer.symmetric);
+  if (!context.has_input("network")) refuse_activations(parameters);
+  quant::require_linear_units(network);
+}
 
 MethodDeclaration declaration() {
   return {.name = "gptq",

@@ -19,6 +19,10 @@ namespace assay::gptq {
 MethodDeclaration declaration();
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader);
 
+// That this stage of the method, with the parameters of its recipe, can do the network, of which
+// shapes are known alone. Throws Error as the stage would. Pure.
+void check(const StageContext& context, const models::Network& network);
+
 // The walk over a network without a stage around it. `network` ends up with fake-quantized weights.
 struct ModelOptions {
   Options layer;

@@ -162,6 +162,15 @@ ParameterSchema whole(const char* name, std::int64_t value, double least, double
 
 }  // namespace
 
+void check(const StageContext& context, const models::Network& network) {
+  const Json& parameters = context.recipe().at("parameters");
+  // Protocol P1 rounds as a symmetric grid does at 1 bit: ties to even leave 0 alone.
+  if (parameters.contains("w_bits")) {
+    quant::require_levels("w_bits", quant::StageParameters(context).bits("w_bits"), true);
+  }
+  check_network(network, parameters.value("clip_stats", std::string()) == "imagenet");
+}
+
 quant::QuantizedModel p1_model(const models::Network& network, const quant::Ranges& ranges,
                                int weight_bits, int activation_bits) {
   quant::QuantizedModel model{.method = "psaq_vit"};

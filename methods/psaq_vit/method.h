@@ -17,6 +17,10 @@ namespace assay::psaq_vit {
 MethodDeclaration declaration();
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader);
 
+// That this stage of the method, with the parameters of its recipe, can do the network, of which
+// shapes are known alone. Throws Error as the stage would. Pure.
+void check(const StageContext& context, const models::Network& network);
+
 // Protocol P1: every layer's weight per output channel, every site of the network by its calibrated
 // range. 16 bits leave weights or activations alone.
 quant::QuantizedModel p1_model(const models::Network& network, const quant::Ranges& ranges,

@@ -87,14 +87,26 @@ std::int64_t jitter_limit(std::int64_t side, std::int64_t round) {
   return std::llround(static_cast<double>(side) * kJitter * (round == 0 ? 1 : 2));
 }
 
-Synthesizer::Synthesizer(const models::Network& network, SynthesisOptions options)
-    : network_(network), options_(options) {
+void check_network(const models::Network& network, bool imagenet_clip) {
   const models::NetworkInfo& info = network.info();
   if (info.task != models::Task::kClassification || info.input.size() != 3) {
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("psaq_vit makes images for vision transformers, not for a {} network",
                             info.family));
   }
+  if (imagenet_clip && info.input[0] != 3) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("clip_stats: imagenet has statistics of 3 channels, the network takes "
+                            "{}; write clip_stats: model",
+                            info.input[0]),
+                {{"parameter", "clip_stats"}, {"value", "imagenet"}});
+  }
+}
+
+Synthesizer::Synthesizer(const models::Network& network, SynthesisOptions options)
+    : network_(network), options_(options) {
+  check_network(network, options.imagenet_clip);
+  const models::NetworkInfo& info = network.info();
   for (std::int64_t i = 0; i < network.unit_count(); ++i) {
     sites_.push_back(fmt::format("blocks.{}.attn.av", i));
   }

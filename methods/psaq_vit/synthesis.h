@@ -56,6 +56,10 @@ struct SynthesisState {
   std::int64_t iterations = 0;  // done, over all rounds
 };
 
+// Throws Error(kUnsupported) for a network that takes no images, or whose channels are not those of
+// ImageNet's statistics where these bound the images.
+void check_network(const models::Network& network, bool imagenet_clip);
+
 class Synthesizer {
  public:
   // `network`: frozen, borrowed. Throws Error(kUnsupported) if it has no attention outputs to look

@@ -14,19 +14,22 @@ namespace {
 
 using Layers = std::vector<models::Layer>;
 
+void require_linear(const models::Layer& layer) {
+  if (layer.kind == models::LayerKind::kLinear) return;
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("layer '{}' is a convolution: block-sequential methods are offered for "
+                          "linear layers only",
+                          layer.name),
+              {{"layer", layer.name}});
+}
+
 // Layers of a unit whose moments one pass collects: all of them, or those that share an input.
 std::vector<Layers> passes_of(const models::Network& network, std::int64_t unit,
                               bool true_sequential) {
   std::vector<Layers> passes;
   for (const models::Layer& layer : network.layers()) {
     if (layer.unit != unit) continue;
-    if (layer.kind != models::LayerKind::kLinear) {
-      throw Error(ErrorKind::kUnsupported,
-                  fmt::format("layer '{}' is a convolution: block-sequential methods are offered "
-                              "for linear layers only",
-                              layer.name),
-                  {{"layer", layer.name}});
-    }
+    require_linear(layer);
     const bool joins = !passes.empty() &&
                        (!true_sequential || passes.back().back().input_site == layer.input_site);
     if (!joins) passes.emplace_back();
@@ -47,6 +50,12 @@ void collect(const models::Network& network, std::int64_t unit,
 }
 
 }  // namespace
+
+void require_linear_units(const models::Network& network) {
+  for (const models::Layer& layer : network.layers()) {
+    if (layer.unit >= 0 && layer.unit < network.unit_count()) require_linear(layer);
+  }
+}
 
 void quantize_sequentially(const models::Network& network, const at::Tensor& inputs,
                            const SequentialOptions& options, const SequentialHooks& hooks) {

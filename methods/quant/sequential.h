@@ -36,4 +36,7 @@ struct SequentialHooks {
 void quantize_sequentially(const models::Network& network, const at::Tensor& inputs,
                            const SequentialOptions& options, const SequentialHooks& hooks);
 
+// That every layer of the units is linear. Throws Error(kUnsupported) naming the one that is not.
+void require_linear_units(const models::Network& network);
+
 }  // namespace assay::quant

@@ -102,6 +102,15 @@ int StageParameters::bits(const std::string& name) const {
   return static_cast<int>(value);
 }
 
+void require_levels(const char* parameter, int bits, bool symmetric) {
+  if (bits > 1 || !symmetric) return;
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("{} = 1 with a symmetric grid: its only levels are 0 and one below, so "
+                          "nothing is left of a weight; take 2 bits or more, or symmetric: false",
+                          parameter),
+              {{"parameter", parameter}, {"value", "1"}});
+}
+
 std::uint64_t stage_seed(const StageContext& context) {
   const auto found = context.recipe().find("seed");
   if (found == context.recipe().end() || !found->is_number_integer()) {

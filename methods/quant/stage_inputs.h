@@ -32,6 +32,10 @@ class StageParameters {
   const Json& values_;
 };
 
+// That a grid of `bits` bits has levels on both sides of 0: with 1 bit a symmetric one has none
+// above it, and every weight rounds to 0. Throws Error(kUnsupported) naming `parameter` ("w_bits").
+void require_levels(const char* parameter, int bits, bool symmetric);
+
 // The recipe's seed. Throws Error(kConfig) if the stage was given none.
 std::uint64_t stage_seed(const StageContext& context);
 

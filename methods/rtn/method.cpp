@@ -24,6 +24,19 @@ Options options_of(const StageContext& context) {
           .sites = parameters.text("sites")};
 }
 
+// Those of the stage that rounds.
+Options rounding_options_of(const StageContext& context) {
+  const quant::StageParameters parameters(context);
+  Options options = options_of(context);
+  options.weight_bits = parameters.bits("w_bits");
+  const std::string part = parameters.text("quantize");
+  if (part == "activations") options.weight_bits = quant::kFloatBits;
+  if (part == "weights") options.activation_bits = quant::kFloatBits;
+  options.granularity = quant::granularity_from(parameters.text("granularity"));
+  options.group = parameters.integer("group");
+  return options;
+}
+
 Json observe(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
   const Options options = options_of(context);
@@ -41,14 +54,7 @@ Json observe(StageContext& context, const quant::ModelLoader& loader) {
 
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
-  const quant::StageParameters parameters(context);
-  Options options = options_of(context);
-  options.weight_bits = parameters.bits("w_bits");
-  const std::string part = parameters.text("quantize");
-  if (part == "activations") options.weight_bits = quant::kFloatBits;
-  if (part == "weights") options.activation_bits = quant::kFloatBits;
-  options.granularity = quant::granularity_from(parameters.text("granularity"));
-  options.group = parameters.integer("group");
+  const Options options = rounding_options_of(context);
   quant::Ranges ranges;
   if (options.activation_bits != quant::kFloatBits &&
       options.scheme == quant::ActivationScheme::kTensorStatic) {
@@ -63,6 +69,12 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
 }
 
 }  // namespace
+
+void check(const StageContext& context, const models::Network& network) {
+  const Json& parameters = context.recipe().at("parameters");
+  check(network,
+        parameters.contains("w_bits") ? rounding_options_of(context) : options_of(context));
+}
 
 MethodDeclaration declaration() {
   using enum ParameterType;

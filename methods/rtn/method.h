@@ -13,6 +13,10 @@ namespace assay::rtn {
 MethodDeclaration declaration();
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader);
 
+// That this stage of the method, with the parameters of its recipe, can do the network, of which
+// shapes are known alone. Throws Error as the stage would. Pure.
+void check(const StageContext& context, const models::Network& network);
+
 // Runs the method on a tiny network in a second and throws Error(kMethod) if it does not do what it
 // says: 16 bits equal float, fewer bits change it, more bits are not much worse.
 void canary();

@@ -53,6 +53,11 @@ void check_activations(const models::Network& network, const Options& options) {
 
 }  // namespace
 
+void check(const models::Network& network, const Options& options) {
+  quant::require_levels("w_bits", options.weight_bits, options.symmetric);
+  if (options.activation_bits != quant::kFloatBits) check_activations(network, options);
+}
+
 std::vector<models::Layer> selected_layers(const models::Network& network,
                                            const std::string& which) {
   std::vector<models::Layer> layers = network.layers();

@@ -35,6 +35,10 @@ std::vector<models::Layer> selected_layers(const models::Network& network,
 // classification, `inputs` for language models.
 std::vector<std::string> selected_sites(const models::Network& network, const Options& options);
 
+// That the options fit the network. Throws Error(kUnsupported) for per-token ranges of feature maps
+// and for symmetric grids of 1 bit.
+void check(const models::Network& network, const Options& options);
+
 quant::ObserverOptions observer_options(const Options& options);
 
 // `ranges`: of every selected site for a static scheme, else unused. The network is not changed.

@@ -35,6 +35,9 @@ std::unique_ptr<Batches> image_batches(std::unique_ptr<datasets::ImageSet> image
                                        const models::NetworkInfo& network, const Settings& settings,
                                        std::uint64_t seed);
 
+// That a text window fits a language network. Throws Error(kConfig).
+void require_window(const models::NetworkInfo& network, const Settings& settings);
+
 // Windows of `window` tokens at random places, Philox(seed, "train.windows", step); the target of a
 // token is the one that follows. tokens: int32 or int64 [n]. Throws Error(kData) if there are too
 // few or one is outside the vocabulary, Error(kConfig) for a window beyond the network's context.

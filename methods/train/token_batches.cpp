@@ -16,11 +16,7 @@ class TokenBatches : public Batches {
         window_(settings.window > 0 ? settings.window : network.context),
         batch_(settings.batch),
         seed_(seed) {
-    if (window_ > network.context)
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("train: a window of {} tokens is longer than the network's context "
-                              "of {}",
-                              window_, network.context));
+    require_window(network, settings);
     if (tokens_.dim() != 1 || tokens_.numel() <= window_)
       throw Error(ErrorKind::kData, fmt::format("{} training tokens are too few for windows of {}",
                                                 tokens_.numel(), window_));
@@ -54,6 +50,16 @@ class TokenBatches : public Batches {
 };
 
 }  // namespace
+
+void require_window(const models::NetworkInfo& network, const Settings& settings) {
+  if (network.task != models::Task::kLanguage || settings.window <= network.context) return;
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("train: a window of {} tokens is longer than the network's context of {}; "
+                  "write window: {} or less, or 0 for the network's own",
+                  settings.window, network.context, network.context),
+      {{"parameter", "window"}, {"value", std::to_string(settings.window)}});
+}
 
 std::unique_ptr<Batches> token_batches(const at::Tensor& tokens, const models::NetworkInfo& network,
                                        const Settings& settings, std::uint64_t seed) {

@@ -83,6 +83,10 @@ Json run(StageContext& context, const quant::ModelLoader& loader) {
 
 }  // namespace
 
+void check(const StageContext& context, const models::Network& network) {
+  require_window(network.info(), settings_from(context.recipe().at("parameters")));
+}
+
 MethodDeclaration declaration() {
   MethodDeclaration m;
   m.name = "train";

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "harness/core/stage_context.h"
+#include "harness/models/network.h"
 #include "methods/quant/method_network.h"
 
 namespace assay::train {
@@ -13,5 +14,9 @@ namespace assay::train {
 // docs/guides/train.md.
 MethodDeclaration declaration();
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader);
+
+// That this stage can train the network, of which shapes are known alone. Throws Error as the stage
+// would. Pure.
+void check(const StageContext& context, const models::Network& network);
 
 }  // namespace assay::train

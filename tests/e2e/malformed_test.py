@@ -855,14 +855,15 @@ class ImageFolders(MalformedCase):
                 self.assert_refused(self.assay("plan", root / "sweep.yaml"), pieces)
 
 
-class BrokenFiles(FailedTrials, MalformedCase):
-    """Every broken checkpoint and data set is a model of its own; all run in one sweep, in one or two executors."""
+# What only the whole content of a file shows, or a run of the network. The rest is refused by `assay plan`.
+ONLY_WHEN_READ = {"a_tensor_of_not_a_number", "a_picture_that_is_cut_off", "cifar_label_of_ten"}
+
+
+class FilesOfASweep:
+    """Beside MalformedCase: every broken checkpoint and data set is a model of its own in one sweep."""
 
     @classmethod
-    def setUpClass(cls):
-        if not options.exec:
-            raise unittest.SkipTest("no assay-exec in this build")
-        super().setUpClass()
+    def make(cls, wanted):
         cls.models, cls.data, cls.trials = [], [], []
         cls.put("data/words.txt", b"words and more words, one after the other, until there are enough of them\n" * 20)
         cls.put("data/good_images", PIXELS)
@@ -870,15 +871,17 @@ class BrokenFiles(FailedTrials, MalformedCase):
         cls.data += ["good_images: {reader: idx, test: {images: data/good_images, labels: data/good_labels}}",
                      "good_words: {reader: text, test: data/words.txt}"]
         for name, ((family, weights, config, more), _, _) in CHECKPOINTS.items():
-            cls.add_model(name, family, weights, config, more, "good_images" if family == "vit" else "good_words")
+            if wanted(name):
+                cls.add_model(name, family, weights, config, more, "good_images" if family == "vit" else "good_words")
         for name, (entry_of_data, _, _) in {**IMAGES, **TEXTS}.items():
-            family, weights, config, more = vit() if name in IMAGES else opt()
-            cls.add_data(name, entry_of_data)
-            cls.add_model(name, family, weights, config, more, name)
-        cls.run_once("assay: 1\nmodels:\n" + "".join(f"  {line}\n" for line in cls.models) + "data:\n" +
-                     "".join(f"  {line}\n" for line in cls.data) + f"trials: [{{model: [{', '.join(cls.trials)}], method: float}}]\n"
-                     "evaluate: [{metric: top1}, {metric: perplexity, context: 16}]\n"
-                     "run: {retries: 0, max_failures: none, stall_timeout: 2m}\n")
+            if wanted(name):
+                family, weights, config, more = vit() if name in IMAGES else opt()
+                cls.add_data(name, entry_of_data)
+                cls.add_model(name, family, weights, config, more, name)
+        return ("assay: 1\nmodels:\n" + "".join(f"  {line}\n" for line in cls.models) + "data:\n" +
+                "".join(f"  {line}\n" for line in cls.data) + f"trials: [{{model: [{', '.join(cls.trials)}], method: float}}]\n"
+                "evaluate: [{metric: top1}, {metric: perplexity, context: 16}]\n"
+                "run: {retries: 0, max_failures: none, stall_timeout: 2m}\n")
 
     @classmethod
     def put(cls, name, content):
@@ -912,6 +915,55 @@ class BrokenFiles(FailedTrials, MalformedCase):
             settings.append(f"test: data/{name}/test.bin")
         cls.data.append(f"{name}: {{{', '.join(settings)}}}")
 
+
+class RefusedFiles(FilesOfASweep, MalformedCase):
+    """One `assay plan` names every broken file at once, each with the place of its entry in the sweep."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not options.exec:
+            raise unittest.SkipTest("no assay-exec in this build")
+        super().setUpClass()
+        text = cls.make(lambda name: name not in ONLY_WHEN_READ)
+        (cls.common / "sweep.yaml").write_text(text)
+        cls.ended = cls.assay("plan", cls.common / "sweep.yaml", folder=cls.common)
+        cls.mistakes = cls.ended.err.splitlines()
+
+    def assert_named(self, name, pieces):
+        """In one line: the place of the entry, the name of the model or the data set, and the pieces."""
+        found = [line for line in self.mistakes if f"'{name}'" in line]
+        self.assertTrue(found, self.ended.err)
+        self.assertTrue(any(all(piece in line for piece in pieces) for line in found), f"{pieces} in none of {found}")
+        for line in found:
+            self.assertRegex(line, r"sweep\.yaml:\d+:\d+: ")
+            self.assertNotIn("json.exception", line)
+            self.assertNotIn("basic_string", line)
+
+    def test_the_sweep_is_refused_before_it_runs(self):
+        self.assertEqual(self.ended.code, 2, self.ended.err)
+        self.assertEqual(self.ended.out, "")
+        self.assertFalse((self.common / "runs").exists())
+
+    def test_run_refuses_it_in_the_same_words(self):
+        ended = self.assay("run", self.common / "sweep.yaml", folder=self.common)
+        self.assertEqual(ended.code, 2)
+        self.assertEqual(ended.err, self.ended.err)
+        self.assertFalse((self.common / "runs").exists())
+
+    def test_no_mistake_is_told_twice(self):
+        self.assertEqual(len(self.mistakes), len(set(self.mistakes)))
+
+
+class BrokenFiles(FilesOfASweep, FailedTrials, MalformedCase):
+    """What no look at headers shows fails in the run, in one or two executors."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not options.exec:
+            raise unittest.SkipTest("no assay-exec in this build")
+        super().setUpClass()
+        cls.run_once(cls.make(lambda name: name in ONLY_WHEN_READ))
+
     def test_every_trial_has_failed(self):
         done = self.rows("SELECT t.model FROM trial_state s JOIN trial t ON t.id = s.trial WHERE s.state = 'done'")
         self.assertEqual(done, [])
@@ -921,7 +973,10 @@ class BrokenFiles(FailedTrials, MalformedCase):
 
 
 for row, (_, kind, pieces) in {**CHECKPOINTS, **IMAGES, **TEXTS}.items():
-    case(BrokenFiles, row, lambda self, row=row, kind=kind, pieces=pieces: self.assert_failed("t.model", row, kind, pieces))
+    if row in ONLY_WHEN_READ:
+        case(BrokenFiles, row, lambda self, row=row, kind=kind, pieces=pieces: self.assert_failed("t.model", row, kind, pieces))
+    else:
+        case(RefusedFiles, row, lambda self, row=row, pieces=pieces: self.assert_named(row, pieces))
 
 
 def main():

@@ -9,6 +9,7 @@
 #include "harness/core/checkpoint_layout.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
+#include "harness/models/headers.h"
 #include "harness/models/tensor_file.h"
 #include "tests/harness/models/network_cases.h"
 
@@ -190,6 +191,45 @@ TEST_F(Checkpoint, missing_unexpected_and_misshapen_tensors_are_listed_in_one_er
   expect_refused(ErrorKind::kData, "1 missing: norm.bias");
   expect_refused(ErrorKind::kData, "1 unexpected: stranger");
   expect_refused(ErrorKind::kData, "'head.weight' is [4, 8], not [3, 8]");
+}
+
+TEST_F(Checkpoint, a_prefix_that_nobody_knows_is_named) {
+  Json configuration = llama();
+  configuration["tie_word_embeddings"] = false;
+  TensorMap wrapped;
+  for (const auto& [name, tensor] : tensors_of(*made(configuration)))
+    wrapped["_orig_mod." + name] = tensor;
+  write(configuration, wrapped);
+  expect_refused(ErrorKind::kData, "every name begins with '_orig_mod.'");
+  try {
+    load_network(checkpoint_on_disk(folder_));
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::Not(HasSubstr("ties them")));
+  }
+}
+
+TEST_F(Checkpoint, an_absent_head_is_told_with_what_may_be_meant) {
+  Json configuration = llama();
+  TensorMap tensors = tensors_of(*made(configuration));
+  configuration["tie_word_embeddings"] = false;
+  write(configuration, tensors);
+  expect_refused(ErrorKind::kData, "write \"tie_word_embeddings\": true");
+}
+
+TEST_F(Checkpoint, headers_tell_what_loading_would) {
+  write(llama(), tensors_of(*made(llama())));
+  const NetworkHeaders whole = read_headers(checkpoint_on_disk(folder_), "llama");
+  EXPECT_TRUE(whole.problems.empty());
+  ASSERT_NE(whole.network, nullptr);
+  EXPECT_EQ(whole.dtype, "F32");
+  EXPECT_EQ(whole.bytes, 4 * whole.parameters);
+  TensorMap tensors = tensors_of(*made(llama()));
+  tensors.erase("model.norm.weight");
+  write(llama(), tensors);
+  const NetworkHeaders less = read_headers(checkpoint_on_disk(folder_), "llama");
+  ASSERT_EQ(less.problems.size(), 1u);
+  EXPECT_THAT(less.problems[0].what(), HasSubstr("1 missing: model.norm.weight"));
+  expect_refused(less.problems[0].kind(), less.problems[0].what());
 }
 
 TEST_F(Checkpoint, integer_weights_are_refused) {

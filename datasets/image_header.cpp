@@ -1,0 +1,81 @@
+#include "datasets/image_header.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+
+#include "datasets/file_head.h"
+#include "datasets/image_codec.h"
+#include "harness/core/error.h"
+
+namespace assay::datasets {
+namespace {
+
+constexpr std::size_t kPngHeaderBytes = 24;
+constexpr std::size_t kJpegHeaderBytes = std::size_t{512}
+                                         << 10;  // thumbnails and profiles come first
+
+[[noreturn]] void refuse(const InputFile& file, const std::string& why) {
+  throw Error(ErrorKind::kData, fmt::format("{}: {}", file.path.string(), why),
+              {{"file", file.path.string()}});
+}
+
+std::int64_t big_endian(std::string_view bytes, std::size_t at, std::size_t count) {
+  std::int64_t value = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+  }
+  return value;
+}
+
+// A JPEG's first frame header (SOF0 to SOF15, but DHT, JPG and DAC, which share the range).
+bool is_frame(int marker) {
+  return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+}
+
+ImageSize jpeg_size(const InputFile& file, std::string_view bytes) {
+  std::size_t at = 2;
+  while (at + 9 <= bytes.size()) {
+    if (static_cast<unsigned char>(bytes[at]) != 0xFF) refuse(file, "its JPEG header is malformed");
+    const int marker = static_cast<unsigned char>(bytes[at + 1]);
+    if (marker == 0xFF) {  // a fill byte
+      ++at;
+      continue;
+    }
+    if (is_frame(marker)) return {big_endian(bytes, at + 7, 2), big_endian(bytes, at + 5, 2)};
+    const std::int64_t length = big_endian(bytes, at + 2, 2);
+    if (length < 2) refuse(file, "its JPEG header is malformed");
+    at += 2 + static_cast<std::size_t>(length);
+  }
+  refuse(file, "its JPEG header is cut off");
+}
+
+}  // namespace
+
+ImageSize read_image_size(const InputFile& file) {
+  const std::string bytes = read_head(file, kPngHeaderBytes).bytes;
+  ImageSize size;
+  if (bytes.starts_with("\xFF\xD8")) {
+    size = jpeg_size(file, read_head(file, kJpegHeaderBytes).bytes);
+  } else if (bytes.starts_with("\x89PNG\r\n\x1A\n")) {
+    if (bytes.size() < kPngHeaderBytes) refuse(file, "its PNG header is cut off");
+    size = {big_endian(bytes, 16, 4), big_endian(bytes, 20, 4)};
+  } else {
+    refuse(file, "is neither a JPEG nor a PNG by its first bytes; convert it or take it away");
+  }
+  check_image_size(size.width, size.height, file.path.string());
+  return size;
+}
+
+bool has_image_extension(std::string_view path) {
+  const std::size_t dot = path.rfind('.');
+  if (dot == std::string_view::npos) return false;
+  std::string extension(path.substr(dot));
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
+}
+
+}  // namespace assay::datasets

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "harness/core/input_file.h"
+
+namespace assay::datasets {
+
+struct ImageSize {
+  std::int64_t width = 0;
+  std::int64_t height = 0;
+};
+
+// The size that the header of a JPEG or PNG gives. Throws Error(kData) naming the file if its first
+// bytes are of neither format, the header is cut off, or the size is 0 or above the decoder's
+// limit.
+ImageSize read_image_size(const InputFile& file);
+
+// .jpg, .jpeg or .png in any case.
+bool has_image_extension(std::string_view path);
+
+}  // namespace assay::datasets

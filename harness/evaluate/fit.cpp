@@ -1,0 +1,56 @@
+#include "harness/evaluate/fit.h"
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "harness/core/error.h"
+
+namespace assay::evaluate {
+
+void require_classes(const models::NetworkInfo& info, std::int64_t classes) {
+  if (classes <= info.outputs) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("the data set has {} classes, the network {} outputs; name the data that "
+                          "the network was trained for, or a network with {} outputs",
+                          classes, info.outputs, classes),
+              {{"field", "classes"}, {"value", std::to_string(classes)}});
+}
+
+void require_image_shape(const models::NetworkInfo& info, const std::vector<std::int64_t>& shape) {
+  if (info.input.size() != 3 || shape.size() != 3) return;
+  if (shape[1] != info.input[1] || shape[2] != info.input[2]) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("images of {} x {} pixels, the network takes {} x {}; name a "
+                            "`preprocess` that gives that size",
+                            shape[2], shape[1], info.input[2], info.input[1]),
+                {{"field", "size"}, {"value", fmt::format("{}x{}", shape[2], shape[1])}});
+  }
+  if (shape[0] != info.input[0] && shape[0] != 1) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("images of {} channels, the network takes {}; name other data or "
+                            "another network",
+                            shape[0], info.input[0]),
+                {{"field", "channels"}, {"value", std::to_string(shape[0])}});
+  }
+}
+
+void require_context(const models::NetworkInfo& info, std::int64_t context) {
+  if (info.context <= 0 || context <= info.context) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("context {}; the network takes at most {} tokens; write context: {} or "
+                          "less, or 0 for the network's own",
+                          context, info.context, info.context),
+              {{"field", "context"}, {"value", std::to_string(context)}});
+}
+
+void require_vocabulary(const models::NetworkInfo& info, std::int64_t largest) {
+  if (largest < info.outputs) return;
+  throw Error(ErrorKind::kData,
+              fmt::format("the text holds token id {}, the network's vocabulary has {}; take the "
+                          "tokenizer that belongs to the weights",
+                          largest, info.outputs),
+              {{"field", "vocab_size"}, {"value", std::to_string(info.outputs)}});
+}
+
+}  // namespace assay::evaluate
