@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""One key, one content: no file is opened that a recipe does not name, and no figure is ever that of other bytes than its key's.
+
+    tests/e2e/content_test.py --assay build/dev/bin/assay
+"""
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import content_forms as forms
+import malformed_files as made
+from opened_files import OpenedFiles
+
+options = None
+TEXT = ("the quick brown fox jumps over the lazy dog, and the dog sleeps on. " * 30).encode()
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+class ContentTest(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory(prefix="assay-content-")
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = Path(self.temporary.name)
+
+    def write(self, name, content):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def environment(self, store="store", **more):
+        return {**os.environ, "ASSAY_STORE": str(self.folder / store), "XDG_CACHE_HOME": str(self.folder / "cache"), **more}
+
+    def begin(self, sweep, out, store="store", **more):
+        process = subprocess.Popen([str(Path(options.assay).resolve()), "run", str(sweep), "--out", str(self.folder / out), "--jobs", "2"],
+                                   env=self.environment(store, **more), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   stdin=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
+        return process
+
+    def ended(self, process):
+        out, err = process.communicate(timeout=300)
+        return process.returncode, out + err
+
+    def rows(self, out, query):
+        with sqlite3.connect(f"file:{self.folder}/{out}/results.sqlite?mode=ro", uri=True) as database:
+            return database.execute(query).fetchall()
+
+
+class OpenedTest(ContentTest):
+    """Every built-in stage over every form of checkpoint and data set, while the kernel tells what is opened."""
+
+    def sweep(self):
+        models, data, language, vision = [], [f"text: {{reader: text, train: [{self.write('data/text/a.txt', TEXT)}], "
+                                              f"test: [{self.write('data/text/b.txt', TEXT[40:])}]}}"], [], []
+        self.write("data/text/c.txt", "stray text")
+        for name, (files, weights) in forms.language_models().items():
+            for file, content in {**forms.STRAY, **files}.items():
+                self.write(f"models/{name}/{file}", content)
+            models.append(f"{name}: {{family: opt, weights: {self.folder / 'models' / name / weights}, data: text}}")
+            language.append(name)
+        for name, (files, content, entry) in forms.images().items():
+            for file, text in {**forms.STRAY, **files}.items():
+                self.write(f"models/vit_{name}/{file}", text)
+            for file, text in content.items():
+                self.write(f"data/{name}/{file}", text)
+            (self.folder / "data" / name).mkdir(exist_ok=True)
+            data.append(f"{name}: {{{entry.replace('%s', str(self.folder / 'data' / name))}}}")
+            models.append(f"vit_{name}: {{family: vit, weights: {self.folder / 'models' / ('vit_' + name)}, data: {name}}}")
+            vision.append("vit_" + name)
+        lines = "".join
+        return self.write("sweep.yaml", f"""assay: 1
+name: forms
+models:
+{lines(f'  {line}{chr(10)}' for line in models)}data:
+{lines(f'  {line}{chr(10)}' for line in data)}trials:
+  - {{model: [{', '.join(language)}], method: float}}
+  - {{model: [{', '.join(language)}], method: rtn, bits: W4A8, calibration_seed: 0, rtn: {{act: tensor_static, samples: 4, context: 16}}}}
+  - {{model: [{', '.join(language)}], method: gptq, bits: W4A16, calibration_seed: 0, gptq: {{samples: 4, context: 16}}}}
+  - {{model: [{', '.join(language)}], method: train, seed: 0, train: {{steps: 2, batch: 2, context: 16}}}}
+  - {{model: [{', '.join(vision)}], method: float}}
+  - {{model: [{', '.join(vision)}], method: rtn, bits: W4A8, rtn: {{samples: 4}}}}
+  - {{model: [{', '.join(vision)}], method: psaq_vit, bits: W4A8, seed: 0, psaq_vit: {{images: 2, rounds: 1, steps: 2}}}}
+  - {{model: [{', '.join(vision)}], method: train, seed: 0, train: {{steps: 2, batch: 2}}}}
+evaluate:
+  - {{metric: perplexity, context: 16, shards: 2}}
+  - {{metric: top1, shards: 2}}
+  - {{metric: latency, batch: [1], tokens: 16, repetitions: 2, warmup_s: 0.01, max_s: 0.05}}
+run: {{slots: 2}}
+""")
+
+    def named_in_recipes(self, out):
+        """Digests of all files that a recipe names, those of manifests included."""
+        digests = set()
+        for (recipe,) in self.rows(out, "SELECT recipe FROM stage"):
+            recipe = json.loads(recipe)
+            for member in ("model", "data"):
+                digests |= {file["digest"] for file in recipe.get(member, {}).get("files", [])}
+        for manifest in (self.folder / "store" / "manifests").iterdir():
+            entries = [json.loads(line) for line in manifest.read_text().splitlines()]
+            digests |= {entry[1] for entry in entries if len(entry) > 1}
+        return digests
+
+    def test_no_file_is_opened_that_the_recipe_does_not_name(self):
+        sweep = self.sweep()
+        try:
+            opened = OpenedFiles(self.folder / "models"), OpenedFiles(self.folder / "data")
+        except OSError as error:
+            self.skipTest(f"the kernel does not tell which files are opened: {error}")
+        code, output = self.ended(self.begin(sweep, "run"))
+        self.assertEqual(code, 0, output)
+        seen = set().union(*(watch.take() for watch in opened))
+        named = self.named_in_recipes("run")
+        strangers = sorted(str(Path(path).relative_to(self.folder)) for path in seen if sha256(Path(path).read_bytes()) not in named)
+        self.assertEqual(strangers, [])
+        read = {sha256(Path(path).read_bytes()) for path in seen}
+        self.assertEqual(named - read, set(), "a recipe names files that nothing reads")
+        ran = {name for (name,) in self.rows("run", "SELECT DISTINCT name FROM stage")}
+        offered = set()
+        for catalogue in (self.folder / "cache").rglob("*.json"):
+            text = json.loads(catalogue.read_text())
+            offered |= {stage["name"] for stage in (text.get("catalogue", text).get("stages", []) if isinstance(text, dict) else [])}
+        self.assertTrue(offered)
+        self.assertEqual(offered - ran, set(), "stages that this test does not run")
+
+
+class ChangingFileTest(ContentTest):
+    """A file that changes between plan and load, during load, and is restored: never a figure of other bytes under a key."""
+
+    def setUp(self):
+        super().setUp()
+        self.random = random.Random(int(os.environ.get("CONTENT_SEED", "7")))
+        self.versions = [made.safetensors(forms.opt_tensors(256, seed)) for seed in (0, 5)]
+        self.weights = self.write("model/model.safetensors", self.versions[0])
+        self.write("model/config.json", forms.opt_config(256))
+        text = self.write("text.txt", TEXT)
+        self.sweep = self.write("sweep.yaml", f"""assay: 1
+name: changing
+models: {{m: {{family: opt, weights: {self.weights.parent}, data: t}}}}
+data: {{t: {{reader: text, train: [{text}], test: [{text}]}}}}
+trials: [{{model: m, method: float}}]
+evaluate: [{{metric: perplexity, context: 16, shards: 4}}]
+run: {{slots: 1, retries: 2}}
+""")
+        # An executor that starts late, as on a busy node.
+        executor = os.environ.get("ASSAY_EXEC", str(Path(options.assay).resolve().parent / "assay-exec"))
+        self.late = self.write("late.sh", f"#!/bin/sh\nsleep 0.7\nexec {executor} \"$@\"\n")
+        self.late.chmod(0o755)
+
+    def figure(self, out):
+        found = self.rows(out, "SELECT value FROM metric WHERE name = 'perplexity' AND value IS NOT NULL")
+        return found[0][0] if found else None
+
+    def digest_of_key(self, out):
+        for (recipe,) in self.rows(out, "SELECT recipe FROM stage WHERE name = 'evaluate.language'"):
+            for file in json.loads(recipe)["model"]["files"]:
+                if file["role"] == "weights":
+                    return file["digest"]
+
+    def change(self, content, how):
+        before = self.weights.stat()
+        if how == "renamed":
+            other = self.write("model/other", content)
+            os.replace(other, self.weights)
+        else:
+            with self.weights.open("r+b") as file:
+                file.write(content)
+        if how == "time put back":
+            os.utime(self.weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    def settle(self):
+        """The plan trusts identities of files that rest; half of the rounds are with such."""
+        time.sleep(2.1)
+
+    def test_a_figure_is_that_of_the_bytes_in_its_key(self):
+        expected = {}
+        for number, content in enumerate(self.versions):
+            self.change(content, "in place")
+            code, output = self.ended(self.begin(self.sweep, f"pure{number}", f"pure{number}"))
+            self.assertEqual(code, 0, output)
+            expected[sha256(content)] = self.figure(f"pure{number}")
+        self.assertNotEqual(*expected.values())
+        outcomes = []
+        for turn in range(options.turns):
+            shutil.rmtree(self.folder / "store", ignore_errors=True)
+            self.change(self.versions[0], "in place")
+            if turn % 2:
+                self.settle()
+            how = ("in place", "renamed", "time put back")[turn % 3]
+            late = {"ASSAY_EXEC": str(self.late)} if turn % 4 < 2 else {}
+            out = f"run{turn}"
+            process = self.begin(self.sweep, out, **late)
+            time.sleep(self.random.uniform(0, 1.2 if late else 0.5))
+            self.change(self.versions[1], how)
+            if turn % 5 < 3:  # some are restored while the run is on
+                time.sleep(self.random.uniform(0, 0.3))
+                self.change(self.versions[0], how)
+            code, output = self.ended(process)
+            figure = self.figure(out) if (self.folder / out / "results.sqlite").exists() else None
+            outcomes.append((code, figure is not None))
+            if figure is None:
+                self.assertNotEqual(code, 0, output)
+                self.assertIn(str(self.weights), output)
+            else:
+                self.assertEqual(figure, expected[self.digest_of_key(out)], f"turn {turn}, {how}: {output}")
+            # What stands in the store now holds for the old bytes too.
+            self.change(self.versions[0], "in place")
+            code, output = self.ended(self.begin(self.sweep, f"again{turn}"))
+            self.assertEqual(code, 0, output)
+            self.assertEqual(self.figure(f"again{turn}"), expected[sha256(self.versions[0])], f"turn {turn}, {how}")
+        print("figures", sum(found for _, found in outcomes), "refusals", sum(not found for _, found in outcomes))
+
+
+def main():
+    global options
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--assay", required=True)
+    parser.add_argument("--provider")
+    parser.add_argument("--turns", type=int, default=20)
+    options, rest = parser.parse_known_args()
+    if not os.environ.get("ASSAY_EXEC") and not (Path(options.assay).resolve().parent / "assay-exec").exists():
+        print("no assay-exec: nothing opens a checkpoint")
+        return 77
+    return 0 if unittest.main(argv=[sys.argv[0], *rest], exit=False).result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
