@@ -65,9 +65,10 @@ class Judge {
   }
 
   std::string note(const PlannedTrial& trial, const Stage& stage, const Refusal& refusal) {
-    const spec::Place& place = place_of(trial, stage, refusal.about);
+    const SweepEntries entries = entries_of(trial, stage, refusal.about);
+    const spec::Place& place = place_of(trial, entries, refusal.about);
     std::string text =
-        fmt::format("{}: {}{}", place.text(), owner_of(stage, refusal.about), refusal.message);
+        fmt::format("{}: {}{}", place.text(), owner_of(entries, refusal.about), refusal.message);
     const auto [found, fresh] = mistakes_.try_emplace(text);
     if (fresh) {
       found->second = {{place.file == nullptr ? "" : *place.file, place.line, place.column, text},
@@ -79,9 +80,25 @@ class Judge {
     return text;
   }
 
-  const spec::Place& place_of(const PlannedTrial& trial, const Stage& stage,
+  // The entries that a refusal may be about: the stage's own, and the data that it only knows
+  // through its inputs (an evaluation takes tokens, not a text).
+  SweepEntries entries_of(const PlannedTrial& trial, const Stage& stage,
+                          const std::string& about) const {
+    SweepEntries entries = stage.entries;
+    if (about != "data" || entries.data >= 0) return entries;
+    for (const StageInput& input : stage.inputs) {
+      for (const std::size_t index : trial.stages) {
+        const Stage& maker = plan_.stages[index];
+        if (!(maker.key == input.key)) continue;
+        entries.data = entries_of(trial, maker, about).data;
+        if (entries.data >= 0) return entries;
+      }
+    }
+    return entries;
+  }
+
+  const spec::Place& place_of(const PlannedTrial& trial, const SweepEntries& entries,
                               const std::string& about) const {
-    const SweepEntries& entries = stage.entries;
     if (about == "run") return sweep_.run_place;
     if (about == "model" && entries.model >= 0) return at(sweep_.models, entries.model).place;
     if (about == "data" && entries.data >= 0) return at(sweep_.data, entries.data).place;
@@ -91,8 +108,7 @@ class Judge {
     return *places_.at(id_by_names(trial));
   }
 
-  std::string owner_of(const Stage& stage, const std::string& about) const {
-    const SweepEntries& entries = stage.entries;
+  std::string owner_of(const SweepEntries& entries, const std::string& about) const {
     if (about == "model" && entries.model >= 0) {
       return fmt::format("model '{}': ", at(sweep_.models, entries.model).name);
     }

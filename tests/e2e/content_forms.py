@@ -28,14 +28,9 @@ def opt_config(vocabulary):
     return json.dumps({**made.OPT_CONFIGURATION, "vocab_size": vocabulary}).encode()
 
 
-def vit(channels, size, patch, classes):
-    configuration = {**made.VIT_CONFIGURATION, "in_chans": channels, "img_size": size, "patch_size": patch, "num_classes": classes,
-                     "mean": [0.5] * channels, "std": [0.5] * channels}
-    like = made.vit_tensors()
-    like["patch_embed.proj.weight"] = made.floats(8, channels, patch, patch)
-    like["pos_embed"] = made.floats(1, (size // patch) ** 2 + 1, 8)
-    like["head.weight"], like["head.bias"] = made.floats(classes, 8), made.floats(classes)
-    return {"config.json": json.dumps(configuration).encode(), "model.safetensors": made.safetensors(tensors(like))}
+def vit(*shape):
+    return {"config.json": json.dumps(made.vit_configuration(*shape)).encode(),
+            "model.safetensors": made.safetensors(tensors(made.vit_tensors(*shape)))}
 
 
 def sharded(vocabulary, seed=0):

@@ -49,7 +49,7 @@ run: {{{settings}}}
             ended = self.assay(command, sweep)
             self.assertEqual(ended.returncode, 2, ended.stderr)
             self.assertIn("2 mistakes; nothing was run", ended.stderr)
-            for value in ("2000000.0", "3000000.0"):
+            for value in ("2000000", "3000000"):
                 self.assertIn(f"tried.yaml:7:31: value = {value}: echoes are at most 1e6; lower it (nothing echo", ended.stderr)
         self.assertFalse((self.folder / "runs").exists())
 

@@ -31,14 +31,20 @@ VIT_CONFIGURATION = {"architecture": "vit", "model_type": "vit", "img_size": 8, 
                      "embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 2.0, "mean": [0.5], "std": [0.5]}
 
 
-def vit_tensors():
-    """A ViT of one block on 8 x 8 grey images, as VIT_CONFIGURATION says."""
-    shapes = {"cls_token": (1, 1, 8), "pos_embed": (1, 5, 8), "patch_embed.proj.weight": (8, 1, 4, 4), "patch_embed.proj.bias": (8,),
+def vit_configuration(channels, size, patch, classes):
+    return {**VIT_CONFIGURATION, "in_chans": channels, "img_size": size, "patch_size": patch, "num_classes": classes,
+            "mean": [0.5] * channels, "std": [0.5] * channels}
+
+
+def vit_tensors(channels=1, size=8, patch=4, classes=3):
+    """A ViT of one block, by default on 8 x 8 grey images as VIT_CONFIGURATION says."""
+    shapes = {"cls_token": (1, 1, 8), "pos_embed": (1, (size // patch) ** 2 + 1, 8),
+              "patch_embed.proj.weight": (8, channels, patch, patch), "patch_embed.proj.bias": (8,),
               "blocks.0.norm1.weight": (8,), "blocks.0.norm1.bias": (8,), "blocks.0.attn.qkv.weight": (24, 8),
               "blocks.0.attn.qkv.bias": (24,), "blocks.0.attn.proj.weight": (8, 8), "blocks.0.attn.proj.bias": (8,),
               "blocks.0.norm2.weight": (8,), "blocks.0.norm2.bias": (8,), "blocks.0.mlp.fc1.weight": (16, 8),
               "blocks.0.mlp.fc1.bias": (16,), "blocks.0.mlp.fc2.weight": (8, 16), "blocks.0.mlp.fc2.bias": (8,),
-              "norm.weight": (8,), "norm.bias": (8,), "head.weight": (3, 8), "head.bias": (3,)}
+              "norm.weight": (8,), "norm.bias": (8,), "head.weight": (classes, 8), "head.bias": (classes,)}
     return {name: floats(*shape) for name, shape in shapes.items()}
 
 

@@ -858,13 +858,18 @@ class ImageFolders(MalformedCase):
 # What only the whole content of a file shows, or a run of the network. The rest is refused by `assay plan`.
 ONLY_WHEN_READ = {"a_tensor_of_not_a_number", "a_picture_that_is_cut_off", "cifar_label_of_ten"}
 
+# Images that only their content makes unfit need a network that takes their size: (channels, size, patch, classes).
+FITTING = {"a_picture_that_is_cut_off": (3, 8, 4, 3), "cifar_label_of_ten": (3, 32, 16, 10)}
+
+METRICS = {"vit": "{metric: top1}", "opt": "{metric: perplexity, context: 16}"}
+
 
 class FilesOfASweep:
     """Beside MalformedCase: every broken checkpoint and data set is a model of its own in one sweep."""
 
     @classmethod
     def make(cls, wanted):
-        cls.models, cls.data, cls.trials = [], [], []
+        cls.models, cls.data, cls.trials, cls.families = [], [], [], set()
         cls.put("data/words.txt", b"words and more words, one after the other, until there are enough of them\n" * 20)
         cls.put("data/good_images", PIXELS)
         cls.put("data/good_labels", LABELS)
@@ -875,12 +880,13 @@ class FilesOfASweep:
                 cls.add_model(name, family, weights, config, more, "good_images" if family == "vit" else "good_words")
         for name, (entry_of_data, _, _) in {**IMAGES, **TEXTS}.items():
             if wanted(name):
-                family, weights, config, more = vit() if name in IMAGES else opt()
+                shape = FITTING.get(name, (1, 8, 4, 3))
+                family, weights, config, more = vit(made.vit_tensors(*shape), made.vit_configuration(*shape)) if name in IMAGES else opt()
                 cls.add_data(name, entry_of_data)
                 cls.add_model(name, family, weights, config, more, name)
         return ("assay: 1\nmodels:\n" + "".join(f"  {line}\n" for line in cls.models) + "data:\n" +
                 "".join(f"  {line}\n" for line in cls.data) + f"trials: [{{model: [{', '.join(cls.trials)}], method: float}}]\n"
-                "evaluate: [{metric: top1}, {metric: perplexity, context: 16}]\n"
+                f"evaluate: [{', '.join(METRICS[family] for family in sorted(cls.families))}]\n"
                 "run: {retries: 0, max_failures: none, stall_timeout: 2m}\n")
 
     @classmethod
@@ -897,6 +903,7 @@ class FilesOfASweep:
             cls.put(f"models/{name}/{file}", content)
         cls.models.append(f"{name}: {{family: {family}, weights: models/{name}, data: {data}}}")
         cls.trials.append(name)
+        cls.families.add(family)
 
     @classmethod
     def add_data(cls, name, description):

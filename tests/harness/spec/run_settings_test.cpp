@@ -65,6 +65,8 @@ TEST(RunSettings, a_time_without_a_unit_is_refused) {
   EXPECT_EQ(problem_of("{stall_timeout: 5 minutes}"),
             "run.yaml:1:17: stall_timeout must be a time with its unit like 90s, 10m, 1h30m or 2d, "
             "or none, not '5 minutes'");
+}
+
 TEST(RunSettings, impossible_trials_are_refused_unless_they_are_to_be_skipped) {
   EXPECT_FALSE(read("{impossible: refuse}").skip_impossible);
   EXPECT_TRUE(read("{impossible: skip}").skip_impossible);
