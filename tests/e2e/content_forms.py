@@ -82,7 +82,7 @@ def language_models():
     """name -> (files of the folder, what `weights:` names below it)."""
     single = {"config.json": opt_config(256), "model.safetensors": made.safetensors(opt_tensors(256))}
     named = {"tiny.json": opt_config(256), "tiny.safetensors": made.safetensors(opt_tensors(256, 1)), "config.json": b"stray config",
-             "other.safetensors": made.safetensors(opt_tensors(256, 2))}
+             "stray.safetensors": made.safetensors(opt_tensors(256, 2))}
     return {
         "single": (single, ""),
         "shards": ({"config.json": opt_config(256), "consolidated.safetensors": b"stray consolidated", **sharded(256)}, ""),

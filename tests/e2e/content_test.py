@@ -34,6 +34,7 @@ class ContentTest(unittest.TestCase):
         self.temporary = tempfile.TemporaryDirectory(prefix="assay-content-")
         self.addCleanup(self.temporary.cleanup)
         self.folder = Path(self.temporary.name)
+        self.random = random.Random(int(os.environ.get("CONTENT_SEED", "7")))
 
     def write(self, name, content):
         path = self.folder / name
@@ -60,10 +61,10 @@ class ContentTest(unittest.TestCase):
             return database.execute(query).fetchall()
 
 
-class OpenedTest(ContentTest):
-    """Every built-in stage over every form of checkpoint and data set, while the kernel tells what is opened."""
+class FormsTest(ContentTest):
+    """A sweep over every form of checkpoint and data set."""
 
-    def sweep(self):
+    def sweep(self, language_trials, vision_trials, metrics):
         models, data, language, vision = [], [f"text: {{reader: text, train: [{self.write('data/text/a.txt', TEXT)}], "
                                               f"test: [{self.write('data/text/b.txt', TEXT[40:])}]}}"], [], []
         self.write("data/text/c.txt", "stray text")
@@ -81,26 +82,27 @@ class OpenedTest(ContentTest):
             data.append(f"{name}: {{{entry.replace('%s', str(self.folder / 'data' / name))}}}")
             models.append(f"vit_{name}: {{family: vit, weights: {self.folder / 'models' / ('vit_' + name)}, data: {name}}}")
             vision.append("vit_" + name)
-        lines = "".join
-        return self.write("sweep.yaml", f"""assay: 1
-name: forms
-models:
-{lines(f'  {line}{chr(10)}' for line in models)}data:
-{lines(f'  {line}{chr(10)}' for line in data)}trials:
-  - {{model: [{', '.join(language)}], method: float}}
-  - {{model: [{', '.join(language)}], method: rtn, bits: W4A8, calibration_seed: 0, rtn: {{act: tensor_static, samples: 4, context: 16}}}}
-  - {{model: [{', '.join(language)}], method: gptq, bits: W4A16, calibration_seed: 0, gptq: {{samples: 4, context: 16}}}}
-  - {{model: [{', '.join(language)}], method: train, seed: 0, train: {{steps: 2, batch: 2, window: 16}}}}
-  - {{model: [{', '.join(vision)}], method: float}}
-  - {{model: [{', '.join(vision)}], method: rtn, bits: W4A8, rtn: {{samples: 4}}}}
-  - {{model: [{', '.join(vision)}], method: psaq_vit, bits: W4A8, seed: 0, psaq_vit: {{images: 2, rounds: 1, steps: 5}}}}
-  - {{model: [{', '.join(vision)}], method: train, seed: 0, train: {{steps: 2, batch: 2}}}}
-evaluate:
-  - {{metric: perplexity, context: 16, shards: 2}}
-  - {{metric: top1, shards: 2}}
-  - {{metric: latency, batch: [1], tokens: 16, repetitions: 5, warmup_s: 0.01, max_s: 0.05}}
-run: {{slots: 2}}
-""")
+
+        def lines(items):
+            return "".join(f"  {item}\n" for item in items)
+
+        trials = [f"- {{model: [{', '.join(names)}], {trial}}}"
+                  for names, several in ((language, language_trials), (vision, vision_trials)) for trial in several]
+        return self.write("sweep.yaml", f"assay: 1\nname: forms\nmodels:\n{lines(models)}data:\n{lines(data)}trials:\n{lines(trials)}"
+                                        f"evaluate:\n{lines('- ' + metric for metric in metrics)}run: {{slots: 2}}\n")
+
+
+class OpenedTest(FormsTest):
+    """Every built-in stage over every form of checkpoint and data set, while the kernel tells what is opened."""
+
+    LANGUAGE = ["method: float", "method: rtn, bits: W4A8, calibration_seed: 0, rtn: {act: tensor_static, samples: 4, context: 16}",
+                "method: gptq, bits: W4A16, calibration_seed: 0, gptq: {samples: 4, context: 16}",
+                "method: train, seed: 0, train: {steps: 2, batch: 2, window: 16}"]
+    VISION = ["method: float", "method: rtn, bits: W4A8, rtn: {samples: 4}",
+              "method: psaq_vit, bits: W4A8, seed: 0, psaq_vit: {images: 2, rounds: 1, steps: 5}",
+              "method: train, seed: 0, train: {steps: 2, batch: 2}"]
+    METRICS = ["{metric: perplexity, context: 16, shards: 2}", "{metric: top1, shards: 2}",
+               "{metric: latency, batch: [1], tokens: 16, repetitions: 5, warmup_s: 0.01, max_s: 0.05}"]
 
     def named_in_recipes(self, out):
         """Digests of all files that a recipe names: for a folder, those of its manifest instead of the manifest's own."""
@@ -116,7 +118,7 @@ run: {{slots: 2}}
         return digests
 
     def test_no_file_is_opened_that_the_recipe_does_not_name(self):
-        sweep = self.sweep()
+        sweep = self.sweep(self.LANGUAGE, self.VISION, self.METRICS)
         try:
             opened = OpenedFiles(self.folder / "models"), OpenedFiles(self.folder / "data")
         except OSError as error:
@@ -138,12 +140,79 @@ run: {{slots: 2}}
         self.assertEqual(offered - ran, set(), "stages that this test does not run")
 
 
+class MovedKeyTest(FormsTest):
+    """A changed byte, name or order of anything that is read makes another key; files that lie beside do not."""
+
+    def plan(self, sweep):
+        """Model -> whether all of its trials are in the store, or None where the sweep is refused."""
+        ended = subprocess.run([str(Path(options.assay).resolve()), "plan", str(sweep), "--out", str(self.folder / "run"), "--format", "json"],
+                               env=self.environment(), text=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+        self.assertIn(ended.returncode, (0, 2), ended.stderr)
+        if ended.returncode == 2:
+            return None
+        trials = next(table["rows"] for table in json.loads(ended.stdout) if table["title"] == "Trials")
+        done = {}
+        for row in trials:
+            model = row["trial"].split()[0]
+            done[model] = done.get(model, True) and row["done"] == row["stages"]
+        return done
+
+    @staticmethod
+    def is_stray(path):
+        return "stray" in path.name or b"stray" in path.read_bytes()[:16]
+
+    def changes(self):
+        """What is changed -> (how, how it is undone); all of it moves a key."""
+        def byte(path, at):
+            def flip():
+                content = bytearray(path.read_bytes())
+                content[at] ^= 1
+                path.write_bytes(content)
+            return flip, flip
+
+        def renamed(path, name):
+            return lambda: path.rename(path.with_name(name)), lambda: path.with_name(name).rename(path)
+
+        root = self.folder / "data"
+        for path in sorted(self.folder.glob("models/*/*")) + sorted(root.rglob("*")):
+            if path.is_file() and not self.is_stray(path):
+                at = self.random.randrange(path.stat().st_size)
+                yield f"byte {at} of {path}", *byte(path, at)
+        yield "name of an image", *renamed(root / "folder/val/dog/1.png", "11.png")
+        yield "order of images", *renamed(root / "folder/val/dog/0.png", "4.png")
+        yield "name of an image for calibration", *renamed(root / "folder/train/dog/1.png", "11.png")
+        yield "an empty folder", lambda: (root / "folder/val/fox").mkdir(), lambda: (root / "folder/val/fox").rmdir()
+        sweep = self.folder / "sweep.yaml"
+        text = sweep.read_text()
+        first, second = root / "cifar/batch_1.bin", root / "cifar/batch_2.bin"
+        yield "order of files", lambda: sweep.write_text(text.replace(f"{first}, {second}", f"{second}, {first}")), lambda: sweep.write_text(text)
+
+    def test_every_byte_name_and_order_is_in_the_key(self):
+        sweep = self.sweep(["method: rtn, bits: W4A8, calibration_seed: 0, rtn: {act: tensor_static, samples: 4, context: 16}"],
+                           ["method: rtn, bits: W4A8, rtn: {samples: 4}"], ["{metric: perplexity, context: 16}", "{metric: top1}"])
+        code, output = self.ended(self.begin(sweep, "run"))
+        self.assertEqual(code, 0, output)
+        self.assertEqual(set(self.plan(sweep).values()), {True})
+        moved = refused = 0
+        for what, change, undo in self.changes():
+            change()
+            done = self.plan(sweep)
+            self.assertTrue(done is None or False in done.values(), f"{what}: the key is that of before")
+            moved, refused = moved + (done is not None), refused + (done is None)
+            undo()
+        self.assertEqual(set(self.plan(sweep).values()), {True}, "what was put back has its key back")
+        for path in self.folder.glob("models/*/*"):
+            if self.is_stray(path):
+                path.write_bytes(b"stray other")
+        self.assertEqual(set(self.plan(sweep).values()), {True}, "a file that nothing reads moves a key")
+        print("keys moved", moved, "refused", refused)
+
+
 class ChangingFileTest(ContentTest):
     """A file that changes between plan and load, during load, and is restored: never a figure of other bytes under a key."""
 
     def setUp(self):
         super().setUp()
-        self.random = random.Random(int(os.environ.get("CONTENT_SEED", "7")))
         self.versions = [made.safetensors(forms.opt_tensors(256, seed)) for seed in (0, 5)]
         self.weights = self.write("model/model.safetensors", self.versions[0])
         self.write("model/config.json", forms.opt_config(256))
