@@ -41,15 +41,7 @@ at::Tensor resized(const at::Tensor& image, const Preprocessing& preprocessing) 
   const bool both = preprocessing.squash;
   const std::int64_t to_height = both || height <= width ? size : longer(height, width);
   const std::int64_t to_width = both || width <= height ? size : longer(width, height);
-  if (to_height == height && to_width == width) {
-    return image;
-  }
-  const at::Tensor values = image.unsqueeze(0).to(at::kFloat);  // [1, C, H, W]
-  const std::vector<std::int64_t> to = {to_height, to_width};
-  const at::Tensor result = preprocessing.interpolation == Interpolation::kBicubic
-                                ? at::_upsample_bicubic2d_aa(values, to, /*align_corners=*/false)
-                                : at::_upsample_bilinear2d_aa(values, to, /*align_corners=*/false);
-  return result.squeeze(0).round().clamp(0, 255).to(at::kByte);
+  return resample(image, to_height, to_width, preprocessing.interpolation);
 }
 
 }  // namespace

@@ -6,14 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "datasets/resample.h"
 #include "harness/core/json.h"
 
 // Geometry of preprocessings: resize, centre crop. Mean and standard deviation are the network's
 // (datasets::normalise).
 
 namespace assay::datasets {
-
-enum class Interpolation { kBilinear, kBicubic };
 
 struct Preprocessing {
   std::string name;
@@ -25,7 +24,7 @@ struct Preprocessing {
 };
 
 // Raised when the resizing gives other values for the same name.
-inline constexpr int kResizeRevision = 1;
+inline constexpr int kResizeRevision = 2;
 
 // Names that a sweep may give, in order: "auto", "none", "deit_875", "vit_900", "swin_900", "timm",
 // "timm_train_size", "timm_1000", "torchvision_256", "mimiq", "cifar".
@@ -40,10 +39,10 @@ Preprocessing preprocessing_named(const std::string& name);
 // Error(kConfig) for what that function never makes.
 Preprocessing preprocessing_from(const Json& preprocessing);
 
-// image: uint8 [C, H, W]; returns uint8 [C, h, w]. Antialiased resize in float, rounded and clamped
-// to 0..255: within 1/255 of Pillow. The longer side becomes int(size * long / short), the crop
-// begins at round((side - crop) / 2), half to even, as torchvision has it. Throws Error(kData)
-// naming `what` for a size that does not fit.
+// image: uint8 [C, H, W]; returns uint8 [C, h, w], to the byte what Pillow and torchvision make of
+// it: resample(), the longer side becomes int(size * long / short), the crop begins at
+// round((side - crop) / 2), half to even. Throws Error(kData) naming `what` for a size that does not
+// fit.
 at::Tensor preprocess_image(const at::Tensor& image, const Preprocessing& preprocessing,
                             const std::string& what);
 

@@ -1,19 +1,17 @@
 #!/usr/bin/env python3
 """Ids of random tokenizers on random texts against Hugging Face's `tokenizers`.
 
-hugging_face_test.py TOKENIZE_TEXTS: runs with the first Python of $ASSAY_PEER_PYTHON, .deps/peers and this one that has
-the package (PyPI: tokenizers); without it the test is skipped.
+hugging_face_test.py TOKENIZE_TEXTS
 """
 import json
-import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-SKIP = 77
+import peer_python
+
 ROUNDS = 40
 TEXTS = 25  # a round
 
@@ -178,24 +176,5 @@ def check(program):
     return 1 if failed else 0
 
 
-def python_with_tokenizers():
-    for python in (os.environ.get("ASSAY_PEER_PYTHON"), ".deps/peers/bin/python", sys.executable):
-        if python and shutil.which(python) and subprocess.run([python, "-c", "import tokenizers"],
-                                                              capture_output=True).returncode == 0:
-            return python
-    return None
-
-
-def main():
-    if os.environ.get("ASSAY_HUGGING_FACE_CHILD"):
-        return check(sys.argv[1])
-    python = python_with_tokenizers()
-    if python is None:
-        print("SKIPPED: no Python with the package `tokenizers` (ASSAY_PEER_PYTHON, .deps/peers, this one); "
-              "install it: pip install tokenizers")
-        return SKIP
-    return subprocess.run([python, __file__, sys.argv[1]], env={**os.environ, "ASSAY_HUGGING_FACE_CHILD": "1"}).returncode
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(peer_python.main("tokenizers", lambda: check(sys.argv[1])))
