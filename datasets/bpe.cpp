@@ -70,14 +70,19 @@ Bpe::Bpe(const BpeTables& tables, const std::string& what) : what_(what) {
       refuse(what, fmt::format("merge {} ('{}' + '{}') names a piece that is not in the vocabulary",
                                rank, left, right));
     }
-    // The first of equal merges has the lower rank.
-    merges_.emplace(pair_key(*first, *second), Merge{rank, *joined});
+    // Of equal merges the last one counts, as in Hugging Face's tokenizers.
+    merges_.insert_or_assign(pair_key(*first, *second), Merge{rank, *joined});
     ++rank;
   }
   for (int byte = 0; byte < 256; ++byte) {
     const std::string piece = options_.byte_level ? std::string(1, static_cast<char>(byte))
                                                   : fmt::format("<0x{:02X}>", byte);
     const auto id = id_of(piece);
+    if (!id && !options_.byte_level && options_.byte_fallback) {
+      refuse(what, fmt::format("byte_fallback is true, and the vocabulary lacks '{}'; take a "
+                               "vocabulary with all of <0x00> to <0xFF>",
+                               piece));
+    }
     byte_ids_[static_cast<std::size_t>(byte)] = id.value_or(-1);
   }
 }
@@ -114,9 +119,7 @@ void Bpe::first_symbols(std::string_view piece, std::vector<Symbol>& symbols) co
     const auto bytes = static_cast<std::uint32_t>(character.size());
     if (const auto id = id_of(character)) {
       symbols.push_back({*id, bytes});
-    } else if (options_.byte_fallback &&
-               std::all_of(character.begin(), character.end(),
-                           [&](char byte) { return byte_id(byte) >= 0; })) {
+    } else if (options_.byte_fallback) {
       for (const char byte : character) {
         symbols.push_back({byte_id(byte), 1});
       }

@@ -33,8 +33,8 @@ class Bpe {
     bool operator==(const Symbol&) const = default;
   };
 
-  // Throws Error(kData) naming `what` if ids are negative, repeated or above 2^24, or a merge
-  // names a piece that is not in the vocabulary. Real byte-level vocabularies lack bytes that no
+  // Throws Error(kData) naming `what` if ids are negative, repeated or above 2^24, a merge names a
+  // piece that is not in the vocabulary, or byte fallback lacks the piece of a byte. Real byte-level vocabularies lack bytes that no
   // valid UTF-8 or hardly any text holds.
   Bpe(const BpeTables& tables, const std::string& what);
 

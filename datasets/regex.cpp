@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "datasets/regex_dialect.h"
 #include "datasets/utf8.h"
 #include "harness/core/error.h"
 
@@ -45,13 +46,22 @@ Regex::Regex(const std::string& pattern) : code_(std::make_unique<Code>()) {
   int error = 0;
   PCRE2_SIZE offset = 0;
   code_->pattern = pattern;
+  const std::string expression = pcre2_expression(pattern);
   code_->code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
                     PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
   if (code_->code == nullptr) {
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("the expression {} is not offered: {} at offset {}", pattern,
                             reason(error), offset));
+  }
+  std::uint32_t matches_nothing = 0;
+  pcre2_pattern_info(code_->code, PCRE2_INFO_MATCHEMPTY, &matches_nothing);
+  if (matches_nothing != 0) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("the expression {} is not offered: it may match between two "
+                            "characters, where Hugging Face's tokenizers split",
+                            pattern));
   }
   // Where there is no just-in-time compiler the interpreter gives the same matches.
   pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE);

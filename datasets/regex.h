@@ -7,11 +7,12 @@
 
 namespace assay::datasets {
 
-// A compiled expression with Unicode properties (PCRE2, just-in-time compiled where the machine
-// has that). Immutable; any thread may use it.
+// A compiled expression of a tokenizer, in what Oniguruma and PCRE2 read alike (regex_dialect.h);
+// just-in-time compiled where the machine has that. Immutable; any thread may use it.
 class Regex {
  public:
-  // Throws Error(kUnsupported) with PCRE2's reason and place if it does not compile.
+  // Throws Error(kUnsupported) with reason and place for an expression that does not compile, that
+  // the two engines read differently, or that may match nothing.
   explicit Regex(const std::string& pattern);
   ~Regex();
   Regex(Regex&&) noexcept;

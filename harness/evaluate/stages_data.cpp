@@ -100,7 +100,7 @@ Json sample_images(StageContext& context) {
 std::vector<StageImplementation> data_stages() {
   return {
       {{.name = "tokenize",
-        .revision = 3,
+        .revision = 4,
         .reads_tokenizer = true,
         .reads_data = true,
         .exact = true},
@@ -112,6 +112,7 @@ std::vector<StageImplementation> data_stages() {
         .exact = true},
        sample_calibration},
       {{.name = "sample_images",
+        .revision = 2,
         .reads = {"samples"},
         .reads_data = true,
         .random = "calibration_seed",

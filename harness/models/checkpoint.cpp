@@ -31,7 +31,8 @@ void fill(Network& network, const TensorMatch& match, const CheckpointFiles& fil
 std::unique_ptr<Network> load_network(const FileSet& checkpoint, const std::string& family) {
   const CheckpointFiles files = open_checkpoint(checkpoint);
   const Family& record = find_family(family.empty() ? family_of(files.configuration) : family);
-  std::unique_ptr<Network> network = record.make(files.configuration, /*allocate=*/false);
+  std::unique_ptr<Network> network =
+      make_network(record.declaration.name, files.configuration, /*allocate=*/false);
   const TensorMatch match = match_tensors(*network, record, files, TieCheck::kWhole);
   require_fit(match, *network, files);
   fill(*network, match, files);

@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "harness/core/checkpoint_layout.h"
 #include "harness/models/checkpoint_files.h"
 #include "harness/models/family.h"
 #include "harness/models/tensor_match.h"
@@ -29,16 +30,18 @@ void count_stored(const CheckpointFiles& files, NetworkHeaders& headers) {
 }
 
 // The configuration's own errors do not know the file that it came from.
-[[noreturn]] void throw_with_file(const Error& error, const std::string& what) {
-  const std::string message = error.what();
-  if (message.find(what) != std::string::npos) throw error;
-  Error::Context context = error.context();
-  context.emplace_back("file", what);
-  throw Error(error.kind(),
-              fmt::format("{}: {}; correct its configuration, or take the one that was saved with "
-                          "the weights",
-                          what, message),
-              std::move(context));
+std::unique_ptr<Network> network_of(const std::string& family, const Json& configuration,
+                                    const std::string& file) {
+  try {
+    return make_network(family, configuration, /*allocate=*/false);
+  } catch (const Error& error) {
+    Error::Context context = error.context();
+    context.emplace_back("file", file);
+    throw Error(error.kind(),
+                fmt::format("{}: {}; correct it, or take the one that was saved with the weights",
+                            file, error.what()),
+                std::move(context));
+  }
 }
 
 }  // namespace
@@ -48,15 +51,14 @@ NetworkHeaders read_headers(const FileSet& checkpoint, const std::string& family
   try {
     const CheckpointFiles files = open_checkpoint(checkpoint);
     count_stored(files, headers);
-    try {
-      const Family& record = find_family(family.empty() ? family_of(files.configuration) : family);
-      headers.network = record.make(files.configuration, /*allocate=*/false);
-      count_parameters(headers);
-      require_fit(match_tensors(*headers.network, record, files, TieCheck::kSampled),
-                  *headers.network, files);
-    } catch (const Error& error) {
-      throw_with_file(error, files.what);
-    }
+    const Family& record = find_family(family.empty() ? family_of(files.configuration) : family);
+    const InputFile* configuration = checkpoint.first(kConfigRole);
+    headers.network =
+        network_of(record.declaration.name, files.configuration,
+                   configuration == nullptr ? files.what : configuration->path.string());
+    count_parameters(headers);
+    require_fit(match_tensors(*headers.network, record, files, TieCheck::kSampled),
+                *headers.network, files);
   } catch (const Error& error) {
     headers.problems.push_back(error);
   }
@@ -66,7 +68,7 @@ NetworkHeaders read_headers(const FileSet& checkpoint, const std::string& family
 NetworkHeaders headers_of_configuration(const std::string& family, const Json& configuration) {
   NetworkHeaders headers;
   try {
-    headers.network = find_family(family).make(configuration, /*allocate=*/false);
+    headers.network = make_network(family, configuration, /*allocate=*/false);
     count_parameters(headers);
   } catch (const Error& error) {
     headers.problems.push_back(error);

@@ -80,13 +80,18 @@ std::string model_type_of(const Json& given) {
 }
 
 void refuse_what_is_not_offered(const Configuration& c) {
-  c.require("hidden_act", "silu", "the MLP is SwiGLU");
+  // "swish" is transformers' other name for it.
+  if (c.given().value("hidden_act", Json()) != "swish")
+    c.require("hidden_act", "silu", "the MLP is SwiGLU");
+  c.require("is_causal", true, "attention sees what came before");
   c.require("qk_norm", false, "queries and keys are not normalised");
   c.require("partial_rotary_factor", 1.0, "all channels of a head are rotated");
   c.require("quantization_config", nullptr, "the checkpoint is quantized already");
   const Json& given = c.given();
   const auto window = given.find("sliding_window");
-  const bool uses = !given.contains("use_sliding_window") || given["use_sliding_window"] == true;
+  const Json layers = given.value("layer_types", Json());
+  const bool uses = !given.contains("use_sliding_window") || given["use_sliding_window"] == true ||
+                    std::find(layers.begin(), layers.end(), "sliding_attention") != layers.end();
   if (window != given.end() && uses) {
     if (!window->is_number_integer() ||
         window->get<std::int64_t>() < c.integer("max_position_embeddings"))
@@ -94,15 +99,43 @@ void refuse_what_is_not_offered(const Configuration& c) {
   }
 }
 
-LlamaConfiguration read_configuration(const Json& given) {
+bool is_given(const Json& object, const char* field) {
+  return object.contains(field) && !object[field].is_null();
+}
+
+// Base, scaling and rotated share of the rotary embedding, which newer files keep in one object,
+// `rope_parameters`, and older ones in `rope_theta`, `rope_scaling` and `partial_rotary_factor`.
+Json with_flat_rope(const Json& given) {
+  if (!given.is_object() || !is_given(given, "rope_parameters")) return given;
   Json flat = given;
-  // Newer files keep base and scaling in one object.
-  if (given.is_object() && given.contains("rope_parameters") &&
-      given["rope_parameters"].is_object()) {
-    flat["rope_scaling"] = given["rope_parameters"];
-    if (given["rope_parameters"].contains("rope_theta"))
-      flat["rope_theta"] = given["rope_parameters"]["rope_theta"];
+  Json scaling = given["rope_parameters"];
+  const auto contradict = [&](const char* field) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("configuration of family 'llama': '{}' is {}, and 'rope_parameters' "
+                            "says otherwise: {}; keep one of them",
+                            field, given[field].dump(), given["rope_parameters"].dump()),
+                {{"family", "llama"}, {"field", field}});
+  };
+  if (scaling.is_object()) {
+    for (const char* field : {"rope_theta", "partial_rotary_factor"}) {
+      if (!is_given(scaling, field)) continue;
+      if (is_given(given, field) && given[field] != scaling[field]) contradict(field);
+      flat[field] = scaling[field];
+      scaling.erase(field);
+    }
+    if (scaling.empty()) scaling = nullptr;
   }
+  if (is_given(given, "rope_scaling")) {
+    Json other = given["rope_scaling"];
+    if (other.is_object()) other.erase("rope_theta");
+    if (other != scaling) contradict("rope_scaling");
+  }
+  flat["rope_scaling"] = std::move(scaling);
+  return flat;
+}
+
+LlamaConfiguration read_configuration(const Json& given) {
+  const Json flat = with_flat_rope(given);
   const Configuration c("llama", fields(), flat);
   refuse_what_is_not_offered(c);
   LlamaConfiguration l{};

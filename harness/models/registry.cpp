@@ -18,6 +18,28 @@ std::string text_of(const Json& configuration, const char* field) {
   return found != configuration.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+// A config.json that names another kind of network describes another forward pass, whatever its
+// tensors are called. One that names none is taken at its word.
+void require_family(const Family& family, const Json& configuration) {
+  if (!configuration.is_object()) return;
+  const std::vector<std::string>& types = family.declaration.model_types;
+  for (const char* field : {"model_type", "architecture"}) {
+    const auto found = configuration.find(field);
+    if (found == configuration.end() || found->is_null()) continue;
+    const std::string name = text_of(configuration, field);
+    if (std::find(types.begin(), types.end(), name) != types.end()) return;
+    if (std::string_view(field) == "architecture" && family.describes(configuration)) return;
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("configuration of family '{0}': '{1}' is {2}, which is no network of "
+                            "this family; legal: {3}{4}",
+                            family.declaration.name, field, found->dump(), fmt::join(types, ", "),
+                            family.declaration.task == "language"
+                                ? ""
+                                : fmt::format(", or a name of {}", family.declaration.title)),
+                {{"family", family.declaration.name}, {"field", field}});
+  }
+}
+
 }  // namespace
 
 const std::vector<Family>& all_families() {
@@ -68,6 +90,7 @@ std::string family_of(const Json& configuration) {
 std::unique_ptr<Network> make_network(const std::string& family, const Json& configuration,
                                       bool allocate) {
   const Family& record = find_family(family);
+  require_family(record, configuration);
   try {
     // Shapes first: a network that is too large is refused before any of it is allocated.
     if (allocate) record.make(configuration, false);

@@ -22,7 +22,7 @@ double factor_of(const Json& scaling, const char* name) {
   if (found == scaling.end() || !found->is_number() || !(found->get<double>() > 0.0) ||
       !std::isfinite(found->get<double>())) {
     throw Error(ErrorKind::kConfig,
-                fmt::format("configuration: 'rope_scaling' needs a positive number '{}'; it is {}",
+                fmt::format("configuration: the scaling of RoPE needs a positive number '{}'; it is {}",
                             name, scaling.dump()),
                 {{"field", "rope_scaling"}});
   }
@@ -38,7 +38,7 @@ double llama3_frequency(double frequency, const Json& scaling) {
   const double context = factor_of(scaling, "original_max_position_embeddings");
   if (high <= low) {
     throw Error(ErrorKind::kConfig,
-                fmt::format("configuration: 'rope_scaling' has high_freq_factor {} not above "
+                fmt::format("configuration: the scaling of RoPE has high_freq_factor {} not above "
                             "low_freq_factor {}",
                             high, low),
                 {{"field", "rope_scaling"}});
@@ -56,7 +56,7 @@ std::string type_of(const Json& scaling) {
     if (scaling.is_object() && scaling.contains(name) && scaling[name].is_string())
       return scaling[name].get<std::string>();
   throw Error(ErrorKind::kConfig,
-              fmt::format("configuration: 'rope_scaling' is {}, not an object with a 'rope_type'",
+              fmt::format("configuration: the scaling of RoPE is {}, not an object with a 'rope_type'",
                           scaling.dump()),
               {{"field", "rope_scaling"}});
 }
@@ -67,7 +67,7 @@ Rotary::Rotary(std::int64_t width, double base, const Json& scaling) {
   const std::string type = type_of(scaling);
   if (type != "default" && type != "linear" && type != "llama3") {
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("configuration: 'rope_scaling' of type '{}' is not offered; legal: "
+                fmt::format("configuration: scaling RoPE by '{}' is not offered; legal: "
                             "default, linear, llama3",
                             type),
                 {{"field", "rope_scaling"}});

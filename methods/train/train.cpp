@@ -103,7 +103,7 @@ MethodDeclaration declaration() {
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
   StageDeclaration s;
   s.name = "train";
-  s.revision = 2;
+  s.revision = 3;
   for (const ParameterSchema& schema : parameter_schemas()) s.reads.push_back(schema.name);
   s.reads_model = true;
   s.reads_tokenizer = true;

@@ -1,5 +1,6 @@
 #include "datasets/tokenizer.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -90,6 +91,27 @@ TEST_F(TokenizerTest, the_beginning_of_text_comes_from_template_or_configuration
       {"special_tokens", {{"<|end|>", {{"ids", {300}}}}}}};
   EXPECT_EQ(open(json)->encode_text("ab"), (Ids{300, 256}));
   EXPECT_EQ(open(json)->encode("ab"), (Ids{256}));
+}
+
+TEST_F(TokenizerTest, of_equal_merges_the_last_one_counts) {
+  Json json = byte_level_json();
+  EXPECT_EQ(open(json)->encode("abc"), (Ids{257}));  // "a b", then "ab c"
+  json["model"]["merges"].push_back("a b");          // now after "b c"
+  EXPECT_EQ(open(json)->encode("abc"), (Ids{'a', 258}));
+}
+
+TEST_F(TokenizerTest, byte_fallback_needs_every_byte) {
+  Json json = byte_level_json();
+  json["pre_tokenizer"] = nullptr;
+  json["model"]["byte_fallback"] = true;
+  json["model"]["merges"] = Json::array();
+  Json& vocab = json["model"]["vocab"] = {{"<unk>", 0}};
+  json["added_tokens"] = Json::array();
+  json["model"]["unk_token"] = "<unk>";
+  for (int byte = 0; byte < 256; ++byte) vocab[fmt::format("<0x{:02X}>", byte)] = byte + 1;
+  EXPECT_EQ(open(json)->encode("é"), (Ids{0xC3 + 1, 0xA9 + 1}));
+  vocab.erase("<0xC3>");
+  expect_error(ErrorKind::kData, "the vocabulary lacks '<0xC3>'", [&] { open(json); });
 }
 
 TEST_F(TokenizerTest, a_sequence_of_digits_and_byte_level_is_honoured) {

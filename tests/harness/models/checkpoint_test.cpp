@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <limits>
 
-#include "harness/core/checkpoint_layout.h"
 #include "harness/core/atomic_file.h"
+#include "harness/core/checkpoint_layout.h"
 #include "harness/core/error.h"
 #include "harness/models/headers.h"
 #include "harness/models/tensor_file.h"
@@ -382,6 +382,7 @@ TEST_F(ConfigurationFile, what_is_not_offered_is_refused_with_the_reason) {
   expect_rejected(opt(), "_remove_final_layer_norm", true, "last norm", unsupported);
   expect_rejected(llama(), "sliding_window", 64, "whole sequence", unsupported);
   expect_rejected(llama(), "hidden_act", "gelu", "SwiGLU", unsupported);
+  expect_rejected(llama(), "is_causal", false, "what came before", unsupported);
   expect_rejected(llama(), "rope_scaling", {{"rope_type", "yarn"}, {"factor", 2}}, "yarn",
                   unsupported);
   expect_rejected(llama(), "quantization_config", {{"bits", 4}}, "quantized already", unsupported);
@@ -389,6 +390,44 @@ TEST_F(ConfigurationFile, what_is_not_offered_is_refused_with_the_reason) {
   expect_rejected(vit(), "global_pool", "avg", "class token", unsupported);
   expect_rejected(vit(), "reg_tokens", 4, "register", unsupported);
   expect_rejected(vit(), "architecture", "swin_tiny_patch4_window7_224", "swin_tiny", unsupported);
+}
+
+TEST_F(ConfigurationFile, another_network_with_the_same_tensor_names_is_refused_by_the_family_too) {
+  for (const char* type : {"granite", "smollm3", "ernie4_5", "helium", "qwen3", "phi3", "opt"}) {
+    Json other = llama();
+    other["model_type"] = type;
+    expect_error(ErrorKind::kUnsupported, fmt::format("'model_type' is \"{}\"", type),
+                 [&] { make_network("llama", other); });
+  }
+  Json other = vit();
+  other["architecture"] = "vit_base_patch16_clip_224";
+  expect_error(ErrorKind::kUnsupported, "'architecture' is \"vit_base_patch16_clip_224\"",
+               [&] { make_network("vit", other); });
+  other.erase("architecture");
+  other.erase("model_type");
+  EXPECT_NO_THROW(make_network("vit", other));  // names none
+}
+
+TEST_F(ConfigurationFile, rope_parameters_and_the_fields_before_them_must_agree) {
+  const auto with = [](const Json& fields) {
+    Json configuration = llama();
+    configuration.update(fields);
+    return configuration;
+  };
+  const auto refused = [&](const Json& fields, const std::string& message) {
+    expect_error(ErrorKind::kConfig, message, [&] { make_network("llama", with(fields)); });
+  };
+  const Json linear = {{"rope_type", "linear"}, {"factor", 4.0}};
+  refused({{"rope_parameters", {{"rope_type", "default"}}}, {"rope_scaling", linear}},
+          "'rope_scaling' is {\"factor\":4.0");
+  refused({{"rope_parameters", {{"rope_theta", 1e6}}}, {"rope_theta", 1e4}}, "'rope_theta' is 1");
+  EXPECT_NO_THROW(
+      make_network("llama", with({{"rope_parameters", linear}, {"rope_scaling", linear}})));
+  EXPECT_NO_THROW(make_network(
+      "llama", with({{"rope_parameters", {{"rope_theta", 100.0}}}, {"rope_theta", nullptr}})));
+  expect_error(ErrorKind::kUnsupported, "'partial_rotary_factor' is 0.5", [&] {
+    make_network("llama", with({{"rope_parameters", {{"partial_rotary_factor", 0.5}}}}));
+  });
 }
 
 TEST_F(ConfigurationFile, a_network_that_no_machine_holds_is_refused_before_memory_is_asked_for) {
