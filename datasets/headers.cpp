@@ -9,6 +9,7 @@
 #include "datasets/files.h"
 #include "datasets/idx.h"
 #include "datasets/image_header.h"
+#include "datasets/preprocess.h"
 #include "datasets/utf8.h"
 #include "harness/core/image_listing.h"
 #include "harness/core/manifest.h"
@@ -20,7 +21,8 @@ constexpr std::string_view kIdxMark("\0\0\x08", 3);
 constexpr std::size_t kIdxHeaderBytes = 4 + 4 * 4;
 constexpr std::size_t kTextBlock = std::size_t{64} << 10;
 constexpr std::int64_t kCifarRecord = 3 * 32 * 32 + 1;
-constexpr std::size_t kImagesLookedAt = 64;
+constexpr std::size_t kImagesLookedAt = 1000;
+constexpr std::size_t kProblemsTold = 3;
 constexpr std::size_t kMaxLabelBytes = std::size_t{64} << 20;
 
 [[noreturn]] void refuse(const InputFile& file, const std::string& why) {
@@ -134,7 +136,7 @@ class Looking {
     }
   }
 
-  // Some images, evenly spread, show the format and size of all.
+  // Up to a thousand images, evenly spread, show the format and size of all.
   void folder() {
     const InputFile& folder = *all_files(files_, "image_folder").begin();
     const Manifest manifest = read_manifest(folder);
@@ -153,18 +155,35 @@ class Looking {
                              ? classes["count"].get<std::int64_t>()
                              : static_cast<std::int64_t>(listing.folders.size());
     });
-    const std::size_t step = std::max<std::size_t>(1, images.size() / kImagesLookedAt);
-    bool same = true;
-    for (std::size_t i = 0; i < images.size(); i += step) {
-      attempt([&] {
-        const InputFile file = file_in(folder, *images[i]);
-        const ImageSize size = read_image_size(file);
-        const std::vector<std::int64_t> shape{3, size.height, size.width};
-        same = same && (headers_.shape.empty() || headers_.shape == shape);
-        headers_.shape = shape;
-      });
+    attempt([&] {
+      const Preprocessing preprocessing = preprocessing_from(data_.value("preprocess", Json()));
+      const std::size_t looked = std::min(images.size(), kImagesLookedAt);
+      for (std::size_t i = 0; i < looked; ++i) {
+        const std::size_t at = looked == 1 ? 0 : i * (images.size() - 1) / (looked - 1);
+        attempt([&] { image(file_in(folder, *images[at]), preprocessing); });
+        if (headers_.problems.size() >= kProblemsTold) break;
+      }
+      if (preprocessing.crop > 0) headers_.shape = {3, preprocessing.crop, preprocessing.crop};
+    });
+  }
+
+  // Images that nothing brings to one size have one already.
+  void image(const InputFile& file, const Preprocessing& preprocessing) {
+    const ImageSize size = read_image_size(file);
+    if (preprocessing.crop > 0) return;
+    const std::int64_t exact = preprocessing.exact;
+    const std::vector<std::int64_t> shape{3, exact > 0 ? exact : size.height,
+                                          exact > 0 ? exact : size.width};
+    if (headers_.shape.empty()) headers_.shape = shape;
+    if (exact > 0 && (size.height != exact || size.width != exact)) {
+      refuse(file, fmt::format("{} x {} pixels; preprocessing '{}' takes {} x {}", size.width,
+                               size.height, preprocessing.name, exact, exact));
     }
-    if (!same) headers_.shape.clear();
+    if (headers_.shape != shape) {
+      refuse(file, fmt::format("{} x {} pixels, others {} x {}; name a `preprocess` that brings "
+                               "them to one size",
+                               size.width, size.height, headers_.shape[2], headers_.shape[1]));
+    }
   }
 
   void text() {

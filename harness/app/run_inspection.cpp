@@ -111,7 +111,8 @@ InputFacts inspect_plan(const spec::Sweep& sweep, const supervise::Providers& pr
                       judgement.impossible.front().label, judgement.impossible.front().reason));
     }
     plan = plan::without_trials(std::move(plan), judgement.dropped);
-    plan.impossible = std::move(judgement.impossible);
+    std::move(judgement.impossible.begin(), judgement.impossible.end(),
+              std::back_inserter(plan.impossible));
   }
   return facts;
 }

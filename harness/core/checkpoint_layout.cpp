@@ -166,11 +166,10 @@ class Layout {
     if (found.size() == 1) return found[0];
     if (found.empty() && !others.empty()) refuse_container(folder_ / others[0]);
     refuse(ErrorKind::kData, folder_,
-           found.empty()
-               ? fmt::format("has neither {} nor {} nor another .safetensors file", kSingleName,
-                             kIndexName)
-               : fmt::format("holds {} .safetensors files; name one of them: {}", found.size(),
-                             listed(found)));
+           found.empty() ? fmt::format("has neither {} nor {} nor another .safetensors file",
+                                       kSingleName, kIndexName)
+                         : fmt::format("holds {} .safetensors files; name one of them: {}",
+                                       found.size(), listed(found)));
   }
 
   // One file of a tokenizer, with what belongs to it.
@@ -210,10 +209,15 @@ class Layout {
 }  // namespace
 
 const std::vector<std::string>& tokenizer_files() {
-  static const std::vector<std::string> kNames = {
-      "tokenizer.json", "tokenizer.model", "vocab.json",
-      "merges.txt",     "encoder.json",    "vocab.bpe",
-      "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"};
+  static const std::vector<std::string> kNames = {"tokenizer.json",
+                                                  "tokenizer.model",
+                                                  "vocab.json",
+                                                  "merges.txt",
+                                                  "encoder.json",
+                                                  "vocab.bpe",
+                                                  "tokenizer_config.json",
+                                                  "special_tokens_map.json",
+                                                  "added_tokens.json"};
   return kNames;
 }
 
@@ -232,12 +236,19 @@ Json network_configuration(const Json& configuration, const std::string& weights
       !configuration["models"].is_object()) {
     return configuration;
   }
-  for (const auto& item : configuration["models"].items()) {
-    const Json& entry = item.value();
+  const Json* found = nullptr;
+  for (const Json& entry : configuration["models"]) {
     if (!entry.is_object() || entry.value("file", Json()) != weights) continue;
+    if (found != nullptr) {
+      refuse(ErrorKind::kData, what,
+             fmt::format("describes the file '{}' twice in 'models'; keep one", weights));
+    }
+    found = &entry;
+  }
+  if (found != nullptr) {
     Json one = configuration;
     one.erase("models");
-    for (const auto& field : entry.items()) one[field.key()] = field.value();
+    for (const auto& field : found->items()) one[field.key()] = field.value();
     return one;
   }
   refuse(ErrorKind::kData, what,
@@ -253,8 +264,8 @@ std::vector<std::pair<std::string, std::vector<std::string>>> shards_of_index(
   std::map<std::string, std::vector<std::string>> shards;
   for (const auto& item : map->items()) {
     if (!item.value().is_string()) {
-      refuse(ErrorKind::kData, what, fmt::format("the shard of tensor '{}' is not a name",
-                                                 item.key()));
+      refuse(ErrorKind::kData, what,
+             fmt::format("the shard of tensor '{}' is not a name", item.key()));
     }
     const auto name = item.value().get<std::string>();
     const fs::path shard(name);

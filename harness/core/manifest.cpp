@@ -61,6 +61,29 @@ ManifestEntry entry_from(std::string_view line, std::string_view what, std::size
               {{"file", folder.string()}});
 }
 
+// A link that leads nowhere would leave an image out, one that leads up would count all twice.
+void check_link(const fs::path& folder, const fs::directory_entry& entry,
+                const fs::file_status& status) {
+  std::error_code error;
+  if (!entry.is_symlink(error)) return;
+  const std::string name = utf8_text(entry.path().lexically_relative(folder).generic_string());
+  if (!fs::exists(status)) {
+    refuse(folder, fmt::format("'{}' below it is a link to '{}', where nothing is; bring the file "
+                               "(git annex get, git lfs pull), or remove the link",
+                               name, utf8_text(fs::read_symlink(entry.path(), error).string())));
+  }
+  if (!fs::is_directory(status)) return;
+  for (fs::path above = entry.path().parent_path(); above.string().size() >= folder.string().size();
+       above = above.parent_path()) {
+    if (fs::equivalent(entry.path(), above, error)) {
+      refuse(
+          folder,
+          fmt::format("'{}' below it is a link to a folder that holds it; remove the link", name));
+    }
+    if (!above.has_relative_path()) return;
+  }
+}
+
 void check_utf8_name(const fs::path& folder, const std::string& name) {
   if (utf8_text(name) != name) {
     refuse(folder, fmt::format("the name '{}' below it is not UTF-8; rename it", utf8_text(name)));
@@ -97,7 +120,8 @@ Manifest parse_manifest(std::string_view text, std::string_view what) {
     manifest.push_back(entry_from(text.substr(0, end), what, manifest.size() + 1));
     text.remove_prefix(std::min(end + 1, text.size()));
     const std::size_t count = manifest.size();
-    if (count > kMaxEntries || (count > 1 && manifest[count - 2].path >= manifest[count - 1].path)) {
+    if (count > kMaxEntries ||
+        (count > 1 && manifest[count - 2].path >= manifest[count - 1].path)) {
       throw Error(ErrorKind::kData,
                   fmt::format("{}, line {}: the entries are not in order", what, count));
     }
@@ -141,6 +165,7 @@ Manifest list_folder(const fs::path& folder) {
     }
     std::error_code gone;
     const fs::file_status status = it->status(gone);
+    check_link(folder, *it, status);
     if (!fs::is_regular_file(status) && !fs::is_directory(status)) continue;
     ManifestEntry& entry = manifest.emplace_back();
     entry.path = it->path().lexically_relative(folder).generic_string();

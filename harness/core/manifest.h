@@ -44,7 +44,8 @@ Manifest read_manifest(const InputFile& folder);
 InputFile file_in(const InputFile& folder, const ManifestEntry& entry);
 
 // Lists a folder, in order, without digests. Throws Error(kIo) if it cannot be listed, Error(kData)
-// for a name that is not UTF-8, more than 100 levels or 20 million entries.
+// for a name that is not UTF-8, a link to nowhere or to a folder that holds it, more than 100 levels
+// or 20 million entries.
 Manifest list_folder(const std::filesystem::path& folder);
 
 }  // namespace assay

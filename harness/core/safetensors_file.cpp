@@ -49,10 +49,11 @@ class Opener {
     entry.dtype = json["dtype"].get<std::string>();
     const std::size_t width = element_size(entry.dtype);
     if (width == 0)
-      lie(
-          fmt::format("tensor '{}' has dtype '{}'; legal: F64, F32, F16, BF16, I64, I32, I16, I8, "
-                      "U64, U32, U16, U8, BOOL",
-                      name, entry.dtype.substr(0, 100)));
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("{}: tensor '{}' has dtype '{}', which is not read; legal: F64, F32, "
+                              "F16, BF16, I64, I32, I16, I8, U64, U32, U16, U8, BOOL; convert it",
+                              path_.string(), name, entry.dtype.substr(0, 100)),
+                  {{"file", path_.string()}});
     std::uint64_t bytes = width;
     for (const Json& extent : json["shape"]) {
       if (!extent.is_number_unsigned())

@@ -22,7 +22,7 @@ void require_image_shape(const models::NetworkInfo& info, const std::vector<std:
   if (shape[1] != info.input[1] || shape[2] != info.input[2]) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("images of {} x {} pixels, the network takes {} x {}; name a "
-                            "`preprocess` that gives that size",
+                            "`preprocess` that gives that size (image folders), or other data",
                             shape[2], shape[1], info.input[2], info.input[1]),
                 {{"field", "size"}, {"value", fmt::format("{}x{}", shape[2], shape[1])}});
   }

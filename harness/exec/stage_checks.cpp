@@ -21,12 +21,10 @@ using StageCheck = void (*)(const Scene&, Findings&);
 using MethodCheck = void (*)(const StageContext&, const models::Network&);
 
 // Images of another size or with more classes than the network has outputs.
-void check_images(const Scene& scene, Findings& findings, bool resized) {
+void check_images(const Scene& scene, Findings& findings) {
   if (scene.network == nullptr || scene.data == nullptr) return;
   const models::NetworkInfo& info = scene.network->info();
-  if (!resized) {
-    findings.attempt("data", [&] { evaluate::require_image_shape(info, scene.data->shape); });
-  }
+  findings.attempt("data", [&] { evaluate::require_image_shape(info, scene.data->shape); });
   findings.attempt("data", [&] { evaluate::require_classes(info, scene.data->classes); });
 }
 
@@ -48,23 +46,12 @@ void check_tokens(const Scene& scene, Findings& findings, std::int64_t window) {
                      {{"field", "context"}, {"value", std::to_string(window)}}));
 }
 
-// Images that are cut to a size when they are read.
-bool has_preprocess(const Scene& scene) {
-  const Json data = scene.question.recipe.value("data", Json::object());
-  const Json preprocess = data.value("preprocess", Json::object());
-  return preprocess.is_object() && preprocess.value("name", std::string("none")) != "none";
-}
-
 template <MethodCheck check>
 void check_method(const Scene& scene, Findings& findings) {
   if (scene.network == nullptr) return;
   findings.attempt("method", [&] { check(scene.context, *scene.network); });
-  check_images(scene, findings, has_preprocess(scene));
+  check_images(scene, findings);
   check_tokens(scene, findings, 0);
-}
-
-void check_classification(const Scene& scene, Findings& findings) {
-  check_images(scene, findings, has_preprocess(scene));
 }
 
 void check_windows(const Scene& scene, Findings& findings) {
@@ -103,7 +90,7 @@ const std::map<std::string_view, StageCheck>& checks() {
       {"psaq_vit.quantize", check_method<psaq_vit::check>},
       {"train", check_method<train::check>},
       {"sample_calibration", check_windows},
-      {"evaluate.classification", check_classification},
+      {"evaluate.classification", check_images},
       {"evaluate.language", check_language},
       {"measure.latency", check_latency}};
   return kChecks;

@@ -56,6 +56,11 @@ Json flattened(const Json& given) {
   const std::string architecture = architecture_of(given);
   Json start = fields_of_name(architecture).value_or(Json::object());
   if (architecture.find("Distilled") != std::string::npos) start["distilled"] = true;
+  // As timm reads it, a pretrained_cfg that is silent about statistics means ImageNet's.
+  if (given.is_object() && given.value("pretrained_cfg", Json()).is_object()) {
+    start.erase("mean");
+    start.erase("std");
+  }
   Json fields = with_image_facts(std::move(start), given);
   if (fields.contains("init_values")) fields["layer_scale"] = true;
   return fields;

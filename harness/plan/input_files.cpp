@@ -86,6 +86,16 @@ InputFile InputFiles::digested(const File& file) {
   return made;
 }
 
+// A folder that cannot be an input is a mistake of the entry that names it.
+Manifest InputFiles::manifest_of(const File& folder, const spec::DataSet& data) {
+  try {
+    return digests_.manifest(folder.path);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kData) throw;
+    refuse(data.place, fmt::format("data '{}': {}", data.name, error.what()), folder.path.string());
+  }
+}
+
 InputFile InputFiles::folder_of_files(const File& folder, const Manifest& manifest) {
   InputFile made{.role = folder.role, .name = folder.name, .path = folder.path};
   std::string text = text_of(manifest);
@@ -149,10 +159,12 @@ RecipePart InputFiles::make_data(const DataView& view, const std::string& split)
   std::string passed;
   for (const File& file : named) {
     if (view.classes.names.empty()) {
-      made.push_back(digested(file));
+      made.push_back(digests_.kind(file.path) == Kind::kFolder
+                         ? folder_of_files(file, manifest_of(file, data))
+                         : digested(file));
       continue;
     }
-    const Manifest manifest = digests_.manifest(file.path);
+    const Manifest manifest = manifest_of(file, data);
     passed = passed_over(check_images(view, split, file.path, manifest));
     made.push_back(folder_of_files(file, manifest));
   }

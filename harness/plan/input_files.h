@@ -60,6 +60,7 @@ class InputFiles {
                        const std::string& split) const;
   ImageListing check_images(const DataView& view, const std::string& split,
                             const std::filesystem::path& folder, const Manifest& manifest);
+  Manifest manifest_of(const File& folder, const spec::DataSet& data);
   InputFile folder_of_files(const File& folder, const Manifest& manifest);
   void check_family(const spec::Model& model, const FileSet& files);
   FileSet digested(const FileSet& files);

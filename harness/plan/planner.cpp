@@ -9,8 +9,8 @@
 #include <tuple>
 
 #include "harness/core/digest.h"
-#include "harness/plan/network_context.h"
 #include "harness/core/image_preprocessing.h"
+#include "harness/plan/network_context.h"
 #include "harness/plan/stage_builder.h"
 #include "harness/spec/method_expression.h"
 
@@ -48,6 +48,9 @@ class Planner {
   Plan make() {
     plan_.sweep = sweep_.name;
     plan_.trials.reserve(sweep_.trials.size());
+    for (const spec::SkippedPair& pair : sweep_.skipped) {
+      plan_.impossible.push_back({"", pair.model + " " + pair.method, pair.reason});
+    }
     prepare_steps();
     prepare_evaluations();
     method_split_ = builder_.split_id(kMethodSplit);
@@ -116,8 +119,8 @@ class Planner {
   };
   std::map<std::pair<std::uint32_t, std::size_t>, ResolvedStep> resolved_;  // (step, model)
   std::vector<Shared<std::vector<MetricValue>>> step_network_;  // by step: values of its network
-  std::vector<std::string> step_labels_;           // by step: parameters off their defaults
-  std::vector<Json> step_chosen_;                  // the same as values
+  std::vector<std::string> step_labels_;  // by step: parameters off their defaults
+  std::vector<Json> step_chosen_;         // the same as values
   std::vector<PreparedEvaluation> evaluations_;
   std::map<std::pair<std::uint32_t, std::vector<const MethodDeclaration*>>,
            std::vector<std::string>>
@@ -127,9 +130,9 @@ class Planner {
            std::size_t>
       merged_;
   std::map<std::pair<std::size_t, int>, Shared<Json>> protocols_;  // by evaluation and view
-  std::vector<SharedText> shard_names_;     // "shard.0", ...
-  std::vector<std::size_t> open_, closed_;  // of add_closure
-  std::vector<std::uint32_t> seen_;         // by stage: the trial that saw it last, plus one
+  std::vector<SharedText> shard_names_;                            // "shard.0", ...
+  std::vector<std::size_t> open_, closed_;                         // of add_closure
+  std::vector<std::uint32_t> seen_;  // by stage: the trial that saw it last, plus one
 };
 
 std::string shown(const Json& value) {
@@ -440,8 +443,7 @@ const Shared<Json>& Planner::protocol_of(const PreparedEvaluation& prepared,
   protocol["split"] = prepared.evaluation->split;
   const bool reads_data = request.data >= 0 && spec::reach_of(joined_, *prepared.metric).data;
   if (reads_data) {
-    const RecipePart& part =
-        builder_.files().data(request.view, prepared.evaluation->split);
+    const RecipePart& part = builder_.files().data(request.view, prepared.evaluation->split);
     protocol["data"] = part.id;
     if (!part.passed_over.empty()) protocol["passed_over"] = part.passed_over;
     if (protocol.contains(kPreprocess)) {

@@ -41,11 +41,24 @@ std::optional<Json> real_from(std::string_view text) {
   return Json(value);
 }
 
+bool has_leading_zero(std::string_view text) {
+  if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+  return text.size() > 1 && text[0] == '0' && text[1] >= '0' && text[1] <= '9';
+}
+
 Json scalar_to_json(const Node& node) {
   if (!node.plain) return node.text;
   if (node.text == "true" || node.text == "True" || node.text == "TRUE") return true;
   if (node.text == "false" || node.text == "False" || node.text == "FALSE") return false;
-  if (auto integer = integer_from(node.text)) return *integer;
+  if (auto integer = integer_from(node.text)) {
+    if (has_leading_zero(node.text)) {
+      refuse(node.place,
+             fmt::format("'{}' begins with 0, which is octal to some readers of YAML and "
+                         "decimal to others; write it without, or '0o..', or in quotes",
+                         node.text));
+    }
+    return *integer;
+  }
   if (auto real = real_from(node.text)) return *real;
   return node.text;
 }

@@ -147,6 +147,11 @@ Sweep SweepFile::sweep(const Catalogue& catalogue) const {
   TrialTable table(catalogue, sweep, steps);
   if (given(trials)) load_trials(*trials, catalogue, table, sweep);
   if (given(ablate)) load_ablations(*ablate, catalogue, table, sweep);
+  if (sweep.trials.empty() && !sweep.skipped.empty()) {
+    refuse(sweep.run_place, fmt::format("impossible: skip leaves no trial; the first, {} {}: {}",
+                                        sweep.skipped.front().model, sweep.skipped.front().method,
+                                        sweep.skipped.front().reason));
+  }
   if (sweep.trials.empty()) {
     refuse(given(trials) ? trials->place : root.place,
            "no trial is left: every point is excluded, or there is none");

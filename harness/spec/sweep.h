@@ -95,6 +95,13 @@ struct Evaluation {
   Place place;
 };
 
+// A model and a method that is not for its family, left out by `run: {impossible: skip}`.
+struct SkippedPair {
+  std::string model;
+  std::string method;
+  std::string reason;
+};
+
 struct Sweep {
   std::string name;
   std::vector<Model> models;
@@ -102,6 +109,7 @@ struct Sweep {
   std::vector<Provider> providers;
   std::vector<MethodStep> steps;
   std::vector<Trial> trials;  // distinct, in order of first appearance
+  std::vector<SkippedPair> skipped;
   std::vector<Evaluation> evaluations;
   RunSettings run;
   Place run_place;       // of `run:`, or of the whole sweep

@@ -27,19 +27,31 @@ TrialTable::TrialTable(const Catalogue& catalogue, Sweep& sweep, StepTable& step
   }
 }
 
-void TrialTable::check_families(const Point& point) const {
+// Whether all methods of a point are for the model's family; if not, it is skipped or refused.
+bool TrialTable::fits_family(const Point& point) {
+  const auto [known, fresh] = fits_.try_emplace({point.model, point.method->text}, true);
+  if (!fresh) return known->second;
   const Model& model = sweep_.models[point.model];
   for (const MethodDeclaration* method : point.method->methods) {
     if (method->families.empty() || std::find(method->families.begin(), method->families.end(),
                                               model.family) != method->families.end()) {
       continue;
     }
-    refuse(*point.place,
-           fmt::format("method '{}' is for {}, model '{}' is of family {}; exclude the pair "
-                       "(exclude: {{where: ...}}) or put it into another block",
-                       method->name, fmt::join(method->families, ", "), model.name, model.family),
-           method->name);
+    const std::string reason =
+        fmt::format("method '{}' is for {}, model '{}' is of family {}", method->name,
+                    fmt::join(method->families, ", "), model.name, model.family);
+    if (!sweep_.run.skip_impossible) {
+      refuse(*point.place,
+             reason +
+                 "; exclude the pair (exclude: {where: ...}), put it into another block, or "
+                 "write 'run: {impossible: skip}'",
+             method->name);
+    }
+    sweep_.skipped.push_back({model.name, point.method->text, reason});
+    known->second = false;
+    return false;
   }
+  return true;
 }
 
 // A random metric makes its trials random.
@@ -76,7 +88,6 @@ const Reach& TrialTable::reach_under(const MethodDeclaration& method,
 }
 
 TrialTable::Reads TrialTable::make_reads(const Point& point) {
-  check_families(point);
   check_composition(catalogue_, *point.method, *point.place);
   Reads reads;
   for (const MethodDeclaration* method : point.method->methods) reads.bits |= method->reads_bits;
@@ -138,6 +149,7 @@ int TrialTable::data_for(const Point& point) const {
 }
 
 void TrialTable::add(const Point& point, const AblationTag* tag, ParameterUse& use) {
+  if (!fits_family(point)) return;
   const Reads& reads = reads_of(point);
   for (std::size_t i = 0; i < reads.steps.size(); ++i) {
     use.read(*point.method->methods[i], reads.steps[i], steps_[reads.steps[i]].parameters);

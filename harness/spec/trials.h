@@ -22,7 +22,8 @@ class TrialTable {
   TrialTable(const Catalogue& catalogue, Sweep& sweep, StepTable& steps);
 
   // Adds the trial of a point, or finds it; `tag` (may be null) is added to it, and `use` is told
-  // which parameters it reads. Throws Error(kConfig) if the method does not fit the model's family,
+  // which parameters it reads. A method that is not for the model's family is skipped where the
+  // run says so. Throws Error(kConfig) if it does not, if the method
   // is a composition that cannot be (check_composition), reads bits and the block has none, or
   // needs data and there is none.
   void add(const Point& point, const AblationTag* tag, ParameterUse& use);
@@ -47,13 +48,14 @@ class TrialTable {
   const Reach& reach_under(const MethodDeclaration& method, const InputConditions& conditions);
   Reads make_reads(const Point& point);
   void add_metrics(const Point& point, InputConditions conditions, Reads& reads) const;
-  void check_families(const Point& point) const;
+  bool fits_family(const Point& point);
   int data_for(const Point& point) const;
 
   const Catalogue& catalogue_;
   Sweep& sweep_;
   StepTable& steps_;
   std::vector<const Evaluation*> random_;  // evaluations whose metric may draw random numbers
+  std::map<std::pair<std::uint32_t, std::string>, bool> fits_;  // by model and method
   std::map<const MethodDeclaration*, std::set<std::string>> deciding_;
   std::map<ReachKey, Reach> reach_;
   std::map<ReadsKey, Reads> reads_;

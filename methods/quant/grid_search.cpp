@@ -137,12 +137,7 @@ void check(const at::Tensor& weight, const GridOptions& options, const at::Tenso
                                                 "input column a group",
                                                 options.group));
   }
-  if (options.search == RangeSearch::kPercentile &&
-      !(options.percentile > 0.5 && options.percentile <= 1)) {
-    throw Error(
-        ErrorKind::kConfig,
-        fmt::format("percentile = {}: expected more than 0.5, at most 1", options.percentile));
-  }
+  if (options.search == RangeSearch::kPercentile) require_percentile(options.percentile);
   if (options.search == RangeSearch::kHessian &&
       (!hessian.defined() || options.granularity == Granularity::kTensor)) {
     throw Error(ErrorKind::kConfig,
@@ -154,6 +149,12 @@ void check(const at::Tensor& weight, const GridOptions& options, const at::Tenso
 }
 
 }  // namespace
+
+void require_percentile(double percentile) {
+  if (percentile > 0.5 && percentile <= 1) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("percentile = {}: expected more than 0.5, at most 1", percentile));
+}
 
 RangeSearch range_search_from(const std::string& name) {
   return named<RangeSearch>(name, "range",

@@ -24,6 +24,10 @@ enum class RangeSearch {
 RangeSearch range_search_from(const std::string& name);
 Granularity granularity_from(const std::string& name);  // "tensor", "channel", "group"
 
+// Throws Error(kConfig) unless above 0.5 and at most 1: the range of `percentile` lies between the
+// quantiles 1 - percentile and percentile.
+void require_percentile(double percentile);
+
 struct GridOptions {
   int bits = 4;
   RangeSearch search = RangeSearch::kMinMax;

@@ -54,6 +54,7 @@ void check_activations(const models::Network& network, const Options& options) {
 }  // namespace
 
 void check(const models::Network& network, const Options& options) {
+  if (options.range == "percentile") quant::require_percentile(options.percentile);
   quant::require_levels("w_bits", options.weight_bits, options.symmetric);
   if (options.activation_bits != quant::kFloatBits) check_activations(network, options);
 }

@@ -745,7 +745,7 @@ CHECKPOINTS = {
     "a_tokenizer_with_a_bad_expression": (tokenizer(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated",
                                                                    "invert": False}), None, ["tokenizer.json", "(a"]),
     "a_tokenizer_with_an_expression_without_end": (tokenizer(pre_tokenizer={
-        "type": "Split", "pattern": {"Regex": "(\\w+\\s?)+[#:]"}, "behavior": "Isolated", "invert": False}), "data", ["failed on a text", "limit"]),
+        "type": "Split", "pattern": {"Regex": "(\\p{L}+\\s?)+[#:]"}, "behavior": "Isolated", "invert": False}), "data", ["failed on a text", "limit"]),
     "a_sentencepiece_model_of_noise": (opt({"tokenizer.model": b"\xff\xfe" * 500}, config={"vocab_size": 300},
                                            weights={"model.decoder.embed_tokens.weight": made.floats(300, 8)}), "data",
                                        ["tokenizer.model", "SentencePiece"]),
@@ -824,6 +824,8 @@ FOLDERS = {
     "pictures_that_are_not_read": ({**THREE, "test/a/1.webp": b"x", "test/a/2.png": GOOD}, "", ["1 image", "a/1.webp"]),
     "a_class_list_that_is_not_there": ({**THREE, "test/a/1.png": GOOD}, "classes: no.txt", ["no class list", "no.txt"]),
     "a_class_list_that_repeats": ({**THREE, "test/a/1.png": GOOD, "list.txt": b"a\nb\na\n"}, "classes: list.txt", ["line 3", "repeats"]),
+    "images_of_two_sizes": ({**THREE, "test/a/1.png": GOOD, "test/a/2.png": made.png(9, 8)}, "", ["a/2.png", "9 x 8", "8 x 8"]),
+    "a_size_that_the_network_does_not_take": ({**THREE, "test/a/1.png": GOOD}, "preprocess: deit_875", ["224 x 224", "8 x 8"]),
     "timm_without_a_pretrained_cfg": ({**THREE, "test/a/1.png": GOOD}, "preprocess: timm", ["pretrained_cfg", "vit_900"]),
     "a_preprocessing_that_is_not_known": ({**THREE, "test/a/1.png": GOOD}, "preprocess: tim", ['"tim"', "did you mean 'timm'"]),
     "an_order_that_is_not_known": ({**THREE, "test/a/1.png": GOOD}, "class_order: size", ['"size"', "natural"]),
@@ -842,7 +844,7 @@ class ImageFolders(MalformedCase):
     def test_what_a_plan_refuses(self):
         if not options.exec:
             raise unittest.SkipTest("no assay-exec in this build")
-        _, weights, config, _ = vit()
+        _, weights, config, _ = vit(made.vit_tensors(channels=3), made.vit_configuration(3, 8, 4, 3))
         for name, (files, setting, pieces) in FOLDERS.items():
             with self.subTest(name):
                 root = self.folder / name

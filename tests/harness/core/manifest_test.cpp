@@ -61,5 +61,25 @@ TEST(ManifestTest, names_that_are_no_utf8_are_refused) {
   fs::remove_all(pattern);
 }
 
+TEST(ManifestTest, links_to_nowhere_and_upwards_are_refused_others_are_followed) {
+  std::string pattern = (fs::temp_directory_path() / "assay-manifest-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+  const fs::path root(pattern);
+  fs::create_directories(root / "split/cat");
+  fs::create_directories(root / "elsewhere");
+  std::ofstream(root / "elsewhere/1.png") << "x";
+  fs::create_symlink("../../elsewhere/1.png", root / "split/cat/1.png");
+  fs::create_directory_symlink("../elsewhere", root / "split/dog");
+  EXPECT_EQ(list_folder(root / "split").size(), 4U);  // cat, cat/1.png, dog, dog/1.png
+  fs::create_symlink("../../gone.png", root / "split/cat/2.png");
+  EXPECT_THAT(refusal([&] { list_folder(root / "split"); }),
+              HasSubstr("'cat/2.png' below it is a link to '../../gone.png', where nothing is"));
+  fs::remove(root / "split/cat/2.png");
+  fs::create_directory_symlink("..", root / "split/cat/up");
+  EXPECT_THAT(refusal([&] { list_folder(root / "split"); }),
+              HasSubstr("'cat/up' below it is a link to a folder that holds it"));
+  fs::remove_all(root);
+}
+
 }  // namespace
 }  // namespace assay

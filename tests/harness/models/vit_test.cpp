@@ -179,6 +179,15 @@ TEST(Vit, the_pretrained_configuration_of_timm_sets_normalisation_and_classes) {
   EXPECT_EQ(net->info().input, (std::vector<std::int64_t>{3, 64, 64}));
 }
 
+TEST(Vit, a_pretrained_configuration_without_statistics_means_imagenet_s_as_timm_reads_it) {
+  const Json named = {{"architecture", "vit_tiny_patch16_224"}};
+  EXPECT_EQ(make_network("vit", named)->info().mean, (std::vector<double>{0.5, 0.5, 0.5}));
+  Json configured = named;
+  configured["pretrained_cfg"] = {{"input_size", {3, 224, 224}}};
+  EXPECT_EQ(make_network("vit", configured)->info().mean,
+            (std::vector<double>{0.485, 0.456, 0.406}));
+}
+
 TEST(Vit, images_of_another_size_are_refused) {
   const auto net = make_network("vit", toy());
   EXPECT_THROW(net->forward(at::zeros({1, 3, 24, 32})), Error);

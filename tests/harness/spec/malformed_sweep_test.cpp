@@ -258,7 +258,7 @@ const std::vector<Malformed> kMalformed{
      "    method: gptq\n"
      "    bits: W4A16\n"sv,
      "sweep.yaml:9:13: method 'gptq' is for opt, model 'vit' is of family vit; exclud"
-     "e the pair (exclude: {where: ...}) or put it into another block"},
+     "e the pair (exclude: {where: ...}), put it into another block, or write 'run: {impossible: skip}'"},
     {"unknown_block_key", false,
      "trials:\n"
      "  - {model: vit, method: rtn, bit: W4A8}\n"sv,
@@ -350,6 +350,11 @@ const std::vector<Malformed> kMalformed{
      "  - {model: vit, method: float, seed: 9007199254740993}\n"sv,
      "sweep.yaml:8:39: seed must be an integer from 0 to 9007199254740992, not '90071"
      "99254740993'"},
+    {"seed_that_begins_with_zero", false,
+     "trials:\n"
+     "  - {model: vit, method: psaq_vit, bits: W4A8, seed: 010}\n"sv,
+     "sweep.yaml:8:54: '010' begins with 0, which is octal to some readers of YAML and decimal to "
+     "others; write it without, or '0o..', or in quotes"},
     {"seed_is_text", false,
      "trials:\n"
      "  - {model: vit, method: float, seed: [0, one]}\n"sv,

@@ -157,6 +157,19 @@ TEST(Trials, exclude_knows_parameters_bits_and_families) {
             "opt rtn range=\"minmax\" W4A4\n");
 }
 
+TEST(Trials, a_method_of_another_family_may_be_skipped) {
+  const Sweep sweep = sweep_with(
+      "run: {impossible: skip}\n"
+      "trials:\n"
+      "  - {model: [vit, opt], method: [rtn, gptq], bits: [W8A16, W4A16]}\n"
+      "  - {model: vit, method: [float, gptq], bits: W4A16}\n");
+  EXPECT_EQ(sweep.trials.size(), 2U + 2U + 2U + 1U);
+  ASSERT_EQ(sweep.skipped.size(), 1U);  // told once
+  EXPECT_EQ(sweep.skipped[0].model, "vit");
+  EXPECT_EQ(sweep.skipped[0].method, "gptq");
+  EXPECT_EQ(sweep.skipped[0].reason, "method 'gptq' is for opt, model 'vit' is of family vit");
+}
+
 TEST(Trials, calibration_data_and_seed_default_to_the_models_data_and_the_seed) {
   EXPECT_EQ(trials_of("  - {model: opt, method: gptq, bits: W4A16, seed: [3, 4]}\n"),
             "opt gptq calibration=128 damping=0.01 group=-1 W4A16 cseed=3 on text\n"

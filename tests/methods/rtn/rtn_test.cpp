@@ -130,6 +130,14 @@ TEST(Rtn, weights_that_are_not_finite_and_one_symmetric_bit_are_refused_by_layer
               HasSubstr("unsupported: symmetric activations of 1 bit"));
 }
 
+TEST(Rtn, a_percentile_that_is_no_upper_quantile_is_refused_before_it_runs) {
+  const auto network = quant::canary_network("vit");
+  FakeContext half(parameters({{"range", "percentile"}, {"percentile", 0.5}}, 4, 16));
+  EXPECT_THAT(refusal([&] { check(half, *network); }), HasSubstr("expected more than 0.5"));
+  FakeContext more(parameters({{"range", "percentile"}, {"percentile", 0.9}}, 4, 16));
+  EXPECT_NO_THROW(check(more, *network));
+}
+
 // Raise the stage's revision when these numbers move on purpose.
 TEST(Rtn, golden_output_of_revision_3) {
   for (const StageImplementation& stage : stages(vit)) EXPECT_EQ(stage.declaration.revision, 3);
