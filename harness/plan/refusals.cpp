@@ -135,9 +135,10 @@ class Judge {
 
   static std::string shown(const Mistake& mistake) {
     if (!mistake.names_trials) return mistake.text;
-    return fmt::format(
-        "{} ({}{})", mistake.text, mistake.trial,
-        mistake.trials > 1 ? fmt::format(" and {} more trials", mistake.trials - 1) : "");
+    return fmt::format("{} ({}{})", mistake.text, mistake.trial,
+                       mistake.trials > 2 ? fmt::format(" and {} more trials", mistake.trials - 1)
+                       : mistake.trials == 2 ? " and 1 more trial"
+                                             : "");
   }
 
   const spec::Sweep& sweep_;

@@ -269,8 +269,7 @@ class BoardMaker {
           cells_of(*line, rank, parameters.at(line->first.trial), of_network, timings, floats));
     }
     if (const std::string passed = passed_over_in(key.settings); !passed.empty()) {
-      table.notes.push_back(
-          fmt::format("{}/{}: passed over {}", key.data, key.split, passed));
+      table.notes.push_back(fmt::format("{}/{}: passed over {}", key.data, key.split, passed));
     }
     return table;
   }
@@ -284,8 +283,14 @@ class BoardMaker {
     std::vector<Cell> cells = {count_cell(rank)};
     if (runs_.size() > 1) cells.push_back(text_cell(line.run));
     cells.push_back(text_cell(line.first.model));
-    cells.push_back(
-        text_cell(parameters.empty() ? line.first.method : line.first.method + " " + parameters));
+    std::string method = line.first.method;
+    if (!parameters.empty()) method += " " + parameters;
+    if (options_.each_seed) {
+      if (const std::string seeds = seeds_text(line.first.identity); !seeds.empty()) {
+        method += " " + seeds;
+      }
+    }
+    cells.push_back(text_cell(method));
     cells.push_back(text_cell(line.first.bits));
     cells.push_back(number_cell(spread.mean, decimals));
     cells.push_back(spread.deviation ? deviation_cell(*spread.deviation, decimals) : empty_cell());

@@ -1,5 +1,7 @@
 #include "results/board/rows.h"
 
+#include <fmt/format.h>
+
 #include <set>
 #include <tuple>
 
@@ -27,6 +29,15 @@ std::string repeat_key(const Json& identity) {
     without.erase("calibration_seed");
   }
   return canonical_json(without);
+}
+
+std::string seeds_text(const Json& identity) {
+  std::string text;
+  for (const char* name : {"seed", "calibration_seed"}) {
+    if (!identity.is_object() || !identity.contains(name)) continue;
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, identity[name].dump());
+  }
+  return text;
 }
 
 std::map<std::string, std::string> parameters_of(const Json& identity) {

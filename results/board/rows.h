@@ -23,6 +23,9 @@ RunResults load(Reader& reader, const std::string& run);
 // Identity without its seeds: trials that agree in it are repeats.
 std::string repeat_key(const Json& identity);
 
+// The seeds of an identity, "seed=0 calibration_seed=1"; "" for a deterministic trial.
+std::string seeds_text(const Json& identity);
+
 // "psaq_vit.images" -> "32" of a trial's method; "calibration_data" as it is.
 std::map<std::string, std::string> parameters_of(const Json& identity);
 

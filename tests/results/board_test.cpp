@@ -56,7 +56,10 @@ TEST_F(BoardTest, seeds_become_mean_deviation_and_number) {
   EXPECT_EQ(tables[0].rows[0][4].text, "12.00");
   EXPECT_EQ(tables[0].rows[0][5].text, "\u00b11.41");
   EXPECT_EQ(tables[0].rows[0][6].text, "2");
-  EXPECT_EQ(board({results}, {.each_seed = true})[0].rows.size(), 2u);
+  const Table each = board({results}, {.each_seed = true})[0];
+  ASSERT_EQ(each.rows.size(), 2u);
+  EXPECT_EQ(each.rows[0][2].text, "m seed=1");
+  EXPECT_EQ(each.rows[1][2].text, "m seed=0");
 }
 
 TEST_F(BoardTest, deterministic_methods_have_no_spread) {
