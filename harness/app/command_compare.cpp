@@ -136,7 +136,11 @@ results::Table comparison(const CompareRequest& request) {
     return side.row.label + (seeds > 1 ? fmt::format(" ({} seeds)", seeds) : "");
   };
   const bool seeds_drawn = left.row.trials.size() + right.row.trials.size() > 2;
-  return results::comparison_table(label(left), label(right), all, seeds_drawn, request.bootstrap);
+  results::Table table =
+      results::comparison_table(label(left), label(right), all, seeds_drawn, request.bootstrap);
+  const std::string note = results::quantization_note(pairs.front().left, pairs.front().right);
+  if (!note.empty()) table.notes.push_back(note);
+  return table;
 }
 
 }  // namespace

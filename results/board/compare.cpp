@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "harness/core/error.h"
+#include "results/board/quantization.h"
 #include "results/board/show.h"
 #include "results/store/fingerprint.h"
 
@@ -190,6 +191,17 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
                 "each has");
   }
   return pairs;
+}
+
+std::string quantization_note(const ResultRow& left, const ResultRow& right) {
+  const Quantization a = quantization_of(left), b = quantization_of(right);
+  if (tables_for({a, b}).size() < 2) return "";
+  const auto text = [](const Quantization& quantization) {
+    const std::string protocol = quantization_text(quantization);
+    return protocol.empty() ? std::string("one that its method does not tell") : protocol;
+  };
+  return fmt::format("the networks are quantized by different protocols: A by {}; B by {}", text(a),
+                     text(b));
 }
 
 std::vector<Comparison> compare_samples(const SampleFiles& left, const SampleFiles& right,

@@ -40,6 +40,10 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
                                        const std::vector<ResultRow>& right,
                                        const std::function<Json(const std::string&)>& protocol_of);
 
+// What to say of trials whose networks are quantized by protocols that no board would put into one
+// table; "" if they would share one.
+std::string quantization_note(const ResultRow& left, const ResultRow& right);
+
 // Samples that only one side got right.
 struct Flips {
   std::int64_t only_left = 0;

@@ -61,8 +61,28 @@ class QuantizationTest : public testing::Test {
   TemporaryFolder folder_;
 };
 
+TEST(QuantizationNote, is_for_trials_that_no_board_puts_into_one_table) {
+  const auto row = [](const std::string& bits, const Json& said) {
+    ResultRow made;
+    made.bits = bits;
+    made.quantization = said;
+    return made;
+  };
+  const Json all = half("layers", "all"), sites = half("sites", "network"),
+             p1 = half("sites", "p1");
+  const ResultRow plain = row("", nullptr);
+  const ResultRow a = row("W8A8", {{"weights", all}, {"activations", sites}});
+  const ResultRow b = row("W8A8", {{"weights", all}, {"activations", p1}});
+  const ResultRow weights = row("W4A16", {{"weights", all}, {"activations", nullptr}});
+  EXPECT_EQ(quantization_note(plain, a), "");
+  EXPECT_EQ(quantization_note(a, a), "");
+  EXPECT_EQ(quantization_note(weights, b), "");
+  EXPECT_THAT(quantization_note(a, b), HasSubstr("quantized by different protocols: A by"));
+}
+
 TEST_F(QuantizationTest, rows_of_unlike_protocols_stand_apart_and_float_with_each) {
-  const Json all = half("layers", "all"), sites = half("sites", "network"), p1 = half("sites", "p1");
+  const Json all = half("layers", "all"), sites = half("sites", "network"),
+             p1 = half("sites", "p1");
   add("float", "", nullptr);
   add("rtn", "W8A8", {{"weights", all}, {"activations", sites}});
   add("psaq_vit", "W8A8", {{"weights", all}, {"activations", p1}});
@@ -97,9 +117,10 @@ TEST_F(QuantizationTest, values_of_the_network_are_columns_and_rows_of_the_expor
   plan::PlannedTrial& trial = plan.trials[1];
   trial.metrics.push_back(
       {.metric = kNetworkMetric,
-       .values = std::vector<MetricValue>{{.name = "bits_per_weight", .unit = "bits", .primary = true},
-                                          {.name = "float_layers", .unit = "layers", .primary = true},
-                                          {.name = "weight_bytes", .unit = "bytes", .primary = true}},
+       .values =
+           std::vector<MetricValue>{{.name = "bits_per_weight", .unit = "bits", .primary = true},
+                                    {.name = "float_layers", .unit = "layers", .primary = true},
+                                    {.name = "weight_bytes", .unit = "bytes", .primary = true}},
        .protocol = Json::object(),
        .stage = static_cast<std::size_t>(trial.network_stage)});
   {
@@ -134,8 +155,8 @@ TEST_F(QuantizationTest, values_of_the_network_are_columns_and_rows_of_the_expor
   }
   EXPECT_THAT(names, ElementsAre("bits_per_weight", "float_layers", "weight_bytes"));
   // They are counted, not measured on samples: no comparison pairs them.
-  for (const MetricPair& pair :
-       common_metrics(results.results, results.results, [](const std::string&) { return Json(); })) {
+  for (const MetricPair& pair : common_metrics(results.results, results.results,
+                                               [](const std::string&) { return Json(); })) {
     EXPECT_NE(pair.left.metric, kNetworkMetric);
   }
 }
