@@ -15,6 +15,7 @@
 #include "harness/supervise/attempt_log.h"
 #include "harness/supervise/executor.h"
 #include "harness/supervise/input_bracket.h"
+#include "harness/supervise/provider_files.h"
 #include "harness/supervise/publisher.h"
 #include "harness/supervise/report.h"
 #include "harness/supervise/store.h"
@@ -67,6 +68,7 @@ class Slot {
   static constexpr double kYieldSeconds = 5;   // for a stage that is left to another run
 
   struct Worker {
+    ProviderWatch code;  // begun before the executor
     std::unique_ptr<Executor> executor;
     bool greeted = false;     // it has said hello
     bool ready = false;       // and is prepared: it takes runs
@@ -116,6 +118,8 @@ class Slot {
   void start_worker(const std::string& provider);
   void send_run(std::vector<Report>& reports);
   void condemn(ErrorKind kind, const std::string& message);
+  std::string changed_code(Worker& worker) const;
+  bool refuse_changed_code(std::vector<Report>& reports);
   // False if nothing had arrived.
   bool read(const std::string& provider, std::vector<Report>& reports);
   void handle(Worker& worker, const std::string& provider, const protocol::Message& message,
@@ -126,6 +130,7 @@ class Slot {
   void finish(const protocol::Message& done, std::vector<Report>& reports);
   void fail(ErrorKind kind, const std::string& message, const Json& context,
             std::vector<Report>& reports, const Death* death = nullptr, bool unusable = false);
+  void excuse(Report& out);
   void look_for_the_dead(double now_s, std::vector<Report>& reports);
   void bury(const std::string& provider, const Death& death, std::vector<Report>& reports);
   void copy_output(Worker& worker);

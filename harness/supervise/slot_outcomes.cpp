@@ -38,6 +38,10 @@ void Slot::finish(const protocol::Message& done, std::vector<Report>& reports) {
   Worker& mine = *worker();
   const plan::Stage& stage = now.assignment.stage;
   const std::filesystem::path output = store_.attempt_folder(now.attempt);
+  if (refuse_changed_code(reports)) {
+    pump(reports);
+    return;
+  }
   Finished finished;
   finished.key = stage.key;
   finished.run = scope();
@@ -85,12 +89,7 @@ void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
   out.error = unusable ? ErrorKind::kEnvironment : kind;
   out.unusable = unusable;
   out.message = utf8_text(message);  // it may quote what the executor printed
-  if (running_->sent && kind != ErrorKind::kTimeout) out.lost_inputs = lost_inputs(true);
-  if (!out.lost_inputs.empty()) {
-    out.error = ErrorKind::kLost;
-    out.message = fmt::format("input {} is gone from the store, or damaged; it had failed with: {}",
-                              out.lost_inputs[0], out.message);
-  }
+  if (running_->sent && !unusable) excuse(out);
   out.checkpointed = running_->checkpointed;
   out.record = record();
   out.record.outcome = name_of(out.error);
@@ -104,6 +103,29 @@ void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
   unclaim();
   running_.reset();
   reports.push_back(std::move(out));
+}
+
+// A failure that is no fault of its stage, since what it was given has changed under it.
+void Slot::excuse(Report& out) {
+  if (out.error == ErrorKind::kLost) return;
+  const auto because = [&out](ErrorKind kind, const std::string& cause) {
+    out.error = kind;
+    out.message = fmt::format("{}; it had failed with: {}", cause, out.message);
+  };
+  if (Worker* mine = worker()) {
+    if (const std::string changed = changed_code(*mine); !changed.empty()) {
+      mine->condemned = true;
+      mine->executor->kill();
+      out.unusable = true;
+      return because(ErrorKind::kEnvironment, changed);
+    }
+  }
+  if (out.error == ErrorKind::kTimeout) return;
+  out.lost_inputs = lost_inputs(true);
+  if (!out.lost_inputs.empty()) {
+    return because(ErrorKind::kLost,
+                   fmt::format("input {} is gone from the store, or damaged", out.lost_inputs[0]));
+  }
 }
 
 Report Slot::report(ReportKind kind) const {

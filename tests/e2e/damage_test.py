@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""What others do to the files of a run, a store or a provider, while it goes on and afterwards: right figures or a refusal, and a way on.
+
+    tests/e2e/damage_test.py --assay build/dev/bin/assay --provider build/dev/tests/echo_provider
+"""
+import argparse
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+options = None
+PROVIDERS = Path(__file__).resolve().parent.parent / "providers"
+
+
+class DamageTest(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory(prefix="assay-damage-", ignore_cleanup_errors=True)
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = Path(self.temporary.name)
+        self.run_folder = self.folder / "run"
+        self.store = self.folder / "store"
+        self.environment = {**os.environ, "ASSAY_STORE": str(self.store), "XDG_CACHE_HOME": str(self.folder / "cache")}
+
+    def sweep(self, methods, command=None, metric="metric: echo_value", settings="stall_timeout: 1m"):
+        path = self.folder / "damaged.yaml"
+        words = json.dumps(command or [str(Path(options.provider).resolve())])
+        path.write_text(f"""assay: 1
+name: damaged
+providers:
+  - {{command: {words}}}
+models:
+  nothing: {{family: echo, config: {{}}}}
+trials:
+  - {{model: nothing, method: {methods}, seed: [0]}}
+evaluate:
+  - {{{metric}}}
+run: {{{settings}}}
+""")
+        return path
+
+    def assay(self, *arguments, code=0):
+        done = subprocess.run([str(Path(options.assay).resolve()), *map(str, arguments)], env=self.environment, text=True,
+                              capture_output=True, timeout=100, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
+        return done
+
+    def run_it(self, sweep, *arguments, code=0):
+        return self.assay("run", sweep, "--out", self.run_folder, "--jobs", "2", *arguments, code=code).stderr
+
+    def begin(self, sweep):
+        process = subprocess.Popen([str(Path(options.assay).resolve()), "run", str(sweep), "--out", str(self.run_folder), "--jobs", "2"],
+                                   env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   stdin=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
+        return process
+
+    def end(self, process, code=0):
+        output, said = process.communicate(timeout=100)
+        self.assertEqual(process.returncode, code, output + said)
+        return said
+
+    def rows(self, query):
+        with sqlite3.connect(f"file:{self.run_folder}/results.sqlite?mode=ro", uri=True) as database:
+            return database.execute(query).fetchall()
+
+    def values(self):
+        return sorted(value for (value,) in self.rows("SELECT value FROM metric WHERE name = 'echo_value' AND current"))
+
+    def wait_until(self, there, what):
+        limit = time.monotonic() + 30
+        while not there():
+            self.assertLess(time.monotonic(), limit, f"{what} did not happen")
+            time.sleep(0.02)
+
+    def published(self):
+        return len(list((self.store / "objects").glob("*/*"))) if self.store.exists() else 0
+
+    # ---- providers
+
+    def own_provider(self, bodies=""):
+        """A copy of the Python provider that may be edited. `bodies`: lines that put other stages into BODIES."""
+        for name in ("echo.py", "echo_catalogue.json"):
+            shutil.copy(PROVIDERS / name, self.folder / name)
+        script = self.folder / "echo.py"
+        text = script.read_text()
+        place = text.index("def execute(")
+        script.write_text(text[:place] + bodies + "\n\n" + text[place:])
+        return script
+
+    def test_a_provider_that_is_edited_meanwhile_publishes_nothing_under_the_old_keys(self):
+        script = self.own_provider()
+        before = script.read_text()
+        edited = before.replace('"echo_value": self.parameter', '"echo_value": 1000 + self.parameter')
+        self.assertNotEqual(edited, before)
+        sweep = self.sweep("{echo_sleep: {value: [1, 2, 3, 4, 5, 6], seconds: [0.7]}, echo_crash: {value: [7, 8], recovers_after: [1]}}",
+                           ["python3", str(script)])
+        run = self.begin(sweep)
+        self.wait_until(self.published, "the first publication")
+        script.write_text(edited)
+        said = self.end(run, code=4)
+        self.assertIn(f"{script} of provider 'echo-py' changed since the plan", said)
+        self.assertIn("run the same command again, which plans with the new one", said)
+        script.write_text(before)
+        shutil.rmtree(self.run_folder)
+        self.run_it(sweep)
+        self.assertEqual(self.values(), [1, 2, 3, 4, 5, 6, 7, 8], "the store holds figures of the edited code under the old keys")
+        script.write_text(edited)
+        self.run_it(sweep)
+        self.assertEqual(self.values(), [1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--assay", default="build/dev/bin/assay")
+    parser.add_argument("--provider", default="build/dev/tests/echo_provider")
+    options, rest = parser.parse_known_args()
+    unittest.main(argv=[sys.argv[0], *rest])
