@@ -113,6 +113,7 @@ void Slot::send_run(std::vector<Report>& reports) {
   Running& now = *running_;
   Executor& executor = *worker()->executor;
   const plan::Stage& stage = now.assignment.stage;
+  note_folders();
   protocol::Message message = message_of(protocol::Type::kRun, now.attempt);
   message.run = {.attempt = now.attempt,
                  .stage = stage.name,
@@ -120,7 +121,7 @@ void Slot::send_run(std::vector<Report>& reports) {
                  .recipe = stage.recipe_json(),
                  .locations = store_.with_manifest_paths(*stage.locations),
                  .inputs = now.assignment.inputs,
-                 .output = store_.attempt_folder(now.attempt).string(),
+                 .output = now.output.string(),
                  .resume_dir = store_.resume_folder(stage.key, run(), now.assignment.number)};
   executor.reset_peak_memory();
   now.cpu_before_s = executor.cpu_s();

@@ -85,6 +85,9 @@ class Slot {
   struct Running {
     Assignment assignment;
     std::string attempt;
+    std::filesystem::path output;
+    std::uint64_t outputs = 0;  // mark_of() the folder of all outputs of this process
+    bool removed_output = false;  // by the stage itself
     std::unique_ptr<AttemptLog> log;
     bool sent = false;
     double sent_s = 0;
@@ -111,6 +114,7 @@ class Slot {
   bool found_in_store(std::vector<Report>& reports);
   void leave_to(const std::string& holder, std::vector<Report>& reports);
   std::vector<std::string> lost_inputs(bool thorough) const;
+  void note_folders();
   void claim(std::vector<Report>& reports);
   void unclaim();
 
@@ -128,6 +132,8 @@ class Slot {
              std::vector<Report>& reports);
   void make_ready(Worker& worker, std::vector<Report>& reports);
   void finish(const protocol::Message& done, std::vector<Report>& reports);
+  Finished finished(const protocol::Message& done, Report& out);
+  void check_output_folder();
   void fail(ErrorKind kind, const std::string& message, const Json& context,
             std::vector<Report>& reports, const Death* death = nullptr, bool unusable = false);
   void excuse(Report& out);

@@ -1,15 +1,19 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <utility>
 
 #include "harness/supervise/host.h"
 #include "harness/supervise/slot.h"
+#include "harness/supervise/store_layout.h"
 
 // The store is shared with other runs, and with whoever cleans it up: what they have done to a
 // stage and its inputs is asked before it starts and after it failed.
 
 namespace assay::supervise {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr std::size_t kMostRead = 256;  // inputs whose results are read to see if they are whole
 
@@ -84,6 +88,13 @@ std::vector<std::string> Slot::lost_inputs(bool thorough) const {
     if (!there) lost.push_back(input.key);
   }
   return lost;
+}
+
+// The folders that the stage is given, before it starts.
+void Slot::note_folders() {
+  Running& now = *running_;
+  now.output = store_.attempt_folder(now.attempt);
+  now.outputs = mark_of(now.output.parent_path().parent_path());
 }
 
 // Long enough, or with a checkpoint, that it is worth keeping from other runs.

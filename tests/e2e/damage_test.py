@@ -115,6 +115,34 @@ run: {{{settings}}}
         self.run_it(sweep)
         self.assertEqual(self.values(), [1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008])
 
+    # ---- folders of the store
+
+    def test_a_stage_that_leaves_what_cannot_be_published_fails_alone(self):
+        bodies = """
+import shutil
+def leave(stage):
+    how, output = stage.parameter("message", ""), stage.run["output"]
+    if how == "folder":
+        os.makedirs(os.path.join(output, "result.json"))
+        open(os.path.join(output, "x"), "w").close()
+    elif how == "removed":
+        shutil.rmtree(os.path.dirname(output))
+    elif how == "link":
+        os.makedirs(output)
+        os.symlink("/dev/full", os.path.join(output, "result.json"))
+    elif how == "file":
+        shutil.rmtree(os.path.dirname(output))
+        open(os.path.dirname(output), "w").close()
+    return stage.metrics()
+BODIES["echo.fail"] = leave
+"""
+        sweep = self.sweep("{echo: {value: [1, 2, 3]}, echo_fail: {message: [folder, removed, link, file, fine]}}",
+                           ["python3", str(self.own_provider(bodies))])
+        said = self.run_it(sweep, code=1)
+        self.assertIn("4 of 8 trials done", said)
+        self.assertEqual(self.rows("SELECT kind, count(*) FROM stage WHERE state = 'failed' GROUP BY kind"), [("data", 4)], said)
+        self.assertIn("4 of 8 trials done", self.run_it(sweep, code=1))
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()

@@ -244,6 +244,16 @@ TEST_F(StoreTest, folders_of_live_processes_are_left_alone) {
   EXPECT_TRUE(fs::exists(store.attempt_folder("k.1")));
 }
 
+TEST_F(StoreTest, what_an_attempt_leaves_beside_its_output_goes_with_it) {
+  const Finished made = with_file("a", "codes");
+  write_file_atomically(made.files.parent_path() / "scratch", "x");
+  publish(made);
+  EXPECT_FALSE(fs::exists(made.files.parent_path()));
+  fs::create_directories(store.attempt_folder("b.1"));
+  store.remove_attempt("b.1");
+  EXPECT_THAT(everything_in("tmp"), testing::SizeIs(1)) << "only this process's empty folder";
+}
+
 TEST_F(StoreTest, gc_keeps_what_live_roots_reach) {
   for (const char* name : {"kept", "leased", "doomed"}) publish(finished(name));
   fs::create_directories(folder.path() / "run1");
@@ -326,8 +336,8 @@ TEST_F(StoreTest, an_artifact_holds_regular_files_only) {
 TEST_F(StoreTest, a_full_disk_is_an_io_error_that_names_the_file_and_the_mend) {
   // /dev/full is a disk that is always full.
   fs::create_directories(root() / "objects" / key("a").substr(0, 2));
-  fs::create_directories(store.attempt_folder("x").parent_path());
-  fs::create_symlink("/dev/full", store.attempt_folder("x").parent_path() / (key("a") + ".json"));
+  const fs::path mine = store.attempt_folder("x").parent_path().parent_path();
+  fs::create_symlink("/dev/full", mine / (key("a") + ".json"));
   try {
     publish(finished("a"));
     FAIL();

@@ -1,0 +1,71 @@
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "tests/harness/supervise/supervisor_fixture.h"
+
+// Stages whose inputs rot, whose folders vanish, and that leave what cannot be
+// published.
+
+namespace assay::supervise {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr const char* kHello = R"(
+import json, os, shutil, socket, sys
+s = socket.socket(fileno=3)
+def say(**message): s.sendall((json.dumps(message) + "\n").encode())
+say(type="hello", protocol=1, provider="odd", pid=os.getpid())
+run = json.loads(s.makefile().readline())
+output = run["output"]
+)";
+constexpr const char* kDone = R"(
+say(type="done", attempt=run["attempt"], result={})
+s.recv(1)
+)";
+
+class DamageTest : public SupervisorTest {
+ protected:
+  Report run_script(const std::string& script) {
+    options.providers["odd"] = {"python3", "-c", kHello + script + kDone};
+    return run(stage("value", {}, 1, "odd"));
+  }
+
+  void expect_own_fault(const Report& end, const std::string& text) {
+    EXPECT_EQ(end.kind, ReportKind::kFailed);
+    EXPECT_EQ(end.error, ErrorKind::kData) << end.message;
+    EXPECT_THAT(end.message, HasSubstr(text));
+    EXPECT_EQ(run(stage("value")).kind, ReportKind::kPublished) << "others go on";
+  }
+};
+
+TEST_F(DamageTest, a_folder_called_result_json_fails_its_stage_only) {
+  expect_own_fault(run_script(R"(os.makedirs(output + "/result.json")
+open(output + "/x", "w").close())"),
+                   "result.json is written by the supervisor");
+}
+
+TEST_F(DamageTest, a_stage_that_removes_the_folder_of_its_output_fails_alone) {
+  expect_own_fault(run_script("shutil.rmtree(os.path.dirname(output))"), "removed the folder");
+}
+
+TEST_F(DamageTest, files_that_change_after_done_fail_their_stage_only) {
+  const Assignment one = stage("x");
+  Finished made{one.stage.key, "", {{"key", one.stage.key}, {"metrics", Json::object()}}, ""};
+  made.files = store.attempt_folder(one.attempt());
+  made.result["files"] = {{"gone.bin", 3}};
+  fs::create_directories(made.files);
+  try {
+    store.prepared(made);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kData);
+    EXPECT_THAT(e.what(), HasSubstr("the files that the stage made cannot be published"));
+  }
+}
+
+}  // namespace
+}  // namespace assay::supervise
