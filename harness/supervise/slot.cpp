@@ -122,15 +122,13 @@ void Slot::send_run(std::vector<Report>& reports) {
                  .locations = store_.with_manifest_paths(*stage.locations),
                  .inputs = now.assignment.inputs,
                  .output = now.output.string(),
-                 .resume_dir = store_.resume_folder(stage.key, run(), now.assignment.number)};
+                 .resume_dir = now.resume_dir.string()};
   executor.reset_peak_memory();
   now.cpu_before_s = executor.cpu_s();
   now.sent_unix_s = unix_seconds();
   now.sent_s = now.progress_s = monotonic_seconds();
   now.copy_s = now.sent_s + kCopySeconds;
-  std::error_code ignored;
-  const bool resumed = std::filesystem::exists(message.run.resume_dir, ignored);
-  if (scope().empty()) now.claim_s = now.sent_s + (resumed ? 0 : options_.claim_after_s);
+  if (scope().empty()) now.claim_s = now.sent_s + (now.resumed ? 0 : options_.claim_after_s);
   try {
     if (stage.provider != kBuiltInProvider) {
       now.inputs.emplace(message.run.recipe, message.run.locations, message.run.inputs);

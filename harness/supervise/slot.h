@@ -87,6 +87,9 @@ class Slot {
     std::string attempt;
     std::filesystem::path output;
     std::uint64_t outputs = 0;  // mark_of() the folder of all outputs of this process
+    std::filesystem::path resume_dir;
+    std::uint64_t checkpoints = 0;  // mark_of() the folder of all checkpoints
+    bool resumed = false;
     bool removed_output = false;  // by the stage itself
     std::unique_ptr<AttemptLog> log;
     bool sent = false;
@@ -115,6 +118,7 @@ class Slot {
   void leave_to(const std::string& holder, std::vector<Report>& reports);
   std::vector<std::string> lost_inputs(bool thorough) const;
   void note_folders();
+  std::string removed_folder(const std::string& failure) const;
   void claim(std::vector<Report>& reports);
   void unclaim();
 

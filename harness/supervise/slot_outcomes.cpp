@@ -154,6 +154,12 @@ void Slot::excuse(Report& out) {
     return because(ErrorKind::kLost,
                    fmt::format("input {} is gone from the store, or damaged", out.lost_inputs[0]));
   }
+  if (out.error == ErrorKind::kIo) return;
+  if (const std::string folder = removed_folder(out.message); !folder.empty()) {
+    because(
+        ErrorKind::kIo,
+        fmt::format("the folder {}, which the stage was given, was removed while it ran", folder));
+  }
 }
 
 Report Slot::report(ReportKind kind) const {

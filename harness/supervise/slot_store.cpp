@@ -93,8 +93,25 @@ std::vector<std::string> Slot::lost_inputs(bool thorough) const {
 // The folders that the stage is given, before it starts.
 void Slot::note_folders() {
   Running& now = *running_;
+  const plan::Stage& stage = now.assignment.stage;
   now.output = store_.attempt_folder(now.attempt);
   now.outputs = mark_of(now.output.parent_path().parent_path());
+  now.resume_dir = store_.resume_folder(stage.key, run(), now.assignment.number);
+  now.checkpoints = mark_of(now.resume_dir.parent_path().parent_path());
+  now.resumed = mark_of(now.resume_dir) != 0;
+}
+
+// One of these folders that others have removed since; "": none is missing. What lies in
+// partial/<key>/ is made by the stage, so that it is missed only if it is known to have been there.
+std::string Slot::removed_folder(const std::string& failure) const {
+  const Running& now = *running_;
+  const fs::path made = now.output.parent_path();
+  if (mark_of(made) == 0) return made.string();
+  const fs::path partial = now.resume_dir.parent_path();
+  if (mark_of(partial.parent_path()) != now.checkpoints) return partial.parent_path().string();
+  const bool had = now.resumed || now.claimed || now.checkpointed ||
+                   failure.find(now.resume_dir.string()) != std::string::npos;
+  return had && mark_of(partial) == 0 ? partial.string() : "";
 }
 
 // Long enough, or with a checkpoint, that it is worth keeping from other runs.

@@ -126,8 +126,9 @@ Store::~Store() {
   ::close(descriptor_);
 }
 
+// Again if somebody has removed it.
 void Store::make_temporary() {
-  if (!temporary_made_) make_folder(temporary_);
+  if (!temporary_made_ || !present(temporary_)) make_folder(temporary_);
   temporary_made_ = true;
 }
 

@@ -117,6 +117,22 @@ run: {{{settings}}}
 
     # ---- folders of the store
 
+    def test_folders_that_vanish_are_no_fault_of_the_stages(self):
+        for gone, code in (("partial", 0), ("tmp", 0), (".", None)):
+            with self.subTest(gone=gone):
+                shutil.rmtree(self.store, ignore_errors=True)
+                shutil.rmtree(self.run_folder, ignore_errors=True)
+                sweep = self.sweep("{echo_long: {value: [1, 2, 3, 4], steps: [30], step_s: [0.05]}}")
+                run = self.begin(sweep)
+                self.wait_until(lambda: list((self.store / "partial").glob("*/*/*")), "the first checkpoint")
+                shutil.rmtree(self.store / gone, ignore_errors=True)
+                output, said = run.communicate(timeout=100)
+                if code is not None:
+                    self.assertEqual(run.returncode, code, said)
+                self.assertIn("4 of 4 trials done", self.run_it(sweep))
+                self.assertEqual(self.values(), [1, 2, 3, 4])
+                self.assertEqual(self.rows("SELECT count(*) FROM attempt WHERE outcome = 'method'"), [(0,)])
+
     def test_a_stage_that_leaves_what_cannot_be_published_fails_alone(self):
         bodies = """
 import shutil

@@ -42,6 +42,36 @@ class DamageTest : public SupervisorTest {
   }
 };
 
+TEST_F(DamageTest, checkpoints_that_others_remove_are_no_fault_of_the_stage) {
+  const Assignment one = stage("long", {{"steps", 1000}, {"step_s", 0.02}}, 1, "echo-py");
+  supervisor().start(0, one);
+  wait_for(ReportKind::kCheckpoint);
+  fs::remove_all(store.root() / "partial");
+  const Report end = wait_for(ReportKind::kFailed);
+  EXPECT_EQ(end.error, ErrorKind::kIo) << end.message;
+  EXPECT_THAT(end.message, HasSubstr("which the stage was given, was removed while it ran; it had "
+                                     "failed with: "));
+}
+
+TEST_F(DamageTest, nor_those_of_one_stage) {
+  const Assignment one = stage("long", {{"steps", 1000}, {"step_s", 0.02}}, 1, "echo-py");
+  supervisor().start(0, one);
+  wait_for(ReportKind::kCheckpoint);
+  fs::remove_all(store.root() / "partial" / one.stage.key.str());
+  EXPECT_EQ(wait_for(ReportKind::kFailed).error, ErrorKind::kIo);
+}
+
+TEST_F(DamageTest, a_stage_whose_files_vanish_with_the_folder_of_all_is_tried_again) {
+  const Assignment one = stage("sleep", {{"seconds", 0.3}});
+  supervisor().start(0, one);
+  wait_for_start(one);
+  fs::remove_all(store.root() / "tmp");
+  const Report end = wait_for(ReportKind::kFailed);
+  EXPECT_EQ(end.error, ErrorKind::kIo) << end.message;
+  const Report next = run(stage("file", Json::object(), 2));
+  EXPECT_EQ(next.kind, ReportKind::kPublished) << next.message;
+}
+
 TEST_F(DamageTest, a_folder_called_result_json_fails_its_stage_only) {
   expect_own_fault(run_script(R"(os.makedirs(output + "/result.json")
 open(output + "/x", "w").close())"),
