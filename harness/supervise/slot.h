@@ -116,7 +116,8 @@ class Slot {
   bool decided_by_store(std::vector<Report>& reports);
   bool found_in_store(std::vector<Report>& reports);
   void leave_to(const std::string& holder, std::vector<Report>& reports);
-  std::vector<std::string> lost_inputs(bool thorough) const;
+  std::vector<std::string> lost_inputs() const;
+  std::vector<std::string> damaged_inputs(const std::string& failure);
   void note_folders();
   std::string removed_folder(const std::string& failure) const;
   void claim(std::vector<Report>& reports);

@@ -149,7 +149,7 @@ void Slot::excuse(Report& out) {
     }
   }
   if (out.error == ErrorKind::kTimeout) return;
-  out.lost_inputs = lost_inputs(true);
+  out.lost_inputs = damaged_inputs(out.message);
   if (!out.lost_inputs.empty()) {
     return because(ErrorKind::kLost,
                    fmt::format("input {} is gone from the store, or damaged", out.lost_inputs[0]));

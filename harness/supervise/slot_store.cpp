@@ -28,7 +28,7 @@ bool Slot::decided_by_store(std::vector<Report>& reports) {
   const plan::Stage& stage = running_->assignment.stage;
   try {
     if (found_in_store(reports)) return true;
-    const std::vector<std::string> lost = lost_inputs(false);
+    const std::vector<std::string> lost = lost_inputs();
     if (!lost.empty()) {
       Report out = report(ReportKind::kFailed);
       out.error = ErrorKind::kLost;
@@ -76,18 +76,32 @@ void Slot::leave_to(const std::string& holder, std::vector<Report>& reports) {
   reports.push_back(std::move(out));
 }
 
-// Keys of inputs that are no longer in the store. `thorough`: or damaged.
-std::vector<std::string> Slot::lost_inputs(bool thorough) const {
+// Keys of inputs that are no longer in the store.
+std::vector<std::string> Slot::lost_inputs() const {
   std::vector<std::string> lost;
-  thorough = thorough && running_->assignment.stage.inputs.size() <= kMostRead;
   for (const plan::StageInput& input : running_->assignment.stage.inputs) {
     const auto path = running_->assignment.inputs.find(input.name);
-    if (path == running_->assignment.inputs.end()) continue;
-    const bool there =
-        thorough ? store_.intact(path->second, input.key) : store_.holds(path->second);
-    if (!there) lost.push_back(input.key);
+    if (path != running_->assignment.inputs.end() && !store_.holds(path->second))
+      lost.push_back(input.key);
   }
   return lost;
+}
+
+// The same after a failure, and those that are damaged. One that the failure names is read whole.
+std::vector<std::string> Slot::damaged_inputs(const std::string& failure) {
+  const Assignment& mine = running_->assignment;
+  const bool few = mine.stage.inputs.size() <= kMostRead;
+  std::vector<std::string> damaged;
+  for (const plan::StageInput& input : mine.stage.inputs) {
+    const auto path = mine.inputs.find(input.name);
+    if (path == mine.inputs.end()) continue;
+    const bool named = failure.find(path->second) != std::string::npos;
+    const bool sound = named ? store_.audit(path->second, input.key)
+                       : few ? store_.intact(path->second, input.key)
+                             : store_.holds(path->second);
+    if (!sound) damaged.push_back(input.key);
+  }
+  return damaged;
 }
 
 // The folders that the stage is given, before it starts.

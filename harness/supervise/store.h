@@ -110,6 +110,9 @@ class Store {
   // lower-case hexadecimal digits.
   std::optional<Artifact> lookup(const std::string& key, const std::string& run = "");
 
+  // lookup() with every file read and compared with its digest, however it is sealed.
+  std::optional<Artifact> verified(const std::string& key, const std::string& run = "");
+
   // The keys that objects/ has a name for, nothing of them read: one look at the folders instead of
   // two at each key of a large plan.
   std::unordered_set<std::string> listed() const;
@@ -120,6 +123,8 @@ class Store {
   // Whether an artifact is there and whole, by sizes; the second looks at its name only.
   bool intact(const std::filesystem::path& artifact, const std::string& key) const;
   bool holds(const std::filesystem::path& artifact) const;
+  // intact() by content, as verified() has it: a damaged one is moved aside.
+  bool audit(const std::filesystem::path& artifact, const std::string& key);
 
   // lookup(), but without reading anything while there is no such name.
   std::optional<Artifact> find(const std::string& key, const std::string& run = "");
@@ -202,7 +207,11 @@ class Store {
 
  private:
   std::filesystem::path place(const std::string& key, const std::string& run) const;  // no suffix
-  std::optional<Artifact> read(const std::filesystem::path& base, const std::string& key) const;
+  enum class Check { kSeals, kContent };  // of files: read those without a seal only, or all
+  std::optional<Artifact> read(const std::filesystem::path& base, const std::string& key,
+                               Check check) const;
+  std::optional<Artifact> read_or_set_aside(const std::filesystem::path& base,
+                                            const std::string& key, Check check);
   bool alive(const std::string& owner) const;
   bool run_lives(const std::string& run) const;
   void look_at_roots() const;

@@ -115,6 +115,42 @@ run: {{{settings}}}
         self.run_it(sweep)
         self.assertEqual(self.values(), [1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008])
 
+    # ---- artifacts
+
+    @staticmethod
+    def rot(path):
+        """Changes the last bytes as a bad disk does: size and times stay."""
+        before = path.stat()
+        content = path.read_bytes()
+        path.chmod(0o644)
+        with open(path, "r+b") as file:
+            file.write(content[:-80] + bytes(byte ^ 0xff for byte in content[-80:]))
+        path.chmod(0o444)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    def objects(self, stage):
+        """Artifacts of a stage in the store: folders, or files of results without files."""
+        found = []
+        for path in sorted((self.store / "objects").glob("*/*")):
+            result = path / "result.json" if path.is_dir() else path
+            if json.loads(result.read_text())["stage"] == stage:
+                found.append(path)
+        return found
+
+    def test_an_artifact_that_rots_is_made_again_for_the_stage_that_reads_it(self):
+        sweep = self.sweep("{echo_file: {value: [1, 2]}}")
+        self.run_it(sweep)
+        (artifact, _) = self.objects("echo.file")
+        self.rot(artifact / "samples.safetensors")
+        for result in self.objects("echo.measure"):
+            result.unlink()
+        said = self.run_it(sweep)
+        self.assertIn("2 of 2 trials done", said)
+        self.assertIn("is gone from the store and is made again", said)
+        self.assertNotIn("changed since the plan", said)
+        self.assertEqual(self.values(), [1, 2])
+        self.assertEqual(len(list((self.store / "damaged").glob("*"))), 1)
+
     # ---- folders of the store
 
     def test_folders_that_vanish_are_no_fault_of_the_stages(self):

@@ -333,6 +333,19 @@ TEST_F(StoreTest, an_artifact_holds_regular_files_only) {
   EXPECT_THROW(inventory(files), Error);
 }
 
+TEST_F(StoreTest, content_that_rotted_under_its_seal_is_found_by_who_reads_it_whole) {
+  const Published made = publish(with_file("a", "codes"));
+  const fs::path file = made.artifact.path / "codes" / "a.bin";
+  write_file_atomically(file, "c0des");
+  seal(file);
+  EXPECT_TRUE(store.lookup(key("a")));
+  EXPECT_FALSE(store.verified(key("a")));
+  EXPECT_FALSE(store.lookup(key("a"))) << "it is put aside";
+  publish(with_file("a", "codes"));
+  EXPECT_TRUE(store.verified(key("a")));
+  EXPECT_TRUE(store.audit(made.artifact.path, key("a")));
+}
+
 TEST_F(StoreTest, a_full_disk_is_an_io_error_that_names_the_file_and_the_mend) {
   // /dev/full is a disk that is always full.
   fs::create_directories(root() / "objects" / key("a").substr(0, 2));

@@ -12,6 +12,7 @@ namespace assay::supervise {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr const char* kHello = R"(
@@ -29,6 +30,25 @@ s.recv(1)
 
 class DamageTest : public SupervisorTest {
  protected:
+  // Changes a byte as a bad disk does: size and times stay.
+  static void rot(const fs::path& file) {
+    struct stat before {};
+    ASSERT_EQ(::stat(file.c_str(), &before), 0);
+    std::string content = read_file(file);
+    content.back() = static_cast<char>(~content.back());
+    write_file_atomically(file, content);
+    const timespec times[2] = {before.st_atim, before.st_mtim};
+    ::utimensat(AT_FDCWD, file.c_str(), times, 0);
+  }
+
+  // One that reads the artifact of another.
+  Assignment reader_of(const Report& made) {
+    Assignment one = stage("measure");
+    one.stage.inputs = {{"network", made.key}};
+    one.inputs["network"] = made.artifact.path.string();
+    return one;
+  }
+
   Report run_script(const std::string& script) {
     options.providers["odd"] = {"python3", "-c", kHello + script + kDone};
     return run(stage("value", {}, 1, "odd"));
@@ -41,6 +61,28 @@ class DamageTest : public SupervisorTest {
     EXPECT_EQ(run(stage("value")).kind, ReportKind::kPublished) << "others go on";
   }
 };
+
+TEST_F(DamageTest, an_input_that_rotted_under_its_seal_is_put_aside) {
+  const Report made = run(stage("file", {{"samples", 100}}));
+  ASSERT_EQ(made.kind, ReportKind::kPublished);
+  rot(made.artifact.path / "samples.safetensors");
+  ASSERT_TRUE(store.lookup(made.key)) << "by sizes and times it is whole";
+  const Report end = run(reader_of(made));
+  EXPECT_EQ(end.error, ErrorKind::kLost);
+  EXPECT_THAT(end.lost_inputs, ElementsAre(made.key));
+  EXPECT_THAT(end.message, HasSubstr("is damaged: it does not hold what was published"));
+  EXPECT_FALSE(fs::exists(made.artifact.path)) << "it would be found for ever";
+}
+
+TEST_F(DamageTest, a_failure_that_names_a_sound_input_stays_the_stages) {
+  const Report made = run(stage("file", {{"samples", 100}}));
+  Assignment one = stage("fail", {{"message", made.artifact.path.string() + ": too few samples"}});
+  one.stage.inputs = {{"network", made.key}};
+  one.inputs["network"] = made.artifact.path.string();
+  const Report end = run(one);
+  EXPECT_EQ(end.error, ErrorKind::kMethod);
+  EXPECT_TRUE(fs::exists(made.artifact.path));
+}
 
 TEST_F(DamageTest, checkpoints_that_others_remove_are_no_fault_of_the_stage) {
   const Assignment one = stage("long", {{"steps", 1000}, {"step_s", 0.02}}, 1, "echo-py");
