@@ -45,6 +45,15 @@ fs::path base_of(const fs::path& artifact) {
   return artifact.extension() == ".json" ? artifact.parent_path() / artifact.stem() : artifact;
 }
 
+// Whether a folder, a pipe or a link to nothing lies where a file belongs; it cannot even be
+// opened, or for ever.
+bool is_no_file(const fs::path& path) {
+  struct stat status {};
+  if (!present(path)) return false;
+  if (::stat(path.c_str(), &status) == 0) return !S_ISREG(status.st_mode);
+  return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+}
+
 }  // namespace
 
 Json deterministic_part(const Json& result) {
@@ -185,6 +194,7 @@ std::optional<Artifact> Store::read(const fs::path& base, const std::string& key
   const auto damaged = [&](const std::string& why) {
     throw Error(ErrorKind::kData, fmt::format("{}: {}", file.string(), why));
   };
+  if (is_no_file(file)) damaged("no regular file");
   const std::string text = read_file(file, kMaxResultBytes);
   artifact.result = parse_json(text, file.string());
   artifact.size_bytes = static_cast<std::int64_t>(text.size());
@@ -202,6 +212,7 @@ std::optional<Artifact> Store::read(const fs::path& base, const std::string& key
     const std::int64_t expected = item.value().get<std::int64_t>();
     if (::stat((base / item.key()).c_str(), &status) != 0)
       damaged(fmt::format("file {} is missing", item.key()));
+    if (!S_ISREG(status.st_mode)) damaged(fmt::format("{} is no regular file", item.key()));
     if (status.st_size != expected)
       damaged(
           fmt::format("file {} has {} bytes instead of {}", item.key(), status.st_size, expected));

@@ -244,17 +244,18 @@ bool Store::drop_unless(const fs::path& path, const std::function<bool()>& wante
 
 bool Store::remove(const std::string& key, const std::string& run) {
   const fs::path base = place(key, run);
-  bool found = ::unlink((base.string() + ".json").c_str()) == 0;
-  if (!found && errno != ENOENT) fail_in_store("remove", base.string() + ".json", errno);
-  // Out of sight in one step, then at leisure.
   make_temporary();
-  const fs::path aside = temporary_ / ("removed." + key);
-  if (::rename(base.c_str(), aside.c_str()) == 0) {
-    found = true;
-    std::error_code ignored;
-    fs::remove_all(aside, ignored);
-  } else if (errno != ENOENT) {
-    fail_in_store("remove", base, errno);
+  bool found = false;
+  for (const fs::path& path : {fs::path(base.string() + ".json"), base}) {
+    // Out of sight in one step, then at leisure.
+    const fs::path aside = temporary_ / ("removed." + path.filename().string());
+    if (::rename(path.c_str(), aside.c_str()) == 0) {
+      found = true;
+      std::error_code ignored;
+      fs::remove_all(aside, ignored);
+    } else if (errno != ENOENT) {
+      fail_in_store("remove", path, errno);
+    }
   }
   return found;
 }

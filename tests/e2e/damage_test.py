@@ -151,6 +151,24 @@ run: {{{settings}}}
         self.assertEqual(self.values(), [1, 2])
         self.assertEqual(len(list((self.store / "damaged").glob("*"))), 1)
 
+    def test_what_is_no_file_in_the_store_is_put_aside(self):
+        sweep = self.sweep("{echo: {value: [1, 2, 3]}}")
+        self.run_it(sweep)
+        folder, link, pipe = self.objects("echo.value")
+        for path in (folder, link, pipe):
+            path.unlink()
+        folder.mkdir()
+        link.symlink_to("/nowhere/at/all")
+        os.mkfifo(pipe)
+        said = self.run_it(sweep)
+        self.assertIn("3 of 3 trials done", said)
+        self.assertEqual(said.count("damaged artifact moved to"), 3, said)
+        self.assertEqual(self.values(), [1, 2, 3])
+        (folder, _, _) = self.objects("echo.value")
+        folder.unlink()
+        folder.mkdir()
+        self.run_it(sweep, "--force", "echo.value")
+
     # ---- folders of the store
 
     def test_folders_that_vanish_are_no_fault_of_the_stages(self):

@@ -333,6 +333,31 @@ TEST_F(StoreTest, an_artifact_holds_regular_files_only) {
   EXPECT_THROW(inventory(files), Error);
 }
 
+TEST_F(StoreTest, what_is_no_file_is_put_aside_and_made_again) {
+  const auto replace = [](const fs::path& path, int form) {
+    fs::remove_all(path);
+    if (form == 0) fs::create_directories(path);
+    if (form == 1) fs::create_symlink("/nowhere/at/all", path);
+    if (form == 2) ::mkfifo(path.c_str(), 0644);
+  };
+  for (int form = 0; form < 3; ++form) {
+    const fs::path single = publish(finished("a")).artifact.path;
+    const fs::path whole = publish(with_file("b", "codes")).artifact.path;
+    replace(single, form);
+    replace(whole / "result.json", form);
+    EXPECT_FALSE(store.lookup(key("a"))) << form;
+    EXPECT_FALSE(store.lookup(key("b"))) << form;
+    EXPECT_FALSE(fs::exists(fs::symlink_status(single))) << form;
+    replace(publish(with_file("b", "codes")).artifact.path / "codes" / "a.bin", form);
+    EXPECT_FALSE(store.lookup(key("b"))) << form;
+  }
+  EXPECT_THAT(store.damage(), testing::SizeIs(9));
+  const fs::path path = publish(finished("a")).artifact.path;
+  replace(path, 0);
+  EXPECT_TRUE(store.remove(key("a"))) << "forced";
+  EXPECT_FALSE(fs::exists(path));
+}
+
 TEST_F(StoreTest, content_that_rotted_under_its_seal_is_found_by_who_reads_it_whole) {
   const Published made = publish(with_file("a", "codes"));
   const fs::path file = made.artifact.path / "codes" / "a.bin";
