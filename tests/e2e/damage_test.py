@@ -169,6 +169,25 @@ run: {{{settings}}}
         folder.mkdir()
         self.run_it(sweep, "--force", "echo.value")
 
+    # ---- the results database
+
+    def test_a_result_that_is_changed_in_the_database_is_not_shown_and_comes_back_from_the_store(self):
+        sweep = self.sweep("{echo: {value: [1, 2, 3]}}")
+        self.run_it(sweep)
+        right = self.assay("export", self.run_folder).stdout
+        for change in ("UPDATE stage SET result = replace(result, '\"echo_value\":3', '\"echo_value\":8')",
+                       "UPDATE stage SET result = replace(result, '\"echo_value\":', 'echo_value:')",
+                       "UPDATE metric SET value = 8 WHERE value = 3"):
+            with self.subTest(change=change):
+                with sqlite3.connect(self.run_folder / "results.sqlite") as database:
+                    self.assertGreater(database.execute(change).rowcount, 0)
+                database.close()
+                for command in ("export", "board"):
+                    refused = self.assay(command, self.run_folder, code=4)
+                    self.assertIn("is not what was published", refused.stderr)
+                self.assertIn("0 stages run, 6 found", self.run_it(sweep))
+                self.assertEqual(self.assay("export", self.run_folder).stdout, right)
+
     # ---- folders of the store
 
     def test_folders_that_vanish_are_no_fault_of_the_stages(self):
