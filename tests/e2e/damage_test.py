@@ -117,6 +117,16 @@ run: {{{settings}}}
 
     # ---- artifacts
 
+    MEASURED = """
+def measured(stage):
+    value = metrics_of(stage.run["inputs"]["network"])["echo_value"]
+    os.makedirs(stage.run["output"])
+    write_safetensors(os.path.join(stage.run["output"], "samples.safetensors"), "correct",
+                      [float((7 * i + value) % 5 > value) for i in range(50)])
+    return {"metrics": {"echo_value": value}}
+BODIES["echo.measure"] = measured
+"""
+
     @staticmethod
     def rot(path):
         """Changes the last bytes as a bad disk does: size and times stay."""
@@ -136,6 +146,54 @@ run: {{{settings}}}
             if json.loads(result.read_text())["stage"] == stage:
                 found.append(path)
         return found
+
+    def trials(self):
+        return [trial for (trial,) in self.rows("SELECT id FROM trial WHERE current ORDER BY label")]
+
+    def test_compare_reads_whole_samples_only(self):
+        sweep = self.sweep("{echo: {value: [1, 2]}}", ["python3", str(self.own_provider(self.MEASURED))])
+        self.run_it(sweep)
+        compare = ["compare", *self.trials(), "--run", self.run_folder]
+        right = self.assay(*compare).stdout
+        kept = sorted((self.run_folder / "samples").glob("*"))
+        self.assertEqual(len(kept), 2)
+        copy = kept[0].read_bytes()
+        kept[0].unlink()
+        kept[0].write_bytes(copy)
+        self.rot(kept[0])
+        done = self.assay(*compare)
+        self.assertEqual(done.stdout, right, "the store holds it whole")
+        self.assertIn(f"{kept[0]} is damaged: it does not hold what was published", done.stderr)
+        self.rot(kept[1])  # of one file with the artifact's
+        refused = self.assay(*compare, code=2)
+        self.assertEqual(refused.stdout, "")
+        self.assertIn("`assay run SWEEP` computes what is missing", refused.stderr)
+        self.run_it(sweep)
+        done = self.assay(*compare)
+        self.assertEqual((done.stdout, done.stderr), (right, ""))
+
+    def test_save_hands_out_whole_checkpoints_only(self):
+        network = """
+def network(stage):
+    os.makedirs(stage.run["output"])
+    write_safetensors(os.path.join(stage.run["output"], "model.safetensors"), "weight", [float(i) for i in range(50)])
+    with open(os.path.join(stage.run["output"], "config.json"), "w") as file:
+        file.write("{}")
+    return stage.metrics()
+BODIES["echo.value"] = network
+"""
+        sweep = self.sweep("{echo: {value: [1]}}", ["python3", str(self.own_provider(network))])
+        self.run_it(sweep)
+        save = ["save", *self.trials(), "--run", self.run_folder]
+        self.assay(*save, "-o", self.folder / "one")
+        self.rot(self.objects("echo.value")[0] / "model.safetensors")
+        refused = self.assay(*save, "-o", self.folder / "two", code=2)
+        self.assertIn("not whole in the store", refused.stderr)
+        self.assertFalse((self.folder / "two").exists())
+        self.run_it(sweep)
+        self.assay(*save, "-o", self.folder / "two")
+        self.assertEqual((self.folder / "two" / "model.safetensors").read_bytes(),
+                         (self.folder / "one" / "model.safetensors").read_bytes())
 
     def test_an_artifact_that_rots_is_made_again_for_the_stage_that_reads_it(self):
         sweep = self.sweep("{echo_file: {value: [1, 2]}}")
