@@ -8,6 +8,7 @@
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
 #include "results/store/database.h"
+#include "results/store/database_files.h"
 #include "results/store/fingerprint.h"
 #include "results/store/registration.h"
 #include "results/store/rows.h"
@@ -63,11 +64,12 @@ class DatabaseSink::Impl {
   const std::filesystem::path path_;
 
   explicit Impl(const std::filesystem::path& path)
-      : path_(path), database_(open_for_writing(path)) {}
+      : path_(path), database_(open_for_writing(path)), files_(path) {}
 
   // Runs `work` in one transaction; what it throws leaves nothing behind.
   template <typename Work>
   void transact(const Work& work) {
+    files_.check();  // a log that was cut short is as long as before once this has written to it
     try {
       SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
       work();
@@ -75,6 +77,7 @@ class DatabaseSink::Impl {
     } catch (const SQLite::Exception& e) {
       throw translate(e, path_);
     }
+    files_.check();
   }
 
   plan::History history() {
@@ -144,6 +147,7 @@ class DatabaseSink::Impl {
   // it.
   void leave_readable() {
     writers_.reset();
+    files_.forget_log();
     try {
       database_.exec("PRAGMA journal_mode = DELETE");
     } catch (const SQLite::Exception&) {
@@ -222,6 +226,7 @@ class DatabaseSink::Impl {
   }
 
   SQLite::Database database_;
+  DatabaseFiles files_;
   std::optional<Writers> writers_;
   AwaitedMetrics awaited_;
   std::int64_t sweep_ = 0;

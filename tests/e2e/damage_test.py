@@ -246,6 +246,29 @@ BODIES["echo.value"] = network
                 self.assertIn("0 stages run, 6 found", self.run_it(sweep))
                 self.assertEqual(self.assay("export", self.run_folder).stdout, right)
 
+    def lose_database(self, lose, what):
+        sweep = self.sweep("{echo_sleep: {value: [1, 2, 3, 4, 5, 6], seconds: [0.5]}}")
+        run = self.begin(sweep)
+        self.wait_until(self.published, "the first publication")
+        lose()
+        said = self.end(run, code=4)
+        self.assertIn(what, said)
+        self.assertIn("give the same command again, which makes the database from it", said)
+        self.assertIn("6 of 6 trials done", self.run_it(sweep))
+        self.assertEqual(self.values(), [1, 2, 3, 4, 5, 6])
+
+    def test_a_database_that_is_removed_meanwhile_is_missed(self):
+        self.lose_database(lambda: (self.run_folder / "results.sqlite").unlink(), "it was removed while this run wrote to it")
+
+    def test_a_database_that_is_replaced_meanwhile_is_missed(self):
+        def replace():
+            shutil.copy(self.run_folder / "results.sqlite", self.folder / "copy")
+            (self.folder / "copy").rename(self.run_folder / "results.sqlite")
+        self.lose_database(replace, "it was replaced while this run wrote to it")
+
+    def test_a_log_of_the_database_that_is_emptied_meanwhile_is_missed(self):
+        self.lose_database(lambda: os.truncate(self.run_folder / "results.sqlite-wal", 0), "while this run wrote to it")
+
     # ---- folders of the store
 
     def test_folders_that_vanish_are_no_fault_of_the_stages(self):

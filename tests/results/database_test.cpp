@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
 
 #include "harness/core/artifact_files.h"
 #include "harness/core/atomic_file.h"
@@ -117,6 +118,41 @@ TEST_F(DatabaseTest, one_that_is_held_says_so_and_loses_nothing) {
   }
   sink.commit(group);
   EXPECT_EQ(SQLite::Database(file.string()).execAndGet("SELECT count(*) FROM event").getInt(), 1);
+}
+
+TEST_F(DatabaseTest, one_whose_files_go_while_a_run_writes_to_it_says_so) {
+  const auto plan = SamplePlan().trial("rtn", "W8A8").plan();
+  const plan::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
+  const std::filesystem::path log = file.string() + "-wal", copy = folder / "copy";
+  const std::vector<std::pair<std::function<void()>, std::string>> ways = {
+      {[&] { std::filesystem::remove(file); }, "it was removed while this run wrote to it"},
+      {[&] {
+         std::filesystem::copy_file(file, copy);
+         std::filesystem::rename(copy, file);
+       },
+       "it was replaced while this run wrote to it"},
+      {[&] { std::filesystem::resize_file(log, 0); }, "while this run wrote to it"}};
+  for (const auto& [lose, text] : ways) {
+    for (const auto& each : {file, log}) std::filesystem::remove(each);
+    DatabaseSink sink(file);
+    sink.begin(plan, {});
+    lose();
+    const Error error = error_of([&] { sink.commit(group); });
+    EXPECT_EQ(error.kind(), ErrorKind::kEnvironment) << text;
+    EXPECT_THAT(error.what(), HasSubstr(text));
+    EXPECT_THAT(error.what(), HasSubstr("give the same command again"));
+  }
+}
+
+TEST_F(DatabaseTest, a_checkpoint_by_somebody_else_is_in_order) {
+  DatabaseSink sink(file);
+  const plan::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
+  sink.begin(SamplePlan().trial("rtn", "W8A8").plan(), {});
+  SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  EXPECT_EQ(std::filesystem::file_size(file.string() + "-wal"), 0u);
+  sink.commit(group);
+  sink.end(2, 0);
+  sink.commit(group);
 }
 
 // Damage that no page of the file shows.
