@@ -53,6 +53,8 @@ class Slot {
 
   double deadline_s() const;
   void check_deadlines(double now_s, std::vector<Report>& reports);
+  // Gives back time in which this process did not run, and perhaps its executors neither.
+  void excuse_pause(double pause_s, double now_s);
 
   void stop_all(double grace_s, std::vector<Report>& reports);
 
@@ -95,6 +97,7 @@ class Slot {
     bool sent = false;
     double sent_s = 0;
     double sent_unix_s = 0;
+    double paused_s = 0;  // of the time since, that counts against no limit
     double progress_s = 0;
     double copy_s = 0;
     double cpu_before_s = 0;

@@ -1,11 +1,13 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/harness/supervise/supervisor_fixture.h"
 
-// Stages whose inputs rot, whose folders vanish, and that leave what cannot be
+// Stages whose inputs rot, whose folders vanish, that are suspended, and that leave what cannot be
 // published.
 
 namespace assay::supervise {
@@ -122,6 +124,21 @@ open(output + "/x", "w").close())"),
 
 TEST_F(DamageTest, a_stage_that_removes_the_folder_of_its_output_fails_alone) {
   expect_own_fault(run_script("shutil.rmtree(os.path.dirname(output))"), "removed the folder");
+}
+
+TEST_F(DamageTest, a_pause_of_the_whole_job_counts_against_no_limit) {
+  options.stall_timeout_s = 1;
+  options.stage_timeout_s = 3;
+  const Assignment one = stage("long", {{"steps", 20}, {"step_s", 0.05}});
+  supervisor().start(0, one);
+  wait_for(ReportKind::kCheckpoint);
+  const pid_t executor = executor_pid();
+  ::kill(executor, SIGSTOP);
+  ::sleep(4);  // nor does this process look at anything
+  supervisor().poll(0);
+  ::kill(executor, SIGCONT);
+  const Report end = wait_for(ReportKind::kPublished);
+  EXPECT_EQ(end.attempt, one.attempt());
 }
 
 TEST_F(DamageTest, files_that_change_after_done_fail_their_stage_only) {
