@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -7,6 +8,7 @@
 #include "harness/app/folders.h"
 #include "harness/app/run_samples.h"
 #include "harness/core/error.h"
+#include "harness/core/input_watch.h"
 #include "harness/supervise/store.h"
 #include "results/board/compare.h"
 #include "results/board/show.h"
@@ -57,23 +59,44 @@ std::vector<results::ResultRow> rows_of(const Side& side, const results::TrialSu
   return rows;
 }
 
+using Samples = std::shared_ptr<const SafetensorsFile>;
+
+// Mapped, once it was read and found to be what was published; nothing, and a warning, if it is
+// not.
+Samples opened(const fs::path& file, const std::string& digest) {
+  try {
+    return map_input(FileSet(), {.path = file, .digest = digest, .published = true});
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kData) throw;
+    spdlog::warn("{}", e.what());
+    return nullptr;
+  }
+}
+
 // In the run folder, else in the store.
-fs::path samples_of(const Side& side, const results::ResultRow& row) {
+Samples samples_of(const Side& side, const results::ResultRow& row) {
   std::error_code ignored;
+  const Json result = side.reader->result(row.stage);
+  const Json digests =
+      result.is_object() ? result.value("digests", Json::object()) : Json::object();
+  const std::string digest = digests.value(kSamplesFile, "");
   const fs::path kept = samples_in(side.run, row.stage);
-  if (fs::exists(kept, ignored)) return kept;
+  if (fs::exists(kept, ignored)) {
+    if (const Samples samples = opened(kept, digest)) return samples;
+  }
   supervise::Store store;
-  const auto artifact = store.lookup(row.stage);
+  const auto artifact = store.verified(row.stage);
   if (artifact) {
-    const fs::path file = artifact->path / "samples.safetensors";
-    if (fs::exists(file, ignored)) return file;
+    const fs::path file = artifact->path / kSamplesFile;
+    const Samples samples = fs::exists(file, ignored) ? opened(file, digest) : nullptr;
+    if (samples != nullptr) return samples;
   }
   throw Error(
       ErrorKind::kConfig,
-      fmt::format("{} of {} has no per-sample values: neither {} nor the store {} holds them "
+      fmt::format("{} of {} has no per-sample values: neither {} nor the store {} holds them whole "
                   "({}); `assay run SWEEP` computes what is missing",
                   row.metric, row.label, kept.string(), store.root().string(),
-                  artifact ? "the stage kept none" : "its artifact is not there"),
+                  artifact ? "the stage kept none" : "its artifact is not there, or damaged"),
       {{"stage", row.stage}});
 }
 
@@ -95,7 +118,7 @@ results::SampleFiles files_of(const Side& side, const results::ResultRow& like) 
                       trial.label, like.metric, like.data, like.split),
           {{"trial", trial.id}});
     }
-    files.push_back(std::make_shared<const SafetensorsFile>(samples_of(side, *found)));
+    files.push_back(samples_of(side, *found));
   }
   return files;
 }

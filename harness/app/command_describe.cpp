@@ -130,8 +130,12 @@ std::vector<Table> one(const std::vector<Catalogue>& catalogues, const std::stri
 }
 
 supervise::Providers known_providers(const std::string& sweep) {
-  if (sweep.empty()) return supervise::Providers::gather({}, true);
   plan::FileDigests digests(plan::digest_cache());
+  if (sweep.empty()) {
+    return supervise::Providers::gather(
+        {}, true, supervise::catalogue_cache(),
+        [&digests](const std::filesystem::path& path) { return digests.digest(path); });
+  }
   return providers_of(spec::SweepFile(sweep, {}), digests);
 }
 

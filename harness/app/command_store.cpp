@@ -77,8 +77,9 @@ void add_store(Cli& cli) {
     cli.action = [dry, age] {
       const auto seconds = spec::seconds_from(*age);
       if (!seconds) {
-        throw Error(ErrorKind::kConfig,
-                    fmt::format("--min-age '{}': a time has a unit, as in 90s, 10m, 1h30m or 7d", *age));
+        throw Error(
+            ErrorKind::kConfig,
+            fmt::format("--min-age '{}': a time has a unit, as in 90s, 10m, 1h30m or 7d", *age));
       }
       supervise::Store opened;
       const auto gone = opened.gc(*seconds, *dry);
@@ -98,12 +99,13 @@ fs::path network_of(const std::string& run, const std::string& name) {
         fmt::format("{}: its network is the model as it is; copy that checkpoint", trial.label));
   }
   supervise::Store store;
-  const auto artifact = store.lookup(*trial.network_stage);
+  const auto artifact = store.verified(*trial.network_stage);
   if (!artifact) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("{}: its network is not in the store {}; `assay run SWEEP` makes what "
-                            "is missing",
-                            trial.label, store.root().string()));
+    throw Error(
+        ErrorKind::kConfig,
+        fmt::format("{}: its network is not whole in the store {}; `assay run SWEEP` makes what "
+                    "is missing",
+                    trial.label, store.root().string()));
   }
   for (const char* file : {"model.safetensors", "config.json"}) {
     if (!fs::exists(artifact->path / file)) {

@@ -216,6 +216,7 @@ class Run {
     supervise::SupervisorOptions options;
     options.slots = slots_.options;
     options.providers = loaded_.providers.commands();
+    options.provider_files = loaded_.providers.files();
     options.logs = folder_->logs();
     options.run = folder_->id();
     options.environment = environment();
@@ -232,6 +233,7 @@ class Run {
     welcome.logs = mine.logs;
     welcome.run = mine.run;
     welcome.providers = mine.providers;
+    welcome.provider_files = supervise::json_of(mine.provider_files);
     welcome.environment = mine.environment;
     welcome.stall_timeout_s = mine.stall_timeout_s;
     welcome.stage_timeout_s = mine.stage_timeout_s;

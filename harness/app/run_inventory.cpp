@@ -1,6 +1,7 @@
 #include "harness/app/run_inventory.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <map>
@@ -69,6 +70,7 @@ Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
   inventory.known.resize(plan.stages.size());
   inventory.artifacts.resize(plan.stages.size());
   const std::vector<bool> forced = forced_stages(plan, request.force);
+  std::size_t damaged_records = 0;
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const plan::Stage& stage = plan.stages[i];
     const std::string scope = stage.cache == CachePolicy::kRun ? request.run : "";
@@ -84,15 +86,22 @@ Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
     if (const auto artifact = store.lookup(stage.key, scope)) {
       known.in_store = true;
       inventory.artifacts[i] = artifact->path;
-      if (!recorded || past->second.state != plan::StageState::kDone) {
-        inventory.missing_records.push_back(found_in_store(stage, *artifact));
-      }
+      const bool done = recorded && past->second.state == plan::StageState::kDone;
+      const bool same = done && past->second.digest == artifact->result.at("digest");
+      if (!same) inventory.missing_records.push_back(found_in_store(stage, *artifact));
+      damaged_records += done && !same ? 1 : 0;
     } else if (recorded && past->second.state == plan::StageState::kFailed &&
                !request.retry_failed && !worth_another_try(past->second.kind)) {
       known.failed = true;
       known.kind = past->second.kind;
       known.message = past->second.message;
     }
+  }
+  if (damaged_records > 0) {
+    spdlog::warn(
+        "the results database holds something else of {} stages than the store, and gets it "
+        "again from there",
+        damaged_records);
   }
   return inventory;
 }

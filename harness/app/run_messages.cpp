@@ -46,6 +46,7 @@ void visit_welcome(T& w, const Visit& visit) {
   visit("logs", w.logs);
   visit("run", w.run);
   visit("providers", w.providers);
+  visit("provider_files", w.provider_files);
   visit("environment", w.environment);
   visit("stall_timeout_s", w.stall_timeout_s);
   visit("stage_timeout_s", w.stage_timeout_s);

@@ -32,6 +32,7 @@ struct Welcome {
   std::filesystem::path logs;
   std::string run;
   std::map<std::string, std::vector<std::string>> providers;
+  Json provider_files = Json::object();  // json_of() them
   Json environment = Json::object();
   double stall_timeout_s = 0;
   double stage_timeout_s = 0;

@@ -1,9 +1,11 @@
 #include "harness/app/run_samples.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <system_error>
 
+#include "harness/core/artifact_files.h"
 #include "harness/core/error.h"
 
 namespace assay::app {
@@ -17,6 +19,17 @@ namespace fs = std::filesystem;
               {{"file", file.string()}});
 }
 
+// Whether the file kept is that of the artifact, or a sealed copy of it.
+bool is_kept(const fs::path& from, const fs::path& to) {
+  struct stat theirs {
+  }, ours{};
+  if (::stat(from.c_str(), &theirs) != 0 || ::stat(to.c_str(), &ours) != 0) return false;
+  const bool one_disk = theirs.st_dev == ours.st_dev;
+  if (one_disk && theirs.st_ino == ours.st_ino) return true;
+  if (one_disk && ours.st_nlink > 1) return false;  // a file of an artifact that was put aside
+  return theirs.st_size == ours.st_size && is_sealed(ours);
+}
+
 }  // namespace
 
 fs::path samples_in(const fs::path& run, const std::string& stage) {
@@ -24,15 +37,18 @@ fs::path samples_in(const fs::path& run, const std::string& stage) {
 }
 
 void keep_samples(const fs::path& run, const std::string& stage, const fs::path& artifact) {
-  const fs::path from = artifact / "samples.safetensors", to = samples_in(run, stage);
+  const fs::path from = artifact / kSamplesFile, to = samples_in(run, stage);
   std::error_code code;
-  if (!fs::is_regular_file(from, code) || fs::exists(to, code)) return;
+  if (!fs::is_regular_file(from, code) || is_kept(from, to)) return;
   fs::create_directories(to.parent_path(), code);
   if (code) refuse(to.parent_path(), code);
-  fs::create_hard_link(from, to, code);
-  if (!code || code == std::errc::file_exists) return;
   const fs::path half = to.string() + ".new";  // one process writes a run folder: it holds run.lock
-  fs::copy_file(from, half, fs::copy_options::overwrite_existing, code);
+  fs::remove(half, code);
+  fs::create_hard_link(from, half, code);
+  if (code) {
+    fs::copy_file(from, half, code);
+    if (!code) seal(half);
+  }
   if (!code) fs::rename(half, to, code);
   if (code) refuse(to, code);
 }

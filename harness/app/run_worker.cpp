@@ -96,6 +96,7 @@ class Worker {
     supervise::SupervisorOptions options;
     options.slots = std::move(slots.options);
     options.providers = welcome.providers;
+    options.provider_files = supervise::provider_files_from(welcome.provider_files);
     options.logs = welcome.logs;
     options.run = welcome.run;
     options.environment = welcome.environment;

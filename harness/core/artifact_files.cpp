@@ -20,14 +20,14 @@ constexpr std::uintmax_t kLargeBytes = std::uintmax_t{64} << 20;
 constexpr std::time_t kSealedTime = 946'684'800;  // 1 January 2000, UTC
 
 [[noreturn]] void refuse(const fs::path& file, const std::string& problem) {
-  throw Error(ErrorKind::kData,
-              fmt::format("damaged artifact: {} {}; the next run makes it again", file.string(),
-                          problem),
-              {{"file", file.string()}});
+  throw Error(
+      ErrorKind::kData,
+      fmt::format("damaged artifact: {} {}; the next run makes it again", file.string(), problem),
+      {{"file", file.string()}});
 }
 
 InputFile file_of(const fs::path& artifact, const std::string& name, const Json& digest) {
-  InputFile file{.name = name, .path = artifact / name};
+  InputFile file{.name = name, .path = artifact / name, .published = true};
   struct stat status {};
   if (!digest.is_string()) refuse(artifact / kResultName, "has a digest that is no text");
   if (::stat(file.path.c_str(), &status) != 0) refuse(file.path, "is missing");

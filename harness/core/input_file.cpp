@@ -32,16 +32,15 @@ FileIdentity identity_from(const struct stat& status) {
 }
 
 [[noreturn]] void fail_to_read(const fs::path& path, int code) {
-  throw Error(ErrorKind::kIo,
-              fmt::format("cannot read {}: {}", path.string(), std::strerror(code)),
+  throw Error(ErrorKind::kIo, fmt::format("cannot read {}: {}", path.string(), std::strerror(code)),
               {{"file", path.string()}});
 }
 
 std::string text_member(const Json& json, const char* name) {
   const auto found = json.is_object() ? json.find(name) : json.end();
   if (!json.is_object() || found == json.end() || !found->is_string()) {
-    throw Error(ErrorKind::kConfig, fmt::format("an input file lacks its {}: {}", name,
-                                                json.dump().substr(0, 200)));
+    throw Error(ErrorKind::kConfig,
+                fmt::format("an input file lacks its {}: {}", name, json.dump().substr(0, 200)));
   }
   return found->get<std::string>();
 }
@@ -162,10 +161,12 @@ InputFile unplanned(const fs::path& path, const std::string& role) {
 }
 
 void refuse_changed(const InputFile& file) {
-  throw Error(ErrorKind::kData,
-              fmt::format("{} changed since the plan: it does not hold what the key of this stage "
-                          "stands for; run the command again to plan with what it holds now",
-                          file.path.string()),
+  const std::string problem =
+      file.published
+          ? "is damaged: it does not hold what was published; the same command makes it again"
+          : "changed since the plan: it does not hold what the key of this stage stands for; run "
+            "the command again to plan with what it holds now";
+  throw Error(ErrorKind::kData, fmt::format("{} {}", file.path.string(), problem),
               {{"file", file.path.string()}, {"digest", file.digest}});
 }
 

@@ -38,6 +38,7 @@ struct InputFile {
   std::string digest;          // SHA-256 of the content, of a folder its Manifest's; "": any
   std::optional<FileIdentity> identity;  // none: too fresh to be told by it, or a folder
   std::filesystem::path manifest;        // of a folder: the file with its Manifest
+  bool published = false;                // part of an artifact of the store
 
   bool operator==(const InputFile&) const = default;
 };
@@ -100,7 +101,7 @@ std::string read_input(const InputFile& file, std::size_t max_bytes = std::size_
 // A file that no recipe names (tests, tools): any content will do.
 InputFile unplanned(const std::filesystem::path& path, const std::string& role = "");
 
-// That `file` holds something else than when the run was planned.
+// That `file` holds something else than when the run was planned, or than was published.
 [[noreturn]] void refuse_changed(const InputFile& file);
 
 }  // namespace assay

@@ -27,6 +27,20 @@ void check_content(int descriptor, const InputFile& file) {
   if (digest != file.digest) refuse_changed(file);
 }
 
+// The file at a path, open while this lives.
+class Opened {
+ public:
+  explicit Opened(const InputFile& file)
+      : descriptor(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+    if (descriptor < 0) refuse_changed(file);
+  }
+  ~Opened() { ::close(descriptor); }
+  Opened(const Opened&) = delete;
+  Opened& operator=(const Opened&) = delete;
+
+  const int descriptor;
+};
+
 }  // namespace
 
 InputUse begin_use(const InputFile& file, int descriptor) {
@@ -47,6 +61,10 @@ void end_use(InputUse& use, int descriptor) {
   }
   use.settled = settled;
 }
+
+InputUse begin_use(const InputFile& file) { return begin_use(file, Opened(file).descriptor); }
+
+void end_use(InputUse& use) { end_use(use, Opened(use.file).descriptor); }
 
 InputWatch::~InputWatch() {
   for (const Watched& each : watched_) ::close(each.descriptor);

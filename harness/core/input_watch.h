@@ -27,6 +27,11 @@ InputUse begin_use(const InputFile& file, int descriptor);
 // unknown, and the stage can be run once more.
 void end_use(InputUse& use, int descriptor);
 
+// The same for whatever lies at the file's path, which others open by themselves. A file that is
+// gone has changed.
+InputUse begin_use(const InputFile& file);
+void end_use(InputUse& use);
+
 // Guards input files whose bytes are read while a stage runs, not when they are opened: mapped
 // weights, also those that an executor keeps between stages. Used by one thread.
 class InputWatch {

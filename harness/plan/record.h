@@ -96,6 +96,7 @@ struct StageHistory {
   std::string kind;
   std::string message;
   bool quarantined = false;
+  std::string digest = {};  // that its result names; "": none, or the result is not what it says
 };
 
 struct History {

@@ -1,8 +1,5 @@
 #include "harness/supervise/input_bracket.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "harness/core/artifact_files.h"
@@ -11,20 +8,6 @@
 
 namespace assay::supervise {
 namespace {
-
-// Runs `use` on the file at a path. One that is gone has changed.
-template <typename Use>
-void with_open(const InputFile& file, const Use& use) {
-  const int descriptor = ::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0) refuse_changed(file);
-  try {
-    use(descriptor);
-  } catch (...) {
-    ::close(descriptor);
-    throw;
-  }
-  ::close(descriptor);
-}
 
 // A file that a provider would find by listing the folder itself.
 void check_names(const InputFile& folder, const Manifest& manifest) {
@@ -54,9 +37,7 @@ InputBracket::InputBracket(const Json& recipe, const Json& locations,
   }
 }
 
-void InputBracket::add(const InputFile& file) {
-  with_open(file, [&](int descriptor) { uses_.push_back(begin_use(file, descriptor)); });
-}
+void InputBracket::add(const InputFile& file) { uses_.push_back(begin_use(file)); }
 
 void InputBracket::add_folder(const InputFile& folder) {
   const Manifest manifest = read_manifest(folder);
@@ -68,9 +49,7 @@ void InputBracket::add_folder(const InputFile& folder) {
 }
 
 void InputBracket::check() {
-  for (InputUse& use : uses_) {
-    with_open(use.file, [&](int descriptor) { end_use(use, descriptor); });
-  }
+  for (InputUse& use : uses_) end_use(use);
   for (const InputFile& folder : folders_) check_names(folder, read_manifest(folder));
 }
 

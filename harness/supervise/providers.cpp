@@ -321,6 +321,11 @@ std::vector<std::string> builtin_command() {
 
 std::string provider_version(const std::vector<std::string>& command, const Catalogue& catalogue,
                              const FileDigest& digest) {
+  return provider_version(command, catalogue, files_of_provider(command, catalogue, digest));
+}
+
+std::string provider_version(const std::vector<std::string>& command, const Catalogue& catalogue,
+                             const FileSet& files) {
   if (catalogue.files.empty() && catalogue.version.empty() && !is_one_file(command)) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("provider '{}' ({}) cannot be told from another version of itself: it "
@@ -332,15 +337,13 @@ std::string provider_version(const std::vector<std::string>& command, const Cata
   Json digests = Json::array();
   for (std::size_t i = 0; i < command.size(); ++i) {
     if (i == 0 && command[i].find('/') == std::string::npos) continue;
-    if (const std::optional<fs::path> file = file_of(command[i], false))
-      digests.push_back(digest(*file));
-    else
-      digests.push_back(command[i]);
+    const InputFile* file = files.find("command", std::to_string(i));
+    digests.push_back(file != nullptr ? file->digest : command[i]);
   }
   // Where the files lie does not matter, so that an environment may be moved.
   std::vector<std::string> named;
-  for (const std::string& file : catalogue.files)
-    named.push_back(digest(file) + " " + fs::path(file).filename().string());
+  for (const InputFile* file : files.of_role("code"))
+    named.push_back(file->digest + " " + file->path.filename().string());
   std::sort(named.begin(), named.end());
   if (!named.empty()) digests.push_back(named);
   return fmt::format(
@@ -353,7 +356,9 @@ Providers Providers::gather(const std::vector<std::vector<std::string>>& foreign
   Providers providers;
   if (with_builtin) {
     const std::vector<std::string> command = builtin_command();
-    providers.add(describe(command, cache), command);
+    Catalogue catalogue = describe(command, cache);
+    FileSet files = files_of_provider(command, catalogue, digest);
+    providers.add(std::move(catalogue), command, std::move(files));
   }
   for (const std::vector<std::string>& command : foreign) {
     Catalogue catalogue = describe(command, cache, 120, digest);
@@ -364,8 +369,9 @@ Providers Providers::gather(const std::vector<std::vector<std::string>>& foreign
           "'{}' (docs/formats/catalogue.md)",
           catalogue.provider, catalogue.version);
     }
-    catalogue.version = provider_version(command, catalogue, digest);
-    providers.add(std::move(catalogue), command);
+    FileSet files = files_of_provider(command, catalogue, digest);
+    catalogue.version = provider_version(command, catalogue, files);
+    providers.add(std::move(catalogue), command, std::move(files));
   }
   const Catalogue all = assay::joined(providers.catalogues_);
   for (const Catalogue& each : providers.catalogues_) {
@@ -382,7 +388,7 @@ Providers Providers::gather(const std::vector<std::vector<std::string>>& foreign
   return providers;
 }
 
-void Providers::add(Catalogue catalogue, std::vector<std::string> command) {
+void Providers::add(Catalogue catalogue, std::vector<std::string> command, FileSet files) {
   if (commands_.contains(catalogue.provider))
     throw Error(ErrorKind::kConfig,
                 fmt::format("two providers call themselves '{}': '{}' and '{}'", catalogue.provider,
@@ -407,6 +413,7 @@ void Providers::add(Catalogue catalogue, std::vector<std::string> command) {
     refuse_twice(other.readers, catalogue.readers, "reader", other.provider);
   }
   commands_[catalogue.provider] = std::move(command);
+  files_[catalogue.provider] = std::move(files);
   catalogues_.push_back(std::move(catalogue));
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -9,11 +8,9 @@
 #include "harness/core/catalogue.h"
 #include "harness/core/digest.h"
 #include "harness/core/inspection.h"
+#include "harness/supervise/provider_files.h"
 
 namespace assay::supervise {
-
-// SHA-256 of a file's content; throws Error(kIo). plan::FileDigests remembers those it has read.
-using FileDigest = std::function<std::string(const std::filesystem::path&)>;
 
 // Asks a provider what it offers: starts it, sends `describe`, reads and checks the answer. Cached
 // in `cache` by the command, by the identity (size, times, inode) of the files in it, by variables
@@ -45,6 +42,9 @@ std::vector<std::string> builtin_command();
 // its successor: it names no files, states no version, and is not one file on its command line.
 std::string provider_version(const std::vector<std::string>& command, const Catalogue& catalogue,
                              const FileDigest& digest = sha256_file);
+// The same from files_of_provider().
+std::string provider_version(const std::vector<std::string>& command, const Catalogue& catalogue,
+                             const FileSet& files);
 
 // What all providers offer together.
 class Providers {
@@ -62,11 +62,15 @@ class Providers {
   // Provider name -> command, as SupervisorOptions::providers wants it.
   const std::map<std::string, std::vector<std::string>>& commands() const { return commands_; }
 
-  void add(Catalogue catalogue, std::vector<std::string> command);
+  // What each was made of when it was gathered, also the built-in one.
+  const ProviderFiles& files() const { return files_; }
+
+  void add(Catalogue catalogue, std::vector<std::string> command, FileSet files = {});
 
  private:
   std::vector<Catalogue> catalogues_;
   std::map<std::string, std::vector<std::string>> commands_;
+  ProviderFiles files_;
 };
 
 }  // namespace assay::supervise

@@ -11,6 +11,7 @@
 #include "harness/core/protocol.h"
 #include "harness/plan/record.h"
 #include "harness/plan/stage.h"
+#include "harness/supervise/provider_files.h"
 #include "harness/supervise/store.h"
 
 // What a supervisor is told and what it answers, as values.
@@ -25,6 +26,7 @@ struct SlotOptions {
 struct SupervisorOptions {
   std::vector<SlotOptions> slots;
   std::map<std::string, std::vector<std::string>> providers;  // Stage::provider -> command
+  ProviderFiles provider_files;       // what each was made of when the run was planned
   std::filesystem::path logs;         // folder <run>/logs; "": output is dropped
   std::string run;                    // run id; scope of stages with CachePolicy::kRun
   Json environment = Json::object();  // facts that join those measured here: assay version, commit
@@ -54,8 +56,8 @@ enum class ReportKind {
   kListening,   // address (gangs)
   kPublished,   // durable in the store: artifact, result, record, published
   kFailed,      // error, message, record
-  kFound,       // not run, or in vain: the store holds the result that another run has made; artifact
-  kTaken        // not run, or given up: another live run computes it; message names it
+  kFound,  // not run, or in vain: the store holds the result that another run has made; artifact
+  kTaken   // not run, or given up: another live run computes it; message names it
 };
 
 struct Report {
@@ -76,8 +78,8 @@ struct Report {
   bool checkpointed = false;            // kFailed: a checkpoint was made in this attempt
   bool unusable = false;  // kFailed: the slot cannot start the provider; no fault of the stage
   std::vector<std::string> lost_inputs;  // kFailed: keys of inputs that are gone from the store
-  plan::AttemptRecord record;           // kPublished, kFailed: complete but for `quarantined`
-  std::vector<std::string> resident;    // kPublished: keys that the executor holds now
+  plan::AttemptRecord record;            // kPublished, kFailed: complete but for `quarantined`
+  std::vector<std::string> resident;     // kPublished: keys that the executor holds now
 };
 
 }  // namespace assay::supervise

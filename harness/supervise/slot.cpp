@@ -63,7 +63,7 @@ void Slot::pump(std::vector<Report>& reports) {
     // One that was killed must be gone first: bury() is followed by another pump().
     const Worker& mine = workers_.at(provider);
     if (!mine.ready || mine.condemned) return;
-    send_run(reports);
+    if (!refuse_changed_code(reports)) send_run(reports);
   }
 }
 
@@ -97,6 +97,8 @@ void Slot::start_worker(const std::string& provider) {
     output = options_.logs / fmt::format(".{}.{}.out", file_name(own_.name), file_name(provider));
   Worker worker;
   const std::string owner = fmt::format("{}{}.{}", options_.mark, index_, executors_++);
+  const auto files = options_.provider_files.find(provider);
+  if (files != options_.provider_files.end()) worker.code = ProviderWatch(provider, files->second);
   Command command{found->second, own_.environment};
   command.environment[kOwnerVariable] = owner;
   worker.mark = fmt::format("{}={}", kOwnerVariable, owner);
@@ -111,6 +113,7 @@ void Slot::send_run(std::vector<Report>& reports) {
   Running& now = *running_;
   Executor& executor = *worker()->executor;
   const plan::Stage& stage = now.assignment.stage;
+  note_folders();
   protocol::Message message = message_of(protocol::Type::kRun, now.attempt);
   message.run = {.attempt = now.attempt,
                  .stage = stage.name,
@@ -118,16 +121,14 @@ void Slot::send_run(std::vector<Report>& reports) {
                  .recipe = stage.recipe_json(),
                  .locations = store_.with_manifest_paths(*stage.locations),
                  .inputs = now.assignment.inputs,
-                 .output = store_.attempt_folder(now.attempt).string(),
-                 .resume_dir = store_.resume_folder(stage.key, run(), now.assignment.number)};
+                 .output = now.output.string(),
+                 .resume_dir = now.resume_dir.string()};
   executor.reset_peak_memory();
   now.cpu_before_s = executor.cpu_s();
   now.sent_unix_s = unix_seconds();
   now.sent_s = now.progress_s = monotonic_seconds();
   now.copy_s = now.sent_s + kCopySeconds;
-  std::error_code ignored;
-  const bool resumed = std::filesystem::exists(message.run.resume_dir, ignored);
-  if (scope().empty()) now.claim_s = now.sent_s + (resumed ? 0 : options_.claim_after_s);
+  if (scope().empty()) now.claim_s = now.sent_s + (now.resumed ? 0 : options_.claim_after_s);
   try {
     if (stage.provider != kBuiltInProvider) {
       now.inputs.emplace(message.run.recipe, message.run.locations, message.run.inputs);
@@ -140,6 +141,29 @@ void Slot::send_run(std::vector<Report>& reports) {
   }
   now.sent = true;
   reports.push_back(report(ReportKind::kStarted));
+}
+
+// How a file of the executor's provider has changed since the plan, or since it was started; "":
+// none has.
+std::string Slot::changed_code(Worker& worker) const {
+  try {
+    worker.code.check();
+    return "";
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
+// Ends what is to run, or has just run, on an executor that may hold other code than the plan has
+// seen. The stage is not to blame: it goes to an executor that is started anew.
+bool Slot::refuse_changed_code(std::vector<Report>& reports) {
+  Worker& mine = *worker();
+  const std::string problem = changed_code(mine);
+  if (problem.empty()) return false;
+  mine.condemned = true;
+  mine.executor->kill();
+  fail(ErrorKind::kEnvironment, problem, Json::object(), reports, nullptr, true);
+  return true;
 }
 
 Slot::Worker* Slot::worker() {

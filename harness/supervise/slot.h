@@ -15,6 +15,7 @@
 #include "harness/supervise/attempt_log.h"
 #include "harness/supervise/executor.h"
 #include "harness/supervise/input_bracket.h"
+#include "harness/supervise/provider_files.h"
 #include "harness/supervise/publisher.h"
 #include "harness/supervise/report.h"
 #include "harness/supervise/store.h"
@@ -52,6 +53,8 @@ class Slot {
 
   double deadline_s() const;
   void check_deadlines(double now_s, std::vector<Report>& reports);
+  // Gives back time in which this process did not run, and perhaps its executors neither.
+  void excuse_pause(double pause_s, double now_s);
 
   void stop_all(double grace_s, std::vector<Report>& reports);
 
@@ -67,6 +70,7 @@ class Slot {
   static constexpr double kYieldSeconds = 5;   // for a stage that is left to another run
 
   struct Worker {
+    ProviderWatch code;  // begun before the executor
     std::unique_ptr<Executor> executor;
     bool greeted = false;     // it has said hello
     bool ready = false;       // and is prepared: it takes runs
@@ -83,10 +87,17 @@ class Slot {
   struct Running {
     Assignment assignment;
     std::string attempt;
+    std::filesystem::path output;
+    std::uint64_t outputs = 0;  // mark_of() the folder of all outputs of this process
+    std::filesystem::path resume_dir;
+    std::uint64_t checkpoints = 0;  // mark_of() the folder of all checkpoints
+    bool resumed = false;
+    bool removed_output = false;  // by the stage itself
     std::unique_ptr<AttemptLog> log;
     bool sent = false;
     double sent_s = 0;
     double sent_unix_s = 0;
+    double paused_s = 0;  // of the time since, that counts against no limit
     double progress_s = 0;
     double copy_s = 0;
     double cpu_before_s = 0;
@@ -108,7 +119,10 @@ class Slot {
   bool decided_by_store(std::vector<Report>& reports);
   bool found_in_store(std::vector<Report>& reports);
   void leave_to(const std::string& holder, std::vector<Report>& reports);
-  std::vector<std::string> lost_inputs(bool thorough) const;
+  std::vector<std::string> lost_inputs() const;
+  std::vector<std::string> damaged_inputs(const std::string& failure);
+  void note_folders();
+  std::string removed_folder(const std::string& failure) const;
   void claim(std::vector<Report>& reports);
   void unclaim();
 
@@ -116,6 +130,8 @@ class Slot {
   void start_worker(const std::string& provider);
   void send_run(std::vector<Report>& reports);
   void condemn(ErrorKind kind, const std::string& message);
+  std::string changed_code(Worker& worker) const;
+  bool refuse_changed_code(std::vector<Report>& reports);
   // False if nothing had arrived.
   bool read(const std::string& provider, std::vector<Report>& reports);
   void handle(Worker& worker, const std::string& provider, const protocol::Message& message,
@@ -124,8 +140,11 @@ class Slot {
              std::vector<Report>& reports);
   void make_ready(Worker& worker, std::vector<Report>& reports);
   void finish(const protocol::Message& done, std::vector<Report>& reports);
+  Finished finished(const protocol::Message& done, Report& out);
+  void check_output_folder();
   void fail(ErrorKind kind, const std::string& message, const Json& context,
             std::vector<Report>& reports, const Death* death = nullptr, bool unusable = false);
+  void excuse(Report& out);
   void look_for_the_dead(double now_s, std::vector<Report>& reports);
   void bury(const std::string& provider, const Death& death, std::vector<Report>& reports);
   void copy_output(Worker& worker);

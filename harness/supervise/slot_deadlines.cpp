@@ -17,10 +17,19 @@ double Slot::deadline_s() const {
   if (!running_ || !running_->sent || running_->ending) return deadline;
   deadline = std::min({deadline, running_->kill_at_s, running_->copy_s, running_->claim_s});
   if (options_.stage_timeout_s > 0)
-    deadline = std::min(deadline, running_->sent_s + options_.stage_timeout_s);
+    deadline = std::min(deadline, running_->sent_s + running_->paused_s + options_.stage_timeout_s);
   if (options_.stall_timeout_s > 0)
     deadline = std::min(deadline, running_->progress_s + options_.stall_timeout_s);
   return deadline;
+}
+
+void Slot::excuse_pause(double pause_s, double now_s) {
+  for (auto& [provider, each] : workers_) each.kill_at_s += pause_s;
+  if (!running_ || !running_->sent) return;
+  Running& now = *running_;
+  now.paused_s += std::min(pause_s, now_s - now.sent_s);
+  now.progress_s = std::min(now_s, now.progress_s + pause_s);
+  now.kill_at_s += pause_s;
 }
 
 void Slot::check_deadlines(double now_s, std::vector<Report>& reports) {
@@ -52,7 +61,8 @@ void Slot::check_deadlines(double now_s, std::vector<Report>& reports) {
   }
   if (now_s >= now.kill_at_s) {
     condemn(ErrorKind::kLost, fmt::format("stopped: it did not end within {} s", now.grace_s));
-  } else if (options_.stage_timeout_s > 0 && now_s >= now.sent_s + options_.stage_timeout_s) {
+  } else if (options_.stage_timeout_s > 0 &&
+             now_s >= now.sent_s + now.paused_s + options_.stage_timeout_s) {
     condemn(ErrorKind::kTimeout,
             fmt::format("it ran past stage_timeout, {} s", options_.stage_timeout_s));
   } else if (options_.stall_timeout_s > 0 && now_s >= now.progress_s + options_.stall_timeout_s) {

@@ -14,7 +14,7 @@ namespace assay::supervise {
 namespace {
 
 constexpr std::int64_t kTailBytes = 400;  // of the output, shown in the message of a crash
-constexpr int kLastReads = 16;             // of a dead executor's socket, which others may hold open
+constexpr int kLastReads = 16;            // of a dead executor's socket, which others may hold open
 
 }  // namespace
 
@@ -204,8 +204,9 @@ void Slot::greet(Worker& from, const std::string& provider, const protocol::Mess
     problem = fmt::format("it calls itself '{}'", hello.provider);
   else if (from.greeted)
     problem = "it said hello twice";
-  if (!problem.empty()) {
-    const std::string message = fmt::format("provider '{}': {}", provider, problem);
+  const std::string message =
+      problem.empty() ? changed_code(from) : fmt::format("provider '{}': {}", provider, problem);
+  if (!message.empty()) {
     from.condemned = true;
     from.executor->kill();
     if (worker() == &from) running_->ending = Ending{ErrorKind::kEnvironment, message};

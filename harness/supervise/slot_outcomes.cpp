@@ -9,6 +9,7 @@
 #include "harness/supervise/host.h"
 #include "harness/supervise/result.h"
 #include "harness/supervise/slot.h"
+#include "harness/supervise/store_layout.h"
 
 // How an attempt ends, done or failed: its report, its record and its log.
 
@@ -34,43 +35,74 @@ std::filesystem::path checked_output(const std::filesystem::path& output,
 }  // namespace
 
 void Slot::finish(const protocol::Message& done, std::vector<Report>& reports) {
-  Running& now = *running_;
-  Worker& mine = *worker();
-  const plan::Stage& stage = now.assignment.stage;
-  const std::filesystem::path output = store_.attempt_folder(now.attempt);
-  Finished finished;
-  finished.key = stage.key;
-  finished.run = scope();
-  finished.made_by = run();
-  try {
-    if (now.inputs) now.inputs->check();
-    struct stat status {};
-    Json files = Json::object();
-    if (::lstat(output.c_str(), &status) == 0) {
-      files = inventory(output);
-      if (files.empty())
-        store_.remove_attempt(now.attempt);
-      else
-        finished.files = checked_output(output, stage);
-    }
-    copy_output(mine);
-    Report out = report(ReportKind::kPublished);
-    out.record = record();
-    out.record.outcome = "done";
-    out.resident = done.resident;
-    finished.result = assembled_result(done.result, stage, files, out.record);
-    publisher_.add(std::move(finished), std::move(out), monotonic_seconds());
-  } catch (const Error& e) {
-    fail(e.kind(), e.what(), Json::object(), reports);
-    pump(reports);
-    return;
-  } catch (const std::filesystem::filesystem_error& e) {
-    fail(ErrorKind::kIo, e.what(), Json::object(), reports);
+  if (refuse_changed_code(reports)) {
     pump(reports);
     return;
   }
+  const auto refuse = [&](ErrorKind kind, const char* problem) {
+    fail(kind, problem, Json::object(), reports);
+    pump(reports);
+  };
+  Report out = report(ReportKind::kPublished);
+  Finished made;
+  try {
+    made = finished(done, out);
+  } catch (const Error& e) {
+    return refuse(e.kind(), e.what());
+  } catch (const std::filesystem::filesystem_error& e) {
+    return refuse(ErrorKind::kIo, e.what());
+  }
+  try {
+    made = store_.prepared(std::move(made));
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kData) throw;  // the store cannot be written
+    return refuse(e.kind(), e.what());
+  }
+  if (made.files.empty()) store_.remove_attempt(running_->attempt);
+  publisher_.add(std::move(made), std::move(out), monotonic_seconds());
   running_.reset();
   pump(reports);
+}
+
+// What a stage that says that it is done has made.
+Finished Slot::finished(const protocol::Message& done, Report& out) {
+  Running& now = *running_;
+  const plan::Stage& stage = now.assignment.stage;
+  Finished made;
+  made.key = stage.key;
+  made.run = scope();
+  made.made_by = run();
+  if (now.inputs) now.inputs->check();
+  check_output_folder();
+  struct stat status {};
+  Json files = Json::object();
+  if (::lstat(now.output.c_str(), &status) == 0) files = inventory(now.output);
+  if (!files.empty()) made.files = checked_output(now.output, stage);
+  copy_output(*worker());
+  out.record = record();
+  out.record.outcome = "done";
+  out.resident = done.resident;
+  made.result = assembled_result(done.result, stage, files, out.record);
+  return made;
+}
+
+// Throws if the folder that the output belongs in is gone: then what the stage made is lost.
+void Slot::check_output_folder() {
+  namespace fs = std::filesystem;
+  const fs::path folder = running_->output.parent_path();
+  std::error_code ignored;
+  if (fs::is_directory(folder, ignored)) return;
+  running_->removed_output = mark_of(folder.parent_path()) == running_->outputs;
+  if (!running_->removed_output)
+    throw Error(ErrorKind::kIo, fmt::format("the folder {}, in which stages make their files, was "
+                                            "removed while the stage ran",
+                                            folder.parent_path().string()));
+  throw Error(
+      ErrorKind::kData,
+      fmt::format("provider '{}': stage '{}' removed the folder {}, in which it has to leave "
+                  "its files",
+                  running_->assignment.stage.provider.str(), running_->assignment.stage.name.str(),
+                  folder.string()));
 }
 
 void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
@@ -85,12 +117,7 @@ void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
   out.error = unusable ? ErrorKind::kEnvironment : kind;
   out.unusable = unusable;
   out.message = utf8_text(message);  // it may quote what the executor printed
-  if (running_->sent && kind != ErrorKind::kTimeout) out.lost_inputs = lost_inputs(true);
-  if (!out.lost_inputs.empty()) {
-    out.error = ErrorKind::kLost;
-    out.message = fmt::format("input {} is gone from the store, or damaged; it had failed with: {}",
-                              out.lost_inputs[0], out.message);
-  }
+  if (running_->sent && !unusable) excuse(out);
   out.checkpointed = running_->checkpointed;
   out.record = record();
   out.record.outcome = name_of(out.error);
@@ -104,6 +131,35 @@ void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
   unclaim();
   running_.reset();
   reports.push_back(std::move(out));
+}
+
+// A failure that is no fault of its stage, since what it was given has changed under it.
+void Slot::excuse(Report& out) {
+  if (out.error == ErrorKind::kLost || running_->removed_output) return;
+  const auto because = [&out](ErrorKind kind, const std::string& cause) {
+    out.error = kind;
+    out.message = fmt::format("{}; it had failed with: {}", cause, out.message);
+  };
+  if (Worker* mine = worker()) {
+    if (const std::string changed = changed_code(*mine); !changed.empty()) {
+      mine->condemned = true;
+      mine->executor->kill();
+      out.unusable = true;
+      return because(ErrorKind::kEnvironment, changed);
+    }
+  }
+  if (out.error == ErrorKind::kTimeout) return;
+  out.lost_inputs = damaged_inputs(out.message);
+  if (!out.lost_inputs.empty()) {
+    return because(ErrorKind::kLost,
+                   fmt::format("input {} is gone from the store, or damaged", out.lost_inputs[0]));
+  }
+  if (out.error == ErrorKind::kIo) return;
+  if (const std::string folder = removed_folder(out.message); !folder.empty()) {
+    because(
+        ErrorKind::kIo,
+        fmt::format("the folder {}, which the stage was given, was removed while it ran", folder));
+  }
 }
 
 Report Slot::report(ReportKind kind) const {

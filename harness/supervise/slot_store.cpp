@@ -1,15 +1,19 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <utility>
 
 #include "harness/supervise/host.h"
 #include "harness/supervise/slot.h"
+#include "harness/supervise/store_layout.h"
 
 // The store is shared with other runs, and with whoever cleans it up: what they have done to a
 // stage and its inputs is asked before it starts and after it failed.
 
 namespace assay::supervise {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr std::size_t kMostRead = 256;  // inputs whose results are read to see if they are whole
 
@@ -24,7 +28,7 @@ bool Slot::decided_by_store(std::vector<Report>& reports) {
   const plan::Stage& stage = running_->assignment.stage;
   try {
     if (found_in_store(reports)) return true;
-    const std::vector<std::string> lost = lost_inputs(false);
+    const std::vector<std::string> lost = lost_inputs();
     if (!lost.empty()) {
       Report out = report(ReportKind::kFailed);
       out.error = ErrorKind::kLost;
@@ -72,18 +76,56 @@ void Slot::leave_to(const std::string& holder, std::vector<Report>& reports) {
   reports.push_back(std::move(out));
 }
 
-// Keys of inputs that are no longer in the store. `thorough`: or damaged.
-std::vector<std::string> Slot::lost_inputs(bool thorough) const {
+// Keys of inputs that are no longer in the store.
+std::vector<std::string> Slot::lost_inputs() const {
   std::vector<std::string> lost;
-  thorough = thorough && running_->assignment.stage.inputs.size() <= kMostRead;
   for (const plan::StageInput& input : running_->assignment.stage.inputs) {
     const auto path = running_->assignment.inputs.find(input.name);
-    if (path == running_->assignment.inputs.end()) continue;
-    const bool there =
-        thorough ? store_.intact(path->second, input.key) : store_.holds(path->second);
-    if (!there) lost.push_back(input.key);
+    if (path != running_->assignment.inputs.end() && !store_.holds(path->second))
+      lost.push_back(input.key);
   }
   return lost;
+}
+
+// The same after a failure, and those that are damaged. One that the failure names is read whole.
+std::vector<std::string> Slot::damaged_inputs(const std::string& failure) {
+  const Assignment& mine = running_->assignment;
+  const bool few = mine.stage.inputs.size() <= kMostRead;
+  std::vector<std::string> damaged;
+  for (const plan::StageInput& input : mine.stage.inputs) {
+    const auto path = mine.inputs.find(input.name);
+    if (path == mine.inputs.end()) continue;
+    const bool named = failure.find(path->second) != std::string::npos;
+    const bool sound = named ? store_.audit(path->second, input.key)
+                       : few ? store_.intact(path->second, input.key)
+                             : store_.holds(path->second);
+    if (!sound) damaged.push_back(input.key);
+  }
+  return damaged;
+}
+
+// The folders that the stage is given, before it starts.
+void Slot::note_folders() {
+  Running& now = *running_;
+  const plan::Stage& stage = now.assignment.stage;
+  now.output = store_.attempt_folder(now.attempt);
+  now.outputs = mark_of(now.output.parent_path().parent_path());
+  now.resume_dir = store_.resume_folder(stage.key, run(), now.assignment.number);
+  now.checkpoints = mark_of(now.resume_dir.parent_path().parent_path());
+  now.resumed = mark_of(now.resume_dir) != 0;
+}
+
+// One of these folders that others have removed since; "": none is missing. What lies in
+// partial/<key>/ is made by the stage, so that it is missed only if it is known to have been there.
+std::string Slot::removed_folder(const std::string& failure) const {
+  const Running& now = *running_;
+  const fs::path made = now.output.parent_path();
+  if (mark_of(made) == 0) return made.string();
+  const fs::path partial = now.resume_dir.parent_path();
+  if (mark_of(partial.parent_path()) != now.checkpoints) return partial.parent_path().string();
+  const bool had = now.resumed || now.claimed || now.checkpointed ||
+                   failure.find(now.resume_dir.string()) != std::string::npos;
+  return had && mark_of(partial) == 0 ? partial.string() : "";
 }
 
 // Long enough, or with a checkpoint, that it is worth keeping from other runs.

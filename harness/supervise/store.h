@@ -57,6 +57,7 @@ struct Finished {
   Json result;                  // as described above, without digests
   std::filesystem::path files;  // folder with what the stage made (inside attempt_folder()), or ""
   std::string made_by = {};     // run id, whose checkpoints and claim go
+  std::string text = {};        // of result.json, once prepared()
 };
 
 struct Published {
@@ -109,6 +110,9 @@ class Store {
   // lower-case hexadecimal digits.
   std::optional<Artifact> lookup(const std::string& key, const std::string& run = "");
 
+  // lookup() with every file read and compared with its digest, however it is sealed.
+  std::optional<Artifact> verified(const std::string& key, const std::string& run = "");
+
   // The keys that objects/ has a name for, nothing of them read: one look at the folders instead of
   // two at each key of a large plan.
   std::unordered_set<std::string> listed() const;
@@ -119,11 +123,14 @@ class Store {
   // Whether an artifact is there and whole, by sizes; the second looks at its name only.
   bool intact(const std::filesystem::path& artifact, const std::string& key) const;
   bool holds(const std::filesystem::path& artifact) const;
+  // intact() by content, as verified() has it: a damaged one is moved aside.
+  bool audit(const std::filesystem::path& artifact, const std::string& key);
 
   // lookup(), but without reading anything while there is no such name.
   std::optional<Artifact> find(const std::string& key, const std::string& run = "");
 
-  // Where a stage makes its files (not made here; the executor makes it if it needs one).
+  // Where a stage makes its files (not made here; the executor makes it if it needs one). The
+  // folder above it is made here, for this attempt alone.
   std::filesystem::path attempt_folder(const std::string& attempt);
 
   // Where an attempt of `run` keeps its checkpoints (not made here either). No other attempt writes
@@ -152,8 +159,13 @@ class Store {
   // Locations of a plan as an executor is told them: manifests by their paths here.
   Json with_manifest_paths(const Json& locations) const;
 
-  // Renames all into place, syncs the file system once, drops their checkpoints. On return all are
-  // durable. The first of two publishers wins. In the order of `group`.
+  // Gets what a stage made ready: digests, seals, result.json. Throws Error(kData) if its files do
+  // not allow that though the store can be written.
+  Finished prepared(Finished finished);
+
+  // Prepares what is not yet, renames all into place, syncs the file system once, drops their
+  // checkpoints. On return all are durable. The first of two publishers wins. In the order of
+  // `group`.
   std::vector<Published> publish(std::span<const Finished> group);
 
   // Forgets an artifact (temporary retention, `invalidate`). False if there was none.
@@ -195,13 +207,20 @@ class Store {
 
  private:
   std::filesystem::path place(const std::string& key, const std::string& run) const;  // no suffix
-  std::optional<Artifact> read(const std::filesystem::path& base, const std::string& key) const;
+  enum class Check { kSeals, kContent };  // of files: read those without a seal only, or all
+  std::optional<Artifact> read(const std::filesystem::path& base, const std::string& key,
+                               Check check) const;
+  std::optional<Artifact> read_or_set_aside(const std::filesystem::path& base,
+                                            const std::string& key, Check check);
   bool alive(const std::string& owner) const;
   bool run_lives(const std::string& run) const;
   void look_at_roots() const;
   bool drop_unless(const std::filesystem::path& path, const std::function<bool()>& wanted);
   void set_aside(const std::filesystem::path& path, const std::string& why);
-  Published publish_one(const Finished& finished);
+  Published publish_one(const Finished& given);
+  void put_result(const Finished& finished);
+  [[noreturn]] void blame_files(const Finished& finished, const std::string& problem);
+  void leave_attempt(const Finished& finished);
   void make_parent(const std::filesystem::path& base);
   void make_temporary();
 

@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <optional>
 #include <system_error>
+#include <vector>
 
 #include "harness/supervise/host.h"
 #include "harness/supervise/store.h"
@@ -20,9 +22,6 @@ namespace {
 
 constexpr const char* kClaim = "claim";
 constexpr int kRounds = 4;
-// A run claims a stage a second after it started it, or with its first checkpoint: younger ones may
-// be somebody's who has not come to it.
-constexpr double kYoungSeconds = 3;
 
 struct Claim {
   std::string run;
@@ -48,6 +47,22 @@ double changed_s(const fs::path& path) {
 bool belongs_to(const std::string& name, const std::string& run) {
   return name.size() > run.size() + 1 && name.starts_with(run) && name[run.size()] == '.' &&
          name.find_first_not_of("0123456789", run.size() + 1) == std::string::npos;
+}
+
+// Processes that are at an attempt of this key, claimed or not: each makes a folder for it, which
+// goes with it. The attempt that asks is left out.
+std::vector<std::string> owners_of_attempts(const fs::path& tmp, const std::string& key,
+                                            const fs::path& mine) {
+  std::vector<std::string> owners;
+  std::error_code code;
+  for (const auto& owner : fs::directory_iterator(tmp, code)) {
+    std::error_code gone;
+    for (const auto& attempt : fs::directory_iterator(owner.path(), gone)) {
+      if (attempt.path() != mine && attempt.path().filename().string().starts_with(key + "."))
+        owners.push_back(owner.path().filename().string());
+    }
+  }
+  return owners;
 }
 
 }  // namespace
@@ -112,7 +127,11 @@ fs::path Store::resume_folder(const std::string& key, const std::string& run, in
   std::error_code code;
   fs::directory_iterator entries(folder, code);
   if (code) return mine;
-  const bool taken = !claimed_by_other(key, run).empty();
+  const auto others =
+      owners_of_attempts(root_ / "tmp", key, temporary_ / fmt::format("{}.{}", key, number));
+  const bool taken =
+      !claimed_by_other(key, run).empty() ||
+      std::any_of(others.begin(), others.end(), [this](const auto& each) { return alive(each); });
   fs::path best;
   double best_s = 0;
   for (const auto& entry : entries) {
@@ -120,7 +139,7 @@ fs::path Store::resume_folder(const std::string& key, const std::string& run, in
     if (!fs::is_directory(entry.symlink_status(code))) continue;
     const double theirs_s = changed_s(entry.path());
     const bool own = belongs_to(name, run);
-    if (!own && (taken || unix_seconds() - theirs_s < kYoungSeconds)) continue;
+    if (!own && taken) continue;
     if (!best.empty() && theirs_s <= best_s) continue;
     best = entry.path();
     best_s = theirs_s;

@@ -1,10 +1,14 @@
 #include "harness/supervise/store_layout.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <system_error>
 
 #include "harness/core/error.h"
@@ -54,6 +58,38 @@ void remove_dead_owners(const fs::path& tmp) {
     std::error_code ignored;
     fs::remove_all(entry.path(), ignored);
   }
+}
+
+void fail_in_store(std::string_view what, const fs::path& path, int code) {
+  const std::string mend = code == ENOSPC || code == EDQUOT
+                               ? "; free space (assay store gc) or set ASSAY_STORE to another disk"
+                               : "; set ASSAY_STORE to a folder that may be written";
+  throw Error(
+      ErrorKind::kIo,
+      fmt::format("store: cannot {} {}: {}{}", what, path.string(), std::strerror(code), mend),
+      {{"file", path.string()}});
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code code;
+  fs::create_directories(folder, code);
+  if (code) fail_in_store("make the folder", folder, code.value());
+}
+
+bool present(const fs::path& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+std::uint64_t mark_of(const fs::path& path) {
+  struct statx status {};
+  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_BTIME, &status) != 0) return 0;
+  const std::uint64_t born_ns =
+      (status.stx_mask & STATX_BTIME) == 0
+          ? 0
+          : static_cast<std::uint64_t>(status.stx_btime.tv_sec) * 1'000'000'000 +
+                status.stx_btime.tv_nsec;
+  return std::max<std::uint64_t>(1, status.stx_ino * 0x9E3779B97F4A7C15 + born_ns);
 }
 
 const std::string& checked_key(const std::string& key) {

@@ -23,6 +23,7 @@
 namespace assay::supervise {
 namespace {
 
+constexpr double kPauseSeconds = 1;  // a look that comes so much too late, this process did not run
 constexpr double kFarewellSeconds = 2;  // until an executor that was told to leave is killed
 
 int poll_for(std::vector<pollfd>& waited, double timeout_s) {
@@ -137,6 +138,15 @@ double Supervisor::seconds_to_deadline() const {
   return std::max(0.0, deadline - monotonic_seconds());
 }
 
+// A job that is suspended (SIGSTOP, a frozen container) stops its executors too: what they would
+// have said in that time is missing, and the first look after it must not take that for silence.
+void Supervisor::excuse_pause(double asked_s) {
+  const double now = monotonic_seconds();
+  const double pause_s = now - std::exchange(turned_s_, now) - asked_s;
+  if (pause_s < kPauseSeconds) return;
+  for (const auto& slot : slots_) slot->excuse_pause(pause_s, now);
+}
+
 void Supervisor::turn(double timeout_s, std::span<pollfd> extra, bool& extra_ready) {
   std::vector<pollfd> waited;
   std::vector<std::size_t> ends;
@@ -146,7 +156,9 @@ void Supervisor::turn(double timeout_s, std::span<pollfd> extra, bool& extra_rea
   }
   const std::size_t own = waited.size();
   waited.insert(waited.end(), extra.begin(), extra.end());
-  const int ready = poll_for(waited, std::min(timeout_s, seconds_to_deadline()));
+  const double asked_s = std::min(timeout_s, seconds_to_deadline());
+  const int ready = poll_for(waited, asked_s);
+  excuse_pause(asked_s);
   if (ready < 0 && errno == EINTR) {
     extra_ready = true;  // a signal: the caller looks at its flags
     return;

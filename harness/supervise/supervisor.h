@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/supervise/host.h"
 #include "harness/supervise/report.h"
 #include "harness/supervise/store.h"
 
@@ -68,6 +69,7 @@ class Supervisor {
   std::vector<Report> close(double grace_s);
 
  private:
+  void excuse_pause(double asked_s);
   void turn(double timeout_s, std::span<pollfd> extra, bool& extra_ready);
   bool working() const;
   Slot* slot_of(const std::string& attempt) const;
@@ -78,6 +80,7 @@ class Supervisor {
   std::vector<std::unique_ptr<Slot>> slots_;
   std::unique_ptr<Publisher> publisher_;
   std::vector<Report> reports_;  // not handed out yet
+  double turned_s_ = monotonic_seconds();  // when what executors say was looked at last
 };
 
 }  // namespace assay::supervise

@@ -7,6 +7,7 @@
 #include "harness/core/error.h"
 #include "results/store/database.h"
 #include "results/store/sqlite_error.h"
+#include "results/store/stage_result.h"
 #include "results/store/statement.h"
 
 namespace assay::results {
@@ -66,8 +67,49 @@ class Reader::Impl {
     }
   }
 
+  // The result of a stage, from the text that the database holds of it.
+  Json result_from(const std::string& stage, const std::string& text) const {
+    if (std::optional<Json> result = published_result(text)) return *std::move(result);
+    damaged(stage);
+  }
+
+  // Figures are shown only if the results that they come from are what was published, and say so.
+  void check_figures() {
+    try {
+      SQLite::Statement rows(
+          database,
+          "SELECT s.key, s.result, m.name, m.value FROM stage s LEFT JOIN metric "
+          "m ON m.stage = s.key AND m.current = 1 WHERE s.state = 'done' AND "
+          "s.key IN (SELECT stage FROM trial_stage WHERE current = 1) ORDER BY "
+          "s.key");
+      std::string key;
+      Json result;
+      while (rows.executeStep()) {
+        if (std::string next = rows.getColumn(0).getString(); next != key) {
+          key = std::move(next);
+          result = result_from(key, rows.getColumn(1).getString());
+        }
+        if (rows.getColumn(2).isNull() || digest_of(result).empty()) continue;
+        std::optional<double> value;
+        read_value(rows.getColumn(3), value);
+        if (value != figure(result, rows.getColumn(2).getString())) damaged(key);
+      }
+    } catch (const SQLite::Exception& e) {
+      throw translate(e, path);
+    }
+  }
+
   std::filesystem::path path;
   SQLite::Database database;
+
+ private:
+  [[noreturn]] void damaged(const std::string& stage) const {
+    throw Error(ErrorKind::kEnvironment,
+                fmt::format("{}: what it holds of stage {} is not what was published; the next "
+                            "`assay run` of the sweep writes it again from the store",
+                            path.string(), stage.substr(0, 8)),
+                {{"file", path.string()}, {"stage", stage}});
+  }
 };
 
 Reader::Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>(path)) {}
@@ -77,6 +119,7 @@ Reader::Reader(Reader&&) noexcept = default;
 const std::filesystem::path& Reader::path() const { return impl_->path; }
 
 std::vector<ResultRow> Reader::results() {
+  impl_->check_figures();
   return impl_->rows<ResultRow>(
       "(SELECT l.*, json_quote(json_extract(n.result, '$.quantization')) AS quantization"
       " FROM leaderboard l LEFT JOIN stage n ON n.key = l.network_stage AND n.state = 'done')"
@@ -106,6 +149,18 @@ std::optional<StartSummary> Reader::last_start() {
   auto rows = impl_->rows<StartSummary>("sweep ORDER BY id DESC LIMIT 1");
   if (rows.empty()) return std::nullopt;
   return std::move(rows.front());
+}
+
+Json Reader::result(const std::string& stage) {
+  try {
+    SQLite::Statement statement(impl_->database,
+                                "SELECT result FROM stage WHERE key = ? AND state = 'done'");
+    statement.bind(1, stage);
+    if (!statement.executeStep()) return nullptr;
+    return impl_->result_from(stage, statement.getColumn(0).getString());
+  } catch (const SQLite::Exception& e) {
+    throw translate(e, impl_->path);
+  }
 }
 
 Json Reader::protocol(const std::string& fingerprint) {

@@ -204,7 +204,8 @@ struct QueryResult {
 };
 
 // A results database opened so that nothing can change it. Throws Error(kConfig) if there is none,
-// Error(kEnvironment) for a damaged, foreign or newer one.
+// Error(kEnvironment) for a damaged, foreign or newer one. So do results() and result() if what is
+// recorded of a stage is not what was published.
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path);
@@ -222,6 +223,7 @@ class Reader {
   std::vector<TrialStageSummary> stages_of(const std::string& trial);
   std::optional<StartSummary> last_start();
   Json protocol(const std::string& fingerprint);  // its fields; null if unknown
+  Json result(const std::string& stage);          // of one that is done; else null
 
   // One SELECT of the user. Throws Error(kConfig) for anything that is malformed, writes, holds
   // several statements, or gives more than `max_rows`.

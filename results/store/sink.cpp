@@ -3,16 +3,17 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
 #include "results/store/database.h"
+#include "results/store/database_files.h"
 #include "results/store/fingerprint.h"
 #include "results/store/registration.h"
 #include "results/store/rows.h"
 #include "results/store/sqlite_error.h"
+#include "results/store/stage_result.h"
 #include "results/store/statement.h"
 
 namespace assay::results {
@@ -42,22 +43,18 @@ AttemptRow row_of(const plan::AttemptRecord& a, const std::string& environment) 
           .environment = environment};
 }
 
-// A figure of a result; nothing if it is missing, no number, or not finite.
-std::optional<double> figure(const Json& result, const std::string& name) {
-  const auto metrics = result.find("metrics");  // end() of what is no object
-  if (metrics == result.end() || !metrics->is_object()) return std::nullopt;
-  const auto value = metrics->find(name);
-  if (value == metrics->end() || !value->is_number()) return std::nullopt;
-  const double number = value->get<double>();
-  return std::isfinite(number) ? std::optional<double>(number) : std::nullopt;
-}
-
 plan::StageState state_from(const std::string& name) {
   for (const auto state :
        {plan::StageState::kDone, plan::StageState::kFailed, plan::StageState::kBlocked}) {
     if (name == name_of(state)) return state;
   }
   return plan::StageState::kPending;
+}
+
+// Of the text of a result; "": it is damaged, or of an old version.
+std::string recorded_digest(const std::string& text) {
+  const std::optional<Json> result = published_result(text);
+  return result ? digest_of(*result) : "";
 }
 
 }  // namespace
@@ -67,11 +64,12 @@ class DatabaseSink::Impl {
   const std::filesystem::path path_;
 
   explicit Impl(const std::filesystem::path& path)
-      : path_(path), database_(open_for_writing(path)) {}
+      : path_(path), database_(open_for_writing(path)), files_(path) {}
 
   // Runs `work` in one transaction; what it throws leaves nothing behind.
   template <typename Work>
   void transact(const Work& work) {
+    files_.check();  // a log that was cut short is as long as before once this has written to it
     try {
       SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
       work();
@@ -79,6 +77,7 @@ class DatabaseSink::Impl {
     } catch (const SQLite::Exception& e) {
       throw translate(e, path_);
     }
+    files_.check();
   }
 
   plan::History history() {
@@ -86,7 +85,8 @@ class DatabaseSink::Impl {
     SQLite::Statement stages(
         database_,
         "SELECT s.key, s.state, s.kind, s.message, coalesce(max(a.number), 0), "
-        "coalesce(max(a.quarantined), 0) FROM stage s LEFT JOIN attempt a ON a.stage = s.key "
+        "coalesce(max(a.quarantined), 0), s.result FROM stage s LEFT JOIN attempt a ON a.stage = "
+        "s.key "
         "GROUP BY s.key");
     while (stages.executeStep()) {
       history.stages[stages.getColumn(0).getString()] = {
@@ -94,7 +94,8 @@ class DatabaseSink::Impl {
           .attempts = stages.getColumn(4).getInt(),
           .kind = stages.getColumn(2).getString(),
           .message = stages.getColumn(3).getString(),
-          .quarantined = stages.getColumn(5).getInt() != 0};
+          .quarantined = stages.getColumn(5).getInt() != 0,
+          .digest = recorded_digest(stages.getColumn(6).getString())};
     }
     std::map<std::string, std::vector<double>> durations;
     SQLite::Statement done(database_,
@@ -119,9 +120,10 @@ class DatabaseSink::Impl {
     for (const auto& [key, unused] : awaited_) {
       done.reset();
       done.bind(1, key);
-      if (done.executeStep()) {
-        set_metrics(key, parse_json(done.getColumn(0).getString(), "result of stage " + key));
-      }
+      if (!done.executeStep()) continue;
+      // One that is damaged comes from the store, or is computed again.
+      if (const auto result = published_result(done.getColumn(0).getString()))
+        set_metrics(key, *result);
     }
   }
 
@@ -145,6 +147,7 @@ class DatabaseSink::Impl {
   // it.
   void leave_readable() {
     writers_.reset();
+    files_.forget_log();
     try {
       database_.exec("PRAGMA journal_mode = DELETE");
     } catch (const SQLite::Exception&) {
@@ -223,6 +226,7 @@ class DatabaseSink::Impl {
   }
 
   SQLite::Database database_;
+  DatabaseFiles files_;
   std::optional<Writers> writers_;
   AwaitedMetrics awaited_;
   std::int64_t sweep_ = 0;

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
 
+#include "harness/core/artifact_files.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 #include "results/store/file_system.h"
@@ -116,6 +118,71 @@ TEST_F(DatabaseTest, one_that_is_held_says_so_and_loses_nothing) {
   }
   sink.commit(group);
   EXPECT_EQ(SQLite::Database(file.string()).execAndGet("SELECT count(*) FROM event").getInt(), 1);
+}
+
+TEST_F(DatabaseTest, one_whose_files_go_while_a_run_writes_to_it_says_so) {
+  const auto plan = SamplePlan().trial("rtn", "W8A8").plan();
+  const plan::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
+  const std::filesystem::path log = file.string() + "-wal", copy = folder / "copy";
+  const std::vector<std::pair<std::function<void()>, std::string>> ways = {
+      {[&] { std::filesystem::remove(file); }, "it was removed while this run wrote to it"},
+      {[&] {
+         std::filesystem::copy_file(file, copy);
+         std::filesystem::rename(copy, file);
+       },
+       "it was replaced while this run wrote to it"},
+      {[&] { std::filesystem::resize_file(log, 0); }, "while this run wrote to it"}};
+  for (const auto& [lose, text] : ways) {
+    for (const auto& each : {file, log}) std::filesystem::remove(each);
+    DatabaseSink sink(file);
+    sink.begin(plan, {});
+    lose();
+    const Error error = error_of([&] { sink.commit(group); });
+    EXPECT_EQ(error.kind(), ErrorKind::kEnvironment) << text;
+    EXPECT_THAT(error.what(), HasSubstr(text));
+    EXPECT_THAT(error.what(), HasSubstr("give the same command again"));
+  }
+}
+
+TEST_F(DatabaseTest, a_checkpoint_by_somebody_else_is_in_order) {
+  DatabaseSink sink(file);
+  const plan::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
+  sink.begin(SamplePlan().trial("rtn", "W8A8").plan(), {});
+  SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  EXPECT_EQ(std::filesystem::file_size(file.string() + "-wal"), 0u);
+  sink.commit(group);
+  sink.end(2, 0);
+  sink.commit(group);
+}
+
+// Damage that no page of the file shows.
+TEST_F(DatabaseTest, a_result_that_is_not_what_was_published_is_refused) {
+  const auto plan = SamplePlan().trial("rtn", "W8A8").plan();
+  const plan::Stage& evaluate = plan.stages.back();
+  DatabaseSink sink(file);
+  sink.begin(plan, {});
+  plan::RecordGroup group = done(evaluate, {{"top1", 75.5}});
+  group.stages[0].result["digest"] = result_digest(group.stages[0].result);
+  sink.commit(group);
+  EXPECT_EQ(Reader(file).result(evaluate.key), group.stages[0].result);
+  EXPECT_EQ(sink.history().stages.at(evaluate.key).digest, group.stages[0].result["digest"]);
+  for (const char* change : {"UPDATE stage SET result = replace(result, '75.5', '85.5')",
+                             "UPDATE stage SET result = replace(result, '75.5', '}')"}) {
+    SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec(change);
+    const Error error = error_of([&] { Reader(file).results(); });
+    EXPECT_EQ(error.kind(), ErrorKind::kEnvironment);
+    EXPECT_THAT(error.what(),
+                HasSubstr("stage " + evaluate.key.substr(0, 8) + " is not what was published"));
+    EXPECT_THROW(Reader(file).result(evaluate.key), Error);
+    EXPECT_EQ(sink.history().stages.at(evaluate.key).digest, "") << "it comes from the store again";
+    EXPECT_NO_THROW(sink.begin(plan, {})) << "a run can mend it";
+    sink.commit(group);
+    EXPECT_NO_THROW(Reader(file).results());
+  }
+  SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec("UPDATE metric SET value = 85.5");
+  EXPECT_THROW(Reader(file).results(), Error) << "the figure of another result";
+  sink.begin(plan, {});
+  EXPECT_EQ(Reader(file).results().at(0).value, 75.5);
 }
 
 TEST_F(DatabaseTest, a_newer_format_is_refused) {

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -92,7 +93,7 @@ TEST_F(ClaimTest, keeps_what_gc_would_drop) {
 }
 
 TEST_F(ClaimTest, beats_show_that_a_process_lives) {
-  const fs::path mine = store.attempt_folder("k.1").parent_path();
+  const fs::path mine = store.attempt_folder("k.1").parent_path().parent_path();
   age(mine, 8 * 86400);
   store.beat();
   struct stat status {};
@@ -109,12 +110,23 @@ TEST_F(ClaimTest, checkpoints_move_on_to_the_next_attempt_and_to_a_run_that_foll
   EXPECT_FALSE(fs::exists(first));
   EXPECT_EQ(read_file(second / "step"), "7");
 
-  EXPECT_FALSE(fs::exists(other.resume_folder(key, "two", 1))) << "it may have just begun";
-  age(second, 100);
+  store.attempt_folder(key + ".2");
+  EXPECT_FALSE(fs::exists(other.resume_folder(key, "two", 1))) << "it has not come to its claim";
+  store.remove_attempt(key + ".2");
   ASSERT_TRUE(store.claim(key, "one"));
   EXPECT_FALSE(fs::exists(other.resume_folder(key, "two", 1))) << "it is at work";
   store.release(key, "one");
   EXPECT_EQ(read_file(other.resume_folder(key, "two", 1) / "step"), "7");
+}
+
+TEST_F(ClaimTest, fresh_checkpoints_of_a_process_that_is_gone_move_on_at_once) {
+  const fs::path theirs = partial() / "one.1";
+  fs::create_directories(theirs);
+  write_file_atomically(theirs / "step", "41");
+  const std::string gone = fmt::format("{}.1", owner_name().substr(0, owner_name().rfind('.')));
+  claim_as("one", gone);
+  fs::create_directories(store.root() / "tmp" / gone / (key + ".1"));
+  EXPECT_EQ(read_file(other.resume_folder(key, "two", 1) / "step"), "41");
 }
 
 TEST_F(ClaimTest, a_root_that_was_registered_since_gc_looked_counts) {

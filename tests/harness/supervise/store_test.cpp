@@ -244,6 +244,16 @@ TEST_F(StoreTest, folders_of_live_processes_are_left_alone) {
   EXPECT_TRUE(fs::exists(store.attempt_folder("k.1")));
 }
 
+TEST_F(StoreTest, what_an_attempt_leaves_beside_its_output_goes_with_it) {
+  const Finished made = with_file("a", "codes");
+  write_file_atomically(made.files.parent_path() / "scratch", "x");
+  publish(made);
+  EXPECT_FALSE(fs::exists(made.files.parent_path()));
+  fs::create_directories(store.attempt_folder("b.1"));
+  store.remove_attempt("b.1");
+  EXPECT_THAT(everything_in("tmp"), testing::SizeIs(1)) << "only this process's empty folder";
+}
+
 TEST_F(StoreTest, gc_keeps_what_live_roots_reach) {
   for (const char* name : {"kept", "leased", "doomed"}) publish(finished(name));
   fs::create_directories(folder.path() / "run1");
@@ -323,11 +333,49 @@ TEST_F(StoreTest, an_artifact_holds_regular_files_only) {
   EXPECT_THROW(inventory(files), Error);
 }
 
+TEST_F(StoreTest, what_is_no_file_is_put_aside_and_made_again) {
+  const auto replace = [](const fs::path& path, int form) {
+    fs::remove_all(path);
+    if (form == 0) fs::create_directories(path);
+    if (form == 1) fs::create_symlink("/nowhere/at/all", path);
+    if (form == 2) ::mkfifo(path.c_str(), 0644);
+  };
+  for (int form = 0; form < 3; ++form) {
+    const fs::path single = publish(finished("a")).artifact.path;
+    const fs::path whole = publish(with_file("b", "codes")).artifact.path;
+    replace(single, form);
+    replace(whole / "result.json", form);
+    EXPECT_FALSE(store.lookup(key("a"))) << form;
+    EXPECT_FALSE(store.lookup(key("b"))) << form;
+    EXPECT_FALSE(fs::exists(fs::symlink_status(single))) << form;
+    replace(publish(with_file("b", "codes")).artifact.path / "codes" / "a.bin", form);
+    EXPECT_FALSE(store.lookup(key("b"))) << form;
+  }
+  EXPECT_THAT(store.damage(), testing::SizeIs(9));
+  const fs::path path = publish(finished("a")).artifact.path;
+  replace(path, 0);
+  EXPECT_TRUE(store.remove(key("a"))) << "forced";
+  EXPECT_FALSE(fs::exists(path));
+}
+
+TEST_F(StoreTest, content_that_rotted_under_its_seal_is_found_by_who_reads_it_whole) {
+  const Published made = publish(with_file("a", "codes"));
+  const fs::path file = made.artifact.path / "codes" / "a.bin";
+  write_file_atomically(file, "c0des");
+  seal(file);
+  EXPECT_TRUE(store.lookup(key("a")));
+  EXPECT_FALSE(store.verified(key("a")));
+  EXPECT_FALSE(store.lookup(key("a"))) << "it is put aside";
+  publish(with_file("a", "codes"));
+  EXPECT_TRUE(store.verified(key("a")));
+  EXPECT_TRUE(store.audit(made.artifact.path, key("a")));
+}
+
 TEST_F(StoreTest, a_full_disk_is_an_io_error_that_names_the_file_and_the_mend) {
   // /dev/full is a disk that is always full.
   fs::create_directories(root() / "objects" / key("a").substr(0, 2));
-  fs::create_directories(store.attempt_folder("x").parent_path());
-  fs::create_symlink("/dev/full", store.attempt_folder("x").parent_path() / (key("a") + ".json"));
+  const fs::path mine = store.attempt_folder("x").parent_path().parent_path();
+  fs::create_symlink("/dev/full", mine / (key("a") + ".json"));
   try {
     publish(finished("a"));
     FAIL();

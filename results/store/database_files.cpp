@@ -1,0 +1,61 @@
+#include "results/store/database_files.h"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <string>
+#include <utility>
+
+#include "harness/core/error.h"
+
+namespace assay::results {
+namespace {
+
+[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& what) {
+  throw Error(ErrorKind::kEnvironment,
+              fmt::format("{}: {} while this run wrote to it; what was computed is safe in the "
+                          "store: give the same command again, which makes the database from it",
+                          path.string(), what),
+              {{"file", path.string()}});
+}
+
+}  // namespace
+
+DatabaseFiles::DatabaseFiles(std::filesystem::path path)
+    : path_(std::move(path)), database_(look(path_)), log_(look(path_.string() + "-wal")) {}
+
+std::optional<DatabaseFiles::Seen> DatabaseFiles::look(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  return Seen{status.st_dev, status.st_ino, status.st_size};
+}
+
+void DatabaseFiles::check() {
+  if (!database_) return;
+  check(path_, database_);
+  check(path_.string() + "-wal", log_);
+}
+
+void DatabaseFiles::check(const std::filesystem::path& path, std::optional<Seen>& before) {
+  const std::optional<Seen> now = look(path);
+  if (before && !now) refuse(path, "it was removed");
+  if (before && (now->device != before->device || now->inode != before->inode))
+    refuse(path, "it was replaced");
+  const bool shorter = before && now->size_bytes < before->size_bytes;
+  before = now;
+  if (shorter) check_content();  // a checkpoint by somebody else does that too
+}
+
+void DatabaseFiles::check_content() const {
+  std::string verdict;
+  try {
+    SQLite::Database database(path_.string(), SQLite::OPEN_READONLY);
+    verdict = database.execAndGet("PRAGMA quick_check(1)").getString();
+  } catch (const SQLite::Exception& e) {
+    verdict = e.what();
+  }
+  if (verdict != "ok") refuse(path_, fmt::format("it was cut short ({})", verdict));
+}
+
+}  // namespace assay::results
