@@ -37,14 +37,37 @@ std::string content_with(const std::string& token) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+bool write_all(int fd, const std::string& content) {
+  return ::write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size());
+}
+
+// Gives a name to a file that is already whole, so that a kill leaves no empty lock. Nothing where
+// the file system has no files without a name (NFS).
+std::optional<bool> create_whole(const fs::path& path, const std::string& content) {
+  const int fd = ::open(path.parent_path().c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644);
+  if (fd < 0) return {};
+  std::optional<bool> made;
+  if (write_all(fd, content)) {
+    const std::string unnamed = fmt::format("/proc/self/fd/{}", fd);
+    if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      made = true;
+    } else if (errno == EEXIST) {
+      made = false;
+    }
+  }
+  ::close(fd);
+  return made;
+}
+
 // Makes the file if there is none. False if there is.
 bool create(const fs::path& path, const std::string& content) {
+  if (const std::optional<bool> made = create_whole(path, content)) return *made;
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0 && errno == EEXIST) return false;
-  const ssize_t written = fd < 0 ? -1 : ::write(fd, content.data(), content.size());
+  const bool written = fd >= 0 && write_all(fd, content);
   const int code = errno;
   if (fd >= 0) ::close(fd);
-  if (written == static_cast<ssize_t>(content.size())) return true;
+  if (written) return true;
   if (fd >= 0) ::unlink(path.c_str());
   throw Error(ErrorKind::kIo,
               fmt::format("cannot write {}: {}", path.string(), std::strerror(code)),

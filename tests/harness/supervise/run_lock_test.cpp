@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
@@ -88,6 +90,26 @@ TEST_F(RunLockTest, of_a_process_that_cannot_be_seen_lives_by_its_heartbeat) {
     EXPECT_THAT(refusal(), HasSubstr("taken over after 120 s"));
     somebody_left(far, RunLock::kStaleSeconds + 5);
     EXPECT_EQ(refusal(), "taken") << member;
+  }
+}
+
+TEST_F(RunLockTest, a_kill_leaves_no_empty_lock) {
+  const int unnamed = ::open(run().c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644);
+  if (unnamed < 0) GTEST_SKIP() << "this file system has no files without a name";
+  ::close(unnamed);
+  for (int round = 0; round < 100; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      while (true) RunLock lock(run());
+    }
+    ::usleep(static_cast<useconds_t>(500 + 37 * round));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    struct stat status {};
+    if (::stat(file().c_str(), &status) == 0) {
+      ASSERT_GT(status.st_size, 0) << round;
+      ::unlink(file().c_str());
+    }
   }
 }
 
