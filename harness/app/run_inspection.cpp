@@ -48,6 +48,14 @@ void ask(const Catalogue& catalogue, const std::vector<std::string>& command, co
   known.save();
 }
 
+bool asks_anything(const plan::Plan& plan, const std::vector<Catalogue>& catalogues) {
+  return std::any_of(plan.stages.begin(), plan.stages.end(), [&](const plan::Stage& stage) {
+    return std::any_of(catalogues.begin(), catalogues.end(), [&](const Catalogue& each) {
+      return each.inspects && stage.provider == each.provider;
+    });
+  });
+}
+
 // Folders are listed from their manifests, so these must be there.
 void keep_manifests(const plan::Plan& plan, plan::PlanQuestions& asked) {
   if (plan.manifests.empty()) return;
@@ -85,6 +93,7 @@ void note_facts(const spec::Sweep& sweep, const plan::Plan& plan, const plan::Pl
 InputFacts inspect_plan(const spec::Sweep& sweep, const supervise::Providers& providers,
                         std::vector<std::string> mistakes, plan::Plan& plan,
                         const fs::path& cache) {
+  if (mistakes.empty() && !asks_anything(plan, providers.catalogues())) return {};
   plan::PlanQuestions asked = plan::questions_of(plan);
   keep_manifests(plan, asked);
   std::vector<Answer> answers(asked.questions.size());

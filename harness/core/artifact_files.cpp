@@ -5,6 +5,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
+#include <string_view>
 
 #include "harness/core/atomic_file.h"
 #include "harness/core/digest.h"
@@ -17,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxResultBytes = std::size_t{16} << 20;
 constexpr std::uintmax_t kLargeBytes = std::uintmax_t{64} << 20;
+const std::string kDigest = "digest";
 constexpr std::time_t kSealedTime = 946'684'800;  // 1 January 2000, UTC
 
 [[noreturn]] void refuse(const fs::path& file, const std::string& problem) {
@@ -24,6 +27,60 @@ constexpr std::time_t kSealedTime = 946'684'800;  // 1 January 2000, UTC
       ErrorKind::kData,
       fmt::format("damaged artifact: {} {}; the next run makes it again", file.string(), problem),
       {{"file", file.string()}});
+}
+
+std::string text_of(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string member_text(const std::string& name, const Json& value) {
+  return text_of(name) + ":" + text_of(value);
+}
+
+// The members of a result on either side of its digest. Put together from these, its text takes no
+// copy of it, which costs more than hashing it.
+struct Members {
+  std::string before;
+  std::string after;
+};
+
+Members members_of(const Json& result) {
+  Members members;
+  for (const auto& [name, value] : result.get_ref<const Json::object_t&>()) {
+    if (name == kDigest) continue;
+    std::string& side = name < kDigest ? members.before : members.after;
+    if (!side.empty()) side += ',';
+    side += member_text(name, value);
+  }
+  return members;
+}
+
+std::string object_text(std::initializer_list<std::string_view> members) {
+  std::string text = "{";
+  for (const std::string_view each : members) {
+    if (each.empty()) continue;
+    if (text.size() > 1) text += ',';
+    text += each;
+  }
+  return text + "}";
+}
+
+// Whether a text is one that published_text() made, as its digest proves. Tells most results that
+// are whole without parsing them; one with another member of the name may fail.
+bool is_as_published(std::string_view text) {
+  static const std::string kStart = ",\"" + kDigest + "\":\"";
+  constexpr std::size_t kDigits = 64;
+  const std::size_t at = text.find(kStart);
+  if (at == std::string_view::npos || !text.ends_with("}\n")) return false;
+  const std::string_view from = text.substr(at + kStart.size());  // "<digits>\",<what follows>}\n"
+  if (from.size() <= kDigits || from[kDigits] != '"') return false;
+  std::string rest(text.substr(0, at));
+  rest.append(from.substr(kDigits + 1)).pop_back();
+  return sha256(rest) == from.substr(0, kDigits);
+}
+
+std::string digest_of(const Members& members) {
+  return sha256(object_text({members.before, members.after}));
 }
 
 InputFile file_of(const fs::path& artifact, const std::string& name, const Json& digest) {
@@ -40,15 +97,18 @@ InputFile file_of(const fs::path& artifact, const std::string& name, const Json&
 
 }  // namespace
 
-std::string result_digest(const Json& result) {
-  Json content = result;
-  content.erase("digest");
-  return sha256(content.dump(-1, ' ', false, Json::error_handler_t::replace));
+std::string result_digest(const Json& result) { return digest_of(members_of(result)); }
+
+std::string published_text(Json& result) {
+  const Members members = members_of(result);
+  const std::string digest = digest_of(members);
+  result[kDigest] = digest;
+  return object_text({members.before, member_text(kDigest, digest), members.after});
 }
 
 void check_result_digest(const Json& result, const fs::path& file) {
   if (!result.is_object()) refuse(file, "is not an object");
-  const auto digest = result.find("digest");
+  const auto digest = result.find(kDigest);
   if (digest == result.end()) refuse(file, "was made by a version that recorded no digests");
   if (*digest != result_digest(result)) refuse(file, "is not the text that was published");
 }
@@ -69,7 +129,9 @@ bool is_sealed(const struct stat& status) {
 FileSet artifact_files(const fs::path& artifact, std::shared_ptr<InputWatch> watch) {
   const bool folder = fs::is_directory(artifact);
   const fs::path file = folder ? artifact / kResultName : artifact;
-  const Json result = parse_json(read_file(file, kMaxResultBytes), file.string());
+  const std::string text = read_file(file, kMaxResultBytes);
+  if (!folder && is_as_published(text)) return FileSet({}, std::move(watch));
+  const Json result = parse_json(text, file.string());
   check_result_digest(result, file);
   std::vector<InputFile> files;
   if (folder) {

@@ -17,8 +17,11 @@ namespace assay {
 
 inline constexpr const char* kResultName = "result.json";
 
-// SHA-256 of a result without its member "digest".
+// SHA-256 of a result without its member "digest", as compact text.
 std::string result_digest(const Json& result);
+
+// Sets the member "digest" of a result and returns its compact text.
+std::string published_text(Json& result);
 
 // Throws Error(kData) naming `file` if a result is not the one that was published: no or another
 // digest.

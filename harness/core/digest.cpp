@@ -60,7 +60,7 @@ std::string Sha256::hex() {
 }
 
 std::string sha256(std::string_view bytes) {
-  Sha256 hash;
+  thread_local Sha256 hash;
   hash.update(bytes);
   return hash.hex();
 }

@@ -55,9 +55,12 @@ const Json& host_facts() {
 }
 
 std::string host_name() {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  return name[0] == '\0' ? "localhost" : name;
+  static const std::string kName = [] {
+    char name[256] = {};
+    ::gethostname(name, sizeof name - 1);
+    return std::string(name[0] == '\0' ? "localhost" : name);
+  }();
+  return kName;
 }
 
 std::string boot_id() {

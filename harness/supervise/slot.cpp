@@ -63,7 +63,9 @@ void Slot::pump(std::vector<Report>& reports) {
     // One that was killed must be gone first: bury() is followed by another pump().
     const Worker& mine = workers_.at(provider);
     if (!mine.ready || mine.condemned) return;
-    if (!refuse_changed_code(reports)) send_run(reports);
+    // The end of the stage before has looked, perhaps.
+    const bool looked = monotonic_seconds() - mine.checked_s < kJustNowSeconds;
+    if (looked || !refuse_changed_code(reports)) send_run(reports);
   }
 }
 
@@ -145,9 +147,10 @@ void Slot::send_run(std::vector<Report>& reports) {
 
 // How a file of the executor's provider has changed since the plan, or since it was started; "":
 // none has.
-std::string Slot::changed_code(Worker& worker) const {
+std::string Slot::changed_code(Worker& worker) {
   try {
     worker.code.check();
+    worker.checked_s = monotonic_seconds();
     return "";
   } catch (const Error& e) {
     return e.what();

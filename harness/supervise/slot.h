@@ -68,9 +68,11 @@ class Slot {
   static constexpr double kCopySeconds = 0.5;  // a running stage's output reaches its log so often
   static constexpr double kLookSeconds = 0.1;  // for the end of an executor without a pidfd
   static constexpr double kYieldSeconds = 5;   // for a stage that is left to another run
+  static constexpr double kJustNowSeconds = 1e-3;  // a look at a provider's files is not repeated
 
   struct Worker {
     ProviderWatch code;  // begun before the executor
+    double checked_s = -kNever;  // when its files were last looked at
     std::unique_ptr<Executor> executor;
     bool greeted = false;     // it has said hello
     bool ready = false;       // and is prepared: it takes runs
@@ -84,15 +86,20 @@ class Slot {
     ErrorKind kind = ErrorKind::kLost;
     std::string message;
   };
+  struct FolderMarks {  // mark_of() them
+    std::uint64_t outputs = 0;      // of all attempts of this process
+    std::uint64_t checkpoints = 0;  // of all stages
+    double seen_s = -kNever;
+  };
   struct Running {
     Assignment assignment;
     std::string attempt;
     std::filesystem::path output;
-    std::uint64_t outputs = 0;  // mark_of() the folder of all outputs of this process
     std::filesystem::path resume_dir;
-    std::uint64_t checkpoints = 0;  // mark_of() the folder of all checkpoints
+    FolderMarks marks;
     bool resumed = false;
     bool removed_output = false;  // by the stage itself
+    bool left_folder = false;     // of its output, for a later attempt
     std::unique_ptr<AttemptLog> log;
     bool sent = false;
     double sent_s = 0;
@@ -130,7 +137,7 @@ class Slot {
   void start_worker(const std::string& provider);
   void send_run(std::vector<Report>& reports);
   void condemn(ErrorKind kind, const std::string& message);
-  std::string changed_code(Worker& worker) const;
+  static std::string changed_code(Worker& worker);
   bool refuse_changed_code(std::vector<Report>& reports);
   // False if nothing had arrived.
   bool read(const std::string& provider, std::vector<Report>& reports);
@@ -159,6 +166,7 @@ class Slot {
   Publisher& publisher_;
   std::deque<Assignment> waiting_;
   std::optional<Running> running_;
+  FolderMarks marks_;
   std::map<std::string, Worker> workers_;  // by provider
   int executors_ = 0;                      // started so far
   bool dismissed_ = false;

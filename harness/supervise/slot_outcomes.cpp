@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -58,7 +57,7 @@ void Slot::finish(const protocol::Message& done, std::vector<Report>& reports) {
     if (e.kind() != ErrorKind::kData) throw;  // the store cannot be written
     return refuse(e.kind(), e.what());
   }
-  if (made.files.empty()) store_.remove_attempt(running_->attempt);
+  if (made.files.empty() && !running_->left_folder) store_.remove_output(running_->output);
   publisher_.add(std::move(made), std::move(out), monotonic_seconds());
   running_.reset();
   pump(reports);
@@ -73,10 +72,13 @@ Finished Slot::finished(const protocol::Message& done, Report& out) {
   made.run = scope();
   made.made_by = run();
   if (now.inputs) now.inputs->check();
-  check_output_folder();
-  struct stat status {};
   Json files = Json::object();
-  if (::lstat(now.output.c_str(), &status) == 0) files = inventory(now.output);
+  if (present(now.output)) {
+    files = inventory(now.output);
+  } else {
+    now.left_folder = store_.reuse_output(now.output);
+    if (!now.left_folder) check_output_folder();
+  }
   if (!files.empty()) made.files = checked_output(now.output, stage);
   copy_output(*worker());
   out.record = record();
@@ -92,7 +94,7 @@ void Slot::check_output_folder() {
   const fs::path folder = running_->output.parent_path();
   std::error_code ignored;
   if (fs::is_directory(folder, ignored)) return;
-  running_->removed_output = mark_of(folder.parent_path()) == running_->outputs;
+  running_->removed_output = mark_of(folder.parent_path()) == running_->marks.outputs;
   if (!running_->removed_output)
     throw Error(ErrorKind::kIo, fmt::format("the folder {}, in which stages make their files, was "
                                             "removed while the stage ran",
@@ -127,8 +129,9 @@ void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
     out.record.exit_code = death->exit_code;
     out.record.signal = death->signal;
   }
-  store_.remove_attempt(running_->attempt);
+  store_.remove_output(running_->output);
   unclaim();
+  if (running_->sent) store_.leave_checkpoints(running_->resume_dir);
   running_.reset();
   reports.push_back(std::move(out));
 }

@@ -27,7 +27,8 @@ std::string Slot::scope() const {
 bool Slot::decided_by_store(std::vector<Report>& reports) {
   const plan::Stage& stage = running_->assignment.stage;
   try {
-    if (found_in_store(reports)) return true;
+    const bool shared = store_.shared();
+    if ((shared || running_->assignment.number > 1) && found_in_store(reports)) return true;
     const std::vector<std::string> lost = lost_inputs();
     if (!lost.empty()) {
       Report out = report(ReportKind::kFailed);
@@ -41,7 +42,8 @@ bool Slot::decided_by_store(std::vector<Report>& reports) {
       reports.push_back(std::move(out));
       return true;
     }
-    const std::string holder = scope().empty() ? store_.claimed_by_other(stage.key, run()) : "";
+    const std::string holder =
+        shared && scope().empty() ? store_.claimed_by_other(stage.key, run()) : "";
     if (holder.empty()) return false;
     leave_to(holder, reports);
     return true;
@@ -60,7 +62,7 @@ bool Slot::found_in_store(std::vector<Report>& reports) {
   if (!artifact) return false;
   Report out = report(ReportKind::kFound);
   out.artifact = std::move(*artifact);
-  store_.remove_attempt(running_->attempt);
+  store_.remove_output(running_->output);
   if (running_->sent) store_.remove_checkpoints(out.key, run());
   running_.reset();
   reports.push_back(std::move(out));
@@ -70,7 +72,7 @@ bool Slot::found_in_store(std::vector<Report>& reports) {
 void Slot::leave_to(const std::string& holder, std::vector<Report>& reports) {
   Report out = report(ReportKind::kTaken);
   out.message = holder;
-  store_.remove_attempt(running_->attempt);
+  store_.remove_output(running_->output);
   if (running_->sent) store_.remove_checkpoints(out.key, run());
   running_.reset();
   reports.push_back(std::move(out));
@@ -108,11 +110,15 @@ std::vector<std::string> Slot::damaged_inputs(const std::string& failure) {
 void Slot::note_folders() {
   Running& now = *running_;
   const plan::Stage& stage = now.assignment.stage;
-  now.output = store_.attempt_folder(now.attempt);
-  now.outputs = mark_of(now.output.parent_path().parent_path());
-  now.resume_dir = store_.resume_folder(stage.key, run(), now.assignment.number);
-  now.checkpoints = mark_of(now.resume_dir.parent_path().parent_path());
-  now.resumed = mark_of(now.resume_dir) != 0;
+  now.output = store_.output_folder(now.attempt);
+  now.resume_dir = store_.resume_folder(stage.key, run(), now.assignment.number, &now.resumed);
+  const double now_s = monotonic_seconds();
+  if (now_s - marks_.seen_s > Store::kLookSeconds) {
+    marks_ = {.outputs = mark_of(now.output.parent_path().parent_path()),
+              .checkpoints = mark_of(now.resume_dir.parent_path().parent_path()),
+              .seen_s = now_s};
+  }
+  now.marks = marks_;
 }
 
 // One of these folders that others have removed since; "": none is missing. What lies in
@@ -122,7 +128,7 @@ std::string Slot::removed_folder(const std::string& failure) const {
   const fs::path made = now.output.parent_path();
   if (mark_of(made) == 0) return made.string();
   const fs::path partial = now.resume_dir.parent_path();
-  if (mark_of(partial.parent_path()) != now.checkpoints) return partial.parent_path().string();
+  if (mark_of(partial.parent_path()) != now.marks.checkpoints) return partial.parent_path().string();
   const bool had = now.resumed || now.claimed || now.checkpointed ||
                    failure.find(now.resume_dir.string()) != std::string::npos;
   return had && mark_of(partial) == 0 ? partial.string() : "";

@@ -28,6 +28,9 @@ namespace {
 constexpr std::size_t kMaxResultBytes = std::size_t{16} << 20;
 constexpr std::size_t kBytesPerListedFile = 100;  // its size, its digest, quotes
 
+// Access and modification of a folder that nothing was put into: 1 January 2000, UTC.
+constexpr timespec kUntouched[2] = {{0, UTIME_OMIT}, {946'684'800, 0}};
+
 // A file that is no longer sealed was written to, or its folder was copied.
 bool is_as_published(const fs::path& file, const struct stat& status, const std::string& digest,
                      bool by_content) {
@@ -128,11 +131,13 @@ fs::path Store::default_root() {
               "no place for the store: set ASSAY_STORE, XDG_CACHE_HOME or HOME to a folder");
 }
 
-Store::Store(fs::path root) : root_(std::move(root)), temporary_(root_ / "tmp" / owner_name()) {
+Store::Store(fs::path root)
+    : root_(std::move(root)), owner_(owner_name()), temporary_(root_ / "tmp" / owner_) {
   for (const char* folder : {"objects", "partial", "tmp", "roots"}) make_folder(root_ / folder);
   descriptor_ = ::open(root_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor_ < 0) fail_in_store("open", root_, errno);
   remove_dead_owners(root_ / "tmp");
+  owners_changed_s_ = changed_s(root_ / "tmp");
 }
 
 Store::~Store() {
@@ -143,15 +148,40 @@ Store::~Store() {
 
 // Again if somebody has removed it.
 void Store::make_temporary() {
-  if (!temporary_made_ || !present(temporary_)) make_folder(temporary_);
+  if (temporary_made_ && present(temporary_)) return;
+  if (changed_s(root_ / "tmp") != owners_changed_s_) shared_ = true;
+  make_folder(temporary_);
   temporary_made_ = true;
+  owners_changed_s_ = changed_s(root_ / "tmp");
 }
 
-fs::path Store::attempt_folder(const std::string& attempt) {
+fs::path Store::output_folder(const std::string& attempt) {
+  checked_name(attempt, "attempt");
+  while (!untouched_.empty()) {
+    const fs::path folder = std::move(untouched_.back());
+    untouched_.pop_back();
+    if (present(folder)) return folder / attempt;
+  }
   make_temporary();
-  const fs::path folder = temporary_ / checked_name(attempt, "attempt");
+  const fs::path folder = temporary_ / std::to_string(++outputs_);
   make_folder(folder);
-  return folder / "output";
+  // From now on its time tells whether something was put into it.
+  ::utimensat(AT_FDCWD, folder.c_str(), kUntouched, 0);
+  return folder / attempt;
+}
+
+bool Store::reuse_output(const fs::path& output) {
+  fs::path folder = output.parent_path();
+  struct stat status {};
+  if (::lstat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) return false;
+  if (status.st_mtim.tv_sec != kUntouched[1].tv_sec) return false;
+  untouched_.push_back(std::move(folder));
+  return true;
+}
+
+void Store::remove_output(const fs::path& output) {
+  std::error_code ignored;
+  if (!output.empty()) fs::remove_all(output.parent_path(), ignored);
 }
 
 fs::path Store::manifest_file(const std::string& name) const {
@@ -298,11 +328,6 @@ void Store::make_parent(const fs::path& base) {
   if (parents_made_.contains(parent)) return;
   make_folder(parent);
   parents_made_.insert(parent);
-}
-
-void Store::remove_attempt(const std::string& attempt) {
-  std::error_code ignored;
-  if (temporary_made_) fs::remove_all(temporary_ / checked_name(attempt, "attempt"), ignored);
 }
 
 }  // namespace assay::supervise

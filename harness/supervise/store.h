@@ -18,7 +18,8 @@
 //   objects/<2>/<key>.json        a result without files
 //   objects/<2>/<key>/            result.json and the files of the stage
 //   runs/<run id>/<2>/<key>...    the same for stages that are valid in one run only (timing)
-//   partial/<key>/<run>.<number>/ checkpoints of an attempt at a stage that has not published yet
+//   partial/<key>/<run>.<number>/ checkpoints of an attempt at a stage that has not published yet;
+//                                 its name ends in "@<owner>" while that process may write there
 //   partial/<key>/claim           symbolic link to "<run>@<owner>": who computes it now
 //   manifests/<digest>            what lies below a folder that stages read (harness/core/manifest.h)
 //   tmp/<owner>/                  what a live process is making; nothing in it is ever looked up
@@ -55,7 +56,7 @@ struct Finished {
   std::string key;
   std::string run;              // run id for CachePolicy::kRun, "" for kShared
   Json result;                  // as described above, without digests
-  std::filesystem::path files;  // folder with what the stage made (inside attempt_folder()), or ""
+  std::filesystem::path files;  // folder with what the stage made (an output_folder()), or ""
   std::string made_by = {};     // run id, whose checkpoints and claim go
   std::string text = {};        // of result.json, once prepared()
 };
@@ -129,13 +130,29 @@ class Store {
   // lookup(), but without reading anything while there is no such name.
   std::optional<Artifact> find(const std::string& key, const std::string& run = "");
 
-  // Where a stage makes its files (not made here; the executor makes it if it needs one). The
-  // folder above it is made here, for this attempt alone.
-  std::filesystem::path attempt_folder(const std::string& attempt);
+  // Where a stage makes its files: a folder that is not made here; the executor makes it if it needs
+  // one. That above it is made here, for this attempt alone.
+  std::filesystem::path output_folder(const std::string& attempt);
+  // Removes both.
+  void remove_output(const std::filesystem::path& output);
+  // Keeps the folder above the output of an attempt that has ended for a later one, if nothing was
+  // ever put into it; false if something was, or it is gone. ext4 looks at each inode that was freed
+  // in the last minutes before it hands out another, so that a folder made and removed costs more
+  // than a short stage.
+  bool reuse_output(const std::filesystem::path& output);
 
   // Where an attempt of `run` keeps its checkpoints (not made here either). No other attempt writes
   // there: what an earlier one of this run has left, or another run that is over, is moved there.
-  std::filesystem::path resume_folder(const std::string& key, const std::string& run, int number);
+  // `found`: whether anything was.
+  std::filesystem::path resume_folder(const std::string& key, const std::string& run, int number,
+                                      bool* found = nullptr);
+  // Once an attempt has failed: its checkpoints, if there are any, are for whoever comes next.
+  void leave_checkpoints(const std::filesystem::path& resume_folder);
+
+  // Whether another process has been at work in this store since this one opened it; looked up at
+  // most each kLookSeconds. Until one has, nobody else claims or publishes what this one computes.
+  bool shared() const;
+  static constexpr double kLookSeconds = 0.1;
 
   // Claims keep two runs from computing one long stage twice. They are a courtesy: without them, or
   // when two are quick at once, both compute it and the first to publish wins.
@@ -170,7 +187,6 @@ class Store {
 
   // Forgets an artifact (temporary retention, `invalidate`). False if there was none.
   bool remove(const std::string& key, const std::string& run = "");
-  void remove_attempt(const std::string& attempt);
   // Of `run`, and of others that are over; and the claim of `run`.
   void remove_checkpoints(const std::string& key, const std::string& run);
 
@@ -230,13 +246,19 @@ class Store {
     Root root;
   };
   std::filesystem::path root_;
+  std::string owner_;                // owner_name()
   std::filesystem::path temporary_;  // tmp/<owner>, made when first needed
   bool temporary_made_ = false;
+  std::vector<std::filesystem::path> untouched_;  // folders above outputs that attempts left empty
+  int outputs_ = 0;                               // of such folders made so far
   std::set<std::filesystem::path> parents_made_;  // objects/<2> folders known to exist
   std::vector<std::string> damage_;
   mutable std::map<std::filesystem::path, KnownRoot> roots_;
   mutable bool root_unreadable_ = false;  // one of them: what it wants is not known
   double last_beat_s_ = 0;
+  mutable bool shared_ = false;
+  mutable double last_look_s_ = 0;
+  double owners_changed_s_ = 0;  // the time of tmp/ when nobody else had been there
   int descriptor_ = -1;  // of root_, for syncfs
 };
 

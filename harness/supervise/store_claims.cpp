@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <optional>
+#include <string_view>
 #include <system_error>
-#include <vector>
 
 #include "harness/supervise/host.h"
 #include "harness/supervise/store.h"
@@ -37,32 +37,23 @@ std::optional<Claim> claim_at(const fs::path& link) {
   return Claim{text.substr(0, at), text.substr(at + 1)};
 }
 
-double changed_s(const fs::path& path) {
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) return 0;
-  return static_cast<double>(status.st_mtim.tv_sec) + 1e-9 * static_cast<double>(status.st_mtim.tv_nsec);
+// The name of a folder of checkpoints: "<run>.<number>", and "@<owner>" while an attempt of that
+// process may write there.
+struct CheckpointsName {
+  std::string_view attempt;
+  std::string_view owner;  // "": nobody
+};
+
+CheckpointsName parsed(std::string_view name) {
+  const std::size_t at = name.find('@');
+  if (at == std::string_view::npos) return {name, {}};
+  return {name.substr(0, at), name.substr(at + 1)};
 }
 
-// "<run>.<number>" of this run.
-bool belongs_to(const std::string& name, const std::string& run) {
-  return name.size() > run.size() + 1 && name.starts_with(run) && name[run.size()] == '.' &&
-         name.find_first_not_of("0123456789", run.size() + 1) == std::string::npos;
-}
-
-// Processes that are at an attempt of this key, claimed or not: each makes a folder for it, which
-// goes with it. The attempt that asks is left out.
-std::vector<std::string> owners_of_attempts(const fs::path& tmp, const std::string& key,
-                                            const fs::path& mine) {
-  std::vector<std::string> owners;
-  std::error_code code;
-  for (const auto& owner : fs::directory_iterator(tmp, code)) {
-    std::error_code gone;
-    for (const auto& attempt : fs::directory_iterator(owner.path(), gone)) {
-      if (attempt.path() != mine && attempt.path().filename().string().starts_with(key + "."))
-        owners.push_back(owner.path().filename().string());
-    }
-  }
-  return owners;
+bool belongs_to(const CheckpointsName& name, std::string_view run) {
+  const std::string_view attempt = name.attempt;
+  return attempt.size() > run.size() + 1 && attempt.starts_with(run) && attempt[run.size()] == '.' &&
+         attempt.find_first_not_of("0123456789", run.size() + 1) == std::string_view::npos;
 }
 
 }  // namespace
@@ -73,6 +64,20 @@ bool Store::alive(const std::string& owner) const {
   const double theirs = changed_s(root_ / "tmp" / owner);
   const double now = temporary_made_ ? changed_s(temporary_) : unix_seconds();
   return theirs > 0 && now - theirs < kSilentSeconds;
+}
+
+// Whoever computes, claims or publishes has a folder in tmp/. The time of tmp/ tells of those that
+// have come and gone.
+bool Store::shared() const {
+  const double now = monotonic_seconds();
+  if (shared_ || now - last_look_s_ < kLookSeconds) return shared_;
+  last_look_s_ = now;
+  shared_ = changed_s(root_ / "tmp") != owners_changed_s_;
+  std::error_code code;
+  for (const auto& owner : fs::directory_iterator(root_ / "tmp", code)) {
+    if (owner.path() != temporary_) shared_ = true;
+  }
+  return shared_;
 }
 
 void Store::beat() {
@@ -91,7 +96,7 @@ std::string Store::claimed_by_other(const std::string& key, const std::string& r
 bool Store::claim(const std::string& key, const std::string& run) {
   const fs::path folder = root_ / "partial" / checked_key(key);
   const fs::path link = folder / kClaim;
-  const Claim mine{checked_name(run, "run id"), owner_name()};
+  const Claim mine{checked_name(run, "run id"), owner_};
   const std::string text = mine.run + "@" + mine.owner;
   make_temporary();
   ::utimensat(AT_FDCWD, temporary_.c_str(), nullptr, 0);
@@ -118,34 +123,40 @@ bool Store::claim(const std::string& key, const std::string& run) {
 void Store::release(const std::string& key, const std::string& run) {
   const fs::path link = root_ / "partial" / checked_key(key) / kClaim;
   const auto claim = claim_at(link);
-  if (claim && claim->run == run && claim->owner == owner_name()) ::unlink(link.c_str());
+  if (claim && claim->run == run && claim->owner == owner_) ::unlink(link.c_str());
 }
 
-fs::path Store::resume_folder(const std::string& key, const std::string& run, int number) {
+fs::path Store::resume_folder(const std::string& key, const std::string& run, int number,
+                              bool* found) {
+  if (found != nullptr) *found = false;
   const fs::path folder = root_ / "partial" / checked_key(key);
-  const fs::path mine = folder / fmt::format("{}.{}", checked_name(run, "run id"), number);
+  const fs::path mine = folder / fmt::format("{}.{}@{}", checked_name(run, "run id"), number, owner_);
   std::error_code code;
   fs::directory_iterator entries(folder, code);
   if (code) return mine;
-  const auto others =
-      owners_of_attempts(root_ / "tmp", key, temporary_ / fmt::format("{}.{}", key, number));
-  const bool taken =
-      !claimed_by_other(key, run).empty() ||
-      std::any_of(others.begin(), others.end(), [this](const auto& each) { return alive(each); });
+  const bool claimed = !claimed_by_other(key, run).empty();
   fs::path best;
   double best_s = 0;
   for (const auto& entry : entries) {
-    const std::string name = entry.path().filename().string();
+    const std::string text = entry.path().filename().string();
+    const CheckpointsName name = parsed(text);
     if (!fs::is_directory(entry.symlink_status(code))) continue;
+    const bool at_work = !name.owner.empty() && alive(std::string(name.owner));
+    if (!belongs_to(name, run) && (claimed || at_work)) continue;
     const double theirs_s = changed_s(entry.path());
-    const bool own = belongs_to(name, run);
-    if (!own && taken) continue;
     if (!best.empty() && theirs_s <= best_s) continue;
     best = entry.path();
     best_s = theirs_s;
   }
+  if (found != nullptr) *found = !best.empty();
   if (!best.empty() && best != mine) ::rename(best.c_str(), mine.c_str());
   return mine;
+}
+
+void Store::leave_checkpoints(const fs::path& resume_folder) {
+  const std::string name = resume_folder.filename().string();
+  const fs::path free = resume_folder.parent_path() / parsed(name).attempt;
+  ::rename(resume_folder.c_str(), free.c_str());
 }
 
 void Store::remove_checkpoints(const std::string& key, const std::string& run) {
@@ -157,7 +168,7 @@ void Store::remove_checkpoints(const std::string& key, const std::string& run) {
     return;
   }
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (belongs_to(entry.path().filename().string(), run)) fs::remove_all(entry.path(), ignored);
+    if (belongs_to(parsed(entry.path().filename().string()), run)) fs::remove_all(entry.path(), ignored);
   }
 }
 

@@ -81,6 +81,13 @@ bool present(const fs::path& path) {
   return ::lstat(path.c_str(), &status) == 0;
 }
 
+double changed_s(const fs::path& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return 0;
+  return static_cast<double>(status.st_mtim.tv_sec) +
+         1e-9 * static_cast<double>(status.st_mtim.tv_nsec);
+}
+
 std::uint64_t mark_of(const fs::path& path) {
   struct statx status {};
   if (::statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_BTIME, &status) != 0) return 0;

@@ -38,6 +38,9 @@ void make_folder(const std::filesystem::path& folder);
 // Whether something of that name is there, a dangling link too.
 bool present(const std::filesystem::path& path);
 
+// When it was last written to, in Unix seconds; 0 if there is nothing.
+double changed_s(const std::filesystem::path& path);
+
 // A number that a folder keeps, and that one made anew in its place does not have: of its inode
 // and, where the file system knows it, the time of its birth (numbers of inodes are used again). 0
 // if there is nothing.

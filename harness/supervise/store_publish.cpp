@@ -120,8 +120,7 @@ Finished Store::prepared(Finished finished) {
     if (e.kind() != ErrorKind::kIo) throw;
     blame_files(finished, e.what());
   }
-  result["digest"] = result_digest(result);
-  finished.text = result.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  finished.text = published_text(result) + "\n";
   if (folder) put_result(finished);
   return finished;
 }
@@ -157,7 +156,6 @@ Published Store::publish_one(const Finished& given) {
   const Finished& finished = made ? *made : given;
   const fs::path base = place(finished.key, finished.run);
   make_parent(base);
-  make_temporary();
   Published published{finished.key, {}, true, ""};
   Artifact& ours = published.artifact;
   ours.result = finished.result;
@@ -203,6 +201,7 @@ void Store::leave_attempt(const Finished& finished) {
 std::vector<Published> Store::publish(std::span<const Finished> group) {
   std::vector<Published> published;
   published.reserve(group.size());
+  make_temporary();
   for (const Finished& finished : group) published.push_back(publish_one(finished));
   if (!group.empty() && ::syncfs(descriptor_) != 0) fail_in_store("sync", root_, errno);
   for (const Finished& finished : group) remove_checkpoints(finished.key, finished.made_by);

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
@@ -18,6 +21,8 @@
 
 namespace assay::results {
 namespace {
+
+constexpr std::size_t kEnvironments = 64;  // compared with each attempt's
 
 template <typename T>
 std::optional<T> measured(T value) {
@@ -75,7 +80,11 @@ class DatabaseSink::Impl {
       work();
       transaction.commit();
     } catch (const SQLite::Exception& e) {
+      forget_rows();
       throw translate(e, path_);
+    } catch (...) {
+      forget_rows();
+      throw;
     }
     files_.check();
   }
@@ -113,6 +122,7 @@ class DatabaseSink::Impl {
   }
 
   void begin(const plan::Plan& plan, const plan::RunStart& start) {
+    prepare();
     awaited_ = awaited_metrics(plan);
     sweep_ = register_plan(database_, plan, start);
     // Stages that earlier runs of this folder finished may serve trials that are new.
@@ -128,7 +138,7 @@ class DatabaseSink::Impl {
   }
 
   void commit(const plan::RecordGroup& group) {
-    if (!writers_) writers_.emplace(database_);
+    prepare();
     for (const plan::StageRecord& record : group.stages) write(record);
     for (const plan::AttemptRecord& record : group.attempts) write(record);
     for (const plan::EventRecord& e : group.events) {
@@ -165,6 +175,11 @@ class DatabaseSink::Impl {
           event(d, "event"),
           environment(d,
                       "INSERT INTO environment (id, facts) VALUES (?, ?) ON CONFLICT DO NOTHING"),
+          protocol(
+              d, "INSERT INTO protocol (fingerprint, fields) VALUES (?, ?) ON CONFLICT DO NOTHING"),
+          metric(d,
+                 "UPDATE metric SET value = ?, fingerprint = ? WHERE trial = ? AND stage = ? AND "
+                 "metric = ? AND name = ?"),
           stage(d,
                 "UPDATE stage SET state = ?, kind = ?, message = ?, reused = ?, result = ?, "
                 "size_bytes = ?, wall_s = ? WHERE key = ?") {}
@@ -172,14 +187,37 @@ class DatabaseSink::Impl {
     Insert<SampleSetRow> samples;
     Insert<EventRow> event;
     SQLite::Statement environment;
+    SQLite::Statement protocol;
+    SQLite::Statement metric;
     SQLite::Statement stage;
   };
 
+  // What was inserted may have been rolled back.
+  void forget_rows() {
+    environments_.clear();
+    protocols_.clear();
+  }
+
+  // Statements cost more to prepare than to run.
+  void prepare() {
+    if (!writers_) writers_.emplace(database_);
+  }
+
   void write(const plan::AttemptRecord& record) {
-    const std::string facts = record.environment.dump();
-    const std::string id = sha256(facts).substr(0, 16);
-    run(writers_->environment, id, facts);
-    writers_->attempt(row_of(record, id));
+    writers_->attempt(row_of(record, environment_id(record.environment)));
+  }
+
+  // The row that holds these facts. Nearly all attempts of a run share a few of them.
+  std::string environment_id(const Json& facts) {
+    const auto known =
+        std::find_if(environments_.begin(), environments_.end(),
+                     [&](const auto& environment) { return environment.second == facts; });
+    if (known != environments_.end()) return known->first;
+    const std::string text = facts.dump();
+    const std::string id = sha256(text).substr(0, 16);
+    run(writers_->environment, id, text);
+    if (environments_.size() < kEnvironments) environments_.emplace_back(id, facts);
+    return id;
   }
 
   void write(const plan::StageRecord& record) {
@@ -210,17 +248,13 @@ class DatabaseSink::Impl {
   void set_metrics(const std::string& key, const Json& result) {
     const auto awaited = awaited_.find(key);
     if (awaited == awaited_.end()) return;
-    SQLite::Statement protocol(
-        database_,
-        "INSERT INTO protocol (fingerprint, fields) VALUES (?, ?) ON CONFLICT DO NOTHING");
-    SQLite::Statement metric(database_,
-                             "UPDATE metric SET value = ?, fingerprint = ? WHERE trial = ? AND "
-                             "stage = ? AND metric = ? AND name = ?");
     for (const Awaited& wait : awaited->second) {
       const Fingerprint fingerprint = fingerprint_of(wait.protocol, result);
-      run(protocol, fingerprint.digest, fingerprint.fields);
+      if (protocols_.insert(fingerprint.digest).second)
+        run(writers_->protocol, fingerprint.digest, fingerprint.fields);
       for (const std::string& name : wait.names) {
-        run(metric, figure(result, name), fingerprint.digest, wait.trial, key, wait.metric, name);
+        run(writers_->metric, figure(result, name), fingerprint.digest, wait.trial, key,
+            wait.metric, name);
       }
     }
   }
@@ -229,6 +263,9 @@ class DatabaseSink::Impl {
   DatabaseFiles files_;
   std::optional<Writers> writers_;
   AwaitedMetrics awaited_;
+  // Rows that are known to be there.
+  std::vector<std::pair<std::string, Json>> environments_;
+  std::set<std::string> protocols_;
   std::int64_t sweep_ = 0;
 };
 

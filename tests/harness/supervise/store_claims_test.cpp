@@ -93,7 +93,7 @@ TEST_F(ClaimTest, keeps_what_gc_would_drop) {
 }
 
 TEST_F(ClaimTest, beats_show_that_a_process_lives) {
-  const fs::path mine = store.attempt_folder("k.1").parent_path().parent_path();
+  const fs::path mine = store.output_folder("k.1").parent_path().parent_path();
   age(mine, 8 * 86400);
   store.beat();
   struct stat status {};
@@ -110,9 +110,8 @@ TEST_F(ClaimTest, checkpoints_move_on_to_the_next_attempt_and_to_a_run_that_foll
   EXPECT_FALSE(fs::exists(first));
   EXPECT_EQ(read_file(second / "step"), "7");
 
-  store.attempt_folder(key + ".2");
   EXPECT_FALSE(fs::exists(other.resume_folder(key, "two", 1))) << "it has not come to its claim";
-  store.remove_attempt(key + ".2");
+  store.leave_checkpoints(second);
   ASSERT_TRUE(store.claim(key, "one"));
   EXPECT_FALSE(fs::exists(other.resume_folder(key, "two", 1))) << "it is at work";
   store.release(key, "one");
@@ -120,12 +119,11 @@ TEST_F(ClaimTest, checkpoints_move_on_to_the_next_attempt_and_to_a_run_that_foll
 }
 
 TEST_F(ClaimTest, fresh_checkpoints_of_a_process_that_is_gone_move_on_at_once) {
-  const fs::path theirs = partial() / "one.1";
+  const std::string gone = fmt::format("{}.1", owner_name().substr(0, owner_name().rfind('.')));
+  const fs::path theirs = partial() / ("one.1@" + gone);
   fs::create_directories(theirs);
   write_file_atomically(theirs / "step", "41");
-  const std::string gone = fmt::format("{}.1", owner_name().substr(0, owner_name().rfind('.')));
   claim_as("one", gone);
-  fs::create_directories(store.root() / "tmp" / gone / (key + ".1"));
   EXPECT_EQ(read_file(other.resume_folder(key, "two", 1) / "step"), "41");
 }
 
@@ -169,7 +167,7 @@ TEST_F(ClaimTest, a_temporary_artifact_goes_unless_another_run_that_lives_wants_
 }
 
 TEST_F(ClaimTest, a_file_whose_name_is_not_utf8_is_refused_before_it_is_published) {
-  const fs::path files = store.attempt_folder("k.1");
+  const fs::path files = store.output_folder("k.1");
   fs::create_directories(files);
   write_file_atomically(files / "bad\xff\xfename", "x");
   try {
@@ -182,7 +180,7 @@ TEST_F(ClaimTest, a_file_whose_name_is_not_utf8_is_refused_before_it_is_publishe
 }
 
 TEST_F(ClaimTest, more_files_than_a_result_can_list_are_refused_before_they_are_published) {
-  fs::path files = store.attempt_folder("k.1");
+  fs::path files = store.output_folder("k.1");
   const fs::path top = files;
   for (int i = 0; i < 8; ++i) files /= std::string(200, 'd');
   fs::create_directories(files);
@@ -221,7 +219,7 @@ TEST_F(ClaimTest, what_a_dead_process_left_running_is_killed_at_the_next_start) 
   const pid_t child = ::fork();
   if (child == 0) {
     Store mine(store.root());
-    fs::create_directories(mine.attempt_folder("k.1"));
+    fs::create_directories(mine.output_folder("k.1"));
     ::_exit(0);
   }
   const std::string owner = owner_name();

@@ -43,7 +43,7 @@ class StoreTest : public ::testing::Test {
   // With one file of this content.
   Finished with_file(const std::string& name, const std::string& content) {
     Finished made = finished(name);
-    made.files = store.attempt_folder(name + "." + std::to_string(++attempts));
+    made.files = store.output_folder(name + "." + std::to_string(++attempts));
     fs::create_directories(made.files / "codes");
     write_file_atomically(made.files / "codes" / "a.bin", content);
     return made;
@@ -225,7 +225,7 @@ TEST_F(StoreTest, a_crash_before_the_rename_leaves_nothing_visible_and_is_cleane
   const pid_t child = ::fork();
   if (child == 0) {
     Store other(root());
-    const fs::path files = other.attempt_folder("k.1");
+    const fs::path files = other.output_folder("k.1");
     fs::create_directories(files);
     write_file_atomically(files / "half.bin", "half");
     ::_exit(0);  // as a kill would: no destructor runs
@@ -239,9 +239,10 @@ TEST_F(StoreTest, a_crash_before_the_rename_leaves_nothing_visible_and_is_cleane
 }
 
 TEST_F(StoreTest, folders_of_live_processes_are_left_alone) {
-  fs::create_directories(store.attempt_folder("k.1"));
+  const fs::path output = store.output_folder("k.1");
+  fs::create_directories(output);
   const Store next(root());
-  EXPECT_TRUE(fs::exists(store.attempt_folder("k.1")));
+  EXPECT_TRUE(fs::exists(output));
 }
 
 TEST_F(StoreTest, what_an_attempt_leaves_beside_its_output_goes_with_it) {
@@ -249,9 +250,68 @@ TEST_F(StoreTest, what_an_attempt_leaves_beside_its_output_goes_with_it) {
   write_file_atomically(made.files.parent_path() / "scratch", "x");
   publish(made);
   EXPECT_FALSE(fs::exists(made.files.parent_path()));
-  fs::create_directories(store.attempt_folder("b.1"));
-  store.remove_attempt("b.1");
+  const fs::path output = store.output_folder("b.1");
+  fs::create_directories(output);
+  store.remove_output(output);
   EXPECT_THAT(everything_in("tmp"), testing::SizeIs(1)) << "only this process's empty folder";
+}
+
+TEST_F(StoreTest, the_folder_of_an_attempt_serves_again_only_if_nothing_was_put_into_it) {
+  const fs::path first = store.output_folder("a.1");
+  ASSERT_TRUE(store.reuse_output(first));
+  const fs::path second = store.output_folder("b.1");
+  EXPECT_EQ(second.parent_path(), first.parent_path());
+  EXPECT_NE(second, first) << "the first attempt may still write";
+
+  write_file_atomically(second.parent_path() / "scratch", "x");
+  fs::remove(second.parent_path() / "scratch");
+  EXPECT_FALSE(store.reuse_output(second)) << "something was put into it, if only for a while";
+  store.remove_output(second);
+
+  const fs::path third = store.output_folder("c.1");
+  ASSERT_TRUE(store.reuse_output(third));
+  fs::remove_all(third.parent_path());
+  EXPECT_TRUE(fs::exists(store.output_folder("d.1").parent_path())) << "it was removed meanwhile";
+}
+
+class SharedStoreTest : public StoreTest {
+ protected:
+  void expect_shared(const Store& mine) {
+    const double until_s = monotonic_seconds() + 5;
+    while (!mine.shared() && monotonic_seconds() < until_s) ::usleep(20'000);
+    EXPECT_TRUE(mine.shared());
+  }
+  const fs::path another = root() / "tmp" / "elsewhere.1.2.3";
+};
+
+TEST_F(SharedStoreTest, is_one_in_which_another_process_is_at_work) {
+  store.output_folder("a.1");
+  EXPECT_FALSE(store.shared());
+  fs::create_directories(another);
+  expect_shared(store);
+}
+
+TEST_F(SharedStoreTest, is_one_in_which_another_process_was_at_work_before_this_one) {
+  fs::create_directories(another);
+  const Store mine(root());
+  expect_shared(mine);
+}
+
+TEST_F(SharedStoreTest, remembers_a_process_that_has_come_and_gone) {
+  store.output_folder("a.1");
+  EXPECT_FALSE(store.shared());
+  ::usleep(20'000);  // times of files are those of the last tick of the clock
+  fs::create_directories(another);
+  fs::remove(another);
+  expect_shared(store);
+}
+
+TEST_F(SharedStoreTest, remembers_one_that_has_come_and_gone_before_its_own_first_stage) {
+  ::usleep(20'000);
+  fs::create_directories(another);
+  fs::remove(another);
+  store.output_folder("a.1");
+  expect_shared(store);
 }
 
 TEST_F(StoreTest, gc_keeps_what_live_roots_reach) {
@@ -319,12 +379,12 @@ TEST_F(StoreTest, a_store_that_is_not_shared_is_refused) {
 TEST_F(StoreTest, names_from_outside_cannot_leave_the_store) {
   EXPECT_THROW(store.lookup("../../etc/passwd"), Error);
   EXPECT_THROW(store.lookup(key("a"), "../x"), Error);
-  EXPECT_THROW(store.attempt_folder("a/b"), Error);
-  EXPECT_THROW(store.attempt_folder(".."), Error);
+  EXPECT_THROW(store.output_folder("a/b"), Error);
+  EXPECT_THROW(store.output_folder(".."), Error);
 }
 
 TEST_F(StoreTest, an_artifact_holds_regular_files_only) {
-  const fs::path files = store.attempt_folder("k.1");
+  const fs::path files = store.output_folder("k.1");
   fs::create_directories(files);
   write_file_atomically(files / "result.json", "{}");
   EXPECT_THROW(inventory(files), Error);
@@ -374,7 +434,7 @@ TEST_F(StoreTest, content_that_rotted_under_its_seal_is_found_by_who_reads_it_wh
 TEST_F(StoreTest, a_full_disk_is_an_io_error_that_names_the_file_and_the_mend) {
   // /dev/full is a disk that is always full.
   fs::create_directories(root() / "objects" / key("a").substr(0, 2));
-  const fs::path mine = store.attempt_folder("x").parent_path().parent_path();
+  const fs::path mine = store.output_folder("x").parent_path().parent_path();
   fs::create_symlink("/dev/full", mine / (key("a") + ".json"));
   try {
     publish(finished("a"));

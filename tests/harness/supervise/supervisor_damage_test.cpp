@@ -144,7 +144,7 @@ TEST_F(DamageTest, a_pause_of_the_whole_job_counts_against_no_limit) {
 TEST_F(DamageTest, files_that_change_after_done_fail_their_stage_only) {
   const Assignment one = stage("x");
   Finished made{one.stage.key, "", {{"key", one.stage.key}, {"metrics", Json::object()}}, ""};
-  made.files = store.attempt_folder(one.attempt());
+  made.files = store.output_folder(one.attempt());
   made.result["files"] = {{"gone.bin", 3}};
   fs::create_directories(made.files);
   try {
