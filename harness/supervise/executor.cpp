@@ -71,6 +71,10 @@ Executor::Executor(const Command& command, std::string name, const std::filesyst
   ::close(ends[1]);
   // Kernels before 5.3, old seccomp profiles and a full table of descriptors refuse it.
   pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
+  // Asked for with each stage, so they are opened once.
+  status_ = ::open(fmt::format("/proc/{}/status", pid_).c_str(), O_RDONLY | O_CLOEXEC);
+  clear_refs_ = ::open(fmt::format("/proc/{}/clear_refs", pid_).c_str(), O_WRONLY | O_CLOEXEC);
+  if (::clock_getcpuclockid(pid_, &clock_) != 0) clock_ = kNoClock;
 }
 
 Executor::~Executor() {
@@ -80,7 +84,7 @@ Executor::~Executor() {
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
   }
-  for (const int each : {socket_, pidfd_, output_}) {
+  for (const int each : {socket_, pidfd_, output_, status_, clear_refs_}) {
     if (each >= 0) ::close(each);
   }
 }
@@ -161,20 +165,15 @@ void Executor::kill() {
 
 double Executor::cpu_s() const {
   if (dead_) return final_cpu_s_;
-  clockid_t clock = 0;
   timespec time{};
-  if (::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &time) != 0) return -1;
+  if (clock_ == kNoClock || ::clock_gettime(clock_, &time) != 0) return -1;
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 std::int64_t Executor::peak_memory_bytes() const {
   if (dead_) return final_peak_bytes_;
-  const std::string path = fmt::format("/proc/{}/status", pid_);
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return -1;
   char text[4096];
-  const ssize_t got = ::read(fd, text, sizeof text - 1);
-  ::close(fd);
+  const ssize_t got = ::pread(status_, text, sizeof text - 1, 0);
   if (got <= 0) return -1;
   text[got] = '\0';
   const char* line = std::strstr(text, "VmHWM:");
@@ -182,12 +181,8 @@ std::int64_t Executor::peak_memory_bytes() const {
 }
 
 void Executor::reset_peak_memory() {
-  const std::string path = fmt::format("/proc/{}/clear_refs", pid_);
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
   // 5: the high-water mark only; no page is touched.
-  [[maybe_unused]] const ssize_t written = ::write(fd, "5", 1);
-  ::close(fd);
+  [[maybe_unused]] const ssize_t written = ::write(clear_refs_, "5", 1);
 }
 
 std::int64_t Executor::output_bytes() const {

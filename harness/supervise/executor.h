@@ -61,11 +61,16 @@ class Executor {
   void forget_output(std::int64_t to);
 
  private:
+  static constexpr clockid_t kNoClock = -1;
+
   std::string name_;
   pid_t pid_ = -1;
   int socket_ = -1;
   int pidfd_ = -1;
   int output_ = -1;
+  int status_ = -1;             // /proc/<pid>/status
+  int clear_refs_ = -1;         // /proc/<pid>/clear_refs
+  clockid_t clock_ = kNoClock;  // of its processor time
   protocol::LineReader reader_;
   std::string unsent_;
   bool at_end_ = false;

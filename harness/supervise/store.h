@@ -256,6 +256,7 @@ class Store {
   mutable std::map<std::filesystem::path, KnownRoot> roots_;
   mutable bool root_unreadable_ = false;  // one of them: what it wants is not known
   double last_beat_s_ = 0;
+  std::unordered_set<std::string> begun_;  // keys that had checkpoints when the store was opened
   mutable bool shared_ = false;
   mutable double last_look_s_ = 0;
   double owners_changed_s_ = 0;  // the time of tmp/ when nobody else had been there

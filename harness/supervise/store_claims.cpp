@@ -130,7 +130,9 @@ fs::path Store::resume_folder(const std::string& key, const std::string& run, in
                               bool* found) {
   if (found != nullptr) *found = false;
   const fs::path folder = root_ / "partial" / checked_key(key);
-  const fs::path mine = folder / fmt::format("{}.{}@{}", checked_name(run, "run id"), number, owner_);
+  const fs::path mine =
+      folder / fmt::format("{}.{}@{}", checked_name(run, "run id"), number, owner_);
+  if (number == 1 && !shared() && !begun_.contains(key)) return mine;
   std::error_code code;
   fs::directory_iterator entries(folder, code);
   if (code) return mine;

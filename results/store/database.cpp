@@ -93,6 +93,7 @@ SQLite::Database open_for_writing(const std::filesystem::path& path) {
     // Keys are random: with the 2 MiB that SQLite keeps by default, the rows of a thousand trials are
     // read from the file again and again.
     database.exec("PRAGMA cache_size = -32768");
+    database.exec("PRAGMA wal_autocheckpoint = 8000");
     database.exec("PRAGMA foreign_keys = ON");
     database.exec("PRAGMA trusted_schema = OFF");
     migrate(database);

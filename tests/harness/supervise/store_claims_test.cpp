@@ -43,11 +43,24 @@ class ClaimTest : public ::testing::Test {
     store.publish({&made, 1});
   }
 
+  // What this process does as two runs counts as long as another one seems to be there.
+  static void share(const fs::path& store) {
+    fs::create_directories(store / "tmp" / "elsewhere.9.9.9");
+  }
+
   TemporaryFolder folder;
   Store store{folder.path() / "store"};
   Store other{folder.path() / "store"};
   const std::string key = sha256("key");
 };
+
+TEST_F(ClaimTest, checkpoints_that_lay_in_the_store_when_it_was_opened_are_found_by_a_first_attempt) {
+  fs::create_directories(partial() / "one.3");
+  write_file_atomically(partial() / "one.3" / "step", "5");
+  EXPECT_FALSE(fs::exists(store.resume_folder(key, "two", 1))) << "they came later";
+  Store next(store.root());
+  EXPECT_EQ(read_file(next.resume_folder(key, "two", 1) / "step"), "5");
+}
 
 TEST_F(ClaimTest, is_held_by_one_run) {
   EXPECT_TRUE(store.claim(key, "one"));
@@ -102,6 +115,7 @@ TEST_F(ClaimTest, beats_show_that_a_process_lives) {
 }
 
 TEST_F(ClaimTest, checkpoints_move_on_to_the_next_attempt_and_to_a_run_that_follows) {
+  share(store.root());
   const fs::path first = store.resume_folder(key, "one", 1);
   fs::create_directories(first);
   write_file_atomically(first / "step", "7");
@@ -120,6 +134,7 @@ TEST_F(ClaimTest, checkpoints_move_on_to_the_next_attempt_and_to_a_run_that_foll
 
 TEST_F(ClaimTest, fresh_checkpoints_of_a_process_that_is_gone_move_on_at_once) {
   const std::string gone = fmt::format("{}.1", owner_name().substr(0, owner_name().rfind('.')));
+  share(store.root());
   const fs::path theirs = partial() / ("one.1@" + gone);
   fs::create_directories(theirs);
   write_file_atomically(theirs / "step", "41");
