@@ -65,20 +65,6 @@ std::string object_text(std::initializer_list<std::string_view> members) {
   return text + "}";
 }
 
-// Whether a text is one that published_text() made, as its digest proves. Tells most results that
-// are whole without parsing them; one with another member of the name may fail.
-bool is_as_published(std::string_view text) {
-  static const std::string kStart = ",\"" + kDigest + "\":\"";
-  constexpr std::size_t kDigits = 64;
-  const std::size_t at = text.find(kStart);
-  if (at == std::string_view::npos || !text.ends_with("}\n")) return false;
-  const std::string_view from = text.substr(at + kStart.size());  // "<digits>\",<what follows>}\n"
-  if (from.size() <= kDigits || from[kDigits] != '"') return false;
-  std::string rest(text.substr(0, at));
-  rest.append(from.substr(kDigits + 1)).pop_back();
-  return sha256(rest) == from.substr(0, kDigits);
-}
-
 std::string digest_of(const Members& members) {
   return sha256(object_text({members.before, members.after}));
 }
@@ -98,6 +84,18 @@ InputFile file_of(const fs::path& artifact, const std::string& name, const Json&
 }  // namespace
 
 std::string result_digest(const Json& result) { return digest_of(members_of(result)); }
+
+bool is_as_published(std::string_view text) {
+  static const std::string kStart = ",\"" + kDigest + "\":\"";
+  constexpr std::size_t kDigits = 64;
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  const std::size_t at = text.find(kStart);
+  if (at == std::string_view::npos || !text.ends_with('}')) return false;
+  const std::string_view from = text.substr(at + kStart.size());  // "<digits>\",<what follows>}"
+  if (from.size() <= kDigits || from[kDigits] != '"') return false;
+  const std::string rest = std::string(text.substr(0, at)).append(from.substr(kDigits + 1));
+  return sha256(rest) == from.substr(0, kDigits);
+}
 
 std::string published_text(Json& result) {
   const Members members = members_of(result);

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/core/input_file.h"
@@ -19,6 +20,10 @@ inline constexpr const char* kResultName = "result.json";
 
 // SHA-256 of a result without its member "digest", as compact text.
 std::string result_digest(const Json& result);
+
+// Whether a text is one that published_text() returned, as its digest proves; a line feed may follow.
+// Tells most results that are whole without parsing them: false says nothing.
+bool is_as_published(std::string_view text);
 
 // Sets the member "digest" of a result and returns its compact text.
 std::string published_text(Json& result);

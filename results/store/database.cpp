@@ -5,8 +5,10 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "harness/core/error.h"
@@ -26,25 +28,14 @@ void check_for_damage(SQLite::Database& database) {
   if (verdict != "ok") throw SQLite::Exception(verdict, SQLITE_CORRUPT);
 }
 
-// Names of tables, views and indexes; SQLite's own are left out.
-std::set<std::string> objects_of(SQLite::Database& database) {
-  std::set<std::string> names;
-  SQLite::Statement query(
-      database, "SELECT type || ' ' || name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'");
-  while (query.executeStep()) names.insert(query.getColumn(0).getString());
-  return names;
-}
-
 // A file may be sound and yet lack a table that somebody dropped.
 void check_for_missing_objects(SQLite::Database& database) {
-  static const std::set<std::string> kExpected = [] {
-    SQLite::Database fresh(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-    migrate(fresh);
-    return objects_of(fresh);
-  }();
-  const std::set<std::string> found = objects_of(database);
-  for (const std::string& name : kExpected) {
-    if (!found.contains(name)) throw SQLite::Exception("it lacks the " + name, SQLITE_CORRUPT);
+  std::set<std::string, std::less<>> found;
+  SQLite::Statement query(database, "SELECT type || ' ' || name FROM sqlite_master");
+  while (query.executeStep()) found.insert(query.getColumn(0).getString());
+  for (const std::string_view each : schema_objects()) {
+    if (!found.contains(each))
+      throw SQLite::Exception("it lacks the " + std::string(each), SQLITE_CORRUPT);
   }
 }
 

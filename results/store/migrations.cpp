@@ -190,6 +190,18 @@ WHERE t.current = 1 AND m.current = 1;
 
 constexpr std::array<std::string_view, 3> kMigrations = {kVersion1, kVersion2, kVersion3};
 
+// Making a database in memory to find them costs more than a board.
+constexpr std::array<std::string_view, 17> kObjects = {
+    "index metric_by_stage", "index trial_stage_by_stage",
+    "table attempt",         "table environment",
+    "table event",           "table metric",
+    "table protocol",        "table sample_set",
+    "table stage",           "table sweep",
+    "table trial",           "table trial_stage",
+    "view cost",             "view coverage",
+    "view leaderboard",      "view stage_cost",
+    "view trial_state"};
+
 int pragma(SQLite::Database& database, const char* text) {
   return database.execAndGet(text).getInt();
 }
@@ -223,6 +235,8 @@ int checked_version(SQLite::Database& database) {
 }  // namespace
 
 std::span<const std::string_view> migrations() { return kMigrations; }
+
+std::span<const std::string_view> schema_objects() { return kObjects; }
 
 void migrate(SQLite::Database& database) {
   const int version = checked_version(database);

@@ -16,6 +16,9 @@ inline constexpr int kApplicationId = 0x41535359;
 // never changed; docs/formats/database.md describes the outcome.
 std::span<const std::string_view> migrations();
 
+// "table stage", "view cost", ...: what a database of the newest version holds, in bytewise order.
+std::span<const std::string_view> schema_objects();
+
 // Brings an open database to the newest version in one transaction. Throws Error(kEnvironment) for
 // a database of another program, or of a newer Assay.
 void migrate(SQLite::Database& database);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include "harness/core/artifact_files.h"
 #include "harness/core/error.h"
 #include "results/store/database.h"
 #include "results/store/sqlite_error.h"
@@ -83,16 +84,20 @@ class Reader::Impl {
           "s.key IN (SELECT stage FROM trial_stage WHERE current = 1) ORDER BY "
           "s.key");
       std::string key;
-      Json result;
+      std::optional<Json> result;  // parsed once a figure of it is met
       while (rows.executeStep()) {
         if (std::string next = rows.getColumn(0).getString(); next != key) {
           key = std::move(next);
-          result = result_from(key, rows.getColumn(1).getString());
+          result.reset();
+          const std::string text = rows.getColumn(1).getString();
+          if (!is_as_published(text)) result = result_from(key, text);
         }
-        if (rows.getColumn(2).isNull() || digest_of(result).empty()) continue;
+        if (rows.getColumn(2).isNull()) continue;
+        if (!result) result = parse_json(rows.getColumn(1).getString(), "result of a stage");
+        if (digest_of(*result).empty()) continue;
         std::optional<double> value;
         read_value(rows.getColumn(3), value);
-        if (value != figure(result, rows.getColumn(2).getString())) damaged(key);
+        if (value != figure(*result, rows.getColumn(2).getString())) damaged(key);
       }
     } catch (const SQLite::Exception& e) {
       throw translate(e, path);

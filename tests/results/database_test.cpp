@@ -96,6 +96,17 @@ TEST_F(DatabaseTest, one_that_lacks_a_table_counts_as_damaged) {
   }
 }
 
+TEST_F(DatabaseTest, a_new_one_holds_what_is_missed_in_others) {
+  SQLite::Database fresh(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+  migrate(fresh);
+  std::vector<std::string> found;
+  SQLite::Statement query(fresh,
+                          "SELECT type || ' ' || name AS object FROM sqlite_master WHERE name NOT "
+                          "LIKE 'sqlite_%' ORDER BY object");
+  while (query.executeStep()) found.push_back(query.getColumn(0).getString());
+  EXPECT_THAT(found, testing::ElementsAreArray(schema_objects()));
+}
+
 TEST_F(DatabaseTest, a_finished_one_needs_no_file_beside_it) {
   make_database();
   const std::string header = read_file(file).substr(18, 2);
