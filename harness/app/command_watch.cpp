@@ -36,7 +36,14 @@ RunStatus read_status(const fs::path& run) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("{}: no status.json; this run has not started yet", run.string()));
   }
-  return run_status_from(parse_json(read_file(file, kMaxStatusBytes), file.string()));
+  Json json;
+  try {
+    json = parse_json(read_file(file, kMaxStatusBytes), file.string());
+  } catch (const Error& e) {
+    throw Error(e.kind(), fmt::format("{}; the next `assay run` replaces it", e.what()),
+                e.context());
+  }
+  return run_status_from(json);
 }
 
 bool goes_on(const RunStatus& status) {

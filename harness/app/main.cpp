@@ -93,6 +93,10 @@ int main(int argc, char** argv) {
     return checked_output(dispatch(cli, argc, argv));
   } catch (const assay::Error& e) {
     return reported(assay::app::exit_code_of(e), e.what());
+  } catch (const std::bad_alloc&) {
+    return reported(assay::app::kNoEnvironment,
+                    "out of memory: this process may have no more (see `ulimit -v` and the job's "
+                    "limit)");
   } catch (const std::exception& e) {
     return reported(assay::app::kNoEnvironment, e.what());
   }

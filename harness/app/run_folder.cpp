@@ -19,13 +19,23 @@ std::string fresh_id(const std::string& sweep) {
   return fmt::format("{}-{:08x}{:08x}", sweep, device(), device());
 }
 
+constexpr std::size_t kMaxRunBytes = 65536;
+constexpr const char* kMend =
+    "move the run folder away, or name another with --out (results come back from the store)";
+
+Json run_json(const std::filesystem::path& file) {
+  try {
+    return parse_json(read_file(file, kMaxRunBytes), file.string());
+  } catch (const Error& e) {
+    throw Error(e.kind(), fmt::format("{}; {}", e.what(), kMend), e.context());
+  }
+}
+
 std::string text_member(const Json& json, const char* name, const std::filesystem::path& file) {
   if (json.is_object() && json.contains(name) && json[name].is_string() && json[name] != "")
     return json[name].get<std::string>();
   throw Error(ErrorKind::kData,
-              fmt::format("{}: no text '{}' in it; move the run folder away, or name another with "
-                          "--out (results come back from the store)",
-                          file.string(), name),
+              fmt::format("{}: no text '{}' in it; {}", file.string(), name, kMend),
               {{"file", file.string()}});
 }
 
@@ -53,14 +63,15 @@ RunFolder::RunFolder(const std::filesystem::path& path, const std::string& sweep
   std::filesystem::create_directories(logs(), code);
   if (code) {
     throw Error(ErrorKind::kIo,
-                fmt::format("cannot make the run folder {}: {}", path.string(), code.message()));
+                fmt::format("cannot make the folder {}: {}", logs().string(), code.message()),
+                {{"file", logs().string()}});
   }
   path_ = std::filesystem::canonical(path);
   lock_.emplace(path_);
   remove_leftovers(path_);
   const auto file = path_ / "run.json";
   if (std::filesystem::exists(file)) {
-    const Json json = parse_json(read_file(file), file.string());
+    const Json json = run_json(file);
     id_ = text_member(json, "id", file);
     const std::string other = text_member(json, "sweep", file);
     if (other != sweep) {

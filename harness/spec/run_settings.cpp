@@ -19,7 +19,13 @@ constexpr int kMaxRetries = 1'000;
 std::optional<double> time_from(const Node& node, std::string_view key) {
   if (node.is_null() || (node.is_scalar() && node.text == "none")) return {};
   if (node.is_scalar()) {
-    if (const auto seconds = seconds_from(node.text)) return seconds;
+    const auto seconds = seconds_from(node.text);
+    if (seconds && *seconds > 0) return seconds;
+    if (seconds) {
+      refuse(node.place,
+             fmt::format("{} must be longer than {}; for no limit write none", key, node.text),
+             node.shown());
+    }
   }
   const bool number = node.is_scalar() && to_json(node).is_number();
   refuse(node.place,
@@ -82,6 +88,7 @@ bool skips_impossible(const Node& node) {
 
 std::optional<double> seconds_from(std::string_view text) {
   constexpr double kTenYears = 10.0 * 365 * 86'400;
+  if (text.empty()) return {};
   double total = 0;
   double last_unit = 1e9;
   while (!text.empty()) {
@@ -111,7 +118,7 @@ std::optional<double> seconds_from(std::string_view text) {
     last_unit = unit;
     total += amount * unit;
   }
-  if (!(total > 0) || total > kTenYears) return {};
+  if (total > kTenYears) return {};
   return total;
 }
 

@@ -39,7 +39,7 @@ struct RunSettings {
 RunSettings run_settings_from(Node& node);
 
 // Seconds of "90s", "10m", "1h30m", "2d". Nothing for other text, such as a number without a unit,
-// for zero, and for more than ten years.
+// and for more than ten years.
 std::optional<double> seconds_from(std::string_view text);
 
 }  // namespace assay::spec

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
+
 #include "harness/core/error.h"
 
 namespace assay::supervise {
@@ -12,12 +14,21 @@ namespace {
               {{"stage", stage.name}});
 }
 
+// Whether a double holds it.
+bool is_exact(const Json& number) {
+  constexpr std::int64_t kLargest = std::int64_t{1} << 53;
+  if (number.is_number_unsigned()) return number.get<std::uint64_t>() <= std::uint64_t{kLargest};
+  if (!number.is_number_integer()) return true;
+  const auto value = number.get<std::int64_t>();
+  return -kLargest <= value && value <= kLargest;
+}
+
 }  // namespace
 
 Json assembled_result(const Json& returned, const plan::Stage& stage, const Json& files,
                       const plan::AttemptRecord& record) {
   Json result = returned;
-  for (const char* name : {"stage", "key", "files", "attempt"}) {
+  for (const char* name : {"stage", "key", "files", "attempt", "digest", "digests"}) {
     if (result.contains(name))
       refuse(stage, fmt::format("member '{}' is set by the supervisor", name));
   }
@@ -32,6 +43,11 @@ Json assembled_result(const Json& returned, const plan::Stage& stage, const Json
     if (!metric.value().is_number() && !metric.value().is_null())
       refuse(stage, fmt::format("metric '{}' must be a number or null, not {}", metric.key(),
                                 metric.value().dump().substr(0, 100)));
+    if (!is_exact(metric.value()))
+      refuse(stage, fmt::format("metric '{}' is {}: figures are kept as 64-bit floating-point "
+                                "numbers, which hold integers up to 2^53 exactly; return it in "
+                                "another unit, or beside the metrics",
+                                metric.key(), metric.value().dump()));
   }
   result["stage"] = stage.name;
   result["key"] = stage.key;

@@ -73,13 +73,11 @@ Finished Slot::finished(const protocol::Message& done, Report& out) {
   made.made_by = run();
   if (now.inputs) now.inputs->check();
   Json files = Json::object();
-  now.left_folder = store_.reuse_output(now.output);
-  if (!now.left_folder) {
-    if (present(now.output)) {
-      files = inventory(now.output);
-    } else {
-      check_output_folder();
-    }
+  if (present(now.output)) {
+    files = inventory(now.output);
+  } else {
+    now.left_folder = store_.reuse_output(now.output);
+    if (!now.left_folder) check_output_folder();
   }
   if (!files.empty()) made.files = checked_output(now.output, stage);
   copy_output(*worker());

@@ -128,7 +128,8 @@ std::string Slot::removed_folder(const std::string& failure) const {
   const fs::path made = now.output.parent_path();
   if (mark_of(made) == 0) return made.string();
   const fs::path partial = now.resume_dir.parent_path();
-  if (mark_of(partial.parent_path()) != now.marks.checkpoints) return partial.parent_path().string();
+  if (mark_of(partial.parent_path()) != now.marks.checkpoints)
+    return partial.parent_path().string();
   const bool had = now.resumed || now.claimed || now.checkpointed ||
                    failure.find(now.resume_dir.string()) != std::string::npos;
   return had && mark_of(partial) == 0 ? partial.string() : "";

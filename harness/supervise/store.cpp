@@ -138,9 +138,11 @@ Store::Store(fs::path root)
   if (descriptor_ < 0) fail_in_store("open", root_, errno);
   remove_dead_owners(root_ / "tmp");
   owners_changed_s_ = changed_s(root_ / "tmp");
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(root_ / "partial", ignored))
-    begun_.insert(entry.path().filename().string());
+  std::error_code code;
+  for (fs::directory_iterator entry(root_ / "partial", code), end; !code && entry != end;
+       entry.increment(code)) {
+    begun_.insert(entry->path().filename().string());
+  }
 }
 
 Store::~Store() {

@@ -135,10 +135,10 @@ class Store {
   std::filesystem::path output_folder(const std::string& attempt);
   // Removes both.
   void remove_output(const std::filesystem::path& output);
-  // Keeps the folder above the output of an attempt that has ended for a later one, if nothing was
-  // ever put into it; false if something was, or it is gone. ext4 looks at each inode that was freed
-  // in the last minutes before it hands out another, so that a folder made and removed costs more
-  // than a short stage.
+  // Keeps the folder above the output of an attempt that has ended without one for a later attempt,
+  // if nothing was ever put into it; false if something was, or it is gone. ext4 looks at each inode
+  // that was freed in the last minutes before it hands out another, so that a folder made and
+  // removed costs more than a short stage.
   bool reuse_output(const std::filesystem::path& output);
 
   // Where an attempt of `run` keeps its checkpoints (not made here either). No other attempt writes

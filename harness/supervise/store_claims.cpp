@@ -52,7 +52,8 @@ CheckpointsName parsed(std::string_view name) {
 
 bool belongs_to(const CheckpointsName& name, std::string_view run) {
   const std::string_view attempt = name.attempt;
-  return attempt.size() > run.size() + 1 && attempt.starts_with(run) && attempt[run.size()] == '.' &&
+  return attempt.size() > run.size() + 1 && attempt.starts_with(run) &&
+         attempt[run.size()] == '.' &&
          attempt.find_first_not_of("0123456789", run.size() + 1) == std::string_view::npos;
 }
 
@@ -74,8 +75,9 @@ bool Store::shared() const {
   last_look_s_ = now;
   shared_ = changed_s(root_ / "tmp") != owners_changed_s_;
   std::error_code code;
-  for (const auto& owner : fs::directory_iterator(root_ / "tmp", code)) {
-    if (owner.path() != temporary_) shared_ = true;
+  for (fs::directory_iterator owner(root_ / "tmp", code), end; !code && owner != end;
+       owner.increment(code)) {
+    if (owner->path() != temporary_) shared_ = true;
   }
   return shared_;
 }
@@ -170,7 +172,8 @@ void Store::remove_checkpoints(const std::string& key, const std::string& run) {
     return;
   }
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (belongs_to(parsed(entry.path().filename().string()), run)) fs::remove_all(entry.path(), ignored);
+    const std::string name = entry.path().filename().string();
+    if (belongs_to(parsed(name), run)) fs::remove_all(entry.path(), ignored);
   }
 }
 

@@ -6,6 +6,8 @@
 namespace assay::results {
 namespace {
 
+__extension__ using Wide = unsigned __int128;  // no standard type, but of every 64-bit compiler
+
 constexpr std::size_t kWords = 64;
 
 // Splits one word into `kBatch` numbers of 0 .. n - 1; false if the word must be drawn again, else
@@ -13,7 +15,7 @@ constexpr std::size_t kWords = 64;
 template <std::size_t kBatch>
 bool split(std::uint64_t word, std::uint64_t n, std::uint64_t redrawn_below, std::uint32_t* out) {
   for (std::size_t k = 0; k < kBatch; ++k) {
-    const auto wide = static_cast<unsigned __int128>(word) * n;
+    const Wide wide = static_cast<Wide>(word) * n;
     out[k] = static_cast<std::uint32_t>(wide >> 64);
     word = static_cast<std::uint64_t>(wide);
   }

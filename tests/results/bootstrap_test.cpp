@@ -52,6 +52,8 @@ TEST(paired_bootstrap, agrees_with_a_naive_double_loop) {
   }
 }
 
+__extension__ using Wide = unsigned __int128;
+
 // The algorithm of the paper, one word at a time.
 std::vector<std::uint32_t> drawn_naively(std::uint64_t seed, std::uint64_t index, std::uint64_t n,
                                          int batch, std::size_t count) {
@@ -63,7 +65,7 @@ std::vector<std::uint32_t> drawn_naively(std::uint64_t seed, std::uint64_t index
     std::uint64_t rest = stream.next64();
     std::vector<std::uint32_t> numbers;
     for (int k = 0; k < batch; ++k) {
-      const unsigned __int128 wide = static_cast<unsigned __int128>(rest) * n;
+      const Wide wide = static_cast<Wide>(rest) * n;
       numbers.push_back(static_cast<std::uint32_t>(wide >> 64));
       rest = static_cast<std::uint64_t>(wide);
     }

@@ -67,6 +67,11 @@ TEST(RunSettings, a_time_without_a_unit_is_refused) {
             "or none, not '5 minutes'");
 }
 
+TEST(RunSettings, no_time_at_all_is_no_limit) {
+  EXPECT_EQ(problem_of("{stage_timeout: 0s}"),
+            "run.yaml:1:17: stage_timeout must be longer than 0s; for no limit write none");
+}
+
 TEST(RunSettings, impossible_trials_are_refused_unless_they_are_to_be_skipped) {
   EXPECT_FALSE(read("{impossible: refuse}").skip_impossible);
   EXPECT_TRUE(read("{impossible: skip}").skip_impossible);
@@ -78,6 +83,7 @@ TEST(Durations, read_units_in_falling_order) {
   EXPECT_EQ(seconds_from("45s"), 45);
   EXPECT_EQ(seconds_from("0.5h"), 1800);
   EXPECT_EQ(seconds_from("1d2h3m4s"), 93784);
+  EXPECT_EQ(seconds_from("0s"), 0);
 }
 
 TEST(Durations, other_texts_are_none) {
