@@ -161,8 +161,11 @@ results::Table comparison(const CompareRequest& request) {
   const bool seeds_drawn = left.row.trials.size() + right.row.trials.size() > 2;
   results::Table table =
       results::comparison_table(label(left), label(right), all, seeds_drawn, request.bootstrap);
-  const std::string note = results::quantization_note(pairs.front().left, pairs.front().right);
-  if (!note.empty()) table.notes.push_back(note);
+  const auto& [row_a, row_b] = std::pair(pairs.front().left, pairs.front().right);
+  for (const std::string& note :
+       {results::quantization_note(row_a, row_b), results::weights_note(row_a, row_b)}) {
+    if (!note.empty()) table.notes.push_back(note);
+  }
   return table;
 }
 

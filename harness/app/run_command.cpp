@@ -181,7 +181,8 @@ class Run {
   }
 
   void show_end(const RunStatus& status, const schedule::Finish& finish) {
-    if (!request_.quiet || status.exit_code != kDone) say_summary(status, finish, folder_->path());
+    if (!request_.quiet || status.exit_code != kDone)
+      say_summary(status, finish, folder_->path(), !request_.force.empty());
     try {
       if (hooks_.after) hooks_.after(folder_->path());
     } catch (const Error& e) {

@@ -39,6 +39,32 @@ std::string text_member(const Json& json, const char* name, const std::filesyste
               {{"file", file.string()}});
 }
 
+// `folder`: where the run lies, by which a copy of its folder knows that it is one.
+void write_run(const std::filesystem::path& file, const std::string& id, const std::string& sweep,
+               const std::filesystem::path& folder) {
+  const Json json = {{"id", id},
+                     {"sweep", sweep},
+                     {"created_unix_s", supervise::unix_seconds()},
+                     {"folder", folder.string()}};
+  write_file_atomically(file, json.dump(2) + "\n", Durability::kSynced);
+}
+
+// Whether the folder that run.json was made in still holds this run: then this one is another, and
+// two runs of one id would take each other's checkpoints and roots. A folder that was moved keeps
+// its id.
+bool is_copy(const Json& json, const std::filesystem::path& folder) {
+  const Json made_in = json.value("folder", Json());
+  if (!made_in.is_string() || made_in == folder.string()) return false;
+  const std::filesystem::path original = made_in.get<std::string>();
+  std::error_code code;
+  if (std::filesystem::equivalent(original, folder, code)) return false;
+  try {
+    return run_json(original / "run.json").value("id", Json()) == json.at("id");
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // Files that write_file_atomically() had not renamed yet when its process was killed.
 void remove_leftovers(const std::filesystem::path& folder) {
   std::error_code code;
@@ -63,7 +89,7 @@ RunFolder::RunFolder(const std::filesystem::path& path, const std::string& sweep
   std::filesystem::create_directories(logs(), code);
   if (code) {
     throw Error(ErrorKind::kIo,
-                fmt::format("cannot make the folder {}: {}", logs().string(), code.message()),
+                fmt::format("run folder: cannot make {}: {}", logs().string(), code.message()),
                 {{"file", logs().string()}});
   }
   path_ = std::filesystem::canonical(path);
@@ -80,11 +106,14 @@ RunFolder::RunFolder(const std::filesystem::path& path, const std::string& sweep
                               "with --out",
                               path_.string(), other, sweep));
     }
+    if (is_copy(json, path_)) {
+      id_ = fresh_id(sweep);
+      write_run(file, id_, sweep, path_);
+    }
     return;
   }
   id_ = fresh_id(sweep);
-  const Json json = {{"id", id_}, {"sweep", sweep}, {"created_unix_s", supervise::unix_seconds()}};
-  write_file_atomically(file, json.dump(2) + "\n", Durability::kSynced);
+  write_run(file, id_, sweep, path_);
 }
 
 std::filesystem::path RunFolder::move_database_aside() const {

@@ -12,7 +12,7 @@ std::string failure_line(const RunStatus::Failure& failure,
 }
 
 void say_summary(const RunStatus& status, const schedule::Finish& finish,
-                 const std::filesystem::path& run_folder) {
+                 const std::filesystem::path& run_folder, bool forced) {
   for (const auto& failure : status.failures) say("{}\n", failure_line(failure, run_folder));
   std::string text =
       fmt::format("{}: {} of {} trials done", status.run, status.trials_done, status.trials_total);
@@ -25,7 +25,10 @@ void say_summary(const RunStatus& status, const schedule::Finish& finish,
                       run_folder.string());
   say("{}\n", harmless(text));
   if (!finish.message.empty()) say("stopped: {}\n", harmless(finish.message));
-  if (finish.outcome == schedule::Outcome::kStopped) say("the same command goes on from here\n");
+  if (finish.outcome == schedule::Outcome::kStopped) {
+    say("the same command goes on from here{}\n",
+        forced ? ", without --force: that would start its stages anew" : "");
+  }
 }
 
 }  // namespace assay::app

@@ -84,8 +84,8 @@ bool applies(const std::vector<std::string>& names, const std::vector<std::strin
 // Two lists that both name the folders must agree.
 void check_agreement(const ClassSources& sources, const std::vector<std::string>& chosen,
                      const std::string& by) {
-  if (!applies(sources.checkpoint, sources.folders)) return;
-  const Names theirs(sources.checkpoint);
+  if (!applies(sources.checkpoint.names, sources.folders)) return;
+  const Names theirs(sources.checkpoint.names);
   const Names ours(chosen);
   for (const std::string& folder : sources.folders) {
     const int number = theirs.number_of(folder);
@@ -119,6 +119,19 @@ ClassList from_folders(const ClassSources& sources) {
           fmt::format("the sorted folders of '{}'", sources.folders_from)};
 }
 
+// A checkpoint that means to name these classes, and fails to, decides; the order of the folders is
+// not taken instead, unless it was asked for.
+void check_usable(const ClassSources& sources) {
+  const StatedClasses& stated = sources.checkpoint;
+  if (sources.order != "auto" || stated.problem.empty()) return;
+  if (!applies(stated.unusable, sources.folders)) return;
+  refuse(
+      fmt::format("{}: '{}' names classes, but not so that they can be used: {}; mend it, {}, or "
+                  "write 'class_order: natural' or 'bytes' if the network was trained with the "
+                  "folders in that order",
+                  sources.data, sources.checkpoint_file, stated.problem, kListMend));
+}
+
 void check_count(const ClassSources& sources, const ClassList& list) {
   const auto classes = static_cast<std::int64_t>(list.names.size());
   if (sources.outputs == 0 || classes == sources.outputs) return;
@@ -143,9 +156,11 @@ ClassList resolve_classes(const ClassSources& sources) {
   if (!sources.listed.empty()) {
     list = {sources.listed, fmt::format("'{}'", sources.list_file)};
     check_agreement(sources, list.names, list.source);
-  } else if (sources.order == "auto" && applies(sources.checkpoint, sources.folders)) {
-    list = {sources.checkpoint, fmt::format("the class names in '{}'", sources.checkpoint_file)};
+  } else if (sources.order == "auto" && applies(sources.checkpoint.names, sources.folders)) {
+    list = {sources.checkpoint.names,
+            fmt::format("the class names in '{}'", sources.checkpoint_file)};
   } else {
+    check_usable(sources);
     list = from_folders(sources);
     check_agreement(sources, list.names, "class_order");
   }

@@ -11,6 +11,15 @@
 
 namespace assay {
 
+// The names that a config.json gives its outputs: "label_names" or "classes" (also in
+// "pretrained_cfg"), "id2label", "label2id". None if there are none, or only LABEL_0, LABEL_1, ...
+struct StatedClasses {
+  std::vector<std::string> names;  // of output 0, 1, ...
+  std::string problem;             // why there are no names though a field is there: malformed,
+                                   // not as many as `outputs_in`, or another field says otherwise
+  std::vector<std::string> unusable;  // then, the texts in these fields
+};
+
 // What can decide the class numbers of a data set.
 struct ClassSources {
   std::string data;                     // "data 'pets'", for errors
@@ -18,7 +27,7 @@ struct ClassSources {
   std::string folders_from;             // that split's folder, for errors
   std::vector<std::string> listed;      // by a class list file; empty: none
   std::string list_file;                // its path
-  std::vector<std::string> checkpoint;  // names that the checkpoint gives its outputs; empty: none
+  StatedClasses checkpoint;             // names that the checkpoint gives its outputs
   std::string checkpoint_file;          // its config.json
   std::string order;                    // of the folders: "natural", "bytes" or "auto"
   std::int64_t outputs = 0;             // of the network; 0: not known
@@ -52,10 +61,8 @@ bool natural_less(std::string_view a, std::string_view b);
 // naming `file` and the line that is empty, repeated or not UTF-8; a million classes at most.
 std::vector<std::string> class_list_from(std::string_view text, const std::string& file);
 
-// The names that a config.json gives its outputs: "label_names" or "classes" (also in
-// "pretrained_cfg") or "id2label". Empty if there are none, if they are LABEL_0, LABEL_1, ..., or if
-// they are not as many as `outputs_in`.
-std::vector<std::string> class_names_in(const Json& configuration);
+// What a config.json says.
+StatedClasses class_names_in(const Json& configuration);
 
 // How many outputs a config.json states; 0: it does not say.
 std::int64_t outputs_in(const Json& configuration);

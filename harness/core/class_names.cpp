@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <set>
+#include <utility>
 
 #include "harness/core/class_list.h"
 #include "harness/core/digest.h"
@@ -41,36 +42,121 @@ const Json& member(const Json& json, const char* name) {
   return found == json.end() ? kNull : *found;
 }
 
-std::vector<std::string> texts(const Json& list) {
+// Every text below a value, names of members too.
+void collect_texts(const Json& value, std::vector<std::string>& into) {
+  if (into.size() >= kMaxClasses) return;
+  if (value.is_string()) into.push_back(value.get<std::string>());
+  if (!value.is_structured()) return;
+  for (const auto& item : value.items()) {
+    if (value.is_object()) into.push_back(item.key());
+    if (!item.value().is_structured()) collect_texts(item.value(), into);
+  }
+}
+
+// A field that numbers outputs: their names, or why they cannot be told.
+struct Field {
+  std::string name;
   std::vector<std::string> names;
-  if (!list.is_array() || list.size() > kMaxClasses) return names;
-  for (const Json& item : list) {
-    if (!item.is_string()) return {};
-    names.push_back(item.get<std::string>());
+  std::string problem;
+};
+
+// ["cat", "dog"]
+Field list_field(const std::string& name, const Json& value) {
+  Field field{name, {}, ""};
+  for (std::size_t i = 0; value.is_array() && i < value.size() && i < kMaxClasses; ++i) {
+    if (value[i].is_string()) field.names.push_back(value[i].get<std::string>());
   }
-  return names;
+  if (!value.is_array() || field.names.size() != value.size() || value.empty()) {
+    field.problem = fmt::format("'{}' is no list of names", name);
+  }
+  return field;
 }
 
-// {"0": "cat", "1": "dog"} with every number below its size.
-std::vector<std::string> labels(const Json& map) {
-  if (!map.is_object() || map.size() > kMaxClasses) return {};
-  std::vector<std::string> names(map.size());
+// "0" .. "999999"; -1 for anything else.
+std::int64_t output_number(const std::string& text) {
+  const bool digits =
+      !text.empty() && text.size() <= 7 && std::all_of(text.begin(), text.end(), is_digit);
+  return digits ? std::strtoll(text.c_str(), nullptr, 10) : -1;
+}
+
+// {"0": "cat", "1": "dog"} with every number below its size, or {"cat": 0, "dog": 1}.
+Field map_field(const std::string& name, const Json& value, bool by_number) {
+  Field field{name, {}, ""};
+  std::vector<std::string> names(value.is_object() ? value.size() : 0);
+  std::set<std::int64_t> seen;
+  bool good = value.is_object() && !value.empty() && value.size() <= kMaxClasses;
+  for (auto item = value.begin(); good && item != value.end(); ++item) {
+    std::int64_t number = -1;
+    if (by_number) {
+      number = output_number(item.key());
+      good = item.value().is_string();
+    } else if (item.value().is_number_integer()) {
+      number = item.value().get<std::int64_t>();
+    }
+    good = good && number >= 0 && number < static_cast<std::int64_t>(names.size()) &&
+           seen.insert(number).second;
+    if (!good) break;
+    names[static_cast<std::size_t>(number)] =
+        by_number ? item.value().get<std::string>() : item.key();
+  }
+  if (good) {
+    field.names = std::move(names);
+  } else {
+    field.problem = fmt::format("'{}' does not number names from 0 without a gap", name);
+  }
+  return field;
+}
+
+// LABEL_0, LABEL_1, ...: what libraries write where nobody has named anything.
+bool are_placeholders(const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const Json& name = member(map, std::to_string(i).c_str());
-    if (!name.is_string() || name == fmt::format("LABEL_{}", i)) return {};
-    names[i] = name.get<std::string>();
+    if (names[i] != fmt::format("LABEL_{}", i)) return false;
   }
-  return names;
+  return true;
 }
 
-std::vector<std::string> stated_names(const Json& configuration) {
-  for (const Json* object : {&configuration, &member(configuration, "pretrained_cfg")}) {
-    for (const char* field : {"label_names", "classes"}) {
-      std::vector<std::string> names = texts(member(*object, field));
-      if (!names.empty()) return names;
+// The fields that are there, in the order in which they count.
+std::vector<Field> class_fields(const Json& configuration) {
+  std::vector<Field> fields;
+  const std::pair<const char*, const Json*> objects[] = {
+      {"", &configuration}, {"pretrained_cfg.", &member(configuration, "pretrained_cfg")}};
+  for (const auto& [prefix, object] : objects) {
+    for (const char* name : {"label_names", "classes"}) {
+      const Json& value = member(*object, name);
+      if (value.is_structured()) fields.push_back(list_field(prefix + std::string(name), value));
     }
   }
-  return labels(member(configuration, "id2label"));
+  for (const bool by_number : {true, false}) {
+    const char* name = by_number ? "id2label" : "label2id";
+    const Json& value = member(configuration, name);
+    if (value.is_structured()) fields.push_back(map_field(name, value, by_number));
+  }
+  std::erase_if(fields, [](const Field& field) {
+    return field.problem.empty() && are_placeholders(field.names);
+  });
+  return fields;
+}
+
+std::int64_t stated_outputs(const Json& configuration) {
+  for (const Json* object : {&configuration, &member(configuration, "model_args"),
+                             &member(configuration, "pretrained_cfg")}) {
+    const Json& count = member(*object, "num_classes");
+    if (count.is_number_integer() && count > 0) return count.get<std::int64_t>();
+  }
+  return 0;
+}
+
+std::string problem_in(const std::vector<Field>& fields, std::int64_t outputs) {
+  for (const Field& field : fields) {
+    if (!field.problem.empty()) return field.problem;
+    const auto count = static_cast<std::int64_t>(field.names.size());
+    if (outputs > 0 && count != outputs)
+      return fmt::format("the length of '{}' is {}, 'num_classes' is {}", field.name, count,
+                         outputs);
+    if (field.names != fields.front().names)
+      return fmt::format("'{}' and '{}' contradict each other", fields.front().name, field.name);
+  }
+  return "";
 }
 
 }  // namespace
@@ -123,18 +209,28 @@ std::vector<std::string> class_list_from(std::string_view text, const std::strin
 }
 
 std::int64_t outputs_in(const Json& configuration) {
-  for (const Json* object : {&configuration, &member(configuration, "model_args"),
-                             &member(configuration, "pretrained_cfg")}) {
-    const Json& count = member(*object, "num_classes");
-    if (count.is_number_integer() && count > 0) return count.get<std::int64_t>();
-  }
-  return static_cast<std::int64_t>(stated_names(configuration).size());
+  if (const std::int64_t stated = stated_outputs(configuration); stated > 0) return stated;
+  return static_cast<std::int64_t>(class_names_in(configuration).names.size());
 }
 
-std::vector<std::string> class_names_in(const Json& configuration) {
-  std::vector<std::string> names = stated_names(configuration);
-  if (static_cast<std::int64_t>(names.size()) != outputs_in(configuration)) names.clear();
-  return names;
+StatedClasses class_names_in(const Json& configuration) {
+  StatedClasses stated;
+  const std::vector<Field> fields = class_fields(configuration);
+  if (fields.empty()) return stated;
+  stated.problem = problem_in(fields, stated_outputs(configuration));
+  if (stated.problem.empty()) {
+    stated.names = fields.front().names;
+  } else {
+    for (const char* object : {"", "pretrained_cfg"}) {
+      const Json& holder = *object == '\0' ? configuration : member(configuration, object);
+      for (const char* name : {"label_names", "classes", "id2label", "label2id"})
+        collect_texts(member(holder, name), stated.unusable);
+    }
+    std::sort(stated.unusable.begin(), stated.unusable.end());
+    const auto repeated = std::unique(stated.unusable.begin(), stated.unusable.end());
+    stated.unusable.erase(repeated, stated.unusable.end());
+  }
+  return stated;
 }
 
 Json class_list_identity(const std::vector<std::string>& names) {

@@ -4,7 +4,9 @@
 
 #include <cmath>
 
+#include "harness/core/artifact_files.h"
 #include "harness/core/error.h"
+#include "harness/core/input_watch.h"
 #include "harness/core/suggest.h"
 
 namespace assay::exec {
@@ -39,7 +41,13 @@ protocol::Message ProtocolContext::about_this_run(protocol::Type type) const {
 
 std::filesystem::path ProtocolContext::input(std::string_view name) const {
   const auto found = run_.inputs.find(std::string(name));
-  if (found != run_.inputs.end()) return found->second;
+  if (found != run_.inputs.end()) {
+    // What the stage reads of it is what was published, from here to the stage's end.
+    if (held_.insert(found->first).second) {
+      for (const InputFile& file : artifact_files(found->second)) watch_->hold(file);
+    }
+    return found->second;
+  }
   std::vector<std::string> legal;
   for (const auto& entry : run_.inputs) legal.push_back(entry.first);
   throw Error(ErrorKind::kConfig,

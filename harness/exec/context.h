@@ -3,6 +3,8 @@
 #include <chrono>
 #include <deque>
 #include <filesystem>
+#include <set>
+#include <string>
 
 #include "harness/core/stage_context.h"
 #include "harness/exec/channel.h"
@@ -40,6 +42,7 @@ class ProtocolContext : public StageContext {
   Channel& channel_;
   ResidentCache& cache_;
   std::shared_ptr<InputWatch> watch_;
+  mutable std::set<std::string> held_;  // inputs that are watched
   std::deque<protocol::Message>& waiting_;
   mutable bool stop_ = false;
   std::chrono::steady_clock::time_point next_progress_{};

@@ -294,7 +294,7 @@ StageBuilder::Common StageBuilder::make_common(const DeclaredStage& declared,
   frame.stage = fmt::format("\"stage\":{}", canonical_json(declaration.name));
   frame.random = !declaration.random.empty();
   return {std::make_shared<const RecipeFrame>(std::move(frame)), std::move(locations),
-          std::move(residency), entered(content_read(declaration, request))};
+          std::move(residency), entered(content_read(declared, request))};
 }
 
 std::size_t StageBuilder::make(std::size_t declared_index, const Request& request,
@@ -358,9 +358,14 @@ std::size_t StageBuilder::other_shard(std::size_t first, int shard, int shards) 
 
 // --- content
 
-StageBuilder::Content StageBuilder::content_read(const StageDeclaration& declaration,
+StageBuilder::Content StageBuilder::content_read(const DeclaredStage& declared,
                                                  const Request& request) {
+  const StageDeclaration& declaration = *declared.declaration;
   Content content;
+  // Another version of a provider is another method.
+  const RecipePart& provider = providers_[declared.catalogue];
+  if (!provider.value.is_null())
+    content["code." + provider_names_[declared.catalogue].str()] = provider.id;
   if (declaration.reads_data) {
     const std::string& split = splits_[static_cast<std::size_t>(request.split)];
     content["data." + split] = files_.data(request.view, split).id;

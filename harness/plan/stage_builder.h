@@ -115,7 +115,7 @@ class StageBuilder {
   // Adds `stage` with its key, unless it is there. `content`: what it reads itself.
   std::size_t add(Stage&& stage, std::span<const std::uint32_t> below, std::uint32_t content);
   std::uint32_t entered(const Content& content);
-  Content content_read(const StageDeclaration& declaration, const Request& request);
+  Content content_read(const DeclaredStage& declared, const Request& request);
   const Common& common(std::size_t declared, const Request& request);
   Common make_common(const DeclaredStage& declared, const Request& request);
   const SharedText& parameters_of(std::size_t declared, const Request& request);

@@ -122,7 +122,8 @@ void Slot::note_folders() {
 }
 
 // One of these folders that others have removed since; "": none is missing. What lies in
-// partial/<key>/ is made by the stage, so that it is missed only if it is known to have been there.
+// partial/<key>/ is made by the stage, so that it is missed only if it is known to have been there:
+// a claim lies in the upper folder, checkpoints in the lower one.
 std::string Slot::removed_folder(const std::string& failure) const {
   const Running& now = *running_;
   const fs::path made = now.output.parent_path();
@@ -130,9 +131,10 @@ std::string Slot::removed_folder(const std::string& failure) const {
   const fs::path partial = now.resume_dir.parent_path();
   if (mark_of(partial.parent_path()) != now.marks.checkpoints)
     return partial.parent_path().string();
-  const bool had = now.resumed || now.claimed || now.checkpointed ||
-                   failure.find(now.resume_dir.string()) != std::string::npos;
-  return had && mark_of(partial) == 0 ? partial.string() : "";
+  const bool used =
+      now.resumed || now.checkpointed || failure.find(now.resume_dir.string()) != std::string::npos;
+  if ((used || now.claimed) && mark_of(partial) == 0) return partial.string();
+  return used && mark_of(now.resume_dir) == 0 ? now.resume_dir.string() : "";
 }
 
 // Long enough, or with a checkpoint, that it is worth keeping from other runs.

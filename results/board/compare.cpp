@@ -204,6 +204,15 @@ std::string quantization_note(const ResultRow& left, const ResultRow& right) {
                      text(b));
 }
 
+std::string weights_note(const ResultRow& left, const ResultRow& right) {
+  const auto weights_of = [](const ResultRow& row) {
+    return row.identity.value("content", Json::object()).value("weights", std::string("none"));
+  };
+  const std::string a = weights_of(left), b = weights_of(right);
+  if (left.model != right.model || a == b) return "";
+  return fmt::format("model '{}' has other weights in A ({}) than in B ({})", left.model, a, b);
+}
+
 std::vector<Comparison> compare_samples(const SampleFiles& left, const SampleFiles& right,
                                         bool seeds_match, const BootstrapOptions& options,
                                         const BootstrapProgress& progress) {

@@ -44,6 +44,9 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
 // table; "" if they would share one.
 std::string quantization_note(const ResultRow& left, const ResultRow& right);
 
+// That two trials of one model have read different weights; "" if they have not.
+std::string weights_note(const ResultRow& left, const ResultRow& right);
+
 // Samples that only one side got right.
 struct Flips {
   std::int64_t only_left = 0;

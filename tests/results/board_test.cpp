@@ -102,6 +102,40 @@ TEST_F(BoardTest, models_are_ranked_apart) {
   EXPECT_THAT(tables[0].title, testing::HasSubstr("ranked within each model"));
 }
 
+// The texts of one column, top to bottom.
+std::vector<std::string> column_of(const Table& table, const std::string& name) {
+  const auto column = std::find_if(table.columns.begin(), table.columns.end(),
+                                   [&](const auto& each) { return each.name == name; });
+  std::vector<std::string> texts;
+  if (column == table.columns.end()) return texts;
+  for (const auto& row : table.rows)
+    texts.push_back(row[static_cast<std::size_t>(column - table.columns.begin())].text);
+  return texts;
+}
+
+TEST_F(BoardTest, other_weights_under_one_name_are_another_model) {
+  const Json before = {{"weights", "1111111122222222"}}, after = {{"weights", "3333333344444444"}};
+  SamplePlan plan;
+  plan.trial({.model = "a", .method = "float", .bits = "", .content = before});
+  plan.trial({.model = "a", .method = "m", .bits = "W4A8", .content = after});
+  const auto tables = board({run(plan)});
+  EXPECT_THAT(column_of(tables[0], "model"),
+              testing::ElementsAre("a (weights 11111111)", "a (weights 33333333)"));
+  EXPECT_THAT(column_of(tables[0], "vs float"), testing::ElementsAre("+0.00", "-"));
+}
+
+TEST_F(BoardTest, seeds_of_two_versions_of_a_provider_are_no_repeats) {
+  SamplePlan plan;
+  for (const char* code : {"1111", "2222"}) {
+    const Json content = {{"code.mine", code}};
+    plan.trial({.model = "a", .method = "m", .bits = "W4A8", .seed = 0, .content = content});
+    plan.trial({.model = "a", .method = "m", .bits = "W4A8", .seed = 1, .content = content});
+  }
+  const auto tables = board({run(plan)});
+  EXPECT_THAT(column_of(tables[0], "n"), testing::ElementsAre("2", "2"));
+  EXPECT_THAT(column_of(tables[0], "method"), testing::Each(testing::HasSubstr("m (code ")));
+}
+
 TEST_F(BoardTest, cost_of_all_rows_adds_up_to_the_ledger) {
   SamplePlan plan;
   for (const char* bits : {"W8A8", "W4A8", "W2A8"}) plan.trial("m", bits, 0).trial("m", bits, 1);

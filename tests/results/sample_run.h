@@ -51,13 +51,15 @@ class SamplePlan {
     std::string data = "d1";
     Json parameters = Json::object();  // of the method
     Json chosen = Json::object();      // those off their defaults
+    Json content = Json::object();     // digests of what is read
   };
   SamplePlan& trial(const Sample& sample) {
-    const auto& [model, method, bits, seed, data, parameters, chosen] = sample;
+    const auto& [model, method, bits, seed, data, parameters, chosen, content] = sample;
     Json identity = {{"model", model},
                      {"method", Json::array({{{"name", method}, {"parameters", parameters}}})},
                      {"bits", bits}};
     if (seed >= 0) identity["seed"] = seed;
+    if (!content.empty()) identity["content"] = content;
     const std::size_t quantize = add_stage(method + ".quantize", identity, {{"images", shared_}});
     const std::size_t evaluate = add_stage(
         "evaluate", {{"data", {{"files", data}}}, {"revision", 3}}, {{"network", quantize}});

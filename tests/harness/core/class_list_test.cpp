@@ -41,7 +41,7 @@ TEST(ClassList, without_names_the_folders_are_numbered_in_order) {
 
 TEST(ClassList, the_checkpoint_s_names_decide_where_they_are_those_of_folders) {
   ClassSources from = sources({"cat", "airplane"});
-  from.checkpoint = {"cat", "dog", "airplane"};
+  from.checkpoint.names = {"cat", "dog", "airplane"};
   from.outputs = 3;
   EXPECT_THAT(resolve_classes(from).names, ElementsAre("cat", "dog", "airplane"));
   EXPECT_THAT(class_numbers({"airplane", "cat"}, resolve_classes(from).names, ""),
@@ -68,13 +68,13 @@ TEST(ClassList, names_agree_by_letters_and_digits_and_by_parts_between_commas) {
 
 TEST(ClassList, a_list_names_its_classes_as_the_folders_do) {
   ClassSources from = sources({"t_shirt", "trouser"});
-  from.checkpoint = {"Trouser", "T-shirt", "Bag"};
+  from.checkpoint.names = {"Trouser", "T-shirt", "Bag"};
   EXPECT_THAT(resolve_classes(from).names, ElementsAre("trouser", "t_shirt", "Bag"));
 }
 
 TEST(ClassList, orders_that_differ_are_asked_about) {
   ClassSources from = sources({"10", "1", "2"});
-  from.checkpoint = {"airplane", "bird", "cat"};  // other names: they cannot say
+  from.checkpoint.names = {"airplane", "bird", "cat"};  // other names: they cannot say
   from.outputs = 3;
   EXPECT_THAT(refusal(from), HasSubstr("by bytes (1, 10, 2) or naturally (1, 2, 10)"));
   EXPECT_THAT(refusal(from), HasSubstr("'class_order: natural'"));
@@ -89,7 +89,7 @@ TEST(ClassList, orders_that_differ_are_asked_about) {
 
 TEST(ClassList, a_list_or_order_that_contradicts_the_checkpoint_is_refused) {
   ClassSources from = sources({"cat", "dog"});
-  from.checkpoint = {"dog", "cat"};
+  from.checkpoint.names = {"dog", "cat"};
   from.outputs = 2;
   from.order = "bytes";
   EXPECT_THAT(refusal(from), HasSubstr("class 'cat' has number 0 by class_order, but is output 1 of "
@@ -138,12 +138,50 @@ TEST(ClassList, a_list_file_has_a_name_a_line) {
   EXPECT_THAT(error(""), HasSubstr("names no class"));
 }
 
+TEST(ClassList, names_that_cannot_be_used_are_not_passed_over_for_the_order_of_the_folders) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"num_classes": 2, "label_names": ["dog", "cat", "cow"]})",
+       "the length of 'label_names' is 3, 'num_classes' is 2"},
+      {R"({"num_classes": 2, "pretrained_cfg": {"label_names": ["dog"]}})",
+       "the length of 'pretrained_cfg.label_names' is 1, 'num_classes' is 2"},
+      {R"({"label_names": {"dog": 0, "cat": 1}})", "'label_names' is no list of names"},
+      {R"({"label_names": ["dog", 3]})", "'label_names' is no list of names"},
+      {R"({"id2label": ["dog", "cat"]})", "'id2label' does not number names from 0 without a gap"},
+      {R"({"id2label": {"0": "dog", "2": "cat"}})", "'id2label' does not number names"},
+      {R"({"id2label": {"-1": "dog", "0": "cat"}})", "'id2label' does not number names"},
+      {R"({"id2label": {"0": "dog", "1": null}})", "'id2label' does not number names"},
+      {R"({"id2label": {"0": "dog", "00": "cat"}})", "'id2label' does not number names"},
+      {R"({"label2id": {"dog": 0, "cat": 0}})", "'label2id' does not number names"},
+      {R"({"id2label": {"0": "dog", "1": "cat"}, "label2id": {"dog": 1, "cat": 0}})",
+       "'id2label' and 'label2id' contradict each other"},
+      {R"({"classes": ["dog", "cat"], "id2label": {"0": "cat", "1": "dog"}})",
+       "'classes' and 'id2label' contradict each other"},
+  };
+  for (const auto& [text, problem] : cases) {
+    ClassSources from = sources({"cat", "dog"});
+    from.checkpoint = class_names_in(Json::parse(text));
+    EXPECT_THAT(from.checkpoint.names, IsEmpty()) << text;
+    EXPECT_THAT(refusal(from), HasSubstr(problem)) << text;
+    from.order = "bytes";
+    EXPECT_THAT(resolve_classes(from).names, ElementsAre("cat", "dog")) << "that was asked for";
+    from.order = "auto";
+    from.listed = {"dog", "cat"};
+    EXPECT_THAT(resolve_classes(from).names, ElementsAre("dog", "cat")) << "so was this";
+    ClassSources other = sources({"n01", "n02"});
+    other.checkpoint = from.checkpoint;
+    EXPECT_THAT(resolve_classes(other).names, ElementsAre("n01", "n02")) << "other classes";
+  }
+}
+
 TEST(ClassList, a_configuration_names_its_outputs_in_several_forms) {
-  const auto names = [](const char* text) { return class_names_in(Json::parse(text)); };
+  const auto names = [](const char* text) { return class_names_in(Json::parse(text)).names; };
   EXPECT_THAT(names(R"({"label_names": ["b", "a"], "num_classes": 2})"), ElementsAre("b", "a"));
   EXPECT_THAT(names(R"({"pretrained_cfg": {"label_names": ["b", "a"]}})"), ElementsAre("b", "a"));
   EXPECT_THAT(names(R"({"id2label": {"0": "b", "1": "a"}})"), ElementsAre("b", "a"));
   EXPECT_THAT(names(R"({"classes": ["b", "a"]})"), ElementsAre("b", "a"));
+  EXPECT_THAT(names(R"({"id2label": {"00": "b", "01": "a"}})"), ElementsAre("b", "a"));
+  EXPECT_THAT(names(R"({"label2id": {"a": 1, "b": 0}})"), ElementsAre("b", "a"));
+  EXPECT_THAT(names(R"({"classes": 12})"), IsEmpty());
   EXPECT_THAT(names(R"({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}})"), IsEmpty());
   EXPECT_THAT(names(R"({"id2label": {"0": "b", "2": "a"}})"), IsEmpty());
   EXPECT_THAT(names(R"({"label_names": ["b", 3]})"), IsEmpty());

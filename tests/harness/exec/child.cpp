@@ -89,6 +89,7 @@ void Child::start(const std::string& stage, const Json& value, const std::string
   message.run.key = std::string("k");
   message.run.recipe = {{"parameters", {{"value", value}}},
                         {"numerics", {{"device", "cpu"}, {"threads", 1}}}};
+  message.run.inputs = inputs;
   message.run.output = folder / "out";
   message.run.resume_dir = folder / "partial";
   send(message);

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +36,7 @@ class Child {
 
   int exit_code();  // waits for its end; -1 if a signal ended it
 
+  std::map<std::string, std::string> inputs;  // artifacts of the stages that are started
   std::vector<protocol::Message> seen;
   std::filesystem::path folder;  // removed with the child
 

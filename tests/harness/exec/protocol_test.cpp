@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 
+#include "harness/core/artifact_files.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/catalogue.h"
+#include "harness/core/digest.h"
 #include "tests/harness/exec/child.h"
 
 namespace assay::exec {
@@ -90,6 +92,22 @@ TEST_F(Probe, refuses_an_unknown_stage_with_the_nearest_name) {
 
 TEST_F(Probe, refuses_an_undeclared_input) {
   expect_failure(child.run("asks", 1), "config", "no input 'tokens'");
+}
+
+TEST_F(Probe, refuses_an_input_that_is_not_what_was_published) {
+  const std::filesystem::path artifact = child.folder / "artifact";
+  std::filesystem::create_directories(artifact);
+  Json result = {{"key", "k"},
+                 {"files", {{"tokens.bin", 3}}},
+                 {"digests", {{"tokens.bin", sha256("abc")}}}};
+  write_file_atomically(artifact / "result.json", published_text(result));
+  write_file_atomically(artifact / "tokens.bin", "abc");
+  child.inputs["tokens"] = artifact.string();
+  EXPECT_EQ(child.run("asks", 1).type, Type::kDone);
+  write_file_atomically(artifact / "tokens.bin", "abd");
+  expect_failure(child.run("asks", 1), "data", "tokens.bin is damaged");
+  write_file_atomically(artifact / "tokens.bin", "abc");
+  EXPECT_EQ(child.run("asks", 1).type, Type::kDone);
 }
 
 TEST_F(Probe, refuses_a_result_that_is_too_long_or_not_finite) {
