@@ -141,6 +141,11 @@ FileSet artifact_files(const fs::path& artifact, std::shared_ptr<InputWatch> wat
   return FileSet(std::move(files), std::move(watch));
 }
 
+std::string publication_of(const fs::path& artifact) {
+  const fs::path file = fs::is_directory(artifact) ? artifact / kResultName : artifact;
+  return file.string() + " " + to_json(identity_of(file)).dump();
+}
+
 std::string read_artifact(const fs::path& artifact, const std::string& name) {
   const FileSet files = artifact_files(artifact);
   const InputFile* file = files.find("", name);

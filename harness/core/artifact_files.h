@@ -43,6 +43,10 @@ bool is_sealed(const struct stat& status);
 FileSet artifact_files(const std::filesystem::path& artifact,
                        std::shared_ptr<InputWatch> watch = nullptr);
 
+// Differs from that of an artifact that was published in its place since: for whoever keeps what it
+// has read of one. Throws Error(kIo) if there is none.
+std::string publication_of(const std::filesystem::path& artifact);
+
 // The content of an artifact's file. Throws Error(kData) if it is not what was published, or the
 // artifact has no such file.
 std::string read_artifact(const std::filesystem::path& artifact, const std::string& name);

@@ -6,6 +6,7 @@
 
 #include "datasets/text_rules.h"
 #include "datasets/token_set.h"
+#include "harness/core/artifact_files.h"
 #include "harness/core/error.h"
 #include "harness/evaluate/language.h"
 #include "harness/evaluate/stage_recipe.h"
@@ -31,10 +32,10 @@ WindowProtocol protocol_of(const StageContext& context, const models::NetworkInf
 }
 
 std::shared_ptr<const datasets::TokenSet> tokens_of(StageContext& context) {
-  const std::filesystem::path file = context.input("tokens") / datasets::kTokensFile;
-  // The path of an artifact holds its key, which names its content.
+  const std::filesystem::path artifact = context.input("tokens");
+  const std::filesystem::path file = artifact / datasets::kTokensFile;
   return std::static_pointer_cast<const datasets::TokenSet>(
-      context.resident("tokens " + file.string(), [&]() -> std::shared_ptr<void> {
+      context.resident("tokens " + publication_of(artifact), [&]() -> std::shared_ptr<void> {
         return std::make_shared<datasets::TokenSet>(datasets::read_tokens(file));
       }));
 }

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "harness/core/artifact_files.h"
 #include "harness/core/checkpoint_layout.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
@@ -90,7 +91,7 @@ quant::MethodNetwork load_method_network(const StageContext& context) {
 
 std::shared_ptr<const quant::MethodNetwork> resident_stage_network(StageContext& context) {
   Json chain = Json::array();
-  for (const fs::path& artifact : network_chain(context)) chain.push_back(artifact.string());
+  for (const fs::path& artifact : network_chain(context)) chain.push_back(publication_of(artifact));
   const Json identity = {{"model", model_of(context)},
                          {"chain", std::move(chain)},
                          {"numerics", context.recipe().value("numerics", Json::object())}};

@@ -142,6 +142,7 @@ class Server {
     try {
       watch_->check();
     } catch (...) {
+      cache_.clear();  // a network that was read from it may hold other bytes
       return std::current_exception();
     }
     return exception;

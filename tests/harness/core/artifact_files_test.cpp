@@ -59,6 +59,14 @@ TEST_F(PublishedFile, is_taken_as_it_was_published) {
   EXPECT_TRUE(artifact_files(path).empty());
 }
 
+TEST_F(PublishedFile, is_another_publication_once_it_was_made_again) {
+  write_file_atomically(path, "{}");
+  const std::string first = publication_of(path);
+  EXPECT_EQ(publication_of(path), first);
+  write_file_atomically(path, "{}");
+  EXPECT_NE(publication_of(path), first);
+}
+
 TEST_F(PublishedFile, is_refused_after_any_change) {
   Json made = result();
   const std::string text = published_text(made) + "\n";
