@@ -89,11 +89,11 @@ void check_agreement(const ClassSources& sources, const std::vector<std::string>
   const Names ours(chosen);
   for (const std::string& folder : sources.folders) {
     const int number = theirs.number_of(folder);
-    if (number < 0 || ours.number_of(folder) == number) continue;
+    const int mine = ours.number_of(folder);  // what has none is refused by itself
+    if (number < 0 || mine < 0 || mine == number) continue;
     refuse(fmt::format("{}: class '{}' has number {} by {}, but is output {} of the network by "
                        "'{}'; leave the former out, or mend what is wrong",
-                       sources.data, folder, ours.number_of(folder), by, number,
-                       sources.checkpoint_file),
+                       sources.data, folder, mine, by, number, sources.checkpoint_file),
            folder);
   }
 }

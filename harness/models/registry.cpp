@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "harness/core/error.h"
 #include "harness/core/philox.h"
@@ -16,6 +17,35 @@ namespace {
 std::string text_of(const Json& configuration, const char* field) {
   const auto found = configuration.find(field);
   return found != configuration.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+// "qwen2" of "Qwen2ForCausalLM", "gpt2" of "GPT2LMHeadModel".
+std::string type_of_architecture(std::string name) {
+  for (const char* end : {"For", "LMHead", "Model"}) name = name.substr(0, name.find(end));
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return name;
+}
+
+// Of a config.json that names its type by nothing else.
+void require_architectures(const Family& family, const Json& configuration) {
+  const auto found = configuration.find("architectures");
+  if (found == configuration.end() || !found->is_array()) return;
+  for (const Json& name : *found) {
+    if (!name.is_string()) continue;
+    const std::string type = type_of_architecture(name.get<std::string>());
+    const auto same = [&](std::string known) {
+      std::erase(known, '_');
+      return known == type;
+    };
+    const std::vector<std::string>& types = family.declaration.model_types;
+    if (std::any_of(types.begin(), types.end(), same)) continue;
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("configuration of family '{}': 'architectures' has {}, which is no "
+                            "network of this family; legal are those of the types {}",
+                            family.declaration.name, name.dump(), fmt::join(types, ", ")),
+                {{"family", family.declaration.name}, {"field", "architectures"}});
+  }
 }
 
 // A config.json that names another kind of network describes another forward pass, whatever its
@@ -38,6 +68,7 @@ void require_family(const Family& family, const Json& configuration) {
                                 : fmt::format(", or a name of {}", family.declaration.title)),
                 {{"family", family.declaration.name}, {"field", field}});
   }
+  require_architectures(family, configuration);
 }
 
 }  // namespace

@@ -72,7 +72,9 @@ Json inventory(const fs::path& folder) {
   if (!fs::is_directory(fs::symlink_status(folder))) {
     throw Error(
         ErrorKind::kData,
-        fmt::format("the stage left a file where its output folder belongs: {}", folder.string()),
+        fmt::format("the stage left {} where its output folder belongs: {}",
+                    fs::is_symlink(fs::symlink_status(folder)) ? "a symbolic link" : "a file",
+                    folder.string()),
         {{"file", folder.string()}});
   }
   Json files = Json::object();

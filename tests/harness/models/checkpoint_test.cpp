@@ -399,6 +399,20 @@ TEST_F(ConfigurationFile, another_network_with_the_same_tensor_names_is_refused_
     expect_error(ErrorKind::kUnsupported, fmt::format("'model_type' is \"{}\"", type),
                  [&] { make_network("llama", other); });
   }
+  for (const char* name :
+       {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "LlamaModel"}) {
+    Json untyped = llama();
+    untyped.erase("model_type");
+    untyped["architectures"] = {name};
+    EXPECT_NO_THROW(make_network("llama", untyped)) << name;
+  }
+  for (const char* name : {"GraniteForCausalLM", "Qwen3ForCausalLM", "OPTForCausalLM"}) {
+    Json untyped = llama();
+    untyped.erase("model_type");
+    untyped["architectures"] = {name};
+    expect_error(ErrorKind::kUnsupported, fmt::format("'architectures' has \"{}\"", name),
+                 [&] { make_network("llama", untyped); });
+  }
   Json other = vit();
   other["architecture"] = "vit_base_patch16_clip_224";
   expect_error(ErrorKind::kUnsupported, "'architecture' is \"vit_base_patch16_clip_224\"",
