@@ -108,7 +108,7 @@ Field map_field(const std::string& name, const Json& value, bool by_number) {
 }
 
 // LABEL_0, LABEL_1, ...: what libraries write where nobody has named anything.
-bool are_placeholders(const std::vector<std::string>& names) {
+bool are_default_labels(const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (names[i] != fmt::format("LABEL_{}", i)) return false;
   }
@@ -132,7 +132,7 @@ std::vector<Field> class_fields(const Json& configuration) {
     if (value.is_structured()) fields.push_back(map_field(name, value, by_number));
   }
   std::erase_if(fields, [](const Field& field) {
-    return field.problem.empty() && are_placeholders(field.names);
+    return field.problem.empty() && are_default_labels(field.names);
   });
   return fields;
 }
