@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::string_view kIdxMark("\0\0\x08", 3);
 constexpr std::size_t kIdxHeaderBytes = 4 + 4 * 4;
+constexpr std::int64_t kMostBytes = 4;  // of a character in UTF-8
 constexpr std::size_t kTextBlock = std::size_t{64} << 10;
 constexpr std::int64_t kCifarRecord = 3 * 32 * 32 + 1;
 constexpr std::size_t kImagesLookedAt = 1000;
@@ -41,6 +42,7 @@ class Looking {
       if (reader == "cifar_binary") cifar();
       if (reader == "image_folder") folder();
       if (reader == "text") text();
+      if (reader == "austen") austen();
     });
     return std::move(headers_);
   }
@@ -117,6 +119,7 @@ class Looking {
   void cifar() {
     headers_.classes = 10;
     headers_.shape = {3, 32, 32};
+    bool compressed = false;
     for (const InputFile& file : all_files(files_, "cifar_binary")) {
       attempt([&] {
         const FileHead head = read_head(file, 1);
@@ -132,8 +135,10 @@ class Looking {
         const auto label = static_cast<unsigned char>(head.bytes.empty() ? 0 : head.bytes[0]);
         if (label > 9) refuse(file, fmt::format("record 0: label {}; legal: 0 to 9", label));
         headers_.images += head.inflated_bytes / kCifarRecord;
+        compressed = compressed || head.compressed;
       });
     }
+    if (compressed) headers_.images = 0;
   }
 
   // Up to a thousand images, evenly spread, show the format and size of all.
@@ -187,21 +192,38 @@ class Looking {
   }
 
   void text() {
+    const std::int64_t most = integer_parameter(data_, "max_characters", 0);
+    const bool cut = most > 0 && text_parameter(data_, "separator", "").empty();
+    // Where nothing else changes the text, its beginning shows what is left.
+    const bool shown = cut && !bool_parameter(data_, "strip", false) &&
+                       text_parameter(data_, "join", "file") == "file";
     std::int64_t characters = 0;
     for (const InputFile& file : all_files(files_, "text")) {
       attempt([&] {
         const FileHead head = read_head(file, kTextBlock);
         headers_.bytes += head.stored_bytes;
-        characters += head.inflated_bytes;
         const std::string_view whole = without_cut_character(head);
         check_utf8(whole, file.path.string());
-        if (headers_.beginning.empty()) headers_.beginning = whole;
+        std::string_view read = whole;
+        std::int64_t bytes = head.inflated_bytes;
+        if (shown) read = first_characters(whole, most);
+        if (read.size() < whole.size()) bytes = static_cast<std::int64_t>(read.size());
+        if (cut && bytes / kMostBytes > most) bytes = most * kMostBytes;
+        characters += bytes;
+        if (headers_.beginning.empty()) headers_.beginning = read;
       });
     }
     headers_.characters = characters;
     if (characters == 0 && headers_.problems.empty()) {
       refuse(*all_files(files_, "text").begin(), "holds no text; is it the right file?");
     }
+  }
+
+  void austen() {
+    const std::int64_t most = integer_parameter(data_, "max_characters", 0);
+    const auto novels = texts_parameter(data_, data_.value("split", "train")).size();
+    if (most > 0 && most < static_cast<std::int64_t>(kTextBlock))
+      headers_.characters = most * kMostBytes * static_cast<std::int64_t>(novels);
   }
 
   // A character may be cut where the head ends.

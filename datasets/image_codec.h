@@ -50,6 +50,10 @@ struct RasterImage {
 RasterImage decode_jpeg(std::string_view bytes, const std::string& what);
 RasterImage decode_png(std::string_view bytes, const std::string& what, const PixelRules& rules);
 
+// Throws Error(kData) if what stands before the pixels of a PNG is malformed. `bytes`: its
+// beginning, with `whole` all of it.
+void check_png_header(std::string_view bytes, bool whole, const std::string& what);
+
 // Throws Error(kData) if an image of that size is empty or above the limit.
 void check_image_size(std::int64_t width, std::int64_t height, const std::string& what);
 

@@ -13,7 +13,8 @@
 namespace assay::datasets {
 namespace {
 
-constexpr std::size_t kPngHeaderBytes = 24;
+constexpr std::size_t kMarkBytes = 24;  // hold the size of a PNG
+constexpr std::size_t kPngHeaderBytes = std::size_t{64} << 10;
 constexpr std::size_t kJpegHeaderBytes = std::size_t{512}
                                          << 10;  // thumbnails and profiles come first
 
@@ -55,17 +56,21 @@ ImageSize jpeg_size(const InputFile& file, std::string_view bytes) {
 }  // namespace
 
 ImageSize read_image_size(const InputFile& file) {
-  const std::string bytes = read_head(file, kPngHeaderBytes).bytes;
-  ImageSize size;
-  if (bytes.starts_with("\xFF\xD8")) {
-    size = jpeg_size(file, read_head(file, kJpegHeaderBytes).bytes);
-  } else if (bytes.starts_with("\x89PNG\r\n\x1A\n")) {
-    if (bytes.size() < kPngHeaderBytes) refuse(file, "its PNG header is cut off");
-    size = {big_endian(bytes, 16, 4), big_endian(bytes, 20, 4)};
-  } else {
+  const std::string path = file.path.string();
+  const std::string mark = read_head(file, kMarkBytes).bytes;
+  if (mark.starts_with("\xFF\xD8")) {
+    const ImageSize size = jpeg_size(file, read_head(file, kJpegHeaderBytes).bytes);
+    check_image_size(size.width, size.height, path);
+    return size;
+  }
+  if (!mark.starts_with("\x89PNG\r\n\x1A\n")) {
     refuse(file, "is neither a JPEG nor a PNG by its first bytes; convert it or take it away");
   }
-  check_image_size(size.width, size.height, file.path.string());
+  if (mark.size() < kMarkBytes) refuse(file, "its PNG header is cut off");
+  const ImageSize size = {big_endian(mark, 16, 4), big_endian(mark, 20, 4)};
+  check_image_size(size.width, size.height, path);
+  const std::string bytes = read_head(file, kPngHeaderBytes).bytes;
+  check_png_header(bytes, bytes.size() < kPngHeaderBytes, path);
   return size;
 }
 

@@ -17,6 +17,7 @@ struct Decoder {
   png_infop info = nullptr;
   const char* next = nullptr;
   std::size_t left = 0;
+  bool cut_off = false;  // more was asked for than there is
   char message[128]{};
 
   Decoder() = default;
@@ -36,11 +37,17 @@ void on_warning(png_structp, png_const_charp) {}
 void read_bytes(png_structp png, png_bytep out, std::size_t size) {
   auto& decoder = *static_cast<Decoder*>(png_get_io_ptr(png));
   if (size > decoder.left) {
+    decoder.cut_off = true;
     png_error(png, "the file is cut off");
   }
   std::memcpy(out, decoder.next, size);
   decoder.next += size;
   decoder.left -= size;
+}
+
+[[noreturn]] void refuse(const Decoder& decoder, const std::string& what) {
+  throw Error(ErrorKind::kData, fmt::format("{}: damaged PNG: {}", what, decoder.message),
+              {{"file", what}});
 }
 
 bool read_header(Decoder& decoder) {
@@ -126,17 +133,19 @@ int transparent_grey(const Decoder& decoder) {
 
 }  // namespace
 
+void check_png_header(std::string_view bytes, bool whole, const std::string& what) {
+  Decoder decoder;
+  decoder.next = bytes.data();
+  decoder.left = bytes.size();
+  if (read_header(decoder) || (!whole && decoder.cut_off)) return;
+  refuse(decoder, what);
+}
+
 RasterImage decode_png(std::string_view bytes, const std::string& what, const PixelRules& rules) {
   Decoder decoder;
   decoder.next = bytes.data();
   decoder.left = bytes.size();
-  const auto refuse = [&] {
-    throw Error(ErrorKind::kData, fmt::format("{}: damaged PNG: {}", what, decoder.message),
-                {{"file", what}});
-  };
-  if (!read_header(decoder)) {
-    refuse();
-  }
+  if (!read_header(decoder)) refuse(decoder, what);
   RasterImage image;
   image.width = png_get_image_width(decoder.png, decoder.info);
   image.height = png_get_image_height(decoder.png, decoder.info);
@@ -151,9 +160,7 @@ RasterImage decode_png(std::string_view bytes, const std::string& what, const Pi
     rows.push_back(reinterpret_cast<png_bytep>(values.data()) +
                    static_cast<std::size_t>(row) * row_bytes);
   }
-  if (!read_rows(decoder, rows.data(), row_bytes, grey16)) {
-    refuse();
-  }
+  if (!read_rows(decoder, rows.data(), row_bytes, grey16)) refuse(decoder, what);
   const bool white = rules.alpha == Alpha::kWhite;
   if (grey16) {
     image.pixels = clipped(values, white ? transparent_grey(decoder) : -1);

@@ -95,13 +95,18 @@ at::Tensor calibration_windows(const TokenSet& tokens, const WindowSampling& sam
   return at::stack(windows);  // [samples, context]
 }
 
+void require_samples(std::int64_t available, std::int64_t count) {
+  if (count >= 1 && count <= available) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("samples: {}, but the split that calibration images are drawn from has "
+                          "{}; legal: 1 to {}",
+                          count, available, available),
+              {{"field", "samples"}, {"value", std::to_string(count)}});
+}
+
 std::vector<std::int64_t> sampled_indices(std::int64_t available, std::int64_t count,
                                           std::uint64_t seed) {
-  if (count < 1 || count > available) {
-    throw Error(
-        ErrorKind::kConfig,
-        fmt::format("{} calibration images were asked for; legal: 1 to {}", count, available));
-  }
+  require_samples(available, count);
   std::vector<std::int64_t> indices = Philox(seed, "sample_images").permutation(available);
   indices.resize(static_cast<std::size_t>(count));
   return indices;

@@ -29,6 +29,9 @@ struct WindowSampling {
 at::Tensor calibration_windows(const TokenSet& tokens, const WindowSampling& sampling,
                                std::uint64_t seed);
 
+// That `count` images can be drawn from so many. Throws Error(kConfig).
+void require_samples(std::int64_t available, std::int64_t count);
+
 // Indices of `count` images: the head of Philox(seed, "sample_images").permutation(available), in
 // the order drawn. Throws Error(kConfig) if there are fewer.
 std::vector<std::int64_t> sampled_indices(std::int64_t available, std::int64_t count,

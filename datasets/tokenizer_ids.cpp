@@ -186,4 +186,15 @@ std::string special_token(const TokenizerFiles& files, const std::string& role) 
   return "";
 }
 
+void no_bos(const std::string& file, const std::string& named) {
+  const std::string why = named.empty()
+                              ? "no bos_token is named"
+                              : fmt::format("the vocabulary has no bos_token '{}'", named);
+  throw Error(ErrorKind::kData,
+              fmt::format("{}: add_bos_token is true, but {}; write the token that the network was "
+                          "trained with, or false",
+                          file, why),
+              {{"file", file}, {"field", "bos_token"}, {"value", named}});
+}
+
 }  // namespace assay::datasets

@@ -60,4 +60,8 @@ class TokenIds {
 // special_tokens_map.json; "" if they name none.
 std::string special_token(const TokenizerFiles& files, const std::string& role);
 
+// Throws Error(kData) for a file that asks for a beginning-of-text id where there is none. `named`:
+// the token that it names; "": none.
+[[noreturn]] void no_bos(const std::string& file, const std::string& named);
+
 }  // namespace assay::datasets

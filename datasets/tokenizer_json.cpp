@@ -155,6 +155,7 @@ void decide_bos(const TokenizerFiles& files, const TokenIds& ids, BpeTokenizerPa
     parts.bos = ids.id_of(named);
   }
   parts.adds_bos = flag_field(files.json(kConfig), "add_bos_token", bos >= 0, what);
+  if (parts.adds_bos && !parts.bos) no_bos(what, named);
   if (flag_field(files.json(kConfig), "add_eos_token", false, what)) {
     not_offered(what + ": add_eos_token");
   }
@@ -165,6 +166,10 @@ void decide_bos(const TokenizerFiles& files, const TokenIds& ids, BpeTokenizerPa
 std::unique_ptr<const Tokenizer> open_tokenizer_json(const TokenizerFiles& files) {
   const std::string what = files.what(kFile);
   const Json& json = files.json(kFile);
+  if (const Json& version = member(json, "version"); !version.is_null() && version != "1.0") {
+    not_offered(
+        fmt::format("{}: a tokenizer.json of version {}, other than 1.0,", what, version.dump()));
+  }
   BpeTokenizerParts parts;
   TokenIds ids;
   parts.normalizer = Normalizer(member(json, "normalizer"), what);

@@ -52,7 +52,8 @@ class SentencePieceTokenizer : public Tokenizer {
     if (processor_.bos_id() >= 0) {
       bos_ = processor_.bos_id();
     }
-    adds_bos_ = flag_field(config, "add_bos_token", true, files.what(kConfig)) && bos_;
+    adds_bos_ = flag_field(config, "add_bos_token", bos_.has_value(), files.what(kConfig));
+    if (adds_bos_ && !bos_) no_bos(files.what(kConfig), special_token(files, "bos_token"));
     // Llama's first tokenizer puts a space in front of every stretch between special tokens, the
     // later one only at the start of the text.
     space_after_tokens_ = flag_field(config, "legacy", true, files.what(kConfig));

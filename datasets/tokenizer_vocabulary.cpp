@@ -116,12 +116,10 @@ std::unique_ptr<const Tokenizer> open_vocabulary_and_merges(const TokenizerFiles
   if (flag_field(config, "add_eos_token", false, files.what(kConfig))) {
     throw Error(ErrorKind::kUnsupported, files.what(kConfig) + ": add_eos_token is not offered");
   }
-  const std::int32_t bos = ids.id_of(bos_text(files));
-  if (bos >= 0) {
-    parts.bos = bos;
-  }
-  parts.adds_bos =
-      flag_field(config, "add_bos_token", false, files.what(kConfig)) && parts.bos.has_value();
+  const std::string named = bos_text(files);
+  if (const std::int32_t bos = ids.id_of(named); bos >= 0) parts.bos = bos;
+  parts.adds_bos = flag_field(config, "add_bos_token", false, files.what(kConfig));
+  if (parts.adds_bos && !parts.bos) no_bos(files.what(kConfig), named);
   return std::make_unique<BpeTokenizer>(std::move(parts), what);
 }
 

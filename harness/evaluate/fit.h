@@ -18,6 +18,10 @@ void require_image_shape(const models::NetworkInfo& info, const std::vector<std:
 // Windows of `context` tokens. Throws Error(kConfig) if the network takes fewer.
 void require_context(const models::NetworkInfo& info, std::int64_t context);
 
+// Sequences of `tokens` tokens that are timed: a shorter one would be another measurement under the
+// same name. Throws Error(kConfig) if the network takes fewer.
+void require_length(const models::NetworkInfo& info, std::int64_t tokens);
+
 // Token ids up to `largest`. Throws Error(kData) if the network's vocabulary ends before.
 void require_vocabulary(const models::NetworkInfo& info, std::int64_t largest);
 

@@ -89,7 +89,7 @@ ParameterSchema seconds(const char* name, double value, const char* doc) {
 MetricDeclaration latency() {
   return {
       .name = "latency",
-      .title = "Time of a forward pass on an otherwise idle node",
+      .title = "Time of a forward pass, beside no other stage of the run",
       .task = "",
       .parameters = {{.name = "batch",
                       .type = ParameterType::kIntegers,

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "harness/core/atomic_file.h"
@@ -14,6 +15,9 @@
 
 namespace assay::evaluate {
 namespace {
+
+constexpr std::int64_t kDefaultContext = 2048;
+constexpr std::int64_t kMaxBatch = 1 << 16;
 
 const Json& member_of(const Json& json, const std::string& name, const char* what) {
   const auto found = json.find(name);
@@ -69,6 +73,35 @@ std::uint64_t seed_of(const StageContext& context) {
 
 const Json& data_of(const StageContext& context) {
   return member_of(context.recipe(), "data", "recipe");
+}
+
+std::vector<std::int64_t> batch_sizes(const StageContext& context) {
+  const Json& list = parameter(context, "batch");
+  const auto refuse = [&] {
+    throw Error(
+        ErrorKind::kConfig,
+        fmt::format("batch: {}; legal: one or more integers from 1 to {}", list.dump(), kMaxBatch),
+        {{"field", "batch"}, {"value", list.dump()}});
+  };
+  std::vector<std::int64_t> batches;
+  for (const Json& batch : list.is_array() ? list : Json::array({list})) {
+    if (!batch.is_number_integer()) refuse();
+    batches.push_back(batch.get<std::int64_t>());
+    if (batches.back() < 1 || batches.back() > kMaxBatch) refuse();
+  }
+  if (batches.empty()) refuse();
+  return batches;
+}
+
+WindowProtocol window_protocol(const StageContext& context, std::int64_t most) {
+  WindowProtocol protocol{.context = integer(context, "context"),
+                          .stride = integer(context, "stride"),
+                          .bos = text(context, "bos"),
+                          .text = text(context, "windows")};
+  if (protocol.context == 0) {
+    protocol.context = most > 0 ? std::min(kDefaultContext, most) : kDefaultContext;
+  }
+  return protocol;
 }
 
 datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples,

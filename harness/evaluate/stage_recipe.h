@@ -10,6 +10,7 @@
 #include "datasets/image_set.h"
 #include "harness/core/stage_context.h"
 #include "harness/evaluate/classification.h"
+#include "harness/evaluate/windows.h"
 #include "harness/models/tensor_file.h"
 
 // What the stage bodies of this folder take from a recipe. A recipe that lacks something is our
@@ -29,6 +30,12 @@ const Json& data_of(const StageContext& context);
 // [index, count] of recipe()["shard"]; without it the only shard.
 datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples,
                                std::int64_t chunk);
+
+// The batch sizes that are timed, in their order: one at least.
+std::vector<std::int64_t> batch_sizes(const StageContext& context);
+
+// The windows that a recipe asks for, over a network that takes `most` tokens (0: any number).
+WindowProtocol window_protocol(const StageContext& context, std::int64_t most);
 
 // The data set of the stage, kept warm.
 std::shared_ptr<const datasets::ImageSet> images_of(StageContext& context);

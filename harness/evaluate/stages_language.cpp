@@ -16,20 +16,8 @@ namespace assay::evaluate {
 namespace {
 
 constexpr int kRevision = 3;
-constexpr std::int64_t kDefaultContext = 2048;
 const std::vector<std::string> kNames = {"window_nll", "window_tokens", "window_words",
                                          "window_bytes"};
-
-WindowProtocol protocol_of(const StageContext& context, const models::NetworkInfo& info) {
-  WindowProtocol protocol{.context = integer(context, "context"),
-                          .stride = integer(context, "stride"),
-                          .bos = text(context, "bos"),
-                          .text = text(context, "windows")};
-  if (protocol.context == 0) {
-    protocol.context = info.context > 0 ? std::min(kDefaultContext, info.context) : kDefaultContext;
-  }
-  return protocol;
-}
 
 std::shared_ptr<const datasets::TokenSet> tokens_of(StageContext& context) {
   const std::filesystem::path artifact = context.input("tokens");
@@ -63,7 +51,7 @@ Json evaluate(StageContext& context, const NetworkLoader& load) {
   const LoadedNetwork loaded = load(context);
   const models::Network& network = *loaded.network;
   WindowedText windowed =
-      cut_windows(*tokens_of(context), protocol_of(context, network.info()));
+      cut_windows(*tokens_of(context), window_protocol(context, network.info().context));
   windowed.windows.resize(static_cast<std::size_t>(datasets::limited(
       static_cast<std::int64_t>(windowed.windows.size()), integer(context, "limit"))));
   const std::int64_t chunk = integer(context, "chunk");

@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
 
-#include "harness/core/error.h"
 #include "harness/core/philox.h"
+#include "harness/evaluate/fit.h"
 #include "harness/evaluate/latency.h"
 #include "harness/evaluate/network_traits.h"
+#include "harness/evaluate/other_load.h"
 #include "harness/evaluate/stage_recipe.h"
 #include "harness/evaluate/stages.h"
 #include "harness/models/random_tensor.h"
@@ -17,21 +19,10 @@ namespace assay::evaluate {
 namespace {
 
 constexpr int kRevision = 3;  // of what is timed
-
-constexpr std::int64_t kMaxBatch = 1 << 16;
+constexpr double kBusy = 0.2;  // processors of others that are worth a note
 
 double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-// A shorter sequence than asked for would be another measurement under the same name.
-void check_length(const models::NetworkInfo& info, std::int64_t tokens) {
-  if (info.task == models::Task::kLanguage && info.context > 0 && tokens > info.context) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("latency: tokens: {}; the network takes at most {} tokens; write "
-                            "tokens: {}",
-                            tokens, info.context, info.context));
-  }
 }
 
 // Values do not change how long a forward pass takes, as long as they are ordinary.
@@ -49,23 +40,6 @@ at::Tensor input_of(const models::Network& network, std::int64_t batch, std::int
   shape.insert(shape.end(), info.input.begin(), info.input.end());
   Philox random(0, "latency");
   return models::normal_tensor(random, shape, 0, 1).to(traits.dtype).to(traits.device);
-}
-
-std::vector<std::int64_t> batches_of(const StageContext& context) {
-  const Json& list = parameter(context, "batch");
-  std::vector<std::int64_t> batches;
-  for (const Json& batch : list.is_array() ? list : Json::array({list})) {
-    if (!batch.is_number_integer() || batch.get<std::int64_t>() < 1 ||
-        batch.get<std::int64_t>() > kMaxBatch) {
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("batch {}; legal: integers from 1 to {}", batch.dump(), kMaxBatch));
-    }
-    batches.push_back(batch.get<std::int64_t>());
-  }
-  if (batches.empty()) {
-    throw Error(ErrorKind::kConfig, "batch names no batch size");
-  }
-  return batches;
 }
 
 void add_batch(Json& result, std::int64_t batch, const Latency& latency) {
@@ -91,11 +65,20 @@ std::string precision_of(const StageContext& context) {
   return precision.is_string() ? precision.get<std::string>() : "float32";
 }
 
+// The run keeps its own stages away; of other programs, other runs among them, it can only tell.
+void note_others(Json& result, const OtherLoad& others) {
+  const std::optional<double> processors = others.processors();
+  if (!processors) return;
+  add_metric(result, "other_processors", *processors);
+  if (*processors < kBusy) return;
+  add_note(result, "other programs used processors of the host while latency was measured");
+}
+
 Json measure(StageContext& context, const NetworkLoader& load) {
   const LoadedNetwork loaded = load(context);
-  const std::vector<std::int64_t> batches = batches_of(context);
+  const std::vector<std::int64_t> batches = batch_sizes(context);
   const std::int64_t tokens = integer(context, "tokens");
-  check_length(loaded.network->info(), tokens);
+  require_length(loaded.network->info(), tokens);
   const LatencyProtocol protocol = {.repetitions = integer(context, "repetitions"),
                                     .warmup_s = real(context, "warmup_s"),
                                     .max_s = real(context, "max_s")};
@@ -104,6 +87,7 @@ Json measure(StageContext& context, const NetworkLoader& load) {
   models::TensorMap samples;
   Json result = {{"metrics", Json::object()}};
   std::int64_t done = 0;
+  const OtherLoad others;
   for (const std::int64_t batch : batches) {
     const at::Tensor input = input_of(*loaded.network, batch, tokens);
     const Latency latency = measure_latency([&] { loaded.network->forward(input, *loaded.tap); },
@@ -112,6 +96,7 @@ Json measure(StageContext& context, const NetworkLoader& load) {
     add_batch(result, batch, latency);
     progress(++done, static_cast<std::int64_t>(batches.size()));
   }
+  note_others(result, others);
   models::save_tensors(context.output() / kSamplesFile, samples);
   Json& metrics = result["metrics"];
   for (const char* name : {"latency_ms", "latency_p10_ms", "latency_p90_ms"}) {

@@ -22,35 +22,6 @@ std::vector<std::int64_t> running_sums(const at::Tensor& counts) {
   return sums;
 }
 
-void check(const datasets::TokenSet& tokens, const WindowProtocol& protocol) {
-  if (protocol.text != "stream" && protocol.text != "documents") {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("windows over '{}'; legal: stream, documents", protocol.text));
-  }
-  if (std::find(bos_rules().begin(), bos_rules().end(), protocol.bos) == bos_rules().end()) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("bos: {}{}", protocol.bos, suggestion(protocol.bos, bos_rules())));
-  }
-  if (protocol.context < 2) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("context {}; a window needs at least 2 tokens", protocol.context));
-  }
-  const std::int64_t most = protocol.context - (protocol.bos == "every_window" ? 1 : 0);
-  if (protocol.stride < 0 || protocol.stride > most) {
-    throw Error(ErrorKind::kConfig, fmt::format("stride {} with context {}; legal: 0 to {}",
-                                                protocol.stride, protocol.context, most));
-  }
-  if (protocol.stride > 0 && protocol.stride < most && protocol.text == "documents") {
-    throw Error(ErrorKind::kConfig, "a stride is offered for windows over the stream only");
-  }
-  if ((protocol.bos == "every_window" || protocol.bos == "once") && !tokens.bos) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("bos: {}, but the tokenizer has no beginning-of-text id; write bos: "
-                            "tokenizer or bos: none",
-                            protocol.bos));
-  }
-}
-
 class Cutter {
  public:
   Cutter(const datasets::TokenSet& text, WindowedText& result)
@@ -117,8 +88,46 @@ const std::vector<std::string>& bos_rules() {
   return kRules;
 }
 
+void check_protocol(const WindowProtocol& protocol, bool has_bos) {
+  const auto refuse = [](const char* field, const auto& value, const std::string& text) {
+    throw Error(ErrorKind::kConfig, text, {{"field", field}, {"value", fmt::format("{}", value)}});
+  };
+  if (protocol.text != "stream" && protocol.text != "documents") {
+    refuse("windows", protocol.text,
+           fmt::format("windows: {}; legal: stream, documents", protocol.text));
+  }
+  if (std::find(bos_rules().begin(), bos_rules().end(), protocol.bos) == bos_rules().end()) {
+    refuse("bos", protocol.bos,
+           fmt::format("bos: {}{}", protocol.bos, suggestion(protocol.bos, bos_rules())));
+  }
+  if (protocol.context < 2) {
+    refuse("context", protocol.context,
+           fmt::format("context: {}; a window needs at least 2 tokens, of which the second is "
+                       "scored; write 2 or more, or 0 for the network's own",
+                       protocol.context));
+  }
+  const std::int64_t most = protocol.context - (protocol.bos == "every_window" ? 1 : 0);
+  if (protocol.stride < 0 || protocol.stride > most) {
+    refuse("stride", protocol.stride,
+           fmt::format("stride: {} with context {}; legal: 0 to {}", protocol.stride,
+                       protocol.context, most));
+  }
+  if (protocol.stride > 0 && protocol.stride < most && protocol.text == "documents") {
+    refuse("stride", protocol.stride,
+           fmt::format("stride: {} with windows: documents; windows that overlap are offered over "
+                       "the stream only; leave it out, or write windows: stream",
+                       protocol.stride));
+  }
+  if ((protocol.bos == "every_window" || protocol.bos == "once") && !has_bos) {
+    refuse("bos", protocol.bos,
+           fmt::format("bos: {}, but the tokenizer has no beginning-of-text id; write bos: "
+                       "tokenizer or bos: none",
+                       protocol.bos));
+  }
+}
+
 WindowedText cut_windows(const datasets::TokenSet& tokens, const WindowProtocol& protocol) {
-  check(tokens, protocol);
+  check_protocol(protocol, tokens.bos.has_value());
   const datasets::TokenSet text = datasets::without_added_beginnings(tokens);
   WindowedText result;
   result.ids = text.ids;

@@ -52,7 +52,11 @@ struct WindowedText {
   std::string bos_rule;     // "once", "every_window" or "none"
 };
 
-// Throws Error(kConfig) for a protocol that cannot be, or a text too short for one window.
+// Throws Error(kConfig) for a protocol that cannot be; `has_bos`: the tokenizer has a
+// beginning-of-text id.
+void check_protocol(const WindowProtocol& protocol, bool has_bos);
+
+// Throws as check_protocol() does, and Error(kConfig) for a text too short for one window.
 WindowedText cut_windows(const datasets::TokenSet& tokens, const WindowProtocol& protocol);
 
 }  // namespace assay::evaluate

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "datasets/sampling.h"
 #include "harness/evaluate/fit.h"
 #include "harness/evaluate/stage_recipe.h"
+#include "harness/evaluate/windows.h"
 #include "harness/exec/inspection_scene.h"
 #include "methods/gptq/method.h"
 #include "methods/psaq_vit/method.h"
@@ -28,8 +31,9 @@ void check_images(const Scene& scene, Findings& findings) {
   findings.attempt("data", [&] { evaluate::require_classes(info, scene.data->classes); });
 }
 
-// Token ids beyond the vocabulary, texts too short for one window.
-void check_tokens(const Scene& scene, Findings& findings, std::int64_t window) {
+// Token ids beyond the vocabulary, texts that have not `needed` tokens for one window of `context`.
+void check_tokens(const Scene& scene, Findings& findings, std::int64_t needed,
+                  std::int64_t context) {
   if (scene.tokens == nullptr) return;
   if (scene.network != nullptr) {
     findings.attempt("model", [&] {
@@ -37,13 +41,13 @@ void check_tokens(const Scene& scene, Findings& findings, std::int64_t window) {
     });
   }
   const std::int64_t most = scene.tokens->most_tokens;
-  if (window <= 0 || most < 0 || most >= window) return;
+  if (most < 0 || most >= needed) return;
   findings.add("data",
                Error(ErrorKind::kConfig,
                      fmt::format("the text has at most {} tokens, not enough for one window "
                                  "of {}; write a smaller context, or name a longer text",
-                                 most, window),
-                     {{"field", "context"}, {"value", std::to_string(window)}}));
+                                 most, context),
+                     {{"field", "context"}, {"value", std::to_string(context)}}));
 }
 
 template <MethodCheck check>
@@ -51,11 +55,29 @@ void check_method(const Scene& scene, Findings& findings) {
   if (scene.network == nullptr) return;
   findings.attempt("method", [&] { check(scene.context, *scene.network); });
   check_images(scene, findings);
-  check_tokens(scene, findings, 0);
+  check_tokens(scene, findings, 0, 0);
+}
+
+void check_training(const Scene& scene, Findings& findings) {
+  if (scene.network == nullptr) return;
+  std::optional<std::int64_t> data;  // images or tokens, as far as known
+  if (scene.tokens != nullptr && scene.tokens->most_tokens >= 0) data = scene.tokens->most_tokens;
+  if (scene.data != nullptr && scene.data->images > 0) data = scene.data->images;
+  findings.attempt("method", [&] { train::check(scene.context, *scene.network, data); });
+  check_images(scene, findings);
+  check_tokens(scene, findings, 0, 0);
+}
+
+void check_samples(const Scene& scene, Findings& findings) {
+  if (scene.data == nullptr || scene.data->images == 0) return;
+  findings.attempt("data", [&] {
+    datasets::require_samples(scene.data->images, evaluate::integer(scene.context, "samples"));
+  });
 }
 
 void check_windows(const Scene& scene, Findings& findings) {
-  check_tokens(scene, findings, evaluate::integer(scene.context, "context"));
+  const std::int64_t context = evaluate::integer(scene.context, "context");
+  check_tokens(scene, findings, context, context);
 }
 
 void check_language(const Scene& scene, Findings& findings) {
@@ -63,20 +85,25 @@ void check_language(const Scene& scene, Findings& findings) {
   if (scene.network != nullptr) {
     findings.attempt("metric", [&] { evaluate::require_context(scene.network->info(), context); });
   }
-  const bool documents = evaluate::text(scene.context, "windows") == "documents";
-  check_tokens(scene, findings, documents ? 0 : context);
+  const evaluate::WindowProtocol protocol = evaluate::window_protocol(
+      scene.context, scene.network == nullptr ? 0 : scene.network->info().context);
+  const bool has_bos = scene.tokens == nullptr || scene.tokens->has_bos;
+  // Without the network its own context is not known.
+  if (scene.network != nullptr || context > 0) {
+    findings.attempt("metric", [&] { evaluate::check_protocol(protocol, has_bos); });
+  }
+  const bool documents = protocol.text == "documents";
+  const std::int64_t whole = documents ? 2 : protocol.context;
+  // An id that is added in front takes the place of a token.
+  check_tokens(scene, findings, whole - (has_bos && protocol.bos != "none" ? 1 : 0),
+               protocol.context);
 }
 
 void check_latency(const Scene& scene, Findings& findings) {
-  if (scene.network == nullptr || scene.network->info().task != models::Task::kLanguage) return;
+  findings.attempt("metric", [&] { evaluate::batch_sizes(scene.context); });
+  if (scene.network == nullptr) return;
   findings.attempt("metric", [&] {
-    const std::int64_t tokens = evaluate::integer(scene.context, "tokens");
-    const std::int64_t most = scene.network->info().context;
-    if (most <= 0 || tokens <= most) return;
-    throw Error(ErrorKind::kConfig,
-                fmt::format("tokens {}; the network takes at most {}; write tokens: {} or less",
-                            tokens, most, most),
-                {{"field", "tokens"}, {"value", std::to_string(tokens)}});
+    evaluate::require_length(scene.network->info(), evaluate::integer(scene.context, "tokens"));
   });
 }
 
@@ -88,7 +115,8 @@ const std::map<std::string_view, StageCheck>& checks() {
       {"psaq_vit.synthesize", check_method<psaq_vit::check>},
       {"psaq_vit.observe", check_method<psaq_vit::check>},
       {"psaq_vit.quantize", check_method<psaq_vit::check>},
-      {"train", check_method<train::check>},
+      {"train", check_training},
+      {"sample_images", check_samples},
       {"sample_calibration", check_windows},
       {"evaluate.classification", check_images},
       {"evaluate.language", check_language},

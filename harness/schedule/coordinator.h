@@ -148,6 +148,8 @@ class Coordinator {
   void take_from_queue(StageIndex stage);
   void dispatch();
   bool place_one();
+  bool place_before_drain();
+  std::optional<double> drained_at_s(const std::string& node, bool all) const;
   bool place_reserved();
   void place(StageIndex stage, SlotId slot);
   void fill_ahead(SlotId slot);

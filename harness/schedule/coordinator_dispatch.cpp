@@ -18,6 +18,8 @@ constexpr double kReorderShare = 0.2;
 constexpr double kLate = 3;
 // and nothing is queued behind it from this many on while others end sooner.
 constexpr double kOverdue = 1.5;
+// Stages of one kind of request that are looked at for one that ends in time.
+constexpr std::size_t kLookedAt = 64;
 
 }  // namespace
 
@@ -46,7 +48,7 @@ void Coordinator::take_from_queue(StageIndex stage) {
 void Coordinator::dispatch() {
   if (stopping_) return;
   held_by_time_ = false;
-  while (place_reserved() || place_one()) {
+  while (place_reserved() || place_one() || place_before_drain()) {
   }
 }
 
@@ -90,6 +92,49 @@ bool Coordinator::place_one() {
   return false;
 }
 
+// While a node that is kept for a stage empties, its free slots take what will have ended by then.
+bool Coordinator::place_before_drain() {
+  if (reserved_ == 0 || slots_.free() == 0) return false;
+  for (const auto& [node, kept_for] : slots_.draining()) {
+    const std::optional<double> drained_s = drained_at_s(node, work_[kept_for].request.exclusive);
+    if (!drained_s) continue;
+    for (const auto* group : ready_.groups()) {
+      const auto slot = slots_.place_on(node, group->request);
+      if (!slot) continue;
+      std::size_t looked = 0;
+      for (const ReadyQueue::Entry& entry : group->entries) {
+        if (++looked > kLookedAt) break;
+        const std::string& name = stage_of(entry.stage).name;
+        if (!durations_.known(name) || now_s_ + durations_.expected_s(name) > *drained_s) continue;
+        if (!starts_in_time(entry.stage)) continue;
+        const StageIndex stage = entry.stage;
+        take_from_queue(stage);
+        place(stage, *slot);
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+// When what runs on a node will have ended: all of it, or the first slot's; nothing if that is not
+// known.
+std::optional<double> Coordinator::drained_at_s(const std::string& node, bool all) const {
+  std::optional<double> drained_s;
+  for (const auto& [id, slot] : slots_.slots()) {
+    if (slot.offer.node != node || !slot.running) continue;
+    const auto expected_s = [&](const Occupant& occupant) {
+      return durations_.expected_s(stage_of(occupant.attempt.stage).name);
+    };
+    if (!durations_.known(stage_of(slot.running->attempt.stage).name)) return std::nullopt;
+    double end_s = std::max(now_s_, slot.running->since_s + expected_s(*slot.running));
+    for (const Occupant& next : slot.waiting) end_s += expected_s(next);
+    const double other_s = drained_s.value_or(end_s);
+    drained_s = all ? std::max(other_s, end_s) : std::min(other_s, end_s);
+  }
+  return drained_s;
+}
+
 StageIndex Coordinator::prefer_resident(const ReadyQueue::Group& group, StageIndex top,
                                         SlotId slot) const {
   const std::string& wanted = stage_of(top).residency;
@@ -110,9 +155,9 @@ StageIndex Coordinator::prefer_resident(const ReadyQueue::Group& group, StageInd
   return top;
 }
 
-// An exclusive stage waits until its node is empty, which idles slots. So they start in batches,
-// each as large as all before it: the first at once, for the first row of the board, the last ones
-// with little loss.
+// An exclusive stage waits until its node is empty, which idles slots as far as nothing short fills
+// them. So they start in batches, each as large as all before it: the first at once, for the first
+// row of the board, the last ones with little loss.
 bool Coordinator::exclusive_is_due() {
   std::size_t waiting = 0;
   for (const auto* group : ready_.groups()) {

@@ -202,6 +202,24 @@ void SlotPool::release(StageIndex stage) {
   }
 }
 
+std::vector<std::pair<std::string, StageIndex>> SlotPool::draining() const {
+  std::vector<std::pair<std::string, StageIndex>> result;
+  for (const auto& [name, node] : nodes_) {
+    if (node.reserved_for && !node.free.empty()) result.emplace_back(name, *node.reserved_for);
+  }
+  return result;
+}
+
+std::optional<SlotId> SlotPool::place_on(const std::string& node,
+                                         const ReadyQueue::Request& request) const {
+  const auto found = nodes_.find(node);
+  if (found == nodes_.end() || request.exclusive || !admits(found->second, request)) {
+    return std::nullopt;
+  }
+  bool resident = false;
+  return best_free(found->second, request, may_avoid(request), "", &resident);
+}
+
 std::vector<StageIndex> SlotPool::reserved() const {
   std::vector<StageIndex> result;
   for (const auto& [name, node] : nodes_) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/schedule/event.h"
@@ -64,6 +65,11 @@ class SlotPool {
   // A slot of the node kept for `stage`, once it admits it. The node stays reserved.
   std::optional<SlotId> place_reserved(StageIndex stage, const ReadyQueue::Request& request) const;
   void release(StageIndex stage);
+  // Nodes that are kept for a stage and have free slots meanwhile, with the stage.
+  std::vector<std::pair<std::string, StageIndex>> draining() const;
+  // A free slot of the node that admits the request, whomever the node is kept for; nothing for an
+  // exclusive one.
+  std::optional<SlotId> place_on(const std::string& node, const ReadyQueue::Request& request) const;
   // Stages that nodes are kept for, by node name.
   std::vector<StageIndex> reserved() const;
 

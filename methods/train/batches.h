@@ -35,8 +35,15 @@ std::unique_ptr<Batches> image_batches(std::unique_ptr<datasets::ImageSet> image
                                        const models::NetworkInfo& network, const Settings& settings,
                                        std::uint64_t seed);
 
+// Tokens of a text window: `window`, or the network's context.
+std::int64_t window_of(const models::NetworkInfo& network, const Settings& settings);
+
 // That a text window fits a language network. Throws Error(kConfig).
 void require_window(const models::NetworkInfo& network, const Settings& settings);
+
+// That so many tokens hold a window and the token that follows. Throws Error(kData).
+void require_tokens(const models::NetworkInfo& network, const Settings& settings,
+                    std::int64_t tokens);
 
 // Windows of `window` tokens at random places, Philox(seed, "train.windows", step); the target of a
 // token is the one that follows. tokens: int32 or int64 [n]. Throws Error(kData) if there are too

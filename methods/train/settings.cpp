@@ -110,14 +110,15 @@ std::int64_t Settings::total_steps(std::int64_t samples) const {
                 fmt::format("train: a batch of {} does not fit into {} training samples; lower "
                             "`batch`",
                             batch, samples),
-                {{"batch", std::to_string(batch)}, {"samples", std::to_string(samples)}});
+                {{"parameter", "batch"}, {"value", std::to_string(batch)}});
   const double by_epochs = epochs * static_cast<double>(samples / batch);
   const std::int64_t total = steps > 0 ? steps : std::llround(by_epochs);
   if (total < 1)
     throw Error(ErrorKind::kConfig,
                 fmt::format("train: {} epochs of {} samples make no step; raise `epochs` or give "
                             "`steps`",
-                            epochs, samples));
+                            epochs, samples),
+                {{"parameter", "epochs"}, {"value", fmt::format("{}", epochs)}});
   return total;
 }
 

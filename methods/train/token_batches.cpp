@@ -13,13 +13,11 @@ class TokenBatches : public Batches {
   TokenBatches(const at::Tensor& tokens, const models::NetworkInfo& network,
                const Settings& settings, std::uint64_t seed)
       : tokens_(tokens.to(at::kLong)),
-        window_(settings.window > 0 ? settings.window : network.context),
+        window_(window_of(network, settings)),
         batch_(settings.batch),
         seed_(seed) {
     require_window(network, settings);
-    if (tokens_.dim() != 1 || tokens_.numel() <= window_)
-      throw Error(ErrorKind::kData, fmt::format("{} training tokens are too few for windows of {}",
-                                                tokens_.numel(), window_));
+    require_tokens(network, settings, tokens_.dim() == 1 ? tokens_.numel() : 0);
     const auto low = tokens_.min().item<std::int64_t>();
     const auto high = tokens_.max().item<std::int64_t>();
     if (low < 0 || high >= network.outputs)
@@ -59,6 +57,21 @@ void require_window(const models::NetworkInfo& network, const Settings& settings
                   "write window: {} or less, or 0 for the network's own",
                   settings.window, network.context, network.context),
       {{"parameter", "window"}, {"value", std::to_string(settings.window)}});
+}
+
+std::int64_t window_of(const models::NetworkInfo& network, const Settings& settings) {
+  return settings.window > 0 ? settings.window : network.context;
+}
+
+void require_tokens(const models::NetworkInfo& network, const Settings& settings,
+                    std::int64_t tokens) {
+  const std::int64_t window = window_of(network, settings);
+  if (tokens > window) return;
+  throw Error(ErrorKind::kData,
+              fmt::format("{} training tokens are too few for windows of {}; write a smaller "
+                          "`window`, or name a longer text",
+                          tokens, window),
+              {{"parameter", "window"}, {"value", std::to_string(window)}});
 }
 
 std::unique_ptr<Batches> token_batches(const at::Tensor& tokens, const models::NetworkInfo& network,

@@ -83,8 +83,17 @@ Json run(StageContext& context, const quant::ModelLoader& loader) {
 
 }  // namespace
 
-void check(const StageContext& context, const models::Network& network) {
-  require_window(network.info(), settings_from(context.recipe().at("parameters")));
+void check(const StageContext& context, const models::Network& network,
+           std::optional<std::int64_t> data) {
+  const Settings settings = settings_from(context.recipe().at("parameters"));
+  const models::NetworkInfo& info = network.info();
+  if (info.task != models::Task::kLanguage) {
+    settings.total_steps(data.value_or(settings.batch));
+    return;
+  }
+  require_window(info, settings);
+  if (data) require_tokens(info, settings, *data);
+  settings.total_steps(data ? *data / window_of(info, settings) : settings.batch);
 }
 
 MethodDeclaration declaration() {

@@ -382,7 +382,8 @@ class BoardMaker {
 std::string state_note(const RunResults& run) {
   std::map<std::string, int> states;
   for (const TrialSummary& trial : run.trials) ++states[trial.state];
-  std::string note = fmt::format("{}: {} trials", run.run, run.trials.size());
+  std::string note = fmt::format("{}: {} {}", run.run, run.trials.size(),
+                                 run.trials.size() == 1 ? "trial" : "trials");
   for (const char* state : {"done", "failed", "blocked", "pending"}) {
     if (states[state] > 0) note += fmt::format(", {} {}", states[state], state);
   }
@@ -390,14 +391,19 @@ std::string state_note(const RunResults& run) {
 }
 
 std::vector<std::string> notes_of(const RunResults& run) {
-  constexpr int kMaxShown = 10;
+  constexpr std::size_t kMaxShown = 10;
   std::vector<std::string> notes = {state_note(run)};
-  int shown = 0;
+  std::size_t shown = 0;
   for (const TrialSummary& trial : run.trials) {
     if (trial.state != "failed" && trial.state != "blocked") continue;
     if (++shown > kMaxShown) break;
     notes.push_back(fmt::format("  {} {} ({}): assay show {}", trial.state, trial.label,
                                 trial.model, trial.id));
+  }
+  for (std::size_t i = 0; i < run.notes.size() && i < kMaxShown; ++i) {
+    const NoteRow& row = run.notes[i];
+    notes.push_back(fmt::format("  note ({} {}): {}", row.trials,
+                                row.trials == 1 ? "trial" : "trials", row.note));
   }
   const Ledger l = ledger_of(run.stages);
   notes.push_back(

@@ -12,7 +12,8 @@ RunResults load(Reader& reader, const std::string& run) {
                  .results = reader.results(),
                  .trials = reader.trials(),
                  .cost = reader.cost(),
-                 .stages = reader.stage_costs()};
+                 .stages = reader.stage_costs(),
+                 .notes = reader.notes()};
   for (const ResultRow& row : all.results) {
     if (!row.timing || row.fingerprint.empty() || all.timing_protocols.contains(row.fingerprint)) {
       continue;

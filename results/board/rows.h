@@ -15,6 +15,7 @@ struct RunResults {
   std::vector<TrialSummary> trials;
   std::vector<CostRow> cost;
   std::vector<StageCostRow> stages;
+  std::vector<NoteRow> notes = {};
   std::map<std::string, Json> timing_protocols = {};  // by fingerprint: fields
 };
 

@@ -72,14 +72,14 @@ Table stages(const std::vector<TrialStageSummary>& of_trial) {
   for (const TrialStageSummary& stage : of_trial) {
     const std::string state =
         stage.reused && stage.state == "done" ? "done (from the store)" : stage.state;
-    table.rows.push_back(
-        {text_cell(stage.label),
-         text_cell(state),
-         count_cell(stage.attempts),
-         stage.wall_s ? number_cell(*stage.wall_s, 2) : empty_cell(),
-         {stage.key.substr(0, 12), stage.key},
-         text_cell(stage.log_path),
-         text_cell(stage.kind.empty() ? stage.message : stage.kind + ": " + stage.message)});
+    table.rows.push_back({text_cell(stage.label),
+                          text_cell(state),
+                          count_cell(stage.attempts),
+                          stage.wall_s ? number_cell(*stage.wall_s, 2) : empty_cell(),
+                          {stage.key.substr(0, 12), stage.key},
+                          text_cell(stage.log_path),
+                          text_cell(stage.kind.empty() ? stage.message + stage.note
+                                                       : stage.kind + ": " + stage.message)});
   }
   return table;
 }

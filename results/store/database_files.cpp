@@ -48,6 +48,7 @@ void DatabaseFiles::check(const std::filesystem::path& path, std::optional<Seen>
 }
 
 void DatabaseFiles::check_content() const {
+  if (!database_) return;
   std::string verdict;
   try {
     SQLite::Database database(path_.string(), SQLite::OPEN_READONLY);
@@ -55,7 +56,7 @@ void DatabaseFiles::check_content() const {
   } catch (const SQLite::Exception& e) {
     verdict = e.what();
   }
-  if (verdict != "ok") refuse(path_, fmt::format("it was cut short ({})", verdict));
+  if (verdict != "ok") refuse(path_, fmt::format("it was damaged ({})", verdict));
 }
 
 }  // namespace assay::results

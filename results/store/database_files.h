@@ -17,6 +17,10 @@ class DatabaseFiles {
   // its write-ahead log was cut short and what is left is damaged. A look at two names otherwise.
   void check();
 
+  // Throws the same error if the file is damaged: all of it is read. A log that is emptied between
+  // two looks is seen here at the latest.
+  void check_content() const;
+
   // That the write-ahead log is gone is in order from now on.
   void forget_log() { log_.reset(); }
 
@@ -28,7 +32,6 @@ class DatabaseFiles {
   };
   static std::optional<Seen> look(const std::filesystem::path& path);
   void check(const std::filesystem::path& path, std::optional<Seen>& before);
-  void check_content() const;
 
   std::filesystem::path path_;
   std::optional<Seen> database_;  // nothing: in memory

@@ -2,6 +2,7 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
+#include <sqlite3.h>
 
 #include <array>
 
@@ -221,7 +222,11 @@ int checked_version(SQLite::Database& database) {
                     file, application, kApplicationId),
         {{"file", file}});
   }
-  if (version < 1 || version > static_cast<int>(kMigrations.size())) {
+  if (version < 1) {
+    throw SQLite::Exception(fmt::format("it says it is of format {}, and there is none", version),
+                            SQLITE_CORRUPT);
+  }
+  if (version > static_cast<int>(kMigrations.size())) {
     throw Error(
         ErrorKind::kEnvironment,
         fmt::format("{}: results database of format {}, this program knows 1 to {}; use the "
@@ -243,7 +248,15 @@ void migrate(SQLite::Database& database) {
   if (version == static_cast<int>(kMigrations.size())) return;
   SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
   for (std::size_t i = static_cast<std::size_t>(version); i < kMigrations.size(); ++i) {
-    database.exec(std::string(kMigrations[i]));
+    try {
+      database.exec(std::string(kMigrations[i]));
+    } catch (const SQLite::Exception& e) {
+      if (e.getErrorCode() != SQLITE_ERROR) throw;
+      // Its tables are not those of the version that it says it has.
+      throw SQLite::Exception(
+          fmt::format("it says it is of format {}, and is not: {}", version, e.what()),
+          SQLITE_CORRUPT);
+    }
   }
   database.exec(fmt::format("PRAGMA application_id = {}", kApplicationId));
   database.exec(fmt::format("PRAGMA user_version = {}", kMigrations.size()));

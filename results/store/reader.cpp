@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include "harness/core/artifact_files.h"
+#include "harness/core/digest.h"
 #include "harness/core/error.h"
 #include "results/store/database.h"
 #include "results/store/sqlite_error.h"
@@ -104,16 +105,61 @@ class Reader::Impl {
     }
   }
 
+  // A trial is what its id was made from, whatever the columns beside it say.
+  void check_trials() {
+    try {
+      SQLite::Statement trials(
+          database, "SELECT id, identity, model, method, bits FROM trial WHERE current = 1");
+      while (trials.executeStep()) {
+        const std::string id = trials.getColumn(0).getString();
+        const auto is = [&](int column, const std::string& value) {
+          return trials.getColumn(column).getString() == value;
+        };
+        const Json identity = identity_from(trials.getColumn(1).getString());
+        if (sha256(canonical_json(identity)).substr(0, id.size()) != id ||
+            !is(2, text_of(identity, "model")) || !is(3, methods_of(identity)) ||
+            !is(4, text_of(identity, "bits"))) {
+          changed("trial " + id.substr(0, 8));
+        }
+      }
+    } catch (const SQLite::Exception& e) {
+      throw translate(e, path);
+    }
+  }
+
   std::filesystem::path path;
   SQLite::Database database;
 
  private:
+  // Null: it is no text that this program wrote.
+  static Json identity_from(const std::string& text) {
+    Json identity = Json::parse(text, nullptr, false);
+    return identity.is_object() ? identity : Json();
+  }
+
+  static std::string text_of(const Json& identity, const char* member) {
+    const auto found = identity.find(member);  // end() of what is no object
+    return found == identity.end() || !found->is_string() ? "" : found->get<std::string>();
+  }
+
+  static std::string methods_of(const Json& identity) {
+    std::string text;
+    const auto steps = identity.find("method");
+    if (steps == identity.end() || !steps->is_array()) return text;
+    for (const Json& step : *steps) text += (text.empty() ? "" : " + ") + text_of(step, "name");
+    return text;
+  }
+
   [[noreturn]] void damaged(const std::string& stage) const {
+    changed("stage " + stage.substr(0, 8));
+  }
+
+  [[noreturn]] void changed(const std::string& what) const {
     throw Error(ErrorKind::kEnvironment,
-                fmt::format("{}: what it holds of stage {} is not what was published; the next "
-                            "`assay run` of the sweep writes it again from the store",
-                            path.string(), stage.substr(0, 8)),
-                {{"file", path.string()}, {"stage", stage}});
+                fmt::format("{}: what it holds of {} is not what was published; the next "
+                            "`assay run` of the sweep writes it again",
+                            path.string(), what),
+                {{"file", path.string()}});
   }
 };
 
@@ -124,6 +170,7 @@ Reader::Reader(Reader&&) noexcept = default;
 const std::filesystem::path& Reader::path() const { return impl_->path; }
 
 std::vector<ResultRow> Reader::results() {
+  impl_->check_trials();
   impl_->check_figures();
   return impl_->rows<ResultRow>(
       "(SELECT l.*, json_quote(json_extract(n.result, '$.quantization')) AS quantization"
@@ -138,12 +185,23 @@ std::vector<StageCostRow> Reader::stage_costs() {
 }
 
 std::vector<TrialSummary> Reader::trials() {
+  impl_->check_trials();
   return impl_->rows<TrialSummary>("trial JOIN trial_state ON trial = id ORDER BY id");
+}
+
+std::vector<NoteRow> Reader::notes() {
+  return impl_->rows<NoteRow>(
+      "(SELECT json_extract(s.result, '$.note') AS note, count(DISTINCT m.trial) AS trials FROM "
+      "stage s JOIN metric m ON m.stage = s.key AND m.current = 1 JOIN trial t ON t.id = m.trial "
+      "AND t.current = 1 WHERE s.state = 'done' GROUP BY 1) WHERE note IS NOT NULL ORDER BY trials "
+      "DESC, note");
 }
 
 std::vector<TrialStageSummary> Reader::stages_of(const std::string& trial) {
   return impl_->rows<TrialStageSummary>(
-      "(SELECT s.*, coalesce((SELECT a.log_path FROM attempt a WHERE a.stage = s.key ORDER BY "
+      "(SELECT s.*, CASE WHEN s.state = 'done' THEN coalesce(json_extract(s.result, '$.note'), '') "
+      "ELSE '' END AS note, coalesce((SELECT a.log_path FROM attempt a WHERE a.stage = s.key ORDER "
+      "BY "
       "a.number DESC LIMIT 1), '') AS log_path, (SELECT count(*) FROM attempt a WHERE a.stage = "
       "s.key) AS attempts FROM stage s JOIN trial_stage ts ON ts.stage = s.key AND ts.current = 1 "
       "WHERE ts.trial = ?) ORDER BY name, key",

@@ -142,6 +142,17 @@ struct TrialSummary {
   }
 };
 
+// What stages say beside the figures of current trials.
+struct NoteRow {
+  std::string note;
+  int trials = 0;
+
+  static void fields(auto& r, auto&& visit) {
+    visit("note", r.note);
+    visit("trials", r.trials);
+  }
+};
+
 // A stage of a trial as `show` and `logs` want it.
 struct TrialStageSummary {
   std::string key;
@@ -149,7 +160,8 @@ struct TrialStageSummary {
   std::string label;
   std::string state;
   std::string kind;
-  std::string message;
+  std::string message;  // of a failure
+  std::string note;     // of its result
   bool reused = false;
   Json recipe = Json::object();
   Json inputs = Json::object();
@@ -164,6 +176,7 @@ struct TrialStageSummary {
     visit("state", r.state);
     visit("kind", r.kind);
     visit("message", r.message);
+    visit("note", r.note);
     visit("reused", r.reused);
     visit("recipe", r.recipe);
     visit("inputs", r.inputs);
@@ -220,6 +233,7 @@ class Reader {
   std::vector<CostRow> cost();              // by trial, stage
   std::vector<StageCostRow> stage_costs();  // by key
   std::vector<TrialSummary> trials();       // by id
+  std::vector<NoteRow> notes();             // the most frequent first
   std::vector<TrialStageSummary> stages_of(const std::string& trial);
   std::optional<StartSummary> last_start();
   Json protocol(const std::string& fingerprint);  // its fields; null if unknown

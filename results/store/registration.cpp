@@ -65,8 +65,11 @@ class Registrar {
   Registrar(SQLite::Database& database, const plan::Plan& plan)
       : plan_(plan),
         trial_(database, "trial",
-               "ON CONFLICT (id) DO UPDATE SET label = excluded.label, chosen = excluded.chosen, "
-               "network_stage = excluded.network_stage, current = 1"),
+               "ON CONFLICT (id) DO UPDATE SET label = excluded.label, model = excluded.model, "
+               "family = excluded.family, task = excluded.task, method = excluded.method, bits = "
+               "excluded.bits, deterministic = excluded.deterministic, identity = "
+               "excluded.identity, chosen = excluded.chosen, network_stage = "
+               "excluded.network_stage, current = 1"),
         link_(database, "trial_stage", "ON CONFLICT (trial, stage) DO UPDATE SET current = 1"),
         metric_(database, "metric",
                 "ON CONFLICT (trial, stage, metric, name) DO UPDATE SET data = excluded.data, "

@@ -81,6 +81,7 @@ class DatabaseSink::Impl {
       transaction.commit();
     } catch (const SQLite::Exception& e) {
       forget_rows();
+      if (is_damage(e)) files_.check_content();  // it was sound when it was opened
       throw translate(e, path_);
     } catch (...) {
       forget_rows();
@@ -163,6 +164,7 @@ class DatabaseSink::Impl {
     } catch (const SQLite::Exception&) {
       // As it was.
     }
+    files_.check_content();
   }
 
  private:

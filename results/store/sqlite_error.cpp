@@ -47,4 +47,8 @@ Error translate(const SQLite::Exception& error, const std::filesystem::path& pat
   }
 }
 
+bool is_damage(const SQLite::Exception& error) {
+  return error.getErrorCode() == SQLITE_CORRUPT || error.getErrorCode() == SQLITE_NOTADB;
+}
+
 }  // namespace assay::results

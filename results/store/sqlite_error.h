@@ -14,4 +14,7 @@ namespace assay::results {
 // mend for a damaged or busy database, kData for anything that a query did wrong.
 Error translate(const SQLite::Exception& error, const std::filesystem::path& path);
 
+// The file is no sound database.
+bool is_damage(const SQLite::Exception& error);
+
 }  // namespace assay::results

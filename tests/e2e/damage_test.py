@@ -235,7 +235,8 @@ BODIES["echo.value"] = network
         right = self.assay("export", self.run_folder).stdout
         for change in ("UPDATE stage SET result = replace(result, '\"echo_value\":3', '\"echo_value\":8')",
                        "UPDATE stage SET result = replace(result, '\"echo_value\":', 'echo_value:')",
-                       "UPDATE metric SET value = 8 WHERE value = 3"):
+                       "UPDATE metric SET value = 8 WHERE value = 3",
+                       "UPDATE trial SET method = 'another'"):
             with self.subTest(change=change):
                 with sqlite3.connect(self.run_folder / "results.sqlite") as database:
                     self.assertGreater(database.execute(change).rowcount, 0)

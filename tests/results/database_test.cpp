@@ -155,6 +155,19 @@ TEST_F(DatabaseTest, one_whose_files_go_while_a_run_writes_to_it_says_so) {
   }
 }
 
+TEST_F(DatabaseTest, one_whose_log_is_emptied_between_two_looks_says_so_at_the_end) {
+  const std::filesystem::path log = file.string() + "-wal";
+  DatabaseSink sink(file);
+  sink.begin(SamplePlan().trial("rtn", "W8A8").plan(), {});
+  const auto size = std::filesystem::file_size(log);
+  std::filesystem::resize_file(log, 0);
+  std::filesystem::resize_file(log, size);  // as after a write
+  const Error error = error_of([&] { sink.end(2, 0); });
+  EXPECT_EQ(error.kind(), ErrorKind::kEnvironment);
+  EXPECT_THAT(error.what(), HasSubstr("was damaged"));
+  EXPECT_THAT(error.what(), HasSubstr("give the same command again"));
+}
+
 TEST_F(DatabaseTest, a_checkpoint_by_somebody_else_is_in_order) {
   DatabaseSink sink(file);
   const plan::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
@@ -196,6 +209,38 @@ TEST_F(DatabaseTest, a_result_that_is_not_what_was_published_is_refused) {
   EXPECT_EQ(Reader(file).results().at(0).value, 75.5);
 }
 
+TEST_F(DatabaseTest, a_trial_that_is_not_what_its_id_says_is_refused) {
+  const auto plan = SamplePlan().trial("rtn", "W8A8").plan();
+  DatabaseSink sink(file);
+  sink.begin(plan, {});
+  for (const char* change :
+       {"UPDATE trial SET bits = 'W4A8'", "UPDATE trial SET method = 'gptq'",
+        "UPDATE trial SET model = 'another'", "UPDATE trial SET identity = '['",
+        "UPDATE trial SET identity = replace(identity, 'W8A8', 'W4A8'), bits = 'W4A8'"}) {
+    EXPECT_NO_THROW(Reader(file).results());
+    SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec(change);
+    const Error error = error_of([&] { Reader(file).results(); });
+    EXPECT_EQ(error.kind(), ErrorKind::kEnvironment) << change;
+    EXPECT_THAT(error.what(), HasSubstr("trial " + plan.trials[0].id.substr(0, 8) +
+                                        " is not what was published"));
+    EXPECT_THROW(Reader(file).trials(), Error);
+    sink.begin(plan, {});
+  }
+}
+
+TEST_F(DatabaseTest, one_that_says_another_format_than_it_has_is_damaged) {
+  make_database();
+  for (const char* version : {"0", "1"}) {
+    SQLite::Database(file.string(), SQLite::OPEN_READWRITE)
+        .exec(std::string("PRAGMA user_version = ") + version);
+    const Error error = error_of([&] { DatabaseSink sink(file); });
+    EXPECT_EQ(error.kind(), ErrorKind::kEnvironment);
+    EXPECT_THAT(error.what(), HasSubstr("is damaged (it says it is of format"));
+    EXPECT_THAT(error.context(),
+                testing::Contains(std::pair<std::string, std::string>("sqlite", "11")));
+  }
+}
+
 TEST_F(DatabaseTest, a_newer_format_is_refused) {
   make_database();
   SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99");
@@ -234,7 +279,7 @@ TEST_F(DatabaseTest, a_database_of_each_released_format_still_opens) {
   Reader reader(file);
   const auto rows = reader.results();
   ASSERT_EQ(rows.size(), 1u);
-  EXPECT_EQ(rows[0].trial, "00000000000000aa");
+  EXPECT_EQ(rows[0].trial, "1fadcf1a043bea9c");
   EXPECT_DOUBLE_EQ(rows[0].value.value(), 91.25);
 }
 

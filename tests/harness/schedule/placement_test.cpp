@@ -172,6 +172,7 @@ TEST(placement, exclusive_stages_start_at_once_and_then_in_growing_batches) {
     const SlotId slot = s.on(0).empty() ? 1 : 0;
     const std::string label = s.on(slot);
     const bool exclusive = label.starts_with("time");
+    if (slot == 0 || exclusive) s.wait(1);  // both slots work at once
     if (exclusive && !in_batch) batches.push_back(0);
     if (exclusive) ++batches.back();
     in_batch = exclusive;
@@ -187,7 +188,7 @@ TEST(placement, exclusive_stages_start_at_once_and_then_in_growing_batches) {
 
 TEST(placement, an_exclusive_stage_drains_its_node_and_runs_alone) {
   Scenario s;
-  s.options().stage_wall_s = {{"time", 100}, {"x", 1}, {"y", 1}, {"z", 1}};
+  s.options().stage_wall_s = {{"time", 100}, {"x", 1}, {"y", 1}, {"z", 2}};
   s.stage("x");
   s.stage("y");
   s.stage("gate", {"x"});
@@ -198,13 +199,40 @@ TEST(placement, an_exclusive_stage_drains_its_node_and_runs_alone) {
   s.join(1);
   ASSERT_EQ(s.on(0), "x");
   ASSERT_EQ(s.on(1), "y");
-  s.done("x");  // `time` is next, but y still runs: nothing else may start meanwhile
+  s.done("x");  // `time` is next, but y still runs: nothing that takes longer may start meanwhile
   EXPECT_EQ(s.on(0), "");
   s.done("y");
   EXPECT_EQ(s.coordinator().slots().busy(), 1u);
   EXPECT_EQ(s.starts("time"), 1);
   s.done("time", 100);
   EXPECT_EQ(s.coordinator().slots().busy(), 2u);
+}
+
+TEST(placement, a_node_that_empties_takes_what_ends_before_its_last_stage) {
+  Scenario s;
+  s.options().stage_wall_s = {{"time", 100}, {"x", 1}, {"y", 50}, {"z", 20}, {"w", 60}};
+  s.stage("x");
+  s.stage("y");
+  s.stage("time", {"x"}).exclusive = true;
+  for (int i = 0; i < 2; ++i) s.stage("w" + std::to_string(i), {"x"}).name = "w";
+  for (int i = 0; i < 4; ++i) s.stage("z" + std::to_string(i), {"x"}).name = "z";
+  s.start();
+  s.join(0);
+  s.join(1);
+  ASSERT_EQ(s.on(0), "x");
+  ASSERT_EQ(s.on(1), "y");
+  s.wait(1);
+  s.done("x");  // y takes 49 s more
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(s.on(0).starts_with("z")) << s.on(0);
+    s.wait(20);
+    s.done(s.on(0), 20);
+  }
+  EXPECT_EQ(s.on(0), "") << "9 s are left";
+  s.wait(9);
+  s.done("y", 50);
+  EXPECT_EQ(s.starts("time"), 1);
+  EXPECT_EQ(s.coordinator().slots().busy(), 1u);
 }
 
 TEST(placement, the_other_node_goes_on_while_one_is_timing) {
@@ -238,8 +266,15 @@ TEST(placement, a_large_stage_is_not_starved_by_small_ones) {
   s.join(1, "a", {1, 4 * kGib, 0, 0});
   ASSERT_EQ(s.on(0), "s0");
   s.wait(61);
-  s.done("s0", 500);  // passed over for long enough: the node is kept for `large`
-  EXPECT_EQ(s.on(0), "");
+  s.done("s0", 61);  // passed over for long enough: the node is kept for `large`
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(s.on(0), "s" + std::to_string(i + 2)) << "s1 takes 339 s more";
+    s.wait(1);
+    s.done(s.on(0));
+  }
+  s.wait(336);
+  s.done(s.on(0));
+  EXPECT_EQ(s.on(0), "") << "s1 ends at any moment";
   s.done("s1", 400);
   EXPECT_EQ(s.starts("large"), 1);
 }

@@ -154,12 +154,12 @@ GROUP BY model, method, bits, metric, data, split, name;
 
 INSERT INTO sweep VALUES (1, 'old', 1000.0, 1010.0, 0, '0.1.0', 'abc', 0, 'host', 'assay run old.yaml', 'assay: 1', '{}', '[]');
 INSERT INTO stage VALUES ('cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', 'evaluate', 'evaluate', 'assay', 'shared', 'keep', 0, '{}', '{}', 'done', '', '', 0, '{"metrics":{"top1":91.25}}', 640, 2.5);
-INSERT INTO trial VALUES ('00000000000000aa', 'vit rtn W8A8', 'vit', 'vit', 'classification', 'rtn', 'W8A8', 1, '{"model":"vit"}', NULL, 1);
-INSERT INTO trial_stage VALUES ('00000000000000aa', 'cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', 1);
+INSERT INTO trial VALUES ('1fadcf1a043bea9c', 'vit rtn W8A8', 'vit', 'vit', 'classification', 'rtn', 'W8A8', 1, '{"bits":"W8A8","method":[{"name":"rtn","parameters":{}}],"model":"vit"}', NULL, 1);
+INSERT INTO trial_stage VALUES ('1fadcf1a043bea9c', 'cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', 1);
 INSERT INTO environment VALUES ('0123456789abcdef', '{}');
 INSERT INTO attempt VALUES ('cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', 1, 'done', '', '{}', 0, 'host/0.0', 'host', 1000.0, 1002.5, 2.4, 1000000, NULL, 0, 'logs/x.log', '0123456789abcdef');
 INSERT INTO protocol VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', '{"metric":"top1"}');
-INSERT INTO metric VALUES ('00000000000000aa', 'cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', 'top1', 'top1', 'fashion', 'test', '{}', '%', 1, 1, 91.25, 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1);
+INSERT INTO metric VALUES ('1fadcf1a043bea9c', 'cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', 'top1', 'top1', 'fashion', 'test', '{}', '%', 1, 1, 91.25, 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1);
 INSERT INTO sample_set VALUES ('cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', 'samples.safetensors', 640);
 PRAGMA application_id = 1095979865;
 PRAGMA user_version = 1;

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+namespace assay::evaluate {
+
+// How much of this host other processes use, for what is timed beside them.
+class OtherLoad {
+ public:
+  OtherLoad() : begin_(now()) {}
+
+  // Processors that other processes were busy on, on average since this was made: 0 on an idle
+  // host. Nothing if the kernel does not tell, or too little time went by for its clock ticks.
+  std::optional<double> processors() const;
+
+ private:
+  struct Reading {
+    double wall_s = 0;
+    double own_s = 0;              // processor time of this process
+    std::optional<double> busy_s;  // processor time of all
+  };
+  static Reading now();
+
+  Reading begin_;
+};
+
+// Seconds that all processors were busy, from the first line of /proc/stat. Nothing if it is no
+// such line.
+std::optional<double> busy_seconds(std::string_view line, long ticks_per_second);
+
+}  // namespace assay::evaluate
