@@ -27,6 +27,7 @@ struct Scene {
   const models::Network* network = nullptr;     // shapes without memory
   const datasets::DataHeaders* data = nullptr;  // its own split, or the one that its images are of
   const TokenFacts* tokens = nullptr;           // of its input "tokens"
+  bool rounded_activations = false;             // by methods before it
 };
 
 // Collects what is refused; an error that is thrown becomes a refusal about `about`.
@@ -43,5 +44,8 @@ class Findings {
 
 // The checks of one stage by its name; nothing for a stage without any.
 void check_stage(const Scene& scene, Findings& findings);
+
+// Whether the network that the stage makes rounds activations, as far as its own part goes.
+bool rounds_activations(const Question& question, const QuestionContext& context);
 
 }  // namespace assay::exec

@@ -35,6 +35,7 @@ using Tokenizer = std::shared_ptr<const datasets::Tokenizer>;
 struct Known {
   Data data;
   std::shared_ptr<const TokenFacts> tokens;
+  bool rounded_activations = false;  // of the network that it makes
 };
 
 // A member of a question that several share: they look at it once.
@@ -93,12 +94,21 @@ class Inspector {
     const Data data = known_.back().data != nullptr ? known_.back().data
                       : images != nullptr           ? images->data
                                                     : nullptr;
+    const bool rounded =
+        std::any_of(question.inputs.begin(), question.inputs.end(), [&](const auto& input) {
+          return input.first.starts_with("network") && known_[input.second].rounded_activations;
+        });
     check_stage({.question = question,
                  .context = context,
                  .network = network == nullptr ? nullptr : network->network.get(),
                  .data = data.get(),
-                 .tokens = tokens == nullptr ? nullptr : tokens->tokens.get()},
+                 .tokens = tokens == nullptr ? nullptr : tokens->tokens.get(),
+                 .rounded_activations = rounded},
                 findings);
+    known_.back().rounded_activations = rounded;
+    findings.attempt("method", [&] {
+      known_.back().rounded_activations = rounded || rounds_activations(question, context);
+    });
   }
 
   const Known* input_of(const Question& question, const char* name) const {

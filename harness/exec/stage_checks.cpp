@@ -70,7 +70,7 @@ void check_training(const Scene& scene, Findings& findings) {
 
 void check_samples(const Scene& scene, Findings& findings) {
   if (scene.data == nullptr || scene.data->images == 0) return;
-  findings.attempt("data", [&] {
+  findings.attempt("method", [&] {
     datasets::require_samples(scene.data->images, evaluate::integer(scene.context, "samples"));
   });
 }
@@ -107,12 +107,17 @@ void check_latency(const Scene& scene, Findings& findings) {
   });
 }
 
+void check_synthesis(const Scene& scene, Findings& findings) {
+  check_method<psaq_vit::check>(scene, findings);
+  findings.attempt("method", [&] { psaq_vit::require_gradients(!scene.rounded_activations); });
+}
+
 const std::map<std::string_view, StageCheck>& checks() {
   static const std::map<std::string_view, StageCheck> kChecks{
       {"rtn.observe", check_method<rtn::check>},
       {"rtn.quantize", check_method<rtn::check>},
       {"gptq.quantize", check_method<gptq::check>},
-      {"psaq_vit.synthesize", check_method<psaq_vit::check>},
+      {"psaq_vit.synthesize", check_synthesis},
       {"psaq_vit.observe", check_method<psaq_vit::check>},
       {"psaq_vit.quantize", check_method<psaq_vit::check>},
       {"train", check_training},
@@ -129,6 +134,12 @@ const std::map<std::string_view, StageCheck>& checks() {
 void check_stage(const Scene& scene, Findings& findings) {
   const auto found = checks().find(scene.question.stage);
   if (found != checks().end()) found->second(scene, findings);
+}
+
+bool rounds_activations(const Question& question, const QuestionContext& context) {
+  if (question.stage == "rtn.quantize") return rtn::rounds_activations(context);
+  if (question.stage == "psaq_vit.quantize") return psaq_vit::rounds_activations(context);
+  return false;
 }
 
 }  // namespace assay::exec

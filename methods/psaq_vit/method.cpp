@@ -74,11 +74,7 @@ void report(StageContext& context, const Losses& losses, std::int64_t iteration)
 
 Json synthesize(StageContext& context, const quant::ModelLoader& loader) {
   const quant::MethodNetwork loaded = loader(context);
-  if (!loaded.tap->passive()) {
-    throw Error(ErrorKind::kUnsupported,
-                "psaq_vit makes its images by gradients, and the activation quantizers of the "
-                "methods before it have none; put psaq_vit before them");
-  }
+  require_gradients(loaded.tap->passive());
   models::Network* network = loaded.network.get();
   quant::widen(*network);
   const Synthesizer synthesizer(*network, options_of(context));
@@ -161,6 +157,17 @@ ParameterSchema whole(const char* name, std::int64_t value, double least, double
 }
 
 }  // namespace
+
+bool rounds_activations(const StageContext& context) {
+  return quant::StageParameters(context).bits("a_bits") != quant::kFloatBits;
+}
+
+void require_gradients(bool has_gradients) {
+  if (has_gradients) return;
+  throw Error(ErrorKind::kUnsupported,
+              "psaq_vit makes its images by gradients, and the activation quantizers of the "
+              "methods before it have none; put psaq_vit before them");
+}
 
 void check(const StageContext& context, const models::Network& network) {
   const Json& parameters = context.recipe().at("parameters");

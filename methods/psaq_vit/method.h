@@ -21,6 +21,12 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader);
 // shapes are known alone. Throws Error as the stage would. Pure.
 void check(const StageContext& context, const models::Network& network);
 
+// Whether psaq_vit.quantize, with the parameters of its recipe, rounds activations.
+bool rounds_activations(const StageContext& context);
+
+// Images are made by gradients. Throws Error(kUnsupported) for a network without them.
+void require_gradients(bool has_gradients);
+
 // Protocol P1: every layer's weight per output channel, every site of the network by its calibrated
 // range. 16 bits leave weights or activations alone.
 quant::QuantizedModel p1_model(const models::Network& network, const quant::Ranges& ranges,

@@ -70,6 +70,10 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
 
 }  // namespace
 
+bool rounds_activations(const StageContext& context) {
+  return rounding_options_of(context).activation_bits != quant::kFloatBits;
+}
+
 void check(const StageContext& context, const models::Network& network) {
   const Json& parameters = context.recipe().at("parameters");
   check(network,

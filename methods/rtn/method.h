@@ -17,6 +17,9 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader);
 // shapes are known alone. Throws Error as the stage would. Pure.
 void check(const StageContext& context, const models::Network& network);
 
+// Whether rtn.quantize, with the parameters of its recipe, rounds activations.
+bool rounds_activations(const StageContext& context);
+
 // Runs the method on a tiny network in a second and throws Error(kMethod) if it does not do what it
 // says: 16 bits equal float, fewer bits change it, more bits are not much worse.
 void canary();

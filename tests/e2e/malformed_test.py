@@ -746,6 +746,12 @@ CHECKPOINTS = {
                                                                    "invert": False}), None, ["tokenizer.json", "(a"]),
     "a_tokenizer_with_an_expression_without_end": (tokenizer(pre_tokenizer={
         "type": "Split", "pattern": {"Regex": "(\\p{L}+\\s?)+[#:]"}, "behavior": "Isolated", "invert": False}), "data", ["failed on a text", "limit"]),
+    "a_tokenizer_of_another_version": (tokenizer(version="2.0"), "unsupported", ["tokenizer.json", '"2.0"', "1.0"]),
+    "a_tokenizer_that_begins_texts_with_a_stranger": (opt({
+        "tokenizer.json": json.dumps(made.byte_level_tokenizer()).encode(),
+        "tokenizer_config.json": b'{"add_bos_token": true, "bos_token": "<begin>"}'}, config={"vocab_size": 300},
+        weights={"model.decoder.embed_tokens.weight": made.floats(300, 8)}), "data",
+        ["tokenizer_config.json", "add_bos_token", "'<begin>'"]),
     "a_sentencepiece_model_of_noise": (opt({"tokenizer.model": b"\xff\xfe" * 500}, config={"vocab_size": 300},
                                            weights={"model.decoder.embed_tokens.weight": made.floats(300, 8)}), "data",
                                        ["tokenizer.model", "SentencePiece"]),
@@ -806,8 +812,10 @@ IMAGES = {
     "cifar_label_of_ten": (cifar(bytes(3073) + b"\x0a" + bytes(3072)), "data", ["test.bin", "record 1", "10", "0 to 9"]),
     "cifar_that_is_empty": (cifar(b""), "data", ["test.bin", "3073"]),
     "a_picture_that_is_text": (pictures(b"hello"), "data", ["a/1.png", "neither a JPEG nor a PNG"]),
-    "a_picture_that_is_cut_off": (pictures(made.png(8, 8)[:-30]), "data", ["a/1.png", "PNG"]),
+    "a_picture_that_is_cut_off": (pictures(made.png(8, 8)[:-14]), "data", ["a/1.png", "PNG"]),
     "a_picture_of_a_billion_pixels": (pictures(made.png(60000, 60000, b"\0")), "data", ["a/1.png", "60000 x 60000"]),
+    "a_picture_of_no_colour_type": (pictures(made.png(8, 8)[:25] + b"\x05" + made.png(8, 8)[26:]), "data", ["a/1.png", "PNG"]),
+    "a_picture_of_a_header_alone": (pictures(made.png(8, 8)[:33]), "data", ["a/1.png", "PNG"]),
     "a_jpeg_that_is_cut_off": (pictures(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", "jpg"), "data", ["a/1.jpg", "JPEG"]),
 }
 # Files below the root of an image folder that a plan refuses. The network has 3 outputs.
@@ -855,6 +863,60 @@ class ImageFolders(MalformedCase):
                     f"assay: 1\nmodels: {{m: {{family: vit, weights: m, data: d}}}}\ndata: {{d: {{reader: image_folder, root: ., {setting}}}}}\n"
                     "trials: [{model: m, method: float}]\nevaluate: [{metric: top1}]\n")
                 self.assert_refused(self.assay("plan", root / "sweep.yaml"), pieces)
+
+
+# name: (entry of `trials:`, entry of `evaluate:`, pieces). Networks: `pictures` (3 classes of 8 x 8, 4 training images), `words`
+# (trained, 16 positions, bytes, no beginning-of-text id) and `letter`, of 32 positions, with a text of one character.
+SETTINGS = {
+    "more_calibration_images_than_there_are": ("{model: pictures, method: {rtn: {samples: 5}}, bits: W4A8}", "{metric: top1}",
+                                               ["samples: 5", "1 to 4"]),
+    "a_batch_larger_than_the_training_data": ("{model: pictures, method: {train: {batch: 5}}}", "{metric: top1}", ["batch of 5", "4 training"]),
+    "no_training_step": ("{model: pictures, method: {train: {batch: 2, epochs: 0}}}", "{metric: top1}", ["0 epochs", "`epochs`", "`steps`"]),
+    "a_text_batch_larger_than_the_text": ("{model: words, method: {train: {batch: 4096, steps: 2}}}", "{metric: perplexity}",
+                                          ["batch of 4096", "training samples"]),
+    "a_window_of_one_token": ("{model: words, method: {train: {batch: 2, steps: 2}}}", "{metric: perplexity, context: 1}", ["context: 1", "at least 2"]),
+    "a_stride_beyond_the_window": ("{model: words, method: {train: {batch: 2, steps: 2}}}", "{metric: perplexity, context: 8, stride: 9}", ["stride: 9", "0 to 8"]),
+    "a_stride_beyond_the_networks_own_window": ("{model: words, method: {train: {batch: 2, steps: 2}}}", "{metric: perplexity, stride: 17}", ["stride: 17", "0 to 16"]),
+    "a_stride_over_documents": ("{model: words, method: {train: {batch: 2, steps: 2}}}", "{metric: perplexity, context: 8, stride: 4, windows: documents}",
+                                ["stride: 4", "windows: stream"]),
+    "a_beginning_that_the_tokenizer_lacks": ("{model: words, method: {train: {batch: 2, steps: 2}}}", "{metric: perplexity, bos: every_window}",
+                                             ["bos: every_window", "bos: none"]),
+    "a_text_of_one_character": ("{model: letter, method: float}", "{metric: perplexity}", ["at most", "one window of 32"]),
+    "no_batch_size": ("{model: pictures, method: float}", "{metric: latency, batch: []}", ["batch: []", "1 to 65536"]),
+    "images_by_gradients_through_rounded_activations": ("{model: pictures, method: {rtn + psaq_vit: {samples: 2}}, bits: W8A8}", "{metric: top1}",
+                                                        ["psaq_vit", "put psaq_vit before"]),
+}
+
+
+class RefusedSettings(MalformedCase):
+    """Parameters that no method or metric can honour on the models and data at hand: exit 2, one message with its place, nothing runs."""
+
+    def test_what_a_plan_refuses(self):
+        if not options.exec:
+            raise unittest.SkipTest("no assay-exec in this build")
+        _, weights, config, _ = vit()
+        files = {"p/model.safetensors": weights, "p/config.json": json.dumps(config).encode(), "images": PIXELS, "labels": LABELS,
+                 "words.txt": b"words and more words, one after the other, until there are enough of them\n" * 20}
+        for file, content in files.items():
+            (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / file).write_bytes(content)
+        head = ("assay: 1\nmodels:\n  pictures: {family: vit, weights: p, data: d}\n"
+                "  words: {family: llama, config: {vocab_size: 256, hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1, "
+                "num_attention_heads: 2, max_position_embeddings: 16}, data: t}\n"
+                "  letter: {family: opt, weights: o, data: one}\n"
+                "data:\n  d: {reader: idx, train: {images: images, labels: labels}, test: {images: images, labels: labels}}\n"
+                "  t: {reader: text, train: words.txt, test: words.txt}\n  one: {reader: text, test: words.txt, max_characters: 1}\n")
+        _, weights, config, more = opt()
+        for file, content in {"o/model.safetensors": weights, "o/config.json": json.dumps(config).encode(),
+                              **{f"o/{name}": content for name, content in more.items()}}.items():
+            (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / file).write_bytes(content)
+        for name, (trial, metric, pieces) in SETTINGS.items():
+            with self.subTest(name):
+                sweep = self.write("sweep.yaml", f"{head}trials: [{trial}]\nevaluate: [{metric}]\n")
+                ended = self.assay("plan", sweep)
+                self.assert_refused(ended, pieces)
+                self.assertRegex(ended.err, r"sweep\.yaml:\d+:\d+: ")
 
 
 # What only the whole content of a file shows, or a run of the network. The rest is refused by `assay plan`.
