@@ -6,6 +6,7 @@
 import argparse
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -96,6 +97,26 @@ run: {{{settings}}}
         self.assertIn("40 of 40 trials done", said)
         self.assertGreater(len(deleted), 0)
         self.assertIn("is gone from the store and is made again", said)
+
+    def test_a_copied_run_folder_is_a_run_of_its_own(self):
+        sweep = self.sweep("{echo_long: {value: [1, 2], steps: [60], step_s: [0.05]}}")
+        run = self.begin(sweep, "one")
+        limit = time.monotonic() + 30
+        while len(list((self.folder / "store" / "partial").glob("*/*/*"))) < 2 and time.monotonic() < limit:
+            time.sleep(0.02)
+        run.send_signal(signal.SIGTERM)
+        self.end(run, code=3)
+        shutil.copytree(self.folder / "one", self.folder / "two")
+        runs = [self.begin(sweep, out) for out in ("one", "two")]
+        for each in runs:
+            self.assertIn("2 of 2 trials done", self.end(each))
+        ids = [json.loads((self.folder / out / "run.json").read_text())["id"] for out in ("one", "two")]
+        self.assertNotEqual(*ids)
+        for out in ("one", "two"):
+            self.assertEqual(self.rows(out, "SELECT count(*) FROM attempt WHERE outcome IN ('method', 'data', 'io')"), [(0,)])
+        (self.folder / "two").rename(self.folder / "moved")
+        self.end(self.begin(sweep, "moved"))
+        self.assertEqual(json.loads((self.folder / "moved" / "run.json").read_text())["id"], ids[1], "a folder that is moved is the same run")
 
     def broken_while(self, flag):
         """A provider that cannot be started while the file is there."""

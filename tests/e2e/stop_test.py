@@ -153,6 +153,17 @@ run: {{max_failures: 100%, {settings}}}
         process.communicate(timeout=30)
         self.assertEqual(process.returncode, 3)
 
+    def test_a_stopped_run_that_was_forced_says_to_go_on_without_it(self):
+        sweep = self.sweep("{echo_long: {steps: [100], step_s: [0.05]}}")
+        for arguments, goes_on in (([], "goes on from here\n"), (["--force", "echo.long"], "goes on from here, without --force")):
+            process = self.begin(sweep, *arguments)
+            self.until_it_works()
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 3)
+            self.assertIn(goes_on, said)
+            (self.run_folder / "status.json").unlink()
+
     def test_a_file_in_its_folder_stops_a_run(self):
         process = self.begin(self.sweep("{echo_long: {steps: [400], step_s: [0.1]}}"))
         self.until_it_works()

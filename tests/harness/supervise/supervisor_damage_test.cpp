@@ -105,6 +105,15 @@ TEST_F(DamageTest, nor_those_of_one_stage) {
   EXPECT_EQ(wait_for(ReportKind::kFailed).error, ErrorKind::kIo);
 }
 
+TEST_F(DamageTest, nor_those_of_one_run) {
+  const Assignment one = stage("long", {{"steps", 1000}, {"step_s", 0.02}}, 1, "echo-py");
+  supervisor().start(0, one);
+  wait_for(ReportKind::kCheckpoint);
+  for (const auto& each : fs::directory_iterator(store.root() / "partial" / one.stage.key.str()))
+    fs::remove_all(each.path());
+  EXPECT_EQ(wait_for(ReportKind::kFailed).error, ErrorKind::kIo);
+}
+
 TEST_F(DamageTest, a_stage_whose_files_vanish_with_the_folder_of_all_is_tried_again) {
   const Assignment one = stage("sleep", {{"seconds", 0.3}});
   supervisor().start(0, one);
