@@ -362,10 +362,14 @@ StageBuilder::Content StageBuilder::content_read(const DeclaredStage& declared,
                                                  const Request& request) {
   const StageDeclaration& declaration = *declared.declaration;
   Content content;
-  // Another version of a provider is another method.
+  // Another version of a provider is another method, and so is another revision of a built-in
+  // stage.
   const RecipePart& provider = providers_[declared.catalogue];
-  if (!provider.value.is_null())
+  if (provider.value.is_null()) {
+    content["revision." + declaration.name] = std::to_string(declaration.revision);
+  } else {
     content["code." + provider_names_[declared.catalogue].str()] = provider.id;
+  }
   if (declaration.reads_data) {
     const std::string& split = splits_[static_cast<std::size_t>(request.split)];
     content["data." + split] = files_.data(request.view, split).id;

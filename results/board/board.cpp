@@ -9,7 +9,7 @@
 #include <tuple>
 
 #include "harness/core/catalogue.h"
-#include "harness/core/digest.h"
+#include "results/board/contents.h"
 #include "results/board/network_columns.h"
 #include "results/board/quantization.h"
 
@@ -96,7 +96,7 @@ class BoardMaker {
       });
     });
     for (const RunResults& run : runs) {
-      for (const ResultRow& row : run.results) note_content(row);
+      for (const ResultRow& row : run.results) contents_.note(row);
     }
     for (const RunResults& run : runs) {
       add_costs(run);
@@ -131,34 +131,6 @@ class BoardMaker {
     return {run.run, options_.each_seed ? row.trial : repeat_key(row.identity)};
   }
 
-  // Digests of the model's weights and of the code of providers, as a trial's identity has them;
-  // "": there is none.
-  static std::string weights_of(const ResultRow& row) {
-    return row.identity.value("content", Json::object()).value("weights", std::string());
-  }
-  static std::string code_of(const ResultRow& row) {
-    std::string code;
-    const Json content = row.identity.value("content", Json::object());
-    for (const auto& item : content.items()) {
-      if (item.key().starts_with("code.")) code += item.key() + item.value().dump();
-    }
-    return code.empty() ? "" : sha256(code);
-  }
-
-  void note_content(const ResultRow& row) {
-    weights_[row.model].insert(weights_of(row));
-    code_[row.method].insert(code_of(row));
-  }
-
-  // One name may stand for several networks: other weights in the same place, another run's model.
-  // These are as different as two models, and the code of a method as two methods.
-  static std::string told_apart(const std::string& name, const std::set<std::string>& contents,
-                                const char* what, const std::string& content) {
-    if (contents.size() < 2) return name;
-    if (content.empty()) return fmt::format("{} (no {})", name, what);
-    return fmt::format("{} ({} {})", name, what, content.substr(0, 8));
-  }
-
   void add_costs(const RunResults& run) {
     for (const CostRow& row : run.cost) costs_[{run.run, row.trial}] += row.worth_s;
   }
@@ -170,8 +142,8 @@ class BoardMaker {
     if (line.values.empty()) {
       line.first = row;
       line.is_float = row.method == "float";
-      line.first.model = told_apart(row.model, weights_.at(row.model), "weights", weights_of(row));
-      line.first.method = told_apart(row.method, code_.at(row.method), "code", code_of(row));
+      line.first.model = contents_.model_name(row);
+      line.first.method = contents_.method_name(row);
       line.run = run.run;
     }
     line.values.push_back(*row.value);
@@ -369,8 +341,7 @@ class BoardMaker {
   const std::vector<RunResults>& runs_;
   const BoardOptions& options_;
   std::map<std::string, Json> chosen_;  // by trial: parameters off their defaults
-  std::map<std::string, std::set<std::string>> weights_;         // by model
-  std::map<std::string, std::set<std::string>> code_;            // by method
+  Contents contents_;
   std::map<std::pair<std::string, std::string>, double> costs_;  // by run, trial
   std::set<std::tuple<std::string, std::string, std::string, std::string>> seen_;
   std::map<TableKey, std::map<LineKey, Line>> tables_;

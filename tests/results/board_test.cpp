@@ -136,6 +136,25 @@ TEST_F(BoardTest, seeds_of_two_versions_of_a_provider_are_no_repeats) {
   EXPECT_THAT(column_of(tables[0], "method"), testing::Each(testing::HasSubstr("m (code ")));
 }
 
+TEST_F(BoardTest, revisions_of_a_stage_are_told_apart_and_stages_that_a_row_lacks_are_not) {
+  SamplePlan plan;
+  const Json old_stage = {{"revision.m.quantize", "3"}}, new_stage = {{"revision.m.quantize", "4"}};
+  const Json with_ranges = {{"revision.m.quantize", "4"}, {"revision.m.observe", "1"}};
+  plan.trial({.model = "a", .method = "m", .bits = "W4A8", .seed = 0, .content = old_stage});
+  plan.trial({.model = "a", .method = "m", .bits = "W4A8", .seed = 1, .content = new_stage});
+  plan.trial({.model = "a", .method = "one", .bits = "W4A16", .seed = 0, .content = new_stage});
+  plan.trial({.model = "a", .method = "one", .bits = "W4A8", .seed = 0, .content = with_ranges});
+  const auto tables = board({run(plan)});
+  EXPECT_THAT(column_of(tables[0], "n"), testing::Each("1"));
+  int told_apart = 0, plain = 0;
+  for (const std::string& name : column_of(tables[0], "method")) {
+    told_apart += name.starts_with("m (code ");
+    plain += name == "one";
+  }
+  EXPECT_EQ(told_apart, 2);
+  EXPECT_EQ(plain, 2);
+}
+
 TEST_F(BoardTest, cost_of_all_rows_adds_up_to_the_ledger) {
   SamplePlan plan;
   for (const char* bits : {"W8A8", "W4A8", "W2A8"}) plan.trial("m", bits, 0).trial("m", bits, 1);

@@ -248,7 +248,7 @@ TEST_F(Planner, a_key_is_the_same_in_every_version) {
   const Plan made = plan("trials:\n  - {model: opt, method: gptq, bits: W4A16, seed: 3}\n");
   EXPECT_EQ(stage(made, "gptq.quantize").key,
             "298dee53d6e5d63b64c4929d83b44a78db2ef0daf2788878b30531619aa9c0cd");
-  EXPECT_EQ(made.trials[0].id, "602b34c0e6386e44");
+  EXPECT_EQ(made.trials[0].id, "bed90af30ed22cd2");
 }
 
 TEST_F(Planner, other_bytes_under_the_same_names_are_another_trial) {
@@ -265,6 +265,17 @@ TEST_F(Planner, other_bytes_under_the_same_names_are_another_trial) {
   }
   EXPECT_THAT(plan(block).trials[0].identity_text,
               ::testing::ContainsRegex("\"content\":.\"data.train\":.*\"tokenizer\":.*\"weights\":"));
+}
+
+TEST_F(Planner, another_revision_of_a_stage_is_another_trial) {
+  const std::string block =
+      "trials:\n  - {model: opt, method: gptq, bits: W4A16, seed: 3}\n"
+      "  - {model: opt, method: float}\n";
+  const Plan before = plan(block);
+  for (StageDeclaration& each : catalogue_.stages) each.revision += each.name == "sample";
+  const Plan after = plan(block);
+  EXPECT_NE(after.trials[0].id, before.trials[0].id) << "it is calibrated on other samples";
+  EXPECT_EQ(after.trials[1].id, before.trials[1].id);
 }
 
 TEST_F(Planner, a_seed_stands_only_in_recipes_of_random_stages) {
