@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "harness/app/cli.h"
+#include "harness/app/run_slots.h"
 #include "harness/core/error.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/numerics.h"
@@ -63,6 +64,14 @@ Finding gpus() {
   for (fs::directory_iterator it("/proc/driver/nvidia/gpus", error), end; !error && it != end;
        it.increment(error)) {
     ++count;
+  }
+  if (const char* listed = std::getenv("CUDA_VISIBLE_DEVICES"); listed != nullptr && count > 0) {
+    const std::size_t visible = visible_gpus().size();
+    return {.what = "GPUs",
+            .state = visible > 0 ? State::kOk : State::kAbsent,
+            .detail = fmt::format("{} NVIDIA; CUDA_VISIBLE_DEVICES={} leaves {} to a run", count,
+                                  listed, visible),
+            .mend = visible > 0 ? "" : "unset CUDA_VISIBLE_DEVICES for `run: {device: cuda}`"};
   }
   if (count > 0) return {.what = "GPUs", .detail = fmt::format("{} NVIDIA", count)};
   return {.what = "GPUs",

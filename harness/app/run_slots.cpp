@@ -26,6 +26,19 @@ int number_in(const char* variable) {
   return value;
 }
 
+// A task of a Slurm step, started by srun. sbatch sets most variables for its script too: only a
+// step has a process id in the task list.
+bool is_slurm_task() {
+  return std::getenv("SLURM_PROCID") != nullptr && std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr;
+}
+
+// Slurm then gives each task a list of its own.
+bool has_gpus_of_its_own() {
+  const char* resources = std::getenv("SLURM_TRES_PER_TASK");
+  return is_slurm_task() && (number_in("SLURM_GPUS_PER_TASK") > 0 ||
+                             (resources != nullptr && std::strstr(resources, "gpu") != nullptr));
+}
+
 // Cores that this process may use: its share of its affinity mask, the control groups' share of
 // time over the ranks of the node, and what Slurm gave each task of a step.
 int usable_cores(const SlotRequest& request, const CgroupLimits& limits) {
@@ -34,8 +47,7 @@ int usable_cores(const SlotRequest& request, const CgroupLimits& limits) {
   int cores = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   cores /= request.core_sharers;
   if (limits.cpus > 0) cores = std::min(cores, static_cast<int>(limits.cpus) / request.local_size);
-  // sbatch sets it for its script too: only a step has a process id in the task list.
-  if (std::getenv("SLURM_PROCID") != nullptr && std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) {
+  if (is_slurm_task()) {
     if (const int each = number_in("SLURM_CPUS_PER_TASK"); each > 0) cores = std::min(cores, each);
   }
   return std::max(1, cores);
@@ -52,7 +64,20 @@ std::int64_t usable_memory_bytes(const CgroupLimits& limits) {
   return bytes == 0 ? limits.memory_bytes : std::min(bytes, limits.memory_bytes);
 }
 
-// Ids as CUDA_VISIBLE_DEVICES names them.
+// Those of the node divided by its ranks, unless each rank was given its own.
+std::vector<std::string> gpus_of_rank(const SlotRequest& request) {
+  std::vector<std::string> all = visible_gpus();
+  if (has_gpus_of_its_own()) return all;
+  std::vector<std::string> gpus;
+  for (std::size_t i = static_cast<std::size_t>(request.local_rank); i < all.size();
+       i += static_cast<std::size_t>(request.local_size)) {
+    gpus.push_back(all[i]);
+  }
+  return gpus;
+}
+
+}  // namespace
+
 std::vector<std::string> visible_gpus() {
   std::vector<std::string> gpus;
   if (const char* listed = std::getenv("CUDA_VISIBLE_DEVICES")) {
@@ -68,24 +93,19 @@ std::vector<std::string> visible_gpus() {
   return gpus;
 }
 
-}  // namespace
-
 Slots slots_of_this_node(const SlotRequest& request) {
   const CgroupLimits limits = cgroup_limits();
   const int cores = usable_cores(request, limits);
   const bool cuda = request.device.starts_with("cuda");
   std::vector<std::string> gpus;
   if (cuda) {
-    const auto all = visible_gpus();
-    for (std::size_t i = static_cast<std::size_t>(request.local_rank); i < all.size();
-         i += static_cast<std::size_t>(request.local_size)) {
-      gpus.push_back(all[i]);
-    }
+    gpus = gpus_of_rank(request);
     if (gpus.empty()) {
       throw Error(ErrorKind::kEnvironment,
                   fmt::format("run.device is {}, but rank {} of {} on this node has no GPU: "
                               "CUDA_VISIBLE_DEVICES and /dev/nvidia* name {}; set run.device: cpu",
-                              request.device, request.local_rank, request.local_size, all.size()));
+                              request.device, request.local_rank, request.local_size,
+                              visible_gpus().size()));
     }
   }
   int count = request.jobs;

@@ -25,10 +25,14 @@ struct Slots {
   SiteOffer offer;
 };
 
-// This process's share of its node: memory and GPUs divided by the node-local rank, cores by the
-// ranks that share them (a launcher may have bound each rank to its own), at least one slot. Limits
-// of control groups and SLURM_CPUS_PER_TASK hold. `device: cuda` gives a slot for each GPU of the
-// share; Error(kEnvironment) without one.
+// GPUs that this process sees, as CUDA_VISIBLE_DEVICES names them; all of the host where that is
+// not set.
+std::vector<std::string> visible_gpus();
+
+// This process's share of its node: memory and GPUs divided by the node-local rank (GPUs that Slurm
+// gave this task alone are not), cores by the ranks that share them (a launcher may have bound each
+// rank to its own), at least one slot. Limits of control groups and SLURM_CPUS_PER_TASK hold.
+// `device: cuda` gives a slot for each GPU of the share; Error(kEnvironment) without one.
 Slots slots_of_this_node(const SlotRequest& request);
 
 }  // namespace assay::app
