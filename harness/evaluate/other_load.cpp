@@ -13,9 +13,6 @@
 namespace assay::evaluate {
 namespace {
 
-// Below this, a clock tick of each processor is a large part of what was used.
-constexpr double kLeastWallS = 0.5;
-
 double seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
 }
@@ -48,8 +45,10 @@ OtherLoad::Reading OtherLoad::now() {
 std::optional<double> OtherLoad::processors() const {
   const Reading end = now();
   const double wall_s = end.wall_s - begin_.wall_s;
-  if (!begin_.busy_s || !end.busy_s || wall_s < kLeastWallS) return std::nullopt;
-  const double others_s = (*end.busy_s - *begin_.busy_s) - (end.own_s - begin_.own_s);
+  if (!begin_.busy_s || !end.busy_s || wall_s <= 0) return std::nullopt;
+  const double ticks_s = static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN)) /
+                         static_cast<double>(::sysconf(_SC_CLK_TCK));
+  const double others_s = (*end.busy_s - *begin_.busy_s) - (end.own_s - begin_.own_s) - ticks_s;
   return std::max(0.0, others_s / wall_s);
 }
 

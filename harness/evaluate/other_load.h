@@ -10,8 +10,9 @@ class OtherLoad {
  public:
   OtherLoad() : begin_(now()) {}
 
-  // Processors that other processes were busy on, on average since this was made: 0 on an idle
-  // host. Nothing if the kernel does not tell, or too little time went by for its clock ticks.
+  // Processors that other processes were busy on at least, on average since this was made: 0 on an
+  // idle host. The kernel counts in clock ticks, of which each processor may have counted one too
+  // many. Nothing if it does not tell.
   std::optional<double> processors() const;
 
  private:
