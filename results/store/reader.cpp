@@ -76,7 +76,9 @@ class Reader::Impl {
   }
 
   // Figures are shown only if the results that they come from are what was published, and say so.
+  // Looked at once.
   void check_figures() {
+    if (figures_checked_) return;
     try {
       SQLite::Statement rows(
           database,
@@ -91,6 +93,7 @@ class Reader::Impl {
           key = std::move(next);
           result.reset();
           text = rows.getColumn(1).getString();
+          has_notes = has_notes || text.find("\"note\":") != std::string::npos;
           if (!is_as_published(text)) result = result_from(key, text);
         }
         if (rows.getColumn(2).isNull()) continue;
@@ -102,6 +105,7 @@ class Reader::Impl {
         if (digest_of(*result).empty()) continue;
         if (value != figure(*result, name)) damaged(key);
       }
+      figures_checked_ = true;
     } catch (const SQLite::Exception& e) {
       throw translate(e, path);
     }
@@ -133,9 +137,11 @@ class Reader::Impl {
 
   std::filesystem::path path;
   SQLite::Database database;
+  bool has_notes = false;  // as far as check_figures() has seen
 
  private:
   bool trials_checked_ = false;
+  bool figures_checked_ = false;
 
   // Whether the text of a result gives the figure as it writes numbers: that spares its parsing.
   static bool says(const std::string& text, const std::string& name, double value) {
@@ -208,6 +214,8 @@ std::vector<TrialSummary> Reader::trials() {
 }
 
 std::vector<NoteRow> Reader::notes() {
+  impl_->check_figures();
+  if (!impl_->has_notes) return {};
   return impl_->rows<NoteRow>(
       "(SELECT json_extract(s.result, '$.note') AS note, count(DISTINCT m.trial) AS trials FROM "
       "stage s JOIN metric m ON m.stage = s.key AND m.current = 1 JOIN trial t ON t.id = m.trial "
