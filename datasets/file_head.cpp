@@ -16,6 +16,7 @@ namespace assay::datasets {
 namespace {
 
 constexpr std::size_t kStep = std::size_t{64} << 10;
+constexpr const char* kMark = "\x1f\x8b";  // of gzip
 
 class OpenFile {
  public:
@@ -86,6 +87,9 @@ std::string inflated_head(const OpenFile& file, std::size_t count) {
       stream.avail_in = static_cast<uInt>(block.size());
     }
     code = inflate(&stream, Z_NO_FLUSH);
+    // Streams may follow one another.
+    const std::int64_t at = offset - static_cast<std::int64_t>(stream.avail_in);
+    if (code == Z_STREAM_END && file.at(at, 2) == kMark) code = inflateReset(&stream);
   }
   if (code != Z_OK && code != Z_STREAM_END) {
     file.fail(ErrorKind::kData,
@@ -110,11 +114,11 @@ std::int64_t claimed_size(const OpenFile& file) {
 FileHead read_head(const InputFile& input, std::size_t count) {
   const OpenFile file(input.path);
   FileHead head{.stored_bytes = file.size(), .inflated_bytes = file.size()};
-  const std::string mark = file.at(0, 2);
-  head.compressed = mark == "\x1f\x8b";
+  head.compressed = file.at(0, 2) == kMark;
   if (head.compressed) {
     head.bytes = inflated_head(file, count);
-    head.inflated_bytes = claimed_size(file);
+    head.inflated_bytes = head.bytes.size() < count ? static_cast<std::int64_t>(head.bytes.size())
+                                                    : claimed_size(file);
   } else {
     head.bytes = file.at(0, std::min(count, static_cast<std::size_t>(file.size())));
   }

@@ -12,8 +12,9 @@ struct FileHead {
   std::string bytes;                // at most what was asked for
   bool compressed = false;          // gzip
   std::int64_t stored_bytes = 0;    // of the file
-  std::int64_t inflated_bytes = 0;  // of its content; of a gzip file what its last four bytes say,
-                                    // which is wrong for several streams and above 4 GB
+  std::int64_t inflated_bytes = 0;  // of its content; of a gzip file that is longer than the head
+                                    // what its last four bytes say, which is wrong for several
+                                    // streams and above 4 GB
 };
 
 // Reads no more of the file than it takes for `count` bytes of content. Throws Error(kIo) if it

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 
 #include "datasets/file_head.h"
 #include "datasets/files.h"
@@ -174,8 +175,9 @@ class Looking {
 
   // Images that nothing brings to one size have one already.
   void image(const InputFile& file, const Preprocessing& preprocessing) {
-    const ImageSize size = read_image_size(file);
-    if (preprocessing.crop > 0) return;
+    const std::optional<ImageSize> read = read_image_size(file);
+    if (preprocessing.crop > 0 || !read) return;
+    const ImageSize size = *read;
     const std::int64_t exact = preprocessing.exact;
     const std::vector<std::int64_t> shape{3, exact > 0 ? exact : size.height,
                                           exact > 0 ? exact : size.width};
@@ -198,6 +200,7 @@ class Looking {
     const bool shown = cut && !bool_parameter(data_, "strip", false) &&
                        text_parameter(data_, "join", "file") == "file";
     std::int64_t characters = 0;
+    bool known = true;
     for (const InputFile& file : all_files(files_, "text")) {
       attempt([&] {
         const FileHead head = read_head(file, kTextBlock);
@@ -210,11 +213,13 @@ class Looking {
         if (read.size() < whole.size()) bytes = static_cast<std::int64_t>(read.size());
         if (cut && bytes / kMostBytes > most) bytes = most * kMostBytes;
         characters += bytes;
+        // What a gzip file says of its length is that of its last stream.
+        known = known && (!head.compressed || head.bytes.size() < kTextBlock);
         if (headers_.beginning.empty()) headers_.beginning = read;
       });
     }
-    headers_.characters = characters;
-    if (characters == 0 && headers_.problems.empty()) {
+    headers_.characters = known ? characters : -1;
+    if (known && characters == 0 && headers_.problems.empty()) {
       refuse(*all_files(files_, "text").begin(), "holds no text; is it the right file?");
     }
   }

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
+#include <optional>
 #include <string>
 
 #include "datasets/file_head.h"
@@ -36,35 +36,46 @@ bool is_frame(int marker) {
   return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
 }
 
-ImageSize jpeg_size(const InputFile& file, std::string_view bytes) {
+// Nothing: what stands before the frame is longer than what was read.
+std::optional<ImageSize> jpeg_size(const InputFile& file, std::string_view bytes) {
   std::size_t at = 2;
   while (at + 9 <= bytes.size()) {
-    if (static_cast<unsigned char>(bytes[at]) != 0xFF) refuse(file, "its JPEG header is malformed");
+    // Bytes before a marker are passed over, as by libjpeg.
+    if (static_cast<unsigned char>(bytes[at]) != 0xFF) {
+      ++at;
+      continue;
+    }
     const int marker = static_cast<unsigned char>(bytes[at + 1]);
     if (marker == 0xFF) {  // a fill byte
       ++at;
       continue;
     }
-    if (is_frame(marker)) return {big_endian(bytes, at + 7, 2), big_endian(bytes, at + 5, 2)};
+    if (marker <= 1 || (marker >= 0xD0 && marker <= 0xD8)) {  // nothing belongs to it
+      at += 2;
+      continue;
+    }
+    if (is_frame(marker))
+      return ImageSize{big_endian(bytes, at + 7, 2), big_endian(bytes, at + 5, 2)};
     const std::int64_t length = big_endian(bytes, at + 2, 2);
     if (length < 2) refuse(file, "its JPEG header is malformed");
     at += 2 + static_cast<std::size_t>(length);
   }
-  refuse(file, "its JPEG header is cut off");
+  if (bytes.size() < kJpegHeaderBytes) refuse(file, "its JPEG header is cut off");
+  return std::nullopt;
 }
 
 }  // namespace
 
-ImageSize read_image_size(const InputFile& file) {
+std::optional<ImageSize> read_image_size(const InputFile& file) {
   const std::string path = file.path.string();
   const std::string mark = read_head(file, kMarkBytes).bytes;
-  if (mark.starts_with("\xFF\xD8")) {
-    const ImageSize size = jpeg_size(file, read_head(file, kJpegHeaderBytes).bytes);
-    check_image_size(size.width, size.height, path);
+  if (mark.starts_with("\xFF\xD8\xFF")) {
+    const auto size = jpeg_size(file, read_head(file, kJpegHeaderBytes).bytes);
+    if (size) check_image_size(size->width, size->height, path);
     return size;
   }
   if (!mark.starts_with("\x89PNG\r\n\x1A\n")) {
-    refuse(file, "is neither a JPEG nor a PNG by its first bytes; convert it or take it away");
+    refuse(file, "is neither a JPEG nor a PNG; convert or remove it");
   }
   if (mark.size() < kMarkBytes) refuse(file, "its PNG header is cut off");
   const ImageSize size = {big_endian(mark, 16, 4), big_endian(mark, 20, 4)};
@@ -72,15 +83,6 @@ ImageSize read_image_size(const InputFile& file) {
   const std::string bytes = read_head(file, kPngHeaderBytes).bytes;
   check_png_header(bytes, bytes.size() < kPngHeaderBytes, path);
   return size;
-}
-
-bool has_image_extension(std::string_view path) {
-  const std::size_t dot = path.rfind('.');
-  if (dot == std::string_view::npos) return false;
-  std::string extension(path.substr(dot));
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
 }
 
 }  // namespace assay::datasets

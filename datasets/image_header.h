@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
+#include <optional>
 
 #include "harness/core/input_file.h"
 
@@ -13,11 +13,8 @@ struct ImageSize {
 };
 
 // The size that the header of a JPEG or PNG gives. Throws Error(kData) naming the file if its first
-// bytes are of neither format, the header is cut off, or the size is 0 or above the decoder's
-// limit.
-ImageSize read_image_size(const InputFile& file);
-
-// .jpg, .jpeg or .png in any case.
-bool has_image_extension(std::string_view path);
+// bytes are of neither format, the header is cut off or malformed, or the size is 0 or above the
+// decoder's limit. Nothing: more than 512 KiB of a JPEG stand before its size.
+std::optional<ImageSize> read_image_size(const InputFile& file);
 
 }  // namespace assay::datasets

@@ -21,28 +21,26 @@ bool is_of(const Question& question, const Catalogue& catalogue) {
   return question.provider == catalogue.provider;
 }
 
-// The answers of one provider to its own questions: remembered, or asked for, all questions at once
-// since its stages may rest on those of others.
+// The answers of one provider to its own questions: remembered, or asked for.
 void ask(const Catalogue& catalogue, const std::vector<std::string>& command, const fs::path& cache,
          const plan::PlanQuestions& asked, std::vector<Answer>& answers) {
   // The version covers the files that a provider is made of.
   const std::string identity = supervise::command_identity(command) + catalogue.version;
   supervise::AnswerCache known(cache.empty() ? fs::path() : cache / (sha256(identity) + ".json"));
-  bool complete = true;
+  std::vector<std::size_t> wanted;
   for (std::size_t i = 0; i < asked.questions.size(); ++i) {
     if (!is_of(asked.questions[i], catalogue)) continue;
     if (const auto answer = known.find(asked.digests[i])) {
       answers[i] = *answer;
     } else {
-      complete = false;
+      wanted.push_back(i);
     }
   }
-  if (!complete) {
-    const std::vector<Answer> fresh = supervise::inspect(command, asked.questions);
-    for (std::size_t i = 0; i < asked.questions.size(); ++i) {
-      if (!is_of(asked.questions[i], catalogue)) continue;
-      answers[i] = fresh[i];
-      known.keep(asked.digests[i], fresh[i]);
+  if (!wanted.empty()) {
+    std::vector<Answer> fresh = supervise::inspect(command, asked.questions, wanted);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      known.keep(asked.digests[wanted[i]], fresh[i]);
+      answers[wanted[i]] = std::move(fresh[i]);
     }
   }
   known.save();

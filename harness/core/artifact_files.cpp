@@ -146,11 +146,4 @@ std::string publication_of(const fs::path& artifact) {
   return file.string() + " " + to_json(identity_of(file)).dump();
 }
 
-std::string read_artifact(const fs::path& artifact, const std::string& name) {
-  const FileSet files = artifact_files(artifact);
-  const InputFile* file = files.find("", name);
-  if (file == nullptr) refuse(artifact / name, "is not listed in result.json");
-  return read_input(*file);
-}
-
 }  // namespace assay

@@ -47,8 +47,4 @@ FileSet artifact_files(const std::filesystem::path& artifact,
 // has read of one. Throws Error(kIo) if there is none.
 std::string publication_of(const std::filesystem::path& artifact);
 
-// The content of an artifact's file. Throws Error(kData) if it is not what was published, or the
-// artifact has no such file.
-std::string read_artifact(const std::filesystem::path& artifact, const std::string& name);
-
 }  // namespace assay

@@ -50,8 +50,6 @@ std::string counted(std::int64_t count, const char* one, const char* many) {
 
 }  // namespace
 
-bool is_readable_image(std::string_view path) { return lists(kRead, extension_of(path)); }
-
 ImageListing list_images(const std::vector<std::string>& paths) {
   ImageListing listing;
   std::map<std::string, std::vector<std::string>> images;  // by folder

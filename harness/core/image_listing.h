@@ -45,7 +45,4 @@ std::string passed_over(const ImageListing& listing);
 // format is not read, or if there is no class or no image.
 void check_listing(const ImageListing& listing, const std::string& where);
 
-// Whether `path` is an image that is read, by its name.
-bool is_readable_image(std::string_view path);
-
 }  // namespace assay

@@ -7,7 +7,6 @@
 namespace assay {
 namespace {
 
-constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
 constexpr std::size_t kMaxQuestions = 1'000'000;
 
 [[noreturn]] void refuse(const std::string& where, const std::string& problem) {
@@ -146,7 +145,7 @@ void write_questions(const std::filesystem::path& path, const std::vector<Questi
 }
 
 std::vector<Question> read_questions(const std::filesystem::path& path) {
-  const Json json = parse_json(read_file(path, kMaxBytes), path.string());
+  const Json json = parse_json(read_file(path, kMostInspectionBytes), path.string());
   std::vector<Question> questions;
   for (const Json& each : list(json, "questions", path.string())) {
     questions.push_back(question_from(
@@ -160,7 +159,7 @@ void write_answers(const std::filesystem::path& path, const std::vector<Answer>&
 }
 
 std::vector<Answer> read_answers(const std::filesystem::path& path, std::size_t expected) {
-  const Json json = parse_json(read_file(path, kMaxBytes), path.string());
+  const Json json = parse_json(read_file(path, kMostInspectionBytes), path.string());
   std::vector<Answer> answers;
   for (const Json& each : list(json, "answers", path.string())) {
     answers.push_back(

@@ -37,6 +37,9 @@ struct Refusal {
   bool operator==(const Refusal&) const = default;
 };
 
+// Of a file of questions or answers.
+inline constexpr std::size_t kMostInspectionBytes = std::size_t{64} << 20;
+
 struct Answer {
   std::vector<Refusal> refusals;
   // What was learned cheaply: "model" {parameters, dtype, bytes, context, outputs}, "data" {images,

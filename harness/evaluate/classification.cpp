@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/core/error.h"
+#include "harness/evaluate/fit.h"
 #include "harness/evaluate/network_traits.h"
 
 namespace assay::evaluate {
@@ -21,20 +22,8 @@ at::Tensor joined(const std::vector<at::Tensor>& parts, at::ScalarType type) {
 
 void check_fit(const models::NetworkInfo& info, const datasets::ImageSet& images,
                const datasets::ImageBatch& batch) {
-  if (images.classes() > info.outputs) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("the data set has {} classes, the network {} outputs", images.classes(),
-                            info.outputs));
-  }
-  const at::Tensor& pixels = batch.images;
-  if (info.input.size() == 3 &&
-      (pixels.size(2) != info.input[1] || pixels.size(3) != info.input[2])) {
-    throw Error(
-        ErrorKind::kConfig,
-        fmt::format("images of {} x {} pixels, the network takes {} x {}; name a `preprocess` "
-                    "that gives that size",
-                    pixels.size(3), pixels.size(2), info.input[2], info.input[1]));
-  }
+  require_classes(info, images.classes());
+  require_image_shape(info, batch.images.sizes().slice(1).vec());
 }
 
 }  // namespace

@@ -17,6 +17,15 @@ void require_classes(const models::NetworkInfo& info, std::int64_t classes) {
               {{"field", "classes"}, {"value", std::to_string(classes)}});
 }
 
+void require_every_class(const models::NetworkInfo& info, std::int64_t classes) {
+  if (classes == info.outputs) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("the data set has {} classes, the network {} outputs; name the class of "
+                          "every output in a file, 'classes: FILE' of the data entry",
+                          classes, info.outputs),
+              {{"field", "classes"}, {"value", std::to_string(classes)}});
+}
+
 void require_image_shape(const models::NetworkInfo& info, const std::vector<std::int64_t>& shape) {
   if (info.input.size() != 3 || shape.size() != 3) return;
   if (shape[1] != info.input[1] || shape[2] != info.input[2]) {

@@ -12,6 +12,11 @@ namespace assay::evaluate {
 // A set of `classes` classes. Throws Error(kConfig) if the network has fewer outputs.
 void require_classes(const models::NetworkInfo& info, std::int64_t classes);
 
+// Images of a folder, of `classes` classes, for a network that came trained. It has an output for
+// each class of the list, in its order: a shorter list would give most classes numbers of others.
+// Throws Error(kConfig) unless there are as many.
+void require_every_class(const models::NetworkInfo& info, std::int64_t classes);
+
 // Images [C, H, W] as the set stores them; one channel feeds three. Throws Error(kConfig).
 void require_image_shape(const models::NetworkInfo& info, const std::vector<std::int64_t>& shape);
 

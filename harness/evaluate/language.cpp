@@ -10,6 +10,7 @@
 #include <map>
 
 #include "harness/core/error.h"
+#include "harness/evaluate/fit.h"
 #include "harness/evaluate/network_traits.h"
 
 namespace assay::evaluate {
@@ -46,20 +47,12 @@ std::map<std::int64_t, Rows, std::greater<>> by_size(const WindowedText& text,
 }
 
 void check_fit(const models::NetworkInfo& info, const WindowedText& text) {
-  if (info.context > 0 && text.context > info.context) {
-    throw Error(ErrorKind::kConfig, fmt::format("context {}; the network takes at most {} tokens",
-                                                text.context, info.context));
-  }
-  if (text.ids.numel() == 0) {
-    return;
-  }
+  require_context(info, text.context);
+  if (text.ids.numel() == 0) return;
   const std::int32_t bos = text.bos_rule == "none" ? 0 : text.bos.value_or(0);
-  const std::int64_t largest = std::max(text.ids.max().item<std::int32_t>(), bos);
-  if (largest >= info.outputs || text.ids.min().item<std::int32_t>() < 0) {
-    throw Error(ErrorKind::kData,
-                fmt::format("the text holds token id {}, the network's vocabulary has {}; another "
-                            "model's tokenizer?",
-                            largest, info.outputs));
+  require_vocabulary(info, std::max(text.ids.max().item<std::int32_t>(), bos));
+  if (const auto least = text.ids.min().item<std::int32_t>(); least < 0) {
+    throw Error(ErrorKind::kData, fmt::format("the text holds token id {}", least));
   }
 }
 

@@ -75,6 +75,11 @@ const Json& data_of(const StageContext& context) {
   return member_of(context.recipe(), "data", "recipe");
 }
 
+bool has_class_list(const StageContext& context) {
+  const Json model = context.recipe().value("model", Json::object());
+  return model.is_object() && model.contains("files") && data_of(context).contains("classes");
+}
+
 std::vector<std::int64_t> batch_sizes(const StageContext& context) {
   const Json& list = parameter(context, "batch");
   const auto refuse = [&] {

@@ -31,6 +31,9 @@ const Json& data_of(const StageContext& context);
 datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples,
                                std::int64_t chunk);
 
+// Whether a network that came trained is shown images whose classes are listed by name.
+bool has_class_list(const StageContext& context);
+
 // The batch sizes that are timed, in their order: one at least.
 std::vector<std::int64_t> batch_sizes(const StageContext& context);
 

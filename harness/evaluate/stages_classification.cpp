@@ -6,6 +6,7 @@
 #include "datasets/preprocess.h"
 #include "harness/core/error.h"
 #include "harness/evaluate/classification.h"
+#include "harness/evaluate/fit.h"
 #include "harness/evaluate/stage_recipe.h"
 #include "harness/evaluate/stages.h"
 
@@ -15,21 +16,6 @@ namespace {
 // Raised when the same network and images give other records.
 constexpr int kRevision = 4;
 const std::vector<std::string> kNames = {"correct", "top5", "margin", "nll"};
-
-// A network that came trained has an output for each class of the list, in its order: a shorter list
-// would give most classes numbers of others.
-void check_classes(const StageContext& context, const datasets::ImageSet& images,
-                   const models::NetworkInfo& info) {
-  const Json model = context.recipe().value("model", Json::object());
-  const bool trained = model.is_object() && model.contains("files");
-  if (!data_of(context).contains("classes") || !trained || images.classes() == info.outputs) {
-    return;
-  }
-  throw Error(ErrorKind::kConfig,
-              fmt::format("the data set has {} classes, the network {} outputs; name the class of "
-                          "every output in a file, 'classes: FILE' of the data entry",
-                          images.classes(), info.outputs));
-}
 
 Json protocol_of(const StageContext& context, const models::NetworkInfo& info, std::int64_t limit,
                  std::int64_t samples) {
@@ -51,7 +37,7 @@ Json evaluate(StageContext& context, const NetworkLoader& load) {
   const LoadedNetwork loaded = load(context);
   const models::NetworkInfo& info = loaded.network->info();
   const auto all = images_of(context);
-  check_classes(context, *all, info);
+  if (has_class_list(context)) require_every_class(info, all->classes());
   const std::int64_t limit = integer(context, "limit");
   const auto images = datasets::spread_subset(all, limit);
   const ClassificationRecords records = classify(

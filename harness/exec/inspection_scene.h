@@ -27,7 +27,8 @@ struct Scene {
   const models::Network* network = nullptr;     // shapes without memory
   const datasets::DataHeaders* data = nullptr;  // its own split, or the one that its images are of
   const TokenFacts* tokens = nullptr;           // of its input "tokens"
-  bool rounded_activations = false;             // by methods before it
+  // By the methods before it; nothing: one of them is another provider's.
+  std::optional<bool> rounded_activations = false;
 };
 
 // Collects what is refused; an error that is thrown becomes a refusal about `about`.

@@ -35,7 +35,8 @@ using Tokenizer = std::shared_ptr<const datasets::Tokenizer>;
 struct Known {
   Data data;
   std::shared_ptr<const TokenFacts> tokens;
-  bool rounded_activations = false;  // of the network that it makes
+  // Of the network that it makes; nothing: not known.
+  std::optional<bool> rounded_activations = false;
 };
 
 // A member of a question that several share: they look at it once.
@@ -70,7 +71,10 @@ class Inspector {
     for (const Question& question : questions) {
       Answer& answer = answers.emplace_back();
       known_.emplace_back();
-      if (question.provider != kProvider) continue;
+      if (question.provider != kProvider) {
+        known_.back().rounded_activations.reset();
+        continue;
+      }
       Findings findings(answer);
       // Whatever goes wrong is an answer: one malformed question must not hide the others.
       findings.attempt("run", [&] { look(question, findings, answer.facts); });
@@ -94,10 +98,7 @@ class Inspector {
     const Data data = known_.back().data != nullptr ? known_.back().data
                       : images != nullptr           ? images->data
                                                     : nullptr;
-    const bool rounded =
-        std::any_of(question.inputs.begin(), question.inputs.end(), [&](const auto& input) {
-          return input.first.starts_with("network") && known_[input.second].rounded_activations;
-        });
+    const std::optional<bool> rounded = rounded_before(question);
     check_stage({.question = question,
                  .context = context,
                  .network = network == nullptr ? nullptr : network->network.get(),
@@ -107,8 +108,20 @@ class Inspector {
                 findings);
     known_.back().rounded_activations = rounded;
     findings.attempt("method", [&] {
-      known_.back().rounded_activations = rounded || rounds_activations(question, context);
+      if (rounds_activations(question, context)) known_.back().rounded_activations = true;
     });
+  }
+
+  // Whether methods before the stage round activations; nothing: one of another provider may.
+  std::optional<bool> rounded_before(const Question& question) const {
+    std::optional<bool> rounded = false;
+    for (const auto& [name, index] : question.inputs) {
+      if (!name.starts_with("network")) continue;
+      const std::optional<bool> before = known_[index].rounded_activations;
+      if (before.value_or(false)) return true;
+      if (!before) rounded.reset();
+    }
+    return rounded;
   }
 
   const Known* input_of(const Question& question, const char* name) const {

@@ -50,6 +50,16 @@ void check_tokens(const Scene& scene, Findings& findings, std::int64_t needed,
                      {{"field", "context"}, {"value", std::to_string(context)}}));
 }
 
+void check_classification(const Scene& scene, Findings& findings) {
+  check_images(scene, findings);
+  if (scene.network == nullptr || scene.data == nullptr || scene.data->classes == 0) return;
+  if (scene.data->classes > scene.network->info().outputs) return;  // refused already
+  findings.attempt("data", [&] {
+    if (evaluate::has_class_list(scene.context))
+      evaluate::require_every_class(scene.network->info(), scene.data->classes);
+  });
+}
+
 template <MethodCheck check>
 void check_method(const Scene& scene, Findings& findings) {
   if (scene.network == nullptr) return;
@@ -109,21 +119,30 @@ void check_latency(const Scene& scene, Findings& findings) {
 
 void check_synthesis(const Scene& scene, Findings& findings) {
   check_method<psaq_vit::check>(scene, findings);
-  findings.attempt("method", [&] { psaq_vit::require_gradients(!scene.rounded_activations); });
+  findings.attempt(
+      "method", [&] { psaq_vit::require_gradients(!scene.rounded_activations.value_or(false)); });
+}
+
+void check_gptq(const Scene& scene, Findings& findings) {
+  check_method<gptq::check>(scene, findings);
+  if (!scene.rounded_activations) return;
+  findings.attempt("method", [&] {
+    gptq::require_rounded_activations(scene.context, *scene.rounded_activations);
+  });
 }
 
 const std::map<std::string_view, StageCheck>& checks() {
   static const std::map<std::string_view, StageCheck> kChecks{
       {"rtn.observe", check_method<rtn::check>},
       {"rtn.quantize", check_method<rtn::check>},
-      {"gptq.quantize", check_method<gptq::check>},
+      {"gptq.quantize", check_gptq},
       {"psaq_vit.synthesize", check_synthesis},
       {"psaq_vit.observe", check_method<psaq_vit::check>},
       {"psaq_vit.quantize", check_method<psaq_vit::check>},
       {"train", check_training},
       {"sample_images", check_samples},
       {"sample_calibration", check_windows},
-      {"evaluate.classification", check_images},
+      {"evaluate.classification", check_classification},
       {"evaluate.language", check_language},
       {"measure.latency", check_latency}};
   return kChecks;

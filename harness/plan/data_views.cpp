@@ -114,10 +114,11 @@ const DataViews::Configuration& DataViews::configuration_of(std::size_t index) {
   return found->second;
 }
 
-// The folder whose folders are the classes: the training split's, or that of the data set's only
-// split.
+// The folder whose folders are the classes: the training split's, or that of another split.
 fs::path DataViews::class_folder(const spec::DataSet& data) const {
-  for (const char* split : {"train", "test", "val", "validation"}) {
+  std::vector<std::string> splits = {"train", "test", "val", "validation"};
+  for (const auto& [name, files] : data.splits) splits.push_back(name);
+  for (const std::string& split : splits) {
     const auto named = data.splits.find(split);
     const fs::path folder = named != data.splits.end() && !named->second.empty()
                                 ? named->second.front().path
@@ -131,7 +132,7 @@ fs::path DataViews::class_folder(const spec::DataSet& data) const {
 ClassList DataViews::classes(const spec::DataSet& data, std::size_t model) {
   const Configuration& configuration = configuration_of(model);
   const fs::path folder = class_folder(data);
-  if (folder.empty()) return {};  // the split that is read is refused where it is looked for
+  if (folder.empty()) return {};  // there is none: the split that is read is refused as missing
   ClassSources sources;
   sources.data = fmt::format("data '{}', model '{}'", data.name, sweep_.models[model].name);
   for (const std::string& name : digests_.folders_in(folder)) {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "harness/spec/place.h"
 
@@ -10,6 +12,24 @@ namespace assay::plan {
 namespace {
 
 constexpr std::int64_t kMostContext = 1 << 24;
+
+// The length of windows that a stage draws from a text.
+bool draws(const StageDeclaration& stage) {
+  const bool reads =
+      std::find(stage.reads.begin(), stage.reads.end(), "context") != stage.reads.end();
+  return reads && std::any_of(stage.inputs.begin(), stage.inputs.end(),
+                              [](const InputDeclaration& each) { return each.name == "tokens"; });
+}
+
+bool rests_on_windows(const Catalogue& catalogue, const std::string& name,
+                      std::set<std::string>& seen) {
+  const StageDeclaration* stage = catalogue.find_stage(name);
+  if (stage == nullptr || !seen.insert(name).second) return false;
+  return draws(*stage) ||
+         std::any_of(stage->inputs.begin(), stage->inputs.end(), [&](const InputDeclaration& each) {
+           return rests_on_windows(catalogue, each.stage, seen);
+         });
+}
 
 // The configuration of a model and where it stands; null if there is none.
 std::pair<Json, std::string> configuration_of(const spec::Model& model, InputDigests& digests) {
@@ -41,6 +61,11 @@ std::int64_t network_context(const spec::Model& model, const Catalogue& catalogu
                                           family->context, value.dump(), kMostContext));
   }
   return value.get<std::int64_t>();
+}
+
+bool draws_windows(const Catalogue& catalogue, const std::string& stage) {
+  std::set<std::string> seen;
+  return rests_on_windows(catalogue, stage, seen);
 }
 
 std::int64_t calibration_context(std::int64_t asked, std::int64_t of_network,

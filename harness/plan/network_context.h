@@ -17,6 +17,10 @@ inline constexpr std::int64_t kMostDefaultContext = 2048;
 std::int64_t network_context(const spec::Model& model, const Catalogue& catalogue,
                              InputDigests& digests);
 
+// Whether a stage rests on windows of a text, drawn by a stage that reads `context` and an input
+// "tokens": that parameter of the method is their length.
+bool draws_windows(const Catalogue& catalogue, const std::string& stage);
+
 // The parameter `context` of a method for this model: `asked`, or where that is 0 the network's
 // own, at most kMostDefaultContext. Throws Error(kConfig) with the place of the model if the
 // network takes fewer tokens than asked, or if nothing says how many it takes.

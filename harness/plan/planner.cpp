@@ -181,8 +181,9 @@ void Planner::prepare_evaluations() {
     prepared.metric = joined_.find_metric(evaluation.metric);
     prepared.parameters = evaluation.parameters;
     prepared.values = prepared.metric->values;
-    prepared.preprocess = prepared.parameters.value(kPreprocess, kPreprocessAuto);
-    if (options_.limit && prepared.parameters.contains(kLimit)) {
+    const Json preprocess = prepared.parameters.value(kPreprocess, Json());
+    prepared.preprocess = preprocess.is_string() ? preprocess.get<std::string>() : kPreprocessAuto;
+    if (options_.limit && prepared.parameters.value(kLimit, Json()).is_number_integer()) {
       const auto own = prepared.parameters[kLimit].get<std::int64_t>();
       prepared.parameters[kLimit] = own > 0 ? std::min(own, *options_.limit) : *options_.limit;
     }
@@ -206,13 +207,14 @@ void Planner::prepare_evaluations() {
   }
 }
 
-// The step's parameters for the trial's model: a `context` of 0 is the network's own, and stands as
-// its number, so that a key names what was drawn.
+// The step's parameters for the trial's model: where calibration windows are drawn, a `context` of
+// 0 is the network's own, and stands as its number, so that a key names what was drawn.
 const ParameterSet& Planner::set_of(std::uint32_t step, const spec::Trial& trial) {
   const ParameterSet& own = step_sets_[step];
   const Json& read = sweep_.steps[step].parameters;
   const auto context = read.find(kContext);
   if (context == read.end() || !context->is_number_integer()) return own;
+  if (!draws_windows(joined_, methods_[step]->network)) return own;
   const auto [entry, fresh] = resolved_.try_emplace({step, trial.model});
   ResolvedStep& resolved = entry->second;
   if (fresh) {

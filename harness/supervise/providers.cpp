@@ -20,10 +20,14 @@
 #include "harness/core/json.h"
 #include "harness/supervise/executor.h"
 #include "harness/supervise/host.h"
+#include "harness/supervise/inspection_batches.h"
 
 namespace assay::supervise {
 namespace fs = std::filesystem;
 namespace {
+
+// Of the questions in one file: half of what its reader takes.
+constexpr std::size_t kBatchBytes = kMostInspectionBytes / 2;
 
 constexpr std::size_t kMaxCatalogueBytes = std::size_t{16} << 20;
 constexpr int kCacheFormat = 2;
@@ -266,22 +270,31 @@ Catalogue describe(const std::vector<std::string>& command, const fs::path& cach
 }
 
 std::vector<Answer> inspect(const std::vector<std::string>& command,
-                            const std::vector<Question>& questions, double timeout_s) {
+                            const std::vector<Question>& questions,
+                            const std::vector<std::size_t>& wanted, double timeout_s) {
   const ExchangeFolder folder;
-  protocol::Message message;
-  message.type = protocol::Type::kInspect;
-  message.path = folder.file("questions.json");
-  message.answer = folder.file("answers.json");
-  write_questions(message.path, questions);
-  Session session(command, timeout_s);
-  session.exchange(message, protocol::Type::kInspected, message.answer);
-  try {
-    std::vector<Answer> answers = read_answers(message.answer, questions.size());
-    session.leave();
-    return answers;
-  } catch (const Error& e) {
-    throw Error(e.kind(), fmt::format("provider '{}': {}", joined(command), e.what()), e.context());
+  std::vector<Answer> answers(wanted.size());
+  for (const InspectionBatch& batch : inspection_batches(questions, wanted, kBatchBytes)) {
+    protocol::Message message;
+    message.type = protocol::Type::kInspect;
+    message.path = folder.file("questions.json");
+    message.answer = folder.file("answers.json");
+    write_questions(message.path, batch.questions);
+    Session session(command, timeout_s);
+    session.exchange(message, protocol::Type::kInspected, message.answer);
+    try {
+      std::vector<Answer> given = read_answers(message.answer, batch.questions.size());
+      session.leave();
+      for (std::size_t i = 0; i < given.size(); ++i) {
+        if (batch.asked[i] != InspectionBatch::kBeside)
+          answers[batch.asked[i]] = std::move(given[i]);
+      }
+    } catch (const Error& e) {
+      throw Error(e.kind(), fmt::format("provider '{}': {}", joined(command), e.what()),
+                  e.context());
+    }
   }
+  return answers;
 }
 
 std::string command_identity(const std::vector<std::string>& command) {

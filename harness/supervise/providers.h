@@ -21,10 +21,12 @@ namespace assay::supervise {
 Catalogue describe(const std::vector<std::string>& command, const std::filesystem::path& cache,
                    double timeout_s = 120, const FileDigest& digest = sha256_file);
 
-// Asks a provider that offers it (Catalogue::inspects) what would fail; one answer a question. It
-// reads headers, so it is given minutes at most. Throws as describe().
+// Asks a provider that offers it (Catalogue::inspects) what would fail: one answer for each
+// question that is wanted (indices, ascending). It reads headers, so it is given minutes at most.
+// Throws as describe().
 std::vector<Answer> inspect(const std::vector<std::string>& command,
-                            const std::vector<Question>& questions, double timeout_s = 600);
+                            const std::vector<Question>& questions,
+                            const std::vector<std::size_t>& wanted, double timeout_s = 600);
 
 // A file name that changes with the command and the files in it: answers under it are remembered.
 std::string command_identity(const std::vector<std::string>& command);

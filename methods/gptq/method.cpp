@@ -35,24 +35,12 @@ ModelOptions options_of(const quant::StageParameters& parameters) {
   return options;
 }
 
-// It leaves activations to the methods before it.
-void refuse_activations(const quant::StageParameters& parameters) {
-  const int bits = parameters.bits("a_bits");
-  if (bits == quant::kFloatBits) return;
-  throw Error(ErrorKind::kUnsupported,
-              fmt::format("gptq quantizes weights only: a_bits = {}; write W{}A16, or put a method "
-                          "that quantizes activations before it: \"rtn + gptq\" with rtn.quantize: "
-                          "activations",
-                          bits, parameters.bits("w_bits")),
-              {{"parameter", "a_bits"}, {"value", std::to_string(bits)}});
-}
-
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
   const quant::StageParameters parameters(context);
   ModelOptions options = options_of(parameters);
   const quant::MethodNetwork loaded = loader(context);
-  if (loaded.tap->passive()) refuse_activations(parameters);
+  require_rounded_activations(context, !loaded.tap->passive());
   models::Network* network = loaded.network.get();
   quant::widen(*network);
   ModelResult result{.model = {.method = "gptq"}};
@@ -154,11 +142,22 @@ std::vector<ParameterSchema> parameters() {
 
 }  // namespace
 
+void require_rounded_activations(const StageContext& context, bool rounded) {
+  const quant::StageParameters parameters(context);
+  const int bits = parameters.bits("a_bits");
+  if (rounded || bits == quant::kFloatBits) return;
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("gptq quantizes weights only: a_bits = {}; write W{}A16, or put a method "
+                          "that quantizes activations before it: \"rtn + gptq\" with rtn.quantize: "
+                          "activations",
+                          bits, parameters.bits("w_bits")),
+              {{"parameter", "a_bits"}, {"value", std::to_string(bits)}});
+}
+
 void check(const StageContext& context, const models::Network& network) {
   const quant::StageParameters parameters(context);
   const ModelOptions options = options_of(parameters);
   quant::require_levels("w_bits", options.layer.bits, options.layer.symmetric);
-  if (!context.has_input("network")) refuse_activations(parameters);
   quant::require_linear_units(network);
 }
 

@@ -23,6 +23,10 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader);
 // shapes are known alone. Throws Error as the stage would. Pure.
 void check(const StageContext& context, const models::Network& network);
 
+// gptq leaves activations to the methods before it; `rounded`: one of them rounds them. Throws
+// Error(kUnsupported) if the bits ask for it and none does.
+void require_rounded_activations(const StageContext& context, bool rounded);
+
 // The walk over a network without a stage around it. `network` ends up with fake-quantized weights.
 struct ModelOptions {
   Options layer;

@@ -864,6 +864,40 @@ class ImageFolders(MalformedCase):
                     "trials: [{model: m, method: float}]\nevaluate: [{metric: top1}]\n")
                 self.assert_refused(self.assay("plan", root / "sweep.yaml"), pieces)
 
+    def plan_of(self, name, files, model, data, metric="{metric: top1}"):
+        root = self.folder / name
+        for file, content in files.items():
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            (root / file).write_bytes(content)
+        (root / "sweep.yaml").write_text(f"assay: 1\nmodels: {{m: {model}}}\ndata: {{d: {data}}}\n"
+                                         f"trials: [{{model: m, method: float}}]\nevaluate: [{metric}]\n")
+        return self.assay("plan", root / "sweep.yaml")
+
+    def test_classes_of_a_split_with_a_name_of_its_own(self):
+        if not options.exec:
+            raise unittest.SkipTest("no assay-exec in this build")
+        _, weights, config, _ = vit(made.vit_tensors(channels=3), made.vit_configuration(3, 8, 4, 3))
+        files = {f"pictures/{name}/1.png": GOOD for name in ("a", "b", "c")}
+        files |= {"m/model.safetensors": weights, "m/config.json": json.dumps(config).encode()}
+        named = "reader: image_folder, splits: [dev], dev: pictures"
+        of_dev = "{metric: top1, split: dev}"
+        model = "{family: vit, weights: m, data: d}"
+        planned = self.plan_of("whole", files, model, f"{{{named}}}", of_dev)
+        self.assertEqual(planned.code, 0, planned.err)
+        self.assert_refused(self.plan_of("no_list", files, model, f"{{{named}, classes: no.txt}}", of_dev), ["no class list", "no.txt"])
+        files["pictures/d/1.png"] = GOOD
+        self.assert_refused(self.plan_of("too_many", files, model, f"{{{named}}}", of_dev), ["4 classes", "3 outputs"])
+
+    def test_fewer_classes_than_a_network_whose_configuration_does_not_say_has(self):
+        if not options.exec:
+            raise unittest.SkipTest("no assay-exec in this build")
+        _, weights, _, _ = vit()
+        files = {"test/a/1.png": GOOD, "test/b/1.png": GOOD, "m/model.safetensors": weights,
+                 "m/config.json": b'{"architecture": "deit_tiny_patch16_224"}'}
+        refused = self.plan_of("fewer", files, "{family: vit, weights: m, data: d}", "{reader: image_folder, root: .}")
+        self.assertEqual(refused.code, 2, refused.err)  # among other mistakes: the tensors are another network's
+        self.assertIn("the data set has 2 classes, the network 1000 outputs; name the class of every output in a file", refused.err)
+
 
 # name: (entry of `trials:`, entry of `evaluate:`, pieces). Networks: `pictures` (3 classes of 8 x 8, 4 training images), `words`
 # (trained, 16 positions, bytes, no beginning-of-text id) and `letter`, of 32 positions, with a text of one character.
@@ -883,6 +917,8 @@ SETTINGS = {
                                              ["bos: every_window", "bos: none"]),
     "a_text_of_one_character": ("{model: letter, method: float}", "{metric: perplexity}", ["at most", "one window of 32"]),
     "no_batch_size": ("{model: pictures, method: float}", "{metric: latency, batch: []}", ["batch: []", "1 to 65536"]),
+    "activation_bits_that_no_step_rounds": ("{model: words, method: {train + gptq: {batch: 2, steps: 2, samples: 2}}, bits: W4A8}",
+                                            "{metric: perplexity}", ["gptq quantizes weights only", "a_bits = 8"]),
     "images_by_gradients_through_rounded_activations": ("{model: pictures, method: {rtn + psaq_vit: {samples: 2}}, bits: W8A8}", "{metric: top1}",
                                                         ["psaq_vit", "put psaq_vit before"]),
 }

@@ -278,6 +278,18 @@ TEST_F(Planner, another_revision_of_a_stage_is_another_trial) {
   EXPECT_EQ(after.trials[1].id, before.trials[1].id);
 }
 
+TEST_F(Planner, what_is_measured_is_no_part_of_a_trial) {
+  const std::string block = "trials:\n  - {model: opt, method: gptq, bits: W4A16, seed: 3}\n";
+  const std::string one = "evaluate: [{metric: perplexity, split: test}]\n";
+  const std::string two = "evaluate: [{metric: perplexity, split: test}, {metric: latency}]\n";
+  const std::string id = plan(block + one).trials[0].id;
+  EXPECT_EQ(plan(block + two).trials[0].id, id);
+  for (StageDeclaration& each : catalogue_.stages) {
+    each.revision += each.name.starts_with("evaluate") || each.name.starts_with("merge");
+  }
+  EXPECT_EQ(plan(block + one).trials[0].id, id) << "its fingerprint tells that";
+}
+
 TEST_F(Planner, a_seed_stands_only_in_recipes_of_random_stages) {
   const Plan made = plan(kVision);
   for (const Stage& each : made.stages) {
