@@ -35,7 +35,7 @@ at::Tensor decode_image(std::string_view bytes, const std::string& what, const P
   }
   return at::from_blob(image.pixels.data(), {image.height, image.width, 3}, at::kByte)
       .permute({2, 0, 1})
-      .contiguous();  // a copy: [3, H, W]
+      .clone(at::MemoryFormat::Contiguous);  // [3, H, W]; contiguous() copies no single pixel
 }
 
 at::Tensor decode_image(const InputFile& file, const PixelRules& rules) {

@@ -1,5 +1,9 @@
 #include "harness/core/network_chain.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 namespace assay {
 namespace {
 
@@ -28,6 +32,16 @@ std::vector<std::filesystem::path> network_chain(const StageContext& context) {
   }
   chain.push_back(context.input(kLast));
   return chain;
+}
+
+std::vector<std::string> step_names(const std::vector<std::string>& methods) {
+  std::vector<std::string> names;
+  for (const std::string& method : methods) {
+    const auto before = std::count(
+        methods.begin(), methods.begin() + static_cast<std::ptrdiff_t>(names.size()), method);
+    names.push_back(before == 0 ? method : fmt::format("{}.{}", method, before + 1));
+  }
+  return names;
 }
 
 }  // namespace assay

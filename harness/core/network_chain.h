@@ -22,4 +22,8 @@ bool is_network_input(std::string_view name);
 // The artifacts of the methods before this stage, first to last; empty: the model is as it is.
 std::vector<std::filesystem::path> network_chain(const StageContext& context);
 
+// What the steps of a composition are called where they must be told apart: their methods, a method
+// that occurs again with its number: "train", "rtn", "train.2".
+std::vector<std::string> step_names(const std::vector<std::string>& methods);
+
 }  // namespace assay

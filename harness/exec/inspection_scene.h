@@ -19,6 +19,16 @@ struct TokenFacts {
   bool has_bos = false;
 };
 
+// What the methods of a trial round, as far as known; nothing: one of another provider may.
+struct Rounding {
+  std::optional<bool> weights = false;
+  std::optional<bool> activations = false;
+  std::int64_t weight_bits = kFloat;  // that the trial asks for
+  std::int64_t activation_bits = kFloat;
+
+  static constexpr std::int64_t kFloat = 16;  // bits that round nothing
+};
+
 // What is known of a stage that is asked about. Pointers are null where something is not read, or
 // is so wrong that nothing can be said of it; that has its refusal then.
 struct Scene {
@@ -27,8 +37,7 @@ struct Scene {
   const models::Network* network = nullptr;     // shapes without memory
   const datasets::DataHeaders* data = nullptr;  // its own split, or the one that its images are of
   const TokenFacts* tokens = nullptr;           // of its input "tokens"
-  // By the methods before it; nothing: one of them is another provider's.
-  std::optional<bool> rounded_activations = false;
+  Rounding before;                              // of the network that the stage is given
 };
 
 // Collects what is refused; an error that is thrown becomes a refusal about `about`.
@@ -46,7 +55,8 @@ class Findings {
 // The checks of one stage by its name; nothing for a stage without any.
 void check_stage(const Scene& scene, Findings& findings);
 
-// Whether the network that the stage makes rounds activations, as far as its own part goes.
-bool rounds_activations(const Question& question, const QuestionContext& context);
+// What the stage itself rounds, and the bits that it is given; nothing for a stage that rounds
+// nothing.
+std::optional<Rounding> rounding_of(const Question& question, const QuestionContext& context);
 
 }  // namespace assay::exec

@@ -11,6 +11,7 @@
 
 #include "datasets/tokenizer.h"
 #include "harness/core/checkpoint_layout.h"
+#include "harness/core/network_chain.h"
 #include "harness/core/stage_files.h"
 #include "harness/exec/environment.h"
 #include "harness/exec/inspection_scene.h"
@@ -35,8 +36,7 @@ using Tokenizer = std::shared_ptr<const datasets::Tokenizer>;
 struct Known {
   Data data;
   std::shared_ptr<const TokenFacts> tokens;
-  // Of the network that it makes; nothing: not known.
-  std::optional<bool> rounded_activations = false;
+  Rounding rounding;  // of the network that it makes
 };
 
 // A member of a question that several share: they look at it once.
@@ -72,7 +72,7 @@ class Inspector {
       Answer& answer = answers.emplace_back();
       known_.emplace_back();
       if (question.provider != kProvider) {
-        known_.back().rounded_activations.reset();
+        known_.back().rounding = {.weights = std::nullopt, .activations = std::nullopt};
         continue;
       }
       Findings findings(answer);
@@ -98,30 +98,43 @@ class Inspector {
     const Data data = known_.back().data != nullptr ? known_.back().data
                       : images != nullptr           ? images->data
                                                     : nullptr;
-    const std::optional<bool> rounded = rounded_before(question);
+    const Rounding before = rounding_before(question);
     check_stage({.question = question,
                  .context = context,
                  .network = network == nullptr ? nullptr : network->network.get(),
                  .data = data.get(),
                  .tokens = tokens == nullptr ? nullptr : tokens->tokens.get(),
-                 .rounded_activations = rounded},
+                 .before = before},
                 findings);
-    known_.back().rounded_activations = rounded;
+    known_.back().rounding = before;
     findings.attempt("method", [&] {
-      if (rounds_activations(question, context)) known_.back().rounded_activations = true;
+      if (const auto own = rounding_of(question, context)) add(*own, known_.back().rounding);
     });
   }
 
-  // Whether methods before the stage round activations; nothing: one of another provider may.
-  std::optional<bool> rounded_before(const Question& question) const {
-    std::optional<bool> rounded = false;
+  // What one more method rounds.
+  static void add(const Rounding& own, Rounding& all) {
+    if (own.weights.value_or(false)) all.weights = true;
+    if (own.activations.value_or(false)) all.activations = true;
+    all.weight_bits = std::min(all.weight_bits, own.weight_bits);
+    all.activation_bits = std::min(all.activation_bits, own.activation_bits);
+  }
+
+  Rounding rounding_before(const Question& question) const {
+    Rounding all;
+    const auto joined = [](std::optional<bool> a, std::optional<bool> b) -> std::optional<bool> {
+      if (a == true || b == true) return true;
+      return a && b ? std::optional(false) : std::nullopt;
+    };
     for (const auto& [name, index] : question.inputs) {
-      if (!name.starts_with("network")) continue;
-      const std::optional<bool> before = known_[index].rounded_activations;
-      if (before.value_or(false)) return true;
-      if (!before) rounded.reset();
+      if (!is_network_input(name)) continue;
+      const Rounding& each = known_[index].rounding;
+      all.weights = joined(all.weights, each.weights);
+      all.activations = joined(all.activations, each.activations);
+      all.weight_bits = std::min(all.weight_bits, each.weight_bits);
+      all.activation_bits = std::min(all.activation_bits, each.activation_bits);
     }
-    return rounded;
+    return all;
   }
 
   const Known* input_of(const Question& question, const char* name) const {

@@ -50,7 +50,27 @@ void check_tokens(const Scene& scene, Findings& findings, std::int64_t needed,
                      {{"field", "context"}, {"value", std::to_string(context)}}));
 }
 
+// Bits that no method of the trial uses would stand beside its figures.
+void check_bits(const Scene& scene, Findings& findings) {
+  const Rounding& made = scene.before;
+  const auto refuse = [&](const char* field, std::int64_t bits, const char* parts,
+                          const std::string& mend) {
+    findings.add("method",
+                 Error(ErrorKind::kUnsupported,
+                       fmt::format("{} is {}, but no method of the trial rounds {}; write {}",
+                                   field, bits, parts, mend),
+                       {{"field", field}, {"value", std::to_string(bits)}}));
+  };
+  if (made.weights == false && made.weight_bits != Rounding::kFloat) {
+    refuse("w_bits", made.weight_bits, "weights", fmt::format("W16A{}", made.activation_bits));
+  }
+  if (made.activations == false && made.activation_bits != Rounding::kFloat) {
+    refuse("a_bits", made.activation_bits, "activations", fmt::format("W{}A16", made.weight_bits));
+  }
+}
+
 void check_classification(const Scene& scene, Findings& findings) {
+  check_bits(scene, findings);
   check_images(scene, findings);
   if (scene.network == nullptr || scene.data == nullptr || scene.data->classes == 0) return;
   if (scene.data->classes > scene.network->info().outputs) return;  // refused already
@@ -91,6 +111,7 @@ void check_windows(const Scene& scene, Findings& findings) {
 }
 
 void check_language(const Scene& scene, Findings& findings) {
+  check_bits(scene, findings);
   const std::int64_t context = evaluate::integer(scene.context, "context");
   if (scene.network != nullptr) {
     findings.attempt("metric", [&] { evaluate::require_context(scene.network->info(), context); });
@@ -110,6 +131,7 @@ void check_language(const Scene& scene, Findings& findings) {
 }
 
 void check_latency(const Scene& scene, Findings& findings) {
+  check_bits(scene, findings);
   findings.attempt("metric", [&] { evaluate::batch_sizes(scene.context); });
   if (scene.network == nullptr) return;
   findings.attempt("metric", [&] {
@@ -119,15 +141,15 @@ void check_latency(const Scene& scene, Findings& findings) {
 
 void check_synthesis(const Scene& scene, Findings& findings) {
   check_method<psaq_vit::check>(scene, findings);
-  findings.attempt(
-      "method", [&] { psaq_vit::require_gradients(!scene.rounded_activations.value_or(false)); });
+  findings.attempt("method",
+                   [&] { psaq_vit::require_gradients(!scene.before.activations.value_or(false)); });
 }
 
 void check_gptq(const Scene& scene, Findings& findings) {
   check_method<gptq::check>(scene, findings);
-  if (!scene.rounded_activations) return;
+  if (!scene.before.activations) return;
   findings.attempt("method", [&] {
-    gptq::require_rounded_activations(scene.context, *scene.rounded_activations);
+    gptq::require_rounded_activations(scene.context, *scene.before.activations);
   });
 }
 
@@ -155,10 +177,24 @@ void check_stage(const Scene& scene, Findings& findings) {
   if (found != checks().end()) found->second(scene, findings);
 }
 
-bool rounds_activations(const Question& question, const QuestionContext& context) {
-  if (question.stage == "rtn.quantize") return rtn::rounds_activations(context);
-  if (question.stage == "psaq_vit.quantize") return psaq_vit::rounds_activations(context);
-  return false;
+std::optional<Rounding> rounding_of(const Question& question, const QuestionContext& context) {
+  Rounding rounding;
+  if (question.stage == "rtn.quantize") {
+    rounding.weights = rtn::rounds_weights(context);
+    rounding.activations = rtn::rounds_activations(context);
+  } else if (question.stage == "gptq.quantize") {
+    rounding.weight_bits = evaluate::integer(context, "w_bits");
+    rounding.weights = rounding.weight_bits != Rounding::kFloat;
+    return rounding;  // activation bits are its own to refuse
+  } else if (question.stage == "psaq_vit.quantize") {
+    rounding.weights = evaluate::integer(context, "w_bits") != Rounding::kFloat;
+    rounding.activations = psaq_vit::rounds_activations(context);
+  } else {
+    return std::nullopt;
+  }
+  rounding.weight_bits = evaluate::integer(context, "w_bits");
+  rounding.activation_bits = evaluate::integer(context, "a_bits");
+  return rounding;
 }
 
 }  // namespace assay::exec

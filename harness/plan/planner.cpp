@@ -10,6 +10,7 @@
 
 #include "harness/core/digest.h"
 #include "harness/core/image_preprocessing.h"
+#include "harness/core/network_chain.h"
 #include "harness/plan/network_context.h"
 #include "harness/plan/stage_builder.h"
 #include "harness/spec/method_expression.h"
@@ -83,6 +84,7 @@ class Planner {
   void add_methods(const spec::Trial& trial, Request& request, std::vector<std::size_t>& roots);
   void add_metrics(const spec::Trial& trial, const Request& request, PlannedTrial& planned,
                    std::vector<std::size_t>& roots);
+  static bool is_measured(const PlannedMetric& metric, const PlannedTrial& planned);
   std::size_t add_metric(std::size_t evaluation, Request request);
   void add_network_values(const spec::Trial& trial, PlannedTrial& planned);
   std::string calibration_preprocessing(const spec::Trial& trial);
@@ -92,6 +94,7 @@ class Planner {
                        const spec::Model& model) const;
   std::string label_of(const spec::Trial& trial) const;
   std::string chosen_of(const spec::Trial& trial) const;
+  std::vector<std::pair<std::string, Json>> chosen_in(const spec::Trial& trial) const;
   const std::string& data_name(const spec::Trial& trial) const {
     return sweep_.data[static_cast<std::size_t>(trial.calibration_data)].name;
   }
@@ -119,8 +122,8 @@ class Planner {
   };
   std::map<std::pair<std::uint32_t, std::size_t>, ResolvedStep> resolved_;  // (step, model)
   std::vector<Shared<std::vector<MetricValue>>> step_network_;  // by step: values of its network
-  std::vector<std::string> step_labels_;  // by step: parameters off their defaults
-  std::vector<Json> step_chosen_;         // the same as values
+  // By step: parameters off their defaults, in the order of the method.
+  std::vector<std::vector<std::pair<std::string, Json>>> step_chosen_;
   std::vector<PreparedEvaluation> evaluations_;
   std::map<std::pair<std::uint32_t, std::vector<const MethodDeclaration*>>,
            std::vector<std::string>>
@@ -152,8 +155,7 @@ void Planner::prepare_steps() {
     step_sets_.push_back({i, &values, fmt::format("method '{}'", step.method)});
     step_network_.emplace_back(method.values);
     const auto [known, fresh] = defaults.try_emplace(method.name, Json::object());
-    std::string label;
-    Json chosen = Json::object();
+    auto& chosen = step_chosen_.emplace_back();
     for (const ParameterSchema& schema : method.parameters) {
       if (fresh && !schema.default_value.is_null()) {
         known->second[schema.name] = checked_value(schema, schema.default_value);
@@ -165,11 +167,8 @@ void Planner::prepare_steps() {
         continue;
       }
       if (usual != known->second.end() && *usual == *value) continue;
-      label += fmt::format(" {}={}", schema.name, shown(*value));
-      chosen[schema.name] = *value;
+      chosen.emplace_back(schema.name, *value);
     }
-    step_labels_.push_back(std::move(label));
-    step_chosen_.push_back(std::move(chosen));
   }
 }
 
@@ -383,15 +382,24 @@ void Planner::add_metrics(const spec::Trial& trial, const Request& method_reques
     request.evaluation = static_cast<int>(i);
     request.place = &prepared.evaluation->place;
     request.view = request.data < 0 ? -1 : view_of(request, prepared.preprocess);
-    PlannedMetric& metric = planned.metrics.emplace_back();
-    metric.metric = prepared.evaluation->metric;
+    PlannedMetric metric{.metric = prepared.evaluation->metric,
+                         .split = prepared.evaluation->split,
+                         .values = prepared.values,
+                         .protocol = protocol_of(prepared, request)};
     if (request.data >= 0) metric.data = sweep_.data[static_cast<std::size_t>(request.data)].name;
-    metric.split = prepared.evaluation->split;
-    metric.values = prepared.values;
+    if (is_measured(metric, planned)) continue;
     metric.stage = add_metric(i, request);
-    metric.protocol = protocol_of(prepared, request);
     roots.push_back(metric.stage);
+    planned.metrics.push_back(std::move(metric));
   }
+}
+
+// Whether an earlier entry measures the same: another number of shards gives the same figures.
+bool Planner::is_measured(const PlannedMetric& metric, const PlannedTrial& planned) {
+  return std::any_of(planned.metrics.begin(), planned.metrics.end(), [&](const auto& other) {
+    return other.metric == metric.metric && other.data == metric.data &&
+           other.split == metric.split && *other.protocol == *metric.protocol;
+  });
 }
 
 // What the last method that makes a network tells of it.
@@ -479,8 +487,25 @@ std::string Planner::label_of(const spec::Trial& trial) const {
     label += fmt::format(" calibration_seed={}", *trial.calibration_seed);
   }
   if (reads_other_data(trial)) label += " calibration_data=" + data_name(trial);
-  for (const std::uint32_t step : trial.steps) label += step_labels_[step];
+  for (const auto& [name, value] : chosen_in(trial)) {
+    label += fmt::format(" {}={}", name, shown(value));
+  }
   return label;
+}
+
+// Parameters off their defaults; in a composition with the step that each belongs to.
+std::vector<std::pair<std::string, Json>> Planner::chosen_in(const spec::Trial& trial) const {
+  std::vector<std::string> methods;
+  for (const std::uint32_t step : trial.steps) methods.push_back(sweep_.steps[step].method);
+  const std::vector<std::string> owners = step_names(methods);
+  std::vector<std::pair<std::string, Json>> chosen;
+  for (std::size_t i = 0; i < trial.steps.size(); ++i) {
+    const std::string owner = owners.size() > 1 ? owners[i] + "." : "";
+    for (const auto& [name, value] : step_chosen_[trial.steps[i]]) {
+      chosen.emplace_back(owner + name, value);
+    }
+  }
+  return chosen;
 }
 
 // Calibration data is the model's own unless the sweep says otherwise.
@@ -490,10 +515,7 @@ bool Planner::reads_other_data(const spec::Trial& trial) const {
 
 std::string Planner::chosen_of(const spec::Trial& trial) const {
   Json chosen = Json::object();
-  for (const std::uint32_t step : trial.steps) {
-    const std::string owner = trial.steps.size() > 1 ? sweep_.steps[step].method + "." : "";
-    for (const auto& [name, value] : step_chosen_[step].items()) chosen[owner + name] = value;
-  }
+  for (const auto& [name, value] : chosen_in(trial)) chosen[name] = value;
   if (reads_other_data(trial)) chosen["calibration_data"] = data_name(trial);
   return canonical_json(chosen);
 }

@@ -94,15 +94,27 @@ Json quantization_result(const models::Network& network, const QuantizedParts& b
                          const QuantizedModel& made) {
   QuantizedParts parts = before;
   parts.add(made);
-  return {{"metrics",
-           {{"bits_per_weight", bits_per_weight(network, parts)},
-            {"weight_bytes", weight_bytes(network, parts)},
-            {"float_layers", float_layers(network, parts).size()},
-            {"quantized_layers", made.layers.size()},
-            {"quantized_sites", made.activations.size()}}},
-          {"quantization",
-           {{"weights", weights_protocol(network, parts)},
-            {"activations", activations_protocol(parts)}}}};
+  const auto again = std::count_if(made.layers.begin(), made.layers.end(), [&](const auto& layer) {
+    return before.layers.contains(layer.first);
+  });
+  Json result = {{"metrics",
+                  {{"bits_per_weight", bits_per_weight(network, parts)},
+                   {"weight_bytes", weight_bytes(network, parts)},
+                   {"float_layers", float_layers(network, parts).size()},
+                   {"quantized_layers", made.layers.size()},
+                   {"quantized_sites", made.activations.size()}}},
+                 {"quantization",
+                  {{"weights", weights_protocol(network, parts)},
+                   {"activations", activations_protocol(parts)}}}};
+  if (again > 0) {
+    result["note"] = fmt::format(
+        "{} rounds the weights of {} layers that a method before it had rounded already: what it "
+        "can "
+        "still change is little; let one of the two leave weights alone (rtn: quantize: "
+        "activations)",
+        made.method, again);
+  }
+  return result;
 }
 
 }  // namespace assay::quant

@@ -70,6 +70,10 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
 
 }  // namespace
 
+bool rounds_weights(const StageContext& context) {
+  return rounding_options_of(context).weight_bits != quant::kFloatBits;
+}
+
 bool rounds_activations(const StageContext& context) {
   return rounding_options_of(context).activation_bits != quant::kFloatBits;
 }

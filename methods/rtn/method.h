@@ -17,7 +17,8 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader);
 // shapes are known alone. Throws Error as the stage would. Pure.
 void check(const StageContext& context, const models::Network& network);
 
-// Whether rtn.quantize, with the parameters of its recipe, rounds activations.
+// Whether rtn.quantize, with the parameters of its recipe, rounds weights, or activations.
+bool rounds_weights(const StageContext& context);
 bool rounds_activations(const StageContext& context);
 
 // Runs the method on a tiny network in a second and throws Error(kMethod) if it does not do what it

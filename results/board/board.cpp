@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 #include <set>
@@ -137,7 +138,8 @@ class BoardMaker {
 
   void add_figure(const RunResults& run, const ResultRow& row) {
     // Two runs that found one result in the store show it once.
-    if (!seen_.insert({row.trial, row.stage, row.metric, row.name}).second) return;
+    if (!seen_.insert({row.trial, row.stage, row.metric, row.name, row.data, row.split}).second)
+      return;
     Line& line = tables_[key_of(row)][line_key(run, row)];
     if (line.values.empty()) {
       line.first = row;
@@ -343,7 +345,7 @@ class BoardMaker {
   std::map<std::string, Json> chosen_;  // by trial: parameters off their defaults
   Contents contents_;
   std::map<std::pair<std::string, std::string>, double> costs_;  // by run, trial
-  std::set<std::tuple<std::string, std::string, std::string, std::string>> seen_;
+  std::set<std::array<std::string, 6>> seen_;
   std::map<TableKey, std::map<LineKey, Line>> tables_;
   std::map<TimingKey, std::map<LineKey, std::vector<double>>> timings_;
   NetworkColumns network_;

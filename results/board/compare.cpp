@@ -10,6 +10,7 @@
 
 #include "harness/core/error.h"
 #include "results/board/quantization.h"
+#include "results/board/rows.h"
 #include "results/board/show.h"
 #include "results/store/fingerprint.h"
 
@@ -237,16 +238,28 @@ std::vector<std::pair<Json, Json>> ComparedRow::seeds() const {
   return all;
 }
 
+// Trials that differ in more than their seeds are no repeats of each other, whatever their labels.
+void check_repeats(const std::filesystem::path& file, const std::string& name,
+                   const std::vector<TrialSummary>& trials) {
+  const std::string key = repeat_key(trials.front().identity);
+  for (const TrialSummary& trial : trials) {
+    if (repeat_key(trial.identity) == key) continue;
+    refuse_ambiguous(file, name, trials);
+  }
+}
+
 ComparedRow find_row(Reader& reader, const std::string& name) {
   ComparedRow row{.label = name, .trials = {}};
+  bool whole = false;  // the label of one trial
   for (TrialSummary& trial : reader.trials()) {
-    if (trial.id == name || trial.label == name) return {trial.label, {trial}};
+    whole = whole || trial.id == name || trial.label == name;
     if (without_seeds(trial.label) == name) row.trials.push_back(std::move(trial));
   }
-  if (row.trials.empty()) {
+  if (whole || row.trials.empty()) {
     TrialSummary trial = find_trial(reader, name);
     return {trial.label, {trial}};
   }
+  check_repeats(reader.path(), name, row.trials);
   std::sort(row.trials.begin(), row.trials.end(), [](const auto& a, const auto& b) {
     return seeds_of(a.identity) < seeds_of(b.identity);
   });

@@ -5,6 +5,8 @@
 #include <set>
 #include <tuple>
 
+#include "harness/core/network_chain.h"
+
 namespace assay::results {
 
 RunResults load(Reader& reader, const std::string& run) {
@@ -52,13 +54,17 @@ std::map<std::string, std::string> parameters_of(const Json& identity) {
   }
   const Json steps = identity.value("method", Json::array());
   if (!steps.is_array()) return parameters;
+  std::vector<std::string> methods;
   for (const Json& step : steps) {
-    if (!step.is_object()) continue;
-    const Json values = step.value("parameters", Json::object());
-    const Json name = step.value("name", Json(""));
-    if (!values.is_object() || !name.is_string()) continue;
+    const Json name = step.is_object() ? step.value("name", Json()) : Json();
+    methods.push_back(name.is_string() ? name.get<std::string>() : "");
+  }
+  const std::vector<std::string> names = step_names(methods);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const Json values =
+        steps[i].is_object() ? steps[i].value("parameters", Json::object()) : Json::object();
+    const std::string owner = names.size() > 1 ? names[i] + "." : "";
     for (const auto& [parameter, value] : values.items()) {
-      const std::string owner = steps.size() > 1 ? name.get<std::string>() + "." : "";
       parameters[owner + parameter] = text(value);
     }
   }

@@ -86,14 +86,27 @@ Table stages(const std::vector<TrialStageSummary>& of_trial) {
 
 }  // namespace
 
+void refuse_ambiguous(const std::filesystem::path& file, const std::string& name,
+                      const std::vector<TrialSummary>& trials) {
+  std::string ids;
+  for (const TrialSummary& trial : trials) ids += (ids.empty() ? "" : ", ") + trial.id;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("{}: '{}' is the label of {} trials that are not repeats of one another; "
+                          "name one by its id: {}",
+                          file.string(), name, trials.size(), ids));
+}
+
 TrialSummary find_trial(Reader& reader, const std::string& name) {
-  std::vector<TrialSummary> found;
+  std::vector<TrialSummary> found, labelled;
   std::vector<std::string> legal;
   for (TrialSummary& trial : reader.trials()) {
     legal.push_back(trial.label);
-    if (trial.id == name || trial.label == name) return trial;
+    if (trial.id == name) return trial;
+    if (trial.label == name) labelled.push_back(trial);
     if (name.size() >= kMinPrefix && trial.id.starts_with(name)) found.push_back(std::move(trial));
   }
+  if (labelled.size() == 1) return labelled.front();
+  if (labelled.size() > 1) refuse_ambiguous(reader.path(), name, labelled);
   if (found.size() == 1) return found.front();
   if (found.size() > 1) {
     throw Error(ErrorKind::kConfig,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,10 @@ namespace assay::results {
 // The trial that `name` means: its id, a unique beginning of at least 4 digits, or its label.
 // Throws Error(kConfig) if there is none or several.
 TrialSummary find_trial(Reader& reader, const std::string& name);
+
+// Throws Error(kConfig): `name` is the label of several trials, which are named by their ids.
+[[noreturn]] void refuse_ambiguous(const std::filesystem::path& file, const std::string& name,
+                                   const std::vector<TrialSummary>& trials);
 
 // One trial: what it is, its figures, its stages with attempts and logs, the files behind them with
 // their digests, and the fields of its protocols.

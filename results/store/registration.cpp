@@ -72,8 +72,8 @@ class Registrar {
                "excluded.network_stage, current = 1"),
         link_(database, "trial_stage", "ON CONFLICT (trial, stage) DO UPDATE SET current = 1"),
         metric_(database, "metric",
-                "ON CONFLICT (trial, stage, metric, name) DO UPDATE SET data = excluded.data, "
-                "split = excluded.split, settings = excluded.settings, unit = excluded.unit, "
+                "ON CONFLICT (trial, stage, metric, name, data, split, settings) DO UPDATE SET "
+                "unit = excluded.unit, "
                 "higher_is_better = excluded.higher_is_better, is_primary = excluded.is_primary, "
                 "current = 1"),
         old_links_(database, "UPDATE trial_stage SET current = 0 WHERE trial = ?"),
@@ -134,8 +134,12 @@ AwaitedMetrics awaited_metrics(const plan::Plan& plan) {
   AwaitedMetrics awaited;
   for (const plan::PlannedTrial& trial : plan.trials) {
     for (const plan::PlannedMetric& metric : trial.metrics) {
-      Awaited wait{
-          .trial = trial.id, .metric = metric.metric, .protocol = protocols.planned(metric)};
+      Awaited wait{.trial = trial.id,
+                   .metric = metric.metric,
+                   .data = metric.data,
+                   .split = metric.split,
+                   .settings = canonical_json(*metric.protocol),
+                   .protocol = protocols.planned(metric)};
       for (const MetricValue& value : *metric.values) wait.names.push_back(value.name);
       awaited[plan.stages[metric.stage].key.str()].push_back(std::move(wait));
     }

@@ -17,7 +17,10 @@ namespace assay::results {
 struct Awaited {
   std::string trial;
   std::string metric;
-  std::vector<std::string> names;
+  std::string data;
+  std::string split;
+  std::string settings;
+  std::vector<std::string> names = {};
   Json protocol;  // planned part of its fingerprint
 };
 

@@ -181,7 +181,7 @@ class DatabaseSink::Impl {
               d, "INSERT INTO protocol (fingerprint, fields) VALUES (?, ?) ON CONFLICT DO NOTHING"),
           metric(d,
                  "UPDATE metric SET value = ?, fingerprint = ? WHERE trial = ? AND stage = ? AND "
-                 "metric = ? AND name = ?"),
+                 "metric = ? AND name = ? AND data = ? AND split = ? AND settings = ?"),
           stage(d,
                 "UPDATE stage SET state = ?, kind = ?, message = ?, reused = ?, result = ?, "
                 "size_bytes = ?, wall_s = ? WHERE key = ?") {}
@@ -256,7 +256,7 @@ class DatabaseSink::Impl {
         run(writers_->protocol, fingerprint.digest, fingerprint.fields);
       for (const std::string& name : wait.names) {
         run(writers_->metric, figure(result, name), fingerprint.digest, wait.trial, key,
-            wait.metric, name);
+            wait.metric, name, wait.data, wait.split, wait.settings);
       }
     }
   }

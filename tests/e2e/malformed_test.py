@@ -919,6 +919,10 @@ SETTINGS = {
     "no_batch_size": ("{model: pictures, method: float}", "{metric: latency, batch: []}", ["batch: []", "1 to 65536"]),
     "activation_bits_that_no_step_rounds": ("{model: words, method: {train + gptq: {batch: 2, steps: 2, samples: 2}}, bits: W4A8}",
                                             "{metric: perplexity}", ["gptq quantizes weights only", "a_bits = 8"]),
+    "activation_bits_that_nothing_uses": ("{model: pictures, method: {rtn: {quantize: weights}}, bits: W4A4}", "{metric: top1}",
+                                          ["a_bits is 4", "rounds activations", "W4A16"]),
+    "weight_bits_that_nothing_uses": ("{model: pictures, method: {rtn: {quantize: activations, samples: 2}}, bits: W4A8}", "{metric: top1}",
+                                      ["w_bits is 4", "rounds weights", "W16A8"]),
     "images_by_gradients_through_rounded_activations": ("{model: pictures, method: {rtn + psaq_vit: {samples: 2}}, bits: W8A8}", "{metric: top1}",
                                                         ["psaq_vit", "put psaq_vit before"]),
 }

@@ -139,5 +139,30 @@ TEST_F(CompareTest, a_label_without_its_seed_means_all_seeds) {
   EXPECT_THROW(find_row(reader, "nobody"), Error);
 }
 
+// Steps of a composition may have parameters of one name.
+TEST_F(CompareTest, trials_that_share_a_label_and_are_no_repeats_are_refused) {
+  SamplePlan plan;
+  const Json few = {{"samples", 8}}, many = {{"samples", 32}};
+  plan.trial({.model = "m", .method = "a", .bits = "W4A8", .seed = 0, .parameters = few});
+  plan.trial({.model = "m", .method = "a", .bits = "W4A8", .seed = 0, .parameters = many});
+  plan.trial({.model = "m", .method = "a", .bits = "W4A8", .seed = 1, .parameters = few});
+  DatabaseSink sink(folder / "r.sqlite");
+  run_all(sink, plan.plan());
+  Reader reader(folder / "r.sqlite");
+  for (const char* label : {"m a W4A8 seed=0", "m a W4A8"}) {
+    try {
+      find_row(reader, label);
+      FAIL() << label;
+    } catch (const Error& e) {
+      EXPECT_THAT(e.what(), HasSubstr("are not repeats of one another"));
+      for (const std::size_t trial : {0, 1}) {
+        EXPECT_THAT(e.what(), HasSubstr(plan.plan().trials[trial].id));
+      }
+    }
+  }
+  EXPECT_EQ(find_row(reader, "m a W4A8 seed=1").trials.size(), 1u);
+  EXPECT_EQ(find_row(reader, plan.plan().trials[1].id).trials.size(), 1u);
+}
+
 }  // namespace
 }  // namespace assay::results

@@ -450,12 +450,25 @@ TEST_F(Planner, a_limit_applies_to_all_metrics_that_have_one) {
       "evaluate: [{metric: perplexity, limit: [0, 5, 500]}, {metric: latency}]\n",
       {.limit = 64});
   const auto& metrics = made.trials[0].metrics;
-  ASSERT_EQ(metrics.size(), 4U);
+  ASSERT_EQ(metrics.size(), 3U) << "0 and 500 are the same now";
   EXPECT_EQ(metrics[0].protocol->at("limit"), 64);
   EXPECT_EQ(metrics[1].protocol->at("limit"), 5);
-  EXPECT_EQ(metrics[2].protocol->at("limit"), 64);
-  EXPECT_FALSE(metrics[3].protocol->contains("limit"));
-  EXPECT_EQ(metrics[0].stage, metrics[2].stage);
+  EXPECT_FALSE(metrics[2].protocol->contains("limit"));
+}
+
+TEST_F(Planner, entries_that_differ_in_their_shards_measure_the_same_once) {
+  const std::string trials = "trials: [{model: vit, method: float}]\n";
+  const Plan one = plan(trials + "evaluate: [{metric: top1, shards: 2}]\n");
+  const Plan both =
+      plan(trials + "evaluate: [{metric: top1, shards: 2}, {metric: top1, shards: 4}]\n");
+  EXPECT_EQ(labels(both), labels(one));
+  EXPECT_EQ(both.trials[0].metrics.size(), 1U);
+}
+
+TEST_F(Planner, a_label_names_the_step_that_a_parameter_belongs_to) {
+  const std::string block = "trials:\n  - {model: opt, method: \"gptq + gptq\", bits: W4A16, ";
+  const std::string first = plan(block + "gptq: {damping: 0.5}}\n").trials[0].label;
+  EXPECT_THAT(first, ::testing::HasSubstr(" gptq.damping=0.5"));
 }
 
 TEST_F(Planner, without_sharing_no_stage_serves_two_trials) {
