@@ -134,18 +134,22 @@ class Run {
     store_.emplace();
     for (const auto& [name, text] : loaded_.plan.manifests) store_->keep_manifest(name, text);
     register_root(kLeaseSeconds);
+    const auto alive = [&] { folder_->lock().beat(); };
+    const auto go_on = [&] {
+      alive();
+      return !stopped;
+    };
     with_patience(
         [&] {
           sink_ = open_database(*folder_, hooks_);
           history_ = sink_->history();
         },
-        [&] { return !stopped; });
+        go_on);
     inventory_ = take_inventory(loaded_.plan, history_, *store_,
-                                {folder_->id(), request_.retry_failed, request_.force});
+                                {folder_->id(), request_.retry_failed, request_.force, alive});
     if (stopped) return;
     options_ = coordinator_options(loaded_, history_, ranks_ == nullptr);
-    with_patience([&] { sink_->begin(loaded_.plan, run_start(request_, loaded_)); },
-                  [&] { return !stopped; });
+    with_patience([&] { sink_->begin(loaded_.plan, run_start(request_, loaded_)); }, go_on);
   }
 
   void say_stopped(const StopSignal& signal) const {

@@ -106,10 +106,10 @@ RunFolder::RunFolder(const std::filesystem::path& path, const std::string& sweep
                               "with --out",
                               path_.string(), other, sweep));
     }
-    if (is_copy(json, path_)) {
-      id_ = fresh_id(sweep);
-      write_run(file, id_, sweep, path_);
-    }
+    // A folder that was moved says where it lies now: a copy of it must know that it is one.
+    const bool stays = json.value("folder", Json()) == path_.string();
+    if (is_copy(json, path_)) id_ = fresh_id(sweep);
+    if (!stays) write_run(file, id_, sweep, path_);
     return;
   }
   id_ = fresh_id(sweep);

@@ -72,6 +72,7 @@ Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
   const std::vector<bool> forced = forced_stages(plan, request.force);
   std::size_t damaged_records = 0;
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    if (request.alive) request.alive();
     const plan::Stage& stage = plan.stages[i];
     const std::string scope = stage.cache == CachePolicy::kRun ? request.run : "";
     schedule::Known& known = inventory.known[i];

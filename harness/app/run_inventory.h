@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@ struct InventoryRequest {
   std::string run;  // run id, for stages that are valid in one run only
   bool retry_failed = false;
   std::vector<std::string> force;  // stage names, or at least 8 digits of a key
+  std::function<void()> alive;     // called now and then: artifacts may have to be hashed
 };
 
 // Looks every stage up in the store, which is the truth, and in what the database knows. Forced

@@ -96,6 +96,19 @@ void Coordinator::leave_slot(const Attempt& attempt, bool ahead) {
     slots_.drop_waiting(attempt);
   } else {
     slots_.end_running(attempt.slot, now_s_);
+    stop_promoted(attempt.slot);
+  }
+}
+
+// What waited behind a stage that ended may have begun before it could be taken back.
+void Coordinator::stop_promoted(SlotId id) {
+  Slot* slot = slots_.find(id);
+  if (!stopping_ || slot == nullptr || !slot->running) return;
+  slot->running->stopping = true;
+  if (killed_) {
+    actions_.emplace_back(KillStage{slot->running->attempt});
+  } else {
+    actions_.emplace_back(StopStage{slot->running->attempt, stop_grace_s_});
   }
 }
 
@@ -223,7 +236,7 @@ void Coordinator::begin_stop(const StopRequested& request) {
   stopping_ = true;
   if (again && (killed_ || !request.kill)) return;
   killed_ = request.kill;
-  const double grace_s = request.grace_s >= 0 ? request.grace_s : options_.stop_grace_s;
+  stop_grace_s_ = request.grace_s >= 0 ? request.grace_s : options_.stop_grace_s;
   for (const auto& [id, slot] : slots_.slots()) {
     Slot& mine = *slots_.find(id);
     for (Occupant& next : mine.waiting) {
@@ -236,7 +249,7 @@ void Coordinator::begin_stop(const StopRequested& request) {
     if (request.kill) {
       actions_.emplace_back(KillStage{mine.running->attempt});
     } else {
-      actions_.emplace_back(StopStage{mine.running->attempt, grace_s});
+      actions_.emplace_back(StopStage{mine.running->attempt, stop_grace_s_});
     }
   }
 }

@@ -166,6 +166,7 @@ class Coordinator {
   bool exclusive_is_due();
 
   bool current(const Attempt& attempt, bool* ahead = nullptr);
+  void stop_promoted(SlotId id);
   void leave_slot(const Attempt& attempt, bool ahead);
   void settle_done(StageIndex stage, bool reused);
   void begin_stop(const StopRequested& request);
@@ -204,6 +205,7 @@ class Coordinator {
   Counts counts_;
   bool held_by_time_ = false;  // something was not started because of the time limit
   bool stopping_ = false;
+  double stop_grace_s_ = 0;
   bool killed_ = false;
   Outcome stop_outcome_ = Outcome::kStopped;
   std::string stop_message_;

@@ -80,6 +80,7 @@ bool Slot::read(const std::string& provider, std::vector<Report>& reports) {
       handle(from, provider, message, reports);
     }
   } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kData) throw;  // no message is to blame: the store cannot be written
     if (worker() == &from)
       condemn(ErrorKind::kCrash, fmt::format("malformed message: {}", e.what()));
     from.condemned = true;

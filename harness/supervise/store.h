@@ -255,6 +255,7 @@ class Store {
   std::vector<std::string> damage_;
   mutable std::map<std::filesystem::path, KnownRoot> roots_;
   mutable bool root_unreadable_ = false;  // one of them: what it wants is not known
+  mutable bool root_warned_ = false;
   double last_beat_s_ = 0;
   std::unordered_set<std::string> begun_;  // keys that had checkpoints when the store was opened
   mutable bool shared_ = false;

@@ -167,14 +167,17 @@ void Store::remove_checkpoints(const std::string& key, const std::string& run) {
   const fs::path folder = root_ / "partial" / checked_key(key);
   std::error_code ignored;
   if (!fs::exists(fs::symlink_status(folder, ignored))) return;
-  if (claimed_by_other(key, run).empty()) {
-    fs::remove_all(folder, ignored);
-    return;
-  }
+  const bool claimed = !claimed_by_other(key, run).empty();
+  bool others = claimed;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (belongs_to(parsed(name), run)) fs::remove_all(entry.path(), ignored);
+    const std::string text = entry.path().filename().string();
+    const CheckpointsName name = parsed(text);
+    const bool mine = belongs_to(name, run);
+    const bool at_work = !mine && !name.owner.empty() && alive(std::string(name.owner));
+    others = others || at_work;
+    if (mine || (!claimed && !at_work)) fs::remove_all(entry.path(), ignored);
   }
+  if (!others) fs::remove_all(folder, ignored);
 }
 
 }  // namespace assay::supervise

@@ -14,19 +14,21 @@
 #include "harness/core/error.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/marked_processes.h"
+#include "harness/supervise/process_identity.h"
 
 namespace assay::supervise {
 namespace fs = std::filesystem;
 namespace {
 
-// Equal pids in two containers of one host are two processes.
+constexpr double kLeftSeconds = 3600;  // without a touch, which is due every ten
+
+// Equal pids in two containers of one host are two processes, and so they are on two machines of
+// one name.
 std::string place_of_pids() {
-  std::error_code code;
-  const std::string link = fs::read_symlink("/proc/self/ns/pid", code).string();
-  std::string digits;
-  std::copy_if(link.begin(), link.end(), std::back_inserter(digits),
-               [](char c) { return c >= '0' && c <= '9'; });
-  return host_name() + "." + (digits.empty() ? "0" : digits);
+  const ProcessIdentity mine = this_process();
+  const auto known = [](const std::string& text) { return text.empty() ? "0" : text; };
+  return fmt::format("{}.{}.{}", mine.host, known(mine.boot_id.substr(0, 8)),
+                     known(mine.pid_namespace));
 }
 
 }  // namespace
@@ -52,7 +54,12 @@ void remove_dead_owners(const fs::path& tmp) {
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(tmp, code)) {
     const std::string owner = entry.path().filename().string();
-    if (is_alive_here(owner).value_or(true)) continue;
+    const std::optional<bool> alive = is_alive_here(owner);
+    // Of this machine before it was started anew, or of another of its name, whose processes touch
+    // their folders.
+    const bool left = !alive && owner.starts_with(host_name() + ".") &&
+                      unix_seconds() - changed_s(entry.path()) >= kLeftSeconds;
+    if (alive.value_or(!left)) continue;
     const std::string mark = fmt::format("{}={}:", kOwnerVariable, owner);
     kill_marked(mark.data(), mark.size());
     std::error_code ignored;

@@ -83,6 +83,7 @@ std::vector<Root> Store::roots() const {
 
 void Store::look_at_roots() const {
   std::map<fs::path, KnownRoot> now;
+  root_unreadable_ = false;
   for (const fs::path& path : root_files(root_ / "roots")) {
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0) continue;
@@ -96,7 +97,8 @@ void Store::look_at_roots() const {
       root.root = same ? std::move(before->second.root) : root_from(path);
     } catch (const Error& e) {
       if (!fs::exists(path)) continue;  // forgotten meanwhile
-      if (!std::exchange(root_unreadable_, true))
+      root_unreadable_ = true;
+      if (!std::exchange(root_warned_, true))
         spdlog::warn("{}; until it can be read or is removed nothing is dropped", e.what());
       continue;
     }

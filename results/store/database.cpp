@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <functional>
 #include <set>
 #include <string>
@@ -50,9 +51,18 @@ std::string immutable_uri(const std::filesystem::path& path) {
   return uri + "?immutable=1";
 }
 
+// Whether a file was closed in write-ahead mode, by bytes 18 and 19 of its header.
+bool is_write_ahead(const std::filesystem::path& path) {
+  char header[20] = {};
+  std::ifstream file(path, std::ios::binary);
+  return file.read(header, sizeof header) && header[18] == 2 && header[19] == 2;
+}
+
 // Where SQLite could not make its journals beside the file, it refuses to read one that was closed
-// in write-ahead mode. Without a journal nothing is missing in it, and nobody else can be writing.
+// in write-ahead mode. Without a log nothing is missing in it, and nobody can be writing: a writer
+// in this mode has a log all the time. A file in the other mode is read with locks.
 bool is_immutable(const std::filesystem::path& path) {
+  if (!is_write_ahead(path)) return false;
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   std::error_code code;
   for (const char* suffix : {"-wal", "-journal"}) {

@@ -8,9 +8,12 @@
 #include <utility>
 
 #include "harness/core/error.h"
+#include "results/store/sqlite_error.h"
 
 namespace assay::results {
 namespace {
+
+constexpr int kPatienceMs = 1000;
 
 [[noreturn]] void refuse(const std::filesystem::path& path, const std::string& what) {
   throw Error(ErrorKind::kEnvironment,
@@ -51,9 +54,10 @@ void DatabaseFiles::check_content() const {
   if (!database_) return;
   std::string verdict;
   try {
-    SQLite::Database database(path_.string(), SQLite::OPEN_READONLY);
+    SQLite::Database database(path_.string(), SQLite::OPEN_READONLY, kPatienceMs);
     verdict = database.execAndGet("PRAGMA quick_check(1)").getString();
   } catch (const SQLite::Exception& e) {
+    if (is_held(e)) throw translate(e, path_);
     verdict = e.what();
   }
   if (verdict != "ok") refuse(path_, fmt::format("it was damaged ({})", verdict));

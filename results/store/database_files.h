@@ -18,7 +18,7 @@ class DatabaseFiles {
   void check();
 
   // Throws the same error if the file is damaged: all of it is read. A log that is emptied between
-  // two looks is seen here at the latest.
+  // two looks is seen here at the latest. Throws Error(kEnvironment) if another process holds it.
   void check_content() const;
 
   // That the write-ahead log is gone is in order from now on.

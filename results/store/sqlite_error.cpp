@@ -47,6 +47,10 @@ Error translate(const SQLite::Exception& error, const std::filesystem::path& pat
   }
 }
 
+bool is_held(const SQLite::Exception& error) {
+  return error.getErrorCode() == SQLITE_BUSY || error.getErrorCode() == SQLITE_LOCKED;
+}
+
 bool is_damage(const SQLite::Exception& error) {
   return error.getErrorCode() == SQLITE_CORRUPT || error.getErrorCode() == SQLITE_NOTADB;
 }

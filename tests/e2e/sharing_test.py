@@ -117,6 +117,9 @@ run: {{{settings}}}
         (self.folder / "two").rename(self.folder / "moved")
         self.end(self.begin(sweep, "moved"))
         self.assertEqual(json.loads((self.folder / "moved" / "run.json").read_text())["id"], ids[1], "a folder that is moved is the same run")
+        shutil.copytree(self.folder / "moved", self.folder / "copied")
+        self.end(self.begin(sweep, "copied"))
+        self.assertNotEqual(json.loads((self.folder / "copied" / "run.json").read_text())["id"], ids[1], "a copy of it is not")
 
     def broken_while(self, flag):
         """A provider that cannot be started while the file is there."""

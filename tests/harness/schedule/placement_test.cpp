@@ -386,5 +386,22 @@ TEST(queue_ahead, what_waits_behind_a_late_stage_is_taken_back) {
   EXPECT_EQ(s.on(1), "b");
 }
 
+// The slot begins what waits before anybody is told that the stage before it ended.
+TEST(queue_ahead, what_began_while_a_stop_was_on_its_way_is_stopped_too) {
+  Scenario s;
+  for (const char* label : {"a", "b"}) s.stage(label).name = "work";
+  s.options().stage_wall_s = {{"work", 1}};
+  s.start();
+  s.join(0);
+  s.wait(0.5);
+  ASSERT_EQ(s.ahead(0), "b");
+  s.send(StopRequested{StopReason::kSignal, false, "signal 15", 7});
+  ASSERT_EQ(s.all<StopStage>().size(), 1u);
+  s.done("a");
+  ASSERT_EQ(s.all<StopStage>().size(), 2u);
+  EXPECT_EQ(s.all<StopStage>()[1].attempt, s.attempt("b"));
+  EXPECT_EQ(s.all<StopStage>()[1].grace_s, 7);
+}
+
 }  // namespace
 }  // namespace assay::schedule

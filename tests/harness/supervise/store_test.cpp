@@ -208,7 +208,11 @@ TEST_F(StoreTest, publication_drops_checkpoints) {
   const fs::path checkpoints = store.resume_folder(key("a"), "run", 1);
   fs::create_directories(checkpoints);
   write_file_atomically(checkpoints / "c", "x");
-  publish(finished("a"));
+  Finished made = finished("a");
+  made.made_by = "another";
+  publish(made);
+  EXPECT_TRUE(fs::exists(checkpoints)) << "a run that is at work on them finds the artifact itself";
+  store.remove_checkpoints(key("a"), "run");
   EXPECT_FALSE(fs::exists(checkpoints.parent_path()));
 }
 

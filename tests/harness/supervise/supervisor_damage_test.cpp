@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "tests/harness/supervise/supervisor_fixture.h"
 
 // Stages whose inputs rot, whose folders vanish, that are suspended, and that leave what cannot be
@@ -95,6 +97,20 @@ TEST_F(DamageTest, checkpoints_that_others_remove_are_no_fault_of_the_stage) {
   EXPECT_EQ(end.error, ErrorKind::kIo) << end.message;
   EXPECT_THAT(end.message, HasSubstr("which the stage was given, was removed while it ran; it had "
                                      "failed with: "));
+}
+
+// It is no fault of the stage, nor of its executor: the run ends and says so.
+TEST_F(DamageTest, a_store_that_cannot_be_written_is_told_as_such) {
+  supervisor().start(0, stage("file", {{"samples", 10}}));
+  fs::remove_all(store.root() / "objects");
+  std::ofstream(store.root() / "objects") << "in its place";
+  try {
+    wait_for(ReportKind::kFailed);
+    FAIL() << "the stage was blamed";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kIo) << e.what();
+    EXPECT_THAT(e.what(), HasSubstr("store: cannot"));
+  }
 }
 
 TEST_F(DamageTest, nor_those_of_one_stage) {
