@@ -11,6 +11,8 @@
 #include "datasets/idx.h"
 #include "datasets/image_header.h"
 #include "datasets/preprocess.h"
+#include "datasets/text_rules.h"
+#include "datasets/text_set.h"
 #include "datasets/utf8.h"
 #include "harness/core/image_listing.h"
 #include "harness/core/manifest.h"
@@ -176,8 +178,10 @@ class Looking {
   // Images that nothing brings to one size have one already.
   void image(const InputFile& file, const Preprocessing& preprocessing) {
     const std::optional<ImageSize> read = read_image_size(file);
-    if (preprocessing.crop > 0 || !read) return;
+    if (!read) return;
     const ImageSize size = *read;
+    require_sides(preprocessing, size.width, size.height, file.path.string());
+    if (preprocessing.crop > 0) return;
     const std::int64_t exact = preprocessing.exact;
     const std::vector<std::int64_t> shape{3, exact > 0 ? exact : size.height,
                                           exact > 0 ? exact : size.width};
@@ -195,7 +199,9 @@ class Looking {
 
   void text() {
     const std::int64_t most = integer_parameter(data_, "max_characters", 0);
-    const bool cut = most > 0 && text_parameter(data_, "separator", "").empty();
+    const std::string separator = text_parameter(data_, "separator", "");
+    check_separator(separator, text_parameter(data_, "join", "file"));
+    const bool cut = most > 0 && separator.empty();
     // Where nothing else changes the text, its beginning shows what is left.
     const bool shown = cut && !bool_parameter(data_, "strip", false) &&
                        text_parameter(data_, "join", "file") == "file";
@@ -226,7 +232,9 @@ class Looking {
 
   void austen() {
     const std::int64_t most = integer_parameter(data_, "max_characters", 0);
-    const auto novels = texts_parameter(data_, data_.value("split", "train")).size();
+    const std::string split = data_.value("split", "train");
+    const auto novels = texts_parameter(data_, split).size();
+    if (novels == 0) refuse_no_novel(split);
     if (most > 0 && most < static_cast<std::int64_t>(kTextBlock))
       headers_.characters = most * kMostBytes * static_cast<std::int64_t>(novels);
   }

@@ -50,15 +50,16 @@ void Normalizer::add(const Json& json, const std::string& what) {
     step.from = text_field(object_field(json, "pattern", where), "String", "", where);
     step.to = text_field(json, "content", "", where);
     if (step.from.empty()) {
-      throw Error(ErrorKind::kUnsupported, where + " with an expression is not offered");
+      throw Error(ErrorKind::kUnsupported, where + " with an expression is not supported");
     }
     space_ = step.from == " " ? step.to : space_;
   } else if (const auto form = form_named(type)) {
     step.kind = Kind::kForm;
     step.form = *form;
   } else {
-    throw Error(ErrorKind::kUnsupported,
-                where + " is not offered; offered: Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD");
+    throw Error(
+        ErrorKind::kUnsupported,
+        where + " is not supported; supported: Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD");
   }
   steps_.push_back(std::move(step));
 }

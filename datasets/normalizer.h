@@ -15,7 +15,7 @@ class Normalizer {
  public:
   Normalizer() = default;
 
-  // Throws Error(kUnsupported) naming the type or setting that is not offered, Error(kData) for a
+  // Throws Error(kUnsupported) naming the type or setting that is not supported, Error(kData) for a
   // malformed entry; `what` names the file.
   Normalizer(const Json& json, const std::string& what);
 

@@ -49,7 +49,7 @@ void PreTokenizer::add(const Json& json, const std::string& what) {
   const std::string type = type_of(json, what + ": pre_tokenizer");
   const std::string where = fmt::format("{}: pre_tokenizer {}", what, type);
   if (byte_level_) {
-    throw Error(ErrorKind::kUnsupported, fmt::format("{} after ByteLevel is not offered", where));
+    throw Error(ErrorKind::kUnsupported, fmt::format("{} after ByteLevel is not supported", where));
   }
   if (type == "Sequence") {
     for (const Json& part : list_field(json, "pretokenizers", where)) {
@@ -67,9 +67,10 @@ void PreTokenizer::add(const Json& json, const std::string& what) {
     const std::string behavior = text_field(json, "behavior", "", where);
     const bool invert = flag_field(json, "invert", false, where);
     if (behavior != "Isolated" && behavior != "Removed") {
-      throw Error(ErrorKind::kUnsupported, fmt::format("{}: behavior '{}' is not offered; offered: "
-                                                       "Isolated, Removed",
-                                                       where, behavior));
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("{}: behavior '{}' is not supported; supported: "
+                              "Isolated, Removed",
+                              where, behavior));
     }
     const Json& pattern = object_field(json, "pattern", where);
     Step step;
@@ -91,7 +92,7 @@ void PreTokenizer::add(const Json& json, const std::string& what) {
         (scheme != "always" && scheme != "first" && scheme != "never")) {
       throw Error(ErrorKind::kUnsupported,
                   fmt::format("{}: only split: false with prepend_scheme always, first or never is "
-                              "offered",
+                              "supported",
                               where));
     }
     step.prepend = scheme == "always"  ? Prepend::kAlways
@@ -100,7 +101,7 @@ void PreTokenizer::add(const Json& json, const std::string& what) {
     steps_.push_back(std::move(step));
   } else {
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("{} is not offered; offered: Sequence, ByteLevel, Split, Digits, "
+                fmt::format("{} is not supported; supported: Sequence, ByteLevel, Split, Digits, "
                             "Metaspace",
                             where));
   }

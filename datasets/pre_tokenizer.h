@@ -15,7 +15,7 @@ namespace assay::datasets {
 // Removed), Digits, Metaspace without split, and null.
 class PreTokenizer {
  public:
-  // Throws Error(kUnsupported) naming the type or setting that is not offered, Error(kData) for a
+  // Throws Error(kUnsupported) naming the type or setting that is not supported, Error(kData) for a
   // malformed entry; `what` names the file.
   PreTokenizer(const Json& json, const std::string& what);
 

@@ -60,7 +60,7 @@ std::vector<std::string> preprocessing_names() {
 Preprocessing preprocessing_named(const std::string& name) {
   if (name == "train_rrc") {
     throw Error(ErrorKind::kUnsupported,
-                "preprocessing 'train_rrc' (random crops and flips) is not offered; use "
+                "preprocessing 'train_rrc' (random crops and flips) is not supported; use "
                 "'torchvision_256'");
   }
   const auto found = std::find_if(table().begin(), table().end(),
@@ -96,6 +96,18 @@ Preprocessing preprocessing_from(const Json& preprocessing) {
   }
 }
 
+void require_sides(const Preprocessing& preprocessing, std::int64_t width, std::int64_t height,
+                   const std::string& what) {
+  constexpr std::int64_t kMost = 100;
+  const bool resizes = preprocessing.resize > 0 && !preprocessing.squash;
+  if (!resizes || std::max(width, height) <= kMost * std::min(width, height)) return;
+  throw Error(ErrorKind::kData,
+              fmt::format("{}: {} x {} pixels; before a resize the longer side may be at most {} "
+                          "times the shorter one; crop or remove the image",
+                          what, width, height, kMost),
+              {{"file", what}});
+}
+
 at::Tensor preprocess_image(const at::Tensor& image, const Preprocessing& preprocessing,
                             const std::string& what) {
   const std::int64_t exact = preprocessing.exact;
@@ -107,15 +119,7 @@ at::Tensor preprocess_image(const at::Tensor& image, const Preprocessing& prepro
   }
   at::Tensor result = image;
   if (preprocessing.resize > 0) {
-    // A strip 1 pixel wide and megapixels long would grow by the resize factor squared.
-    const std::int64_t shorter = std::min(image.size(1), image.size(2));
-    const std::int64_t longer = std::max(image.size(1), image.size(2));
-    if (!preprocessing.squash && longer > 100 * shorter) {
-      throw Error(ErrorKind::kData,
-                  fmt::format("{}: {} x {} pixels; sides may differ 100 times at most", what,
-                              image.size(2), image.size(1)),
-                  {{"file", what}});
-    }
+    require_sides(preprocessing, image.size(2), image.size(1), what);
     result = resized(result, preprocessing);
   }
   if (preprocessing.crop > 0) {

@@ -39,6 +39,11 @@ Preprocessing preprocessing_named(const std::string& name);
 // Error(kConfig) for what that function never makes.
 Preprocessing preprocessing_from(const Json& preprocessing);
 
+// A strip 1 pixel wide and megapixels long would grow by the resize factor squared. Throws
+// Error(kData) naming `what` if the sides differ too much for the resize.
+void require_sides(const Preprocessing& preprocessing, std::int64_t width, std::int64_t height,
+                   const std::string& what);
+
 // image: uint8 [C, H, W]; returns uint8 [C, h, w], to the byte what Pillow and torchvision make of
 // it: resample(), the longer side becomes int(size * long / short), the crop begins at
 // round((side - crop) / 2), half to even. Throws Error(kData) naming `what` for a size that does not

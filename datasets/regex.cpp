@@ -52,14 +52,14 @@ Regex::Regex(const std::string& pattern) : code_(std::make_unique<Code>()) {
                     PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
   if (code_->code == nullptr) {
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("the expression {} is not offered: {} at offset {}", pattern,
+                fmt::format("the expression {} is not supported: {} at offset {}", pattern,
                             reason(error), offset));
   }
   std::uint32_t matches_nothing = 0;
   pcre2_pattern_info(code_->code, PCRE2_INFO_MATCHEMPTY, &matches_nothing);
   if (matches_nothing != 0) {
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("the expression {} is not offered: it may match between two "
+                fmt::format("the expression {} is not supported: it may match between two "
                             "characters, where Hugging Face's tokenizers split",
                             pattern));
   }

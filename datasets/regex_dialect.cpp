@@ -27,9 +27,9 @@ class Translator {
 
  private:
   [[noreturn]] void refuse(std::size_t at, std::string_view what, std::string_view why) const {
-    throw Error(
-        ErrorKind::kUnsupported,
-        fmt::format("the expression {} is not offered: '{}' at offset {} {}", in_, what, at, why));
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("the expression {} is not supported: '{}' at offset {} {}", in_, what,
+                            at, why));
   }
 
   std::string_view rest() const { return in_.substr(at_); }
@@ -148,7 +148,7 @@ class Translator {
     std::size_t length = 1;
     if (rest().starts_with("(?i)")) {
       const bool starts_group = at_ == 0 || in_[at_ - 1] == '(' || in_[at_ - 1] == ':';
-      if (!starts_group) refuse(at_, "(?i)", "is offered at the start of a group only");
+      if (!starts_group) refuse(at_, "(?i)", "is supported at the start of a group only");
       if (ignores_case_.empty()) ignores_case_.push_back(true);
       ignores_case_.back() = true;
       return copy(4);

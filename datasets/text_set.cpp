@@ -18,11 +18,7 @@ constexpr std::size_t kMaxTextBytes = std::size_t{4} << 30;
 std::vector<std::string> open_text(const Json& data, const FileSet& files) {
   const std::string join = text_parameter(data, "join", "file");
   const std::string separator = text_parameter(data, "separator", "");
-  if (!separator.empty() && join != "file") {
-    throw Error(
-        ErrorKind::kConfig,
-        fmt::format("reader 'text': separator goes with join: file only, not with {}", join));
-  }
+  check_separator(separator, join);
   std::vector<std::string> documents;
   for (const InputFile& file : all_files(files, "text")) {
     const std::string text = read_inflated(file, kMaxTextBytes);
@@ -41,10 +37,7 @@ std::vector<std::string> open_text(const Json& data, const FileSet& files) {
 std::vector<std::string> open_austen(const Json& data, const FileSet& files) {
   const std::string split = data.value("split", "train");
   const std::vector<std::string> wanted = texts_parameter(data, split);
-  if (wanted.empty()) {
-    throw Error(ErrorKind::kConfig, fmt::format("reader 'austen': split '{}' names no novel{}",
-                                                split, suggestion("", austen_novels())));
-  }
+  if (wanted.empty()) refuse_no_novel(split);
   const InputFile& file = all_files(files, "austen")[0];
   const std::map<std::string, std::string> novels = read_austen(file);
   std::vector<std::string> documents;
@@ -61,6 +54,22 @@ std::vector<std::string> open_austen(const Json& data, const FileSet& files) {
 }
 
 }  // namespace
+
+void check_separator(const std::string& separator, const std::string& join) {
+  if (separator.empty() || join == "file") return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("reader 'text': separator: \"{}\" with join: {}; a separator goes with "
+                          "join: file only; leave one of them out",
+                          separator, join),
+              {{"field", "separator"}, {"value", separator}});
+}
+
+void refuse_no_novel(const std::string& split) {
+  throw Error(ErrorKind::kConfig,
+              fmt::format("reader 'austen': split '{}' names no novel{}", split,
+                          suggestion("", austen_novels())),
+              {{"field", split}});
+}
 
 std::vector<std::string> open_documents(const Json& data, const FileSet& files) {
   const std::string reader = reader_name(data);

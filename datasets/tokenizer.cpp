@@ -89,12 +89,12 @@ void check_class(const TokenizerFiles& files, const std::vector<std::string>& of
                                                        name.get<std::string>()) != offered.end())) {
     return;
   }
-  throw Error(ErrorKind::kUnsupported,
-              fmt::format("{}: tokenizer_class {} is not offered without a tokenizer.json; offered: "
-                          "{}; have transformers write the folder with a tokenizer.json",
-                          files.what("tokenizer_config.json"), name.dump(),
-                          fmt::join(offered, ", ")),
-              {{"file", files.what("tokenizer_config.json")}});
+  throw Error(
+      ErrorKind::kUnsupported,
+      fmt::format("{}: tokenizer_class {} is not supported without a tokenizer.json; offered: "
+                  "{}; have transformers write the folder with a tokenizer.json",
+                  files.what("tokenizer_config.json"), name.dump(), fmt::join(offered, ", ")),
+      {{"file", files.what("tokenizer_config.json")}});
 }
 
 std::unique_ptr<const Tokenizer> open_tokenizer(const FileSet& set) {

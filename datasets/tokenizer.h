@@ -68,10 +68,10 @@ class Tokenizer {
 //   encoder.json, vocab.bpe    the same under the original names
 //   none                       bytes, if config.json says vocab_size 256
 // The files beside them have their say: tokenizer_config.json about the beginning-of-text id and,
-// with special_tokens_map.json and added_tokens.json, about added and special tokens. Throws Error(kData) for malformed or changed files
-// and for files that give one token two ids or one id two tokens, naming both; Error(kUnsupported)
-// naming the part or the class of tokenizers that is not offered; Error(kConfig) if there is no
-// tokenizer.
+// with special_tokens_map.json and added_tokens.json, about added and special tokens. Throws
+// Error(kData) for malformed or changed files and for files that give one token two ids or one id
+// two tokens, naming both; Error(kUnsupported) naming the part or the class of tokenizers that is
+// not supported; Error(kConfig) if there is no tokenizer.
 std::unique_ptr<const Tokenizer> open_tokenizer(const FileSet& files);
 
 // Ids are byte values.

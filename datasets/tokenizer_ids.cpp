@@ -41,7 +41,7 @@ AddedToken added_token(const Json& entry, std::int32_t id, const std::string& fi
   const std::string content = text_field(entry, "content", "", file + ": added token");
   const std::string where = fmt::format("{}: added token '{}'", file, content);
   if (flag_field(entry, "single_word", false, where)) {
-    throw Error(ErrorKind::kUnsupported, where + " with single_word is not offered");
+    throw Error(ErrorKind::kUnsupported, where + " with single_word is not supported");
   }
   return {.content = content,
           .id = id,

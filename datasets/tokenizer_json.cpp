@@ -14,7 +14,7 @@ constexpr const char* kFile = "tokenizer.json";
 constexpr const char* kConfig = "tokenizer_config.json";
 
 [[noreturn]] void not_offered(const std::string& where) {
-  throw Error(ErrorKind::kUnsupported, where + " is not offered");
+  throw Error(ErrorKind::kUnsupported, where + " is not supported");
 }
 
 // The text of a vocabulary or merge entry in bytes.

@@ -31,7 +31,7 @@ void check_settings(const TokenizerFiles& files) {
                         : !sampling.is_null() && !sampling.empty() ? "sp_model_kwargs"
                                                                    : nullptr;
   if (setting != nullptr) {
-    throw Error(ErrorKind::kUnsupported, fmt::format("{}: {} is not offered", what, setting),
+    throw Error(ErrorKind::kUnsupported, fmt::format("{}: {} is not supported", what, setting),
                 {{"file", what}});
   }
 }
@@ -67,9 +67,10 @@ class SentencePieceTokenizer : public Tokenizer {
         [&](std::size_t begin, std::size_t end) {
           if (begin > 0 && !space_after_tokens_) {
             throw Error(ErrorKind::kUnsupported,
-                        what_ + ": a text after a special token is not offered with legacy: false "
-                                "in tokenizer_config.json; offered: such a text with a "
-                                "tokenizer.json");
+                        what_ +
+                            ": a text after a special token is not supported with legacy: false "
+                            "in tokenizer_config.json; supported: such a text with a "
+                            "tokenizer.json");
           }
           stretch(text.substr(begin, end - begin), begin, encoding);
         },

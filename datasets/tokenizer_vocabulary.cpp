@@ -114,7 +114,7 @@ std::unique_ptr<const Tokenizer> open_vocabulary_and_merges(const TokenizerFiles
   parts.added = ids.tokens();
   const Json& config = files.json(kConfig);
   if (flag_field(config, "add_eos_token", false, files.what(kConfig))) {
-    throw Error(ErrorKind::kUnsupported, files.what(kConfig) + ": add_eos_token is not offered");
+    throw Error(ErrorKind::kUnsupported, files.what(kConfig) + ": add_eos_token is not supported");
   }
   const std::string named = bos_text(files);
   if (const std::int32_t bos = ids.id_of(named); bos >= 0) parts.bos = bos;

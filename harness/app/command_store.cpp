@@ -111,7 +111,7 @@ fs::path network_of(const std::string& run, const std::string& name) {
     if (!fs::exists(artifact->path / file)) {
       throw Error(ErrorKind::kUnsupported,
                   fmt::format("{}: its artifact holds no {} (a quantized network keeps codes and "
-                              "scales); saving those in the format 'hf' is not offered yet",
+                              "scales); saving those in the format 'hf' is not supported yet",
                               trial.label, file));
     }
   }

@@ -227,8 +227,9 @@ void cancel(const fs::path& run) {
   if (elsewhere) {
     request_cancel(run, token);
   } else if (!supervise::send_signal(process, SIGTERM)) {
-    throw Error(ErrorKind::kConfig, fmt::format("{}: process {} is gone; the run does not run",
-                                                run.string(), process.pid));
+    throw Error(ErrorKind::kConfig,
+                fmt::format("{}: process {} is gone; this run is no longer running", run.string(),
+                            process.pid));
   }
   say("asked process {} on {} to stop{}; stages write checkpoints, the same `assay run` goes on "
       "later\n",

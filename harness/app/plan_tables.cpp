@@ -82,7 +82,7 @@ Table data_table(const InputFacts& facts) {
 // "about 3 min 20 s on 4 slots, ..."; what no earlier run tells is said too.
 std::string prediction(const plan::PlanSummary& summary) {
   const std::int64_t to_run = summary.stages - summary.done;
-  if (to_run == 0) return "nothing is to run";
+  if (to_run == 0) return "nothing is left to run";
   if (!summary.expected_wall_s) {
     return "time, memory and bytes are predicted from a run of this sweep; there is none yet "
            "(--out DIR names its folder)";
@@ -97,7 +97,7 @@ std::string prediction(const plan::PlanSummary& summary) {
     text += fmt::format(", {} more in the store", bytes_text(*summary.peak_store_bytes));
   }
   if (summary.stages_without_cost > 0) {
-    text += fmt::format("; without {} stages of which no earlier run tells",
+    text += fmt::format("; not counting {} stages that no earlier run has timed",
                         summary.stages_without_cost);
   }
   return text;

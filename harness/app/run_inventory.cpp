@@ -100,8 +100,8 @@ Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
   }
   if (damaged_records > 0) {
     spdlog::warn(
-        "the results database holds something else of {} stages than the store, and gets it "
-        "again from there",
+        "the results database differs from the store for {} stages; their results are copied from "
+        "the store again",
         damaged_records);
   }
   return inventory;

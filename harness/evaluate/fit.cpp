@@ -56,7 +56,7 @@ void require_context(const models::NetworkInfo& info, std::int64_t context) {
 void require_length(const models::NetworkInfo& info, std::int64_t tokens) {
   if (info.task != models::Task::kLanguage || info.context <= 0 || tokens <= info.context) return;
   throw Error(ErrorKind::kConfig,
-              fmt::format("latency: tokens: {}; the network takes at most {} tokens; write "
+              fmt::format("tokens: {}; the network takes at most {} tokens; write "
                           "tokens: {} or less",
                           tokens, info.context, info.context),
               {{"field", "tokens"}, {"value", std::to_string(tokens)}});

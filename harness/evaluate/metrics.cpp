@@ -27,7 +27,7 @@ MetricDeclaration accuracy(const char* name, std::vector<MetricValue> values) {
           .title = "Accuracy of a classifier on a labelled split",
           .task = "classification",
           .parameters = {count("limit", 0, 0, "images",
-                               "So many, evenly spread over the split; 0 takes all."),
+                               "Number of images, evenly spread over the split; 0: all."),
                          count("chunk", 64, 1, "images", "Images computed together."),
                          {.name = "preprocess",
                           .type = ParameterType::kString,
@@ -51,13 +51,15 @@ MetricDeclaration perplexity() {
           {count("context", 0, 0, "tokens",
                  "Tokens of a window; 0 takes the model's own, at most 2048."),
            count("stride", 0, 0, "tokens",
-                 "From window to window; less than the context, only so many tokens are scored."),
+                 "Tokens from one window to the next; if fewer than the context, only that many "
+                 "are scored of each."),
            {.name = "bos",
             .type = ParameterType::kString,
             .default_value = "tokenizer",
             .choices = bos_rules(),
-            .doc = "Beginning-of-text id as the tokenizer does it, before every window, once at the "
-                   "start of the text, or none."},
+            .doc =
+                "Beginning-of-text id as the tokenizer does it, before every window, once at the "
+                "start of the text, or none."},
            {.name = "windows",
             .type = ParameterType::kString,
             .default_value = "stream",

@@ -114,7 +114,7 @@ void check_protocol(const WindowProtocol& protocol, bool has_bos) {
   }
   if (protocol.stride > 0 && protocol.stride < most && protocol.text == "documents") {
     refuse("stride", protocol.stride,
-           fmt::format("stride: {} with windows: documents; windows that overlap are offered over "
+           fmt::format("stride: {} with windows: documents; overlapping windows are supported over "
                        "the stream only; leave it out, or write windows: stream",
                        protocol.stride));
   }
@@ -146,9 +146,15 @@ WindowedText cut_windows(const datasets::TokenSet& tokens, const WindowProtocol&
     }
   }
   if (result.windows.empty()) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("the text has {} tokens, not enough for one window of {}", tokens.size(),
-                            protocol.context));
+    throw Error(
+        ErrorKind::kConfig,
+        protocol.text == "documents"
+            ? fmt::format("none of the {} documents has 2 tokens, which a window needs; "
+                          "name other texts, or write windows: stream",
+                          tokens.documents())
+            : fmt::format("the text has {} tokens, not enough for one window of {}; write a "
+                          "smaller context, or name a longer text",
+                          tokens.size(), protocol.context));
   }
   return result;
 }

@@ -42,7 +42,7 @@ std::string precision_of(const Json& numerics) {
     if (precision == legal) return precision;
   }
   throw Error(ErrorKind::kUnsupported,
-              fmt::format("precision '{}' is not offered; legal: float32, float64, bfloat16, "
+              fmt::format("precision '{}' is not supported; legal: float32, float64, bfloat16, "
                           "float16",
                           precision),
               {{"precision", precision}});
@@ -112,7 +112,7 @@ void apply_numerics(const Json& recipe) {
   const std::string device = word_of(numerics, "device", "cpu");
   if (device != "cpu")
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("device '{}' is not offered by this executor; legal: cpu", device),
+                fmt::format("device '{}' is not supported by this executor; legal: cpu", device),
                 {{"device", device}});
   check_class(numerics);
   // oneDNN offers half precision only where it finds instructions for it, whatever level it is held

@@ -201,7 +201,7 @@ class Inspector {
     return headers;
   }
 
-  // The tokenizer is read whole, which shows every part that is not offered; of the text the
+  // The tokenizer is read whole, which shows every part that is not supported; of the text the
   // beginning is tokenized.
   std::shared_ptr<const TokenFacts> tokens_of(const Question& question,
                                               const QuestionContext& context, Findings& findings) {

@@ -68,7 +68,7 @@ void Configuration::require(const std::string& field, const Json& only,
   const auto found = given_.find(field);
   if (found == given_.end() || found->is_null() || *found == only) return;
   throw Error(ErrorKind::kUnsupported,
-              fmt::format("configuration of family '{}': '{}' is {}, only {} is offered: {}",
+              fmt::format("configuration of family '{}': '{}' is {}, only {} is supported: {}",
                           family_, field, found->dump(), only.dump(), reason),
               {{"family", family_}, {"field", field}});
 }

@@ -13,9 +13,10 @@ at::ScalarType precision_of(const Json& recipe) {
   if (name == "float64") return at::kDouble;
   if (name == "bfloat16") return at::kBFloat16;
   if (name == "float16") return at::kHalf;
-  throw Error(ErrorKind::kUnsupported,
-              fmt::format("precision {} is not offered; legal: float32, float64, bfloat16, float16",
-                          name.dump()));
+  throw Error(
+      ErrorKind::kUnsupported,
+      fmt::format("precision {} is not supported; legal: float32, float64, bfloat16, float16",
+                  name.dump()));
 }
 
 bool is_half(at::ScalarType type) { return type == at::kHalf || type == at::kBFloat16; }

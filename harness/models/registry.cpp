@@ -112,8 +112,8 @@ std::string family_of(const Json& configuration) {
     known += (known.empty() ? "" : ", ") + fmt::format("{}", fmt::join(types, ", "));
   }
   throw Error(ErrorKind::kUnsupported,
-              fmt::format("config.json describes no family that is offered: model_type '{}', "
-                          "architecture '{}'; offered: {}",
+              fmt::format("config.json describes no supported family: model_type '{}', "
+                          "architecture '{}'; supported: {}",
                           type, architecture, known),
               {{"model_type", type}, {"architecture", architecture}});
 }

@@ -67,7 +67,7 @@ Rotary::Rotary(std::int64_t width, double base, const Json& scaling) {
   const std::string type = type_of(scaling);
   if (type != "default" && type != "linear" && type != "llama3") {
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("configuration: scaling RoPE by '{}' is not offered; legal: "
+                fmt::format("configuration: scaling RoPE by '{}' is not supported; legal: "
                             "default, linear, llama3",
                             type),
                 {{"field", "rope_scaling"}});

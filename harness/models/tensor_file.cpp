@@ -36,7 +36,7 @@ constexpr std::array<std::pair<const char*, at::ScalarType>, 13> kTypes{{
 at::ScalarType scalar_type_of(const std::string& dtype) {
   for (const auto& [name, type] : kTypes)
     if (dtype == name) return type;
-  throw Error(ErrorKind::kUnsupported, fmt::format("dtype '{}' is not offered", dtype));
+  throw Error(ErrorKind::kUnsupported, fmt::format("dtype '{}' is not supported", dtype));
 }
 
 std::string dtype_name(at::ScalarType type) {

@@ -73,7 +73,8 @@ std::string choice_from(const Node& node, std::string_view key,
   const std::string& text = text_of(node, key);
   if (std::find(legal.begin(), legal.end(), text) != legal.end()) return text;
   refuse(node.place,
-         fmt::format("{} '{}' is not offered; legal: {}", key, text, fmt::join(legal, ", ")), text);
+         fmt::format("{} '{}' is not supported; legal: {}", key, text, fmt::join(legal, ", ")),
+         text);
 }
 
 bool skips_impossible(const Node& node) {

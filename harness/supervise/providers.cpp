@@ -31,7 +31,7 @@ constexpr std::size_t kBatchBytes = kMostInspectionBytes / 2;
 
 constexpr std::size_t kMaxCatalogueBytes = std::size_t{16} << 20;
 constexpr int kCacheFormat = 2;
-// A provider that prints so much before it has answered is out of its mind; it lies in memory.
+// A provider that prints so much before it has answered is broken; its output is held in memory.
 constexpr std::int64_t kMaxOutputBytes = std::int64_t{64} << 20;
 constexpr double kLongestWaitSeconds = 0.05;
 

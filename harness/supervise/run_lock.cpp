@@ -119,7 +119,7 @@ std::string live_holder(const fs::path& path, const std::string& content) {
   }
   if (silent > RunLock::kStaleSeconds) return "";
   return fmt::format(
-      "{} (not to be seen from here: another machine, boot or container; its last "
+      "{} (cannot be checked from here: another machine, boot or container; its last "
       "sign of life is {:.0f} s old, the folder is taken over after {:g} s)",
       who, std::max(0.0, silent), RunLock::kStaleSeconds);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -320,8 +321,10 @@ std::optional<Artifact> Store::read_or_set_aside(const fs::path& base, const std
 
 void Store::set_aside(const fs::path& path, const std::string& why) {
   make_folder(root_ / "damaged");
-  const fs::path to =
-      root_ / "damaged" / fmt::format("{}.{:.0f}", path.filename().string(), unix_seconds() * 1e3);
+  static std::atomic<unsigned> count{0};
+  const fs::path to = root_ / "damaged" /
+                      fmt::format("{}.{:.0f}.{}.{}", path.filename().string(), unix_seconds() * 1e3,
+                                  ::getpid(), count++);  // two in a millisecond are two
   if (::rename(path.c_str(), to.c_str()) != 0) {
     if (errno == ENOENT) return;  // another process was quicker
     fail_in_store("set aside", path, errno);

@@ -28,9 +28,10 @@ ModelOptions options_of(const quant::StageParameters& parameters) {
     throw Error(ErrorKind::kConfig, "group = 0: expected -1 (whole rows) or at least 1 column");
   }
   if (parameters.text("propagate") != "quantized") {
-    throw Error(ErrorKind::kUnsupported,
-                "propagate 'float' (moments of the float network for every block) is not offered; "
-                "use propagate: quantized");
+    throw Error(
+        ErrorKind::kUnsupported,
+        "propagate 'float' (moments of the float network for every block) is not supported; "
+        "use propagate: quantized");
   }
   return options;
 }
@@ -123,7 +124,7 @@ std::vector<ParameterSchema> parameters() {
            .type = kString,
            .default_value = "quantized",
            .choices = {"quantized", "float"},
-           .doc = "Inputs that a block's moments see; only `quantized` is offered."},
+           .doc = "Inputs that a block's moments see; only `quantized` is supported."},
           {.name = "samples",
            .type = kInteger,
            .default_value = 128,

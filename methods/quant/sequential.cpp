@@ -17,7 +17,7 @@ using Layers = std::vector<models::Layer>;
 void require_linear(const models::Layer& layer) {
   if (layer.kind == models::LayerKind::kLinear) return;
   throw Error(ErrorKind::kUnsupported,
-              fmt::format("layer '{}' is a convolution: block-sequential methods are offered for "
+              fmt::format("layer '{}' is a convolution: block-sequential methods are supported for "
                           "linear layers only",
                           layer.name),
               {{"layer", layer.name}});

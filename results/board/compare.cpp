@@ -199,7 +199,7 @@ std::string quantization_note(const ResultRow& left, const ResultRow& right) {
   if (tables_for({a, b}).size() < 2) return "";
   const auto text = [](const Quantization& quantization) {
     const std::string protocol = quantization_text(quantization);
-    return protocol.empty() ? std::string("one that its method does not tell") : protocol;
+    return protocol.empty() ? std::string("a protocol that its method does not state") : protocol;
   };
   return fmt::format("the networks are quantized by different protocols: A by {}; B by {}", text(a),
                      text(b));

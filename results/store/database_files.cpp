@@ -16,11 +16,12 @@ namespace {
 constexpr int kPatienceMs = 1000;
 
 [[noreturn]] void refuse(const std::filesystem::path& path, const std::string& what) {
-  throw Error(ErrorKind::kEnvironment,
-              fmt::format("{}: {} while this run wrote to it; what was computed is safe in the "
-                          "store: give the same command again, which makes the database from it",
-                          path.string(), what),
-              {{"file", path.string()}});
+  throw Error(
+      ErrorKind::kEnvironment,
+      fmt::format("{}: {} while this run wrote to it; what was computed is safe in the "
+                  "store: run the same command again; it rebuilds the database from the store",
+                  path.string(), what),
+      {{"file", path.string()}});
 }
 
 }  // namespace

@@ -98,8 +98,13 @@ Json Protocols::planned(const plan::PlannedMetric& metric) const {
 
 Fingerprint fingerprint_of(const Json& planned, const Json& result) {
   Json fields = planned;
-  fields["measured"] =
-      result.is_object() ? result.value("fingerprint", Json::object()) : Json::object();
+  Json measured = result.is_object() ? result.value("fingerprint", Json::object()) : Json::object();
+  // What the stage reports is what was in effect: 0 of the sweep may stand for a number.
+  const auto settings = fields.find("settings");
+  if (measured.is_object() && settings != fields.end() && settings->is_object()) {
+    for (const auto& item : measured.items()) settings->erase(item.key());
+  }
+  fields["measured"] = std::move(measured);
   std::string text;
   try {
     text = canonical_json(fields);

@@ -130,7 +130,7 @@ TEST_F(TokenizerForms, the_class_has_its_own_special_tokens) {
 TEST_F(TokenizerForms, classes_that_do_more_than_their_files_say_are_refused) {
   write_vocabulary();
   write_json("tokenizer_config.json", {{"tokenizer_class", "RobertaTokenizer"}});
-  refused(ErrorKind::kUnsupported, {"tokenizer_class \"RobertaTokenizer\" is not offered"});
+  refused(ErrorKind::kUnsupported, {"tokenizer_class \"RobertaTokenizer\" is not supported"});
   // Qwen2's normalizes and cuts digits one by one.
   write_json("tokenizer_config.json", {{"tokenizer_class", "Qwen2Tokenizer"}});
   EXPECT_EQ(ids("e\xcc\x81"), (Ids{0xC3, 0xA9}));

@@ -254,7 +254,7 @@ BODIES["echo.value"] = network
         lose()
         said = self.end(run, code=4)
         self.assertIn(what, said)
-        self.assertIn("give the same command again, which makes the database from it", said)
+        self.assertIn("run the same command again; it rebuilds the database from the store", said)
         self.assertIn("6 of 6 trials done", self.run_it(sweep))
         self.assertEqual(self.values(), [1, 2, 3, 4, 5, 6])
 

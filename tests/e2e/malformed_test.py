@@ -816,6 +816,7 @@ IMAGES = {
     "a_picture_of_a_billion_pixels": (pictures(made.png(60000, 60000, b"\0")), "data", ["a/1.png", "60000 x 60000"]),
     "a_picture_of_no_colour_type": (pictures(made.png(8, 8)[:25] + b"\x05" + made.png(8, 8)[26:]), "data", ["a/1.png", "PNG"]),
     "a_picture_of_a_header_alone": (pictures(made.png(8, 8)[:33]), "data", ["a/1.png", "PNG"]),
+    "a_picture_that_is_a_strip": ({**pictures(made.png(2, 700)), "preprocess": "deit_875"}, "data", ["a/1.png", "2 x 700", "100 times"]),
     "a_jpeg_that_is_cut_off": (pictures(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", "jpg"), "data", ["a/1.jpg", "JPEG"]),
 }
 # Files below the root of an image folder that a plan refuses. The network has 3 outputs.
@@ -842,6 +843,8 @@ TEXTS = {
     "a_text_that_is_no_utf8": ({"reader": "text", "test": b"good words\nbad \xff\xfe words\n"}, "data", ["test.bin", "UTF-8"]),
     "a_text_that_is_empty": ({"reader": "text", "test": b""}, "data", ["no text"]),
     "a_text_shorter_than_a_window": ({"reader": "text", "test": b"a"}, None, ["1"]),
+    "a_text_with_a_separator_and_joined_rows": ({"reader": "text", "join": "wikitext", "separator": "END", "test": b"good words\n" * 40},
+                                                "config", ["separator", "END", "wikitext", "join: file"]),
     "a_text_in_a_damaged_gzip": ({"reader": "text", "test": b"\x1f\x8b\x08" + b"\xa5" * 40}, "data", ["test.bin", "damaged"]),
 }
 

@@ -151,7 +151,7 @@ TEST_F(DatabaseTest, one_whose_files_go_while_a_run_writes_to_it_says_so) {
     const Error error = error_of([&] { sink.commit(group); });
     EXPECT_EQ(error.kind(), ErrorKind::kEnvironment) << text;
     EXPECT_THAT(error.what(), HasSubstr(text));
-    EXPECT_THAT(error.what(), HasSubstr("give the same command again"));
+    EXPECT_THAT(error.what(), HasSubstr("run the same command again"));
   }
 }
 
@@ -165,7 +165,7 @@ TEST_F(DatabaseTest, one_whose_log_is_emptied_between_two_looks_says_so_at_the_e
   const Error error = error_of([&] { sink.end(2, 0); });
   EXPECT_EQ(error.kind(), ErrorKind::kEnvironment);
   EXPECT_THAT(error.what(), HasSubstr("was damaged"));
-  EXPECT_THAT(error.what(), HasSubstr("give the same command again"));
+  EXPECT_THAT(error.what(), HasSubstr("run the same command again"));
 }
 
 TEST_F(DatabaseTest, a_checkpoint_by_somebody_else_is_in_order) {

@@ -82,5 +82,17 @@ TEST(protocol_differences, names_each_field_that_differs) {
   EXPECT_TRUE(protocol_differences(a, a).empty());
 }
 
+// 0 may stand for the network's own context.
+TEST(fingerprint, what_was_in_effect_takes_the_place_of_how_the_sweep_spelled_it) {
+  const auto of = [](const Json& settings, const Json& measured) {
+    return fingerprint_of({{"settings", settings}}, {{"fingerprint", measured}}).digest;
+  };
+  const std::string spelled = of({{"context", 0}, {"chunk", 4}}, {{"context", 128}});
+  EXPECT_EQ(of({{"context", 128}, {"chunk", 4}}, {{"context", 128}}), spelled);
+  EXPECT_NE(of({{"context", 0}, {"chunk", 4}}, {{"context", 64}}), spelled);
+  EXPECT_NE(of({{"context", 0}, {"chunk", 8}}, {{"context", 128}}), spelled);
+  EXPECT_NE(of({{"context", 0}, {"chunk", 4}}, Json::object()), spelled);
+}
+
 }  // namespace
 }  // namespace assay::results

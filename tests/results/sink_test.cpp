@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "harness/core/error.h"
 #include "results/store/reader.h"
 #include "tests/results/sample_run.h"
@@ -156,6 +158,25 @@ TEST_F(SinkTest, an_earlier_result_serves_a_trial_that_is_new) {
   int measured = 0;
   for (const ResultRow& row : Reader(file).results()) measured += row.value.has_value();
   EXPECT_EQ(measured, 4);
+}
+
+// Two data sets may hold the same files.
+TEST_F(SinkTest, one_stage_gives_the_figures_of_two_data_sets) {
+  plan::Plan plan = SamplePlan().trial("rtn", "W8A8").plan();
+  plan.trials[0].metrics.push_back(plan.trials[0].metrics[0]);
+  plan.trials[0].metrics.back().data = "another";
+  {
+    DatabaseSink sink(file);
+    run_all(sink, plan);
+  }
+  const auto rows = Reader(file).results();
+  ASSERT_EQ(rows.size(), 4U);
+  std::set<std::string> data;
+  for (const ResultRow& row : rows) {
+    data.insert(row.data);
+    EXPECT_TRUE(row.value) << row.data;
+  }
+  EXPECT_EQ(data, (std::set<std::string>{"another", "fashion"}));
 }
 
 TEST_F(SinkTest, a_database_rebuilt_from_the_store_gives_the_same_figures) {

@@ -258,7 +258,8 @@ const std::vector<Malformed> kMalformed{
      "    method: gptq\n"
      "    bits: W4A16\n"sv,
      "sweep.yaml:9:13: method 'gptq' is for opt, model 'vit' is of family vit; exclud"
-     "e the pair (exclude: {where: ...}), put it into another block, or write 'run: {impossible: skip}'"},
+     "e the pair (exclude: {where: ...}), put it into another block, or write 'run: {impossible: "
+     "skip}'"},
     {"unknown_block_key", false,
      "trials:\n"
      "  - {model: vit, method: rtn, bit: W4A8}\n"sv,
@@ -593,7 +594,7 @@ const std::vector<Malformed> kMalformed{
     {"run_bad_precision", false,
      "run: {precision: float8}\n"
      "trials: [{model: vit, method: float}]\n"sv,
-     "sweep.yaml:7:18: precision 'float8' is not offered; legal: float32, float64, "
+     "sweep.yaml:7:18: precision 'float8' is not supported; legal: float32, float64, "
      "bfloat16, float16"},
     {"provider_lacks_command", false,
      "providers: [{comand: x}]\n"

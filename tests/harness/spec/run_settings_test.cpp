@@ -52,10 +52,10 @@ TEST(RunSettings, the_numerics_class_has_its_legal_values) {
     EXPECT_EQ(read(std::string("{cpu_level: ") + level + "}").cpu_level, level);
   }
   EXPECT_EQ(problem_of("{precision: bf16}"),
-            "run.yaml:1:13: precision 'bf16' is not offered; legal: float32, float64, bfloat16, "
+            "run.yaml:1:13: precision 'bf16' is not supported; legal: float32, float64, bfloat16, "
             "float16");
   EXPECT_EQ(problem_of("{cpu_level: avx}"),
-            "run.yaml:1:13: cpu_level 'avx' is not offered; legal: auto, default, avx2, avx512");
+            "run.yaml:1:13: cpu_level 'avx' is not supported; legal: auto, default, avx2, avx512");
 }
 
 TEST(RunSettings, a_time_without_a_unit_is_refused) {

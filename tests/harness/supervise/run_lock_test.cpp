@@ -86,7 +86,8 @@ TEST_F(RunLockTest, of_a_process_that_cannot_be_seen_lives_by_its_heartbeat) {
     Json far = ourselves();
     far[member] = "another";
     somebody_left(far);
-    EXPECT_THAT(refusal(), HasSubstr("on " + host_name() + " (not to be seen from here")) << member;
+    EXPECT_THAT(refusal(), HasSubstr("on " + host_name() + " (cannot be checked from here"))
+        << member;
     EXPECT_THAT(refusal(), HasSubstr("taken over after 120 s"));
     somebody_left(far, RunLock::kStaleSeconds + 5);
     EXPECT_EQ(refusal(), "taken") << member;
