@@ -120,9 +120,10 @@ Table stage_table(const plan::PlanSummary& summary) {
                           count_cell(row.stages - row.done), seconds_cell(row.expected_s),
                           bytes_cell(row.memory_bytes), bytes_cell(row.size_bytes)});
   }
-  table.notes.push_back(fmt::format(
-      "{} trials, {} distinct stages ({} without sharing), {} done, {} to run", summary.trials,
-      summary.stages, summary.unshared_stages, summary.done, summary.stages - summary.done));
+  table.notes.push_back(
+      fmt::format("{} {}, {} distinct stages ({} without sharing), {} done, {} to run",
+                  summary.trials, summary.trials == 1 ? "trial" : "trials", summary.stages,
+                  summary.unshared_stages, summary.done, summary.stages - summary.done));
   if (summary.points > summary.trials) {
     table.notes.push_back(
         fmt::format("{} points of the sweep; those that differ only in what their trial never "

@@ -16,6 +16,15 @@
 namespace assay::app {
 namespace {
 
+// What a stage took: of one that went on from checkpoints with the time that these had taken.
+double wall_of(const supervise::Report& report) {
+  const Json& result = report.artifact.result;
+  const Json cost = result.is_object() ? result.value("cost", Json()) : Json();
+  const Json wall_s = cost.is_object() ? cost.value("wall_s", Json()) : Json();
+  return wall_s.is_number() ? wall_s.get<double>()
+                            : report.record.ended_unix_s - report.record.started_unix_s;
+}
+
 using schedule::StageIndex;
 using supervise::Report;
 using supervise::ReportKind;
@@ -135,7 +144,7 @@ void Conductor::take(SiteId site, const Report& report) {
   if (!attempt) return;
   note_report(seats_.at(attempt->slot), report);
   const auto& record = report.record;
-  const double wall_s = record.ended_unix_s - record.started_unix_s;
+  const double wall_s = wall_of(report);
   report_ = &report;
   switch (report.kind) {
     case ReportKind::kStarted:
@@ -288,7 +297,7 @@ void Conductor::decide(const schedule::SettleStage& action) {
   if (found_ != nullptr && action.reused) {
     record = found_in_store(stage, *found_);
   } else if (report_ != nullptr && report_->key == stage.key) {
-    record.wall_s = report_->record.ended_unix_s - report_->record.started_unix_s;
+    record.wall_s = wall_of(*report_);
     log = report_->record.log_path;
     if (action.state == plan::StageState::kDone) {
       record.result = report_->artifact.result;

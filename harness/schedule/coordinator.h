@@ -18,7 +18,7 @@ namespace assay::schedule {
 
 struct Options {
   int retries = 2;               // more tries after io, and after a crash without progress
-  int lost_limit = 20;           // tries in a row that were taken away before a stage is given up
+  int lost_limit = 20;  // tries in a row that may be taken away; after one more a stage is given up
   double stop_grace_s = 30;      // for a last checkpoint
   double patience_s = 30;        // how long nothing may run though something could
   double reserve_after_s = 60;   // a stage that is passed over this long gets a node kept for it

@@ -26,7 +26,7 @@ bool is_exact(const Json& number) {
 }  // namespace
 
 Json assembled_result(const Json& returned, const plan::Stage& stage, const Json& files,
-                      const plan::AttemptRecord& record) {
+                      const plan::AttemptRecord& record, const Spent& before) {
   Json result = returned;
   for (const char* name : {"stage", "key", "files", "attempt", "digest", "digests"}) {
     if (result.contains(name))
@@ -54,8 +54,8 @@ Json assembled_result(const Json& returned, const plan::Stage& stage, const Json
   result["files"] = files;
   result["attempt"] = record.number;
   Json& cost = result["cost"];
-  cost["wall_s"] = record.ended_unix_s - record.started_unix_s;
-  cost["cpu_s"] = record.cpu_s;
+  cost["wall_s"] = record.ended_unix_s - record.started_unix_s + before.wall_s;
+  cost["cpu_s"] = record.cpu_s < 0 ? record.cpu_s : record.cpu_s + before.cpu_s;
   cost["peak_memory_bytes"] = record.peak_memory_bytes;
   Json& environment = result["environment"];
   environment.update(record.environment);

@@ -18,6 +18,7 @@
 #include "harness/supervise/provider_files.h"
 #include "harness/supervise/publisher.h"
 #include "harness/supervise/report.h"
+#include "harness/supervise/spent.h"
 #include "harness/supervise/store.h"
 
 namespace assay::supervise {
@@ -108,6 +109,7 @@ class Slot {
     double progress_s = 0;
     double copy_s = 0;
     double cpu_before_s = 0;
+    Spent before;  // by attempts whose checkpoints this one goes on from
     double grace_s = 0;
     double kill_at_s = kNever;
     double claim_s = kNever;
@@ -157,6 +159,7 @@ class Slot {
   void copy_output(Worker& worker);
   Report report(ReportKind kind) const;
   plan::AttemptRecord record();
+  Spent spent();  // with the attempts before
   Json environment() const;
 
   std::size_t index_;

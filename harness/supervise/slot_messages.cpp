@@ -167,6 +167,7 @@ void Slot::handle(Worker& from, const std::string& provider, const protocol::Mes
       out.kind = ReportKind::kCheckpoint;
       out.step = message.step;
       running_->checkpointed = true;
+      note_spent(running_->resume_dir, spent());
       claim(reports);
       break;
     case Type::kListening:

@@ -84,7 +84,7 @@ Finished Slot::finished(const protocol::Message& done, Report& out) {
   out.record = record();
   out.record.outcome = "done";
   out.resident = done.resident;
-  made.result = assembled_result(done.result, stage, files, out.record);
+  made.result = assembled_result(done.result, stage, files, out.record, now.before);
   return made;
 }
 
@@ -192,6 +192,16 @@ plan::AttemptRecord Slot::record() {
   made.log_path = now.log->path();
   made.environment = environment();
   return made;
+}
+
+Spent Slot::spent() {
+  const Running& now = *running_;
+  Spent all = now.before;
+  all.wall_s += monotonic_seconds() - now.sent_s;
+  if (const Worker* mine = worker(); mine != nullptr && now.cpu_before_s >= 0) {
+    all.cpu_s += std::max(0.0, mine->executor->cpu_s() - now.cpu_before_s);
+  }
+  return all;
 }
 
 Json Slot::environment() const {

@@ -21,9 +21,9 @@
 //   partial/<key>/<run>.<number>/ checkpoints of an attempt at a stage that has not published yet;
 //                                 its name ends in "@<owner>" while that process may write there
 //   partial/<key>/claim           symbolic link to "<run>@<owner>": who computes it now
-//   manifests/<digest>            what lies below a folder that stages read (harness/core/manifest.h)
-//   tmp/<owner>/                  what a live process is making; nothing in it is ever looked up
-//   roots/<run id>.json           what a run wants kept, with a lease
+//   manifests/<digest>            what lies below a folder that stages read
+//   (harness/core/manifest.h) tmp/<owner>/                  what a live process is making; nothing
+//   in it is ever looked up roots/<run id>.json           what a run wants kept, with a lease
 //   damaged/                      artifacts that failed their check, moved out of the way
 //
 // What is visible below objects/ and runs/ is whole: it arrives by one rename. After a power cut a
@@ -33,7 +33,7 @@
 // result.json: {"stage", "key", "metrics", "fingerprint"?, ... as the stage said,
 //               "files": {name: bytes}, "digests": {name: SHA-256}, "digest": SHA-256 of the rest,
 //               "attempt", "cost": {wall_s, cpu_s, peak_memory_bytes}, "environment": {...}}.
-// Only the last three differ between two executions of one recipe.
+// Only the last three, and with them "digest", differ between two executions of one recipe.
 
 namespace assay::supervise {
 
@@ -43,7 +43,8 @@ struct Artifact {
   std::int64_t size_bytes = 0;  // of all its files
 };
 
-// What two executions of one recipe must agree on: `result` without attempt, cost and environment.
+// What two executions of one recipe must agree on: `result` without digest, attempt, cost and
+// environment.
 Json deterministic_part(const Json& result);
 
 // Sizes of the regular files below `folder` by path relative to it, as result.json lists them.

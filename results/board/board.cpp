@@ -46,7 +46,7 @@ std::string telling_settings(const std::string& settings, const std::set<std::st
       const Json theirs = Json::parse(other, nullptr, false);
       return theirs.is_object() && theirs.contains(name) && theirs[name] == value;
     });
-    if (!same && value.is_primitive())
+    if (!same && !value.is_object())
       text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value.dump());
   }
   return text;

@@ -109,8 +109,9 @@ class DatabaseSink::Impl {
     }
     std::map<std::string, std::vector<double>> durations;
     SQLite::Statement done(database_,
-                           "SELECT s.name, a.ended_unix_s - a.started_unix_s FROM attempt a JOIN "
-                           "stage s ON s.key = a.stage WHERE a.outcome = 'done'");
+                           "SELECT s.name, coalesce(s.wall_s, a.ended_unix_s - a.started_unix_s) "
+                           "FROM attempt a JOIN stage s ON s.key = a.stage WHERE a.outcome = "
+                           "'done'");
     while (done.executeStep()) {
       durations[done.getColumn(0).getString()].push_back(done.getColumn(1).getDouble());
     }

@@ -1,0 +1,42 @@
+#include "harness/supervise/spent.h"
+
+#include <cmath>
+
+#include "harness/core/atomic_file.h"
+#include "harness/core/error.h"
+#include "harness/core/json.h"
+
+namespace assay::supervise {
+namespace {
+
+constexpr std::size_t kMaxBytes = 4096;
+
+double seconds_in(const Json& json, const char* name) {
+  const Json value = json.is_object() ? json.value(name, Json()) : Json();
+  const double seconds = value.is_number() ? value.get<double>() : 0;
+  return std::isfinite(seconds) && seconds > 0 ? seconds : 0;
+}
+
+}  // namespace
+
+Spent spent_on(const std::filesystem::path& checkpoints) {
+  const std::filesystem::path file = checkpoints / kSpentFile;
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) return {};
+  try {
+    const Json json = parse_json(read_file(file, kMaxBytes), file.string());
+    return {seconds_in(json, "wall_s"), seconds_in(json, "cpu_s")};
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+void note_spent(const std::filesystem::path& checkpoints, const Spent& spent) {
+  try {
+    write_file_atomically(checkpoints / kSpentFile,
+                          Json{{"wall_s", spent.wall_s}, {"cpu_s", spent.cpu_s}}.dump() + "\n");
+  } catch (const Error&) {
+  }
+}
+
+}  // namespace assay::supervise
