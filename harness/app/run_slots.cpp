@@ -34,8 +34,9 @@ bool is_slurm_task() {
 
 // Slurm then gives each task a list of its own.
 bool has_gpus_of_its_own() {
+  const char* gpus = std::getenv("SLURM_GPUS_PER_TASK");  // "2" or "a100:2"
   const char* resources = std::getenv("SLURM_TRES_PER_TASK");
-  return is_slurm_task() && (number_in("SLURM_GPUS_PER_TASK") > 0 ||
+  return is_slurm_task() && ((gpus != nullptr && *gpus != '\0' && std::strcmp(gpus, "0") != 0) ||
                              (resources != nullptr && std::strstr(resources, "gpu") != nullptr));
 }
 

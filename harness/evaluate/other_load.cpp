@@ -42,14 +42,17 @@ OtherLoad::Reading OtherLoad::now() {
   return reading;
 }
 
-std::optional<double> OtherLoad::processors() const {
-  const Reading end = now();
-  const double wall_s = end.wall_s - begin_.wall_s;
-  if (!begin_.busy_s || !end.busy_s || wall_s <= 0) return std::nullopt;
-  const double ticks_s = static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN)) /
-                         static_cast<double>(::sysconf(_SC_CLK_TCK));
-  const double others_s = (*end.busy_s - *begin_.busy_s) - (end.own_s - begin_.own_s) - ticks_s;
+std::optional<double> OtherLoad::between(const Reading& begin, const Reading& end, double ticks_s) {
+  const double wall_s = end.wall_s - begin.wall_s;
+  if (!begin.busy_s || !end.busy_s || wall_s <= 0) return std::nullopt;
+  const double others_s = (*end.busy_s - *begin.busy_s) - (end.own_s - begin.own_s) - ticks_s;
   return std::max(0.0, others_s / wall_s);
+}
+
+std::optional<double> OtherLoad::processors() const {
+  return between(begin_, now(),
+                 static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN)) /
+                     static_cast<double>(::sysconf(_SC_CLK_TCK)));
 }
 
 }  // namespace assay::evaluate

@@ -8,6 +8,15 @@ namespace assay::evaluate {
 // How much of this host other processes use, for what is timed beside them.
 class OtherLoad {
  public:
+  struct Reading {
+    double wall_s = 0;
+    double own_s = 0;              // processor time of this process
+    std::optional<double> busy_s;  // processor time of all
+  };
+
+  // Of two readings; `ticks_s`: what the clock ticks may have counted too much.
+  static std::optional<double> between(const Reading& begin, const Reading& end, double ticks_s);
+
   OtherLoad() : begin_(now()) {}
 
   // Processors that other processes were busy on at least, on average since this was made: 0 on an
@@ -16,11 +25,6 @@ class OtherLoad {
   std::optional<double> processors() const;
 
  private:
-  struct Reading {
-    double wall_s = 0;
-    double own_s = 0;              // processor time of this process
-    std::optional<double> busy_s;  // processor time of all
-  };
   static Reading now();
 
   Reading begin_;

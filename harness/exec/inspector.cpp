@@ -70,11 +70,9 @@ class Inspector {
     std::vector<Answer> answers;
     for (const Question& question : questions) {
       Answer& answer = answers.emplace_back();
-      known_.emplace_back();
-      if (question.provider != kProvider) {
-        known_.back().rounding = {.weights = std::nullopt, .activations = std::nullopt};
-        continue;
-      }
+      // Until it is found out.
+      known_.emplace_back().rounding = {.weights = std::nullopt, .activations = std::nullopt};
+      if (question.provider != kProvider) continue;
       Findings findings(answer);
       // Whatever goes wrong is an answer: one malformed question must not hide the others.
       findings.attempt("run", [&] { look(question, findings, answer.facts); });
@@ -106,9 +104,10 @@ class Inspector {
                  .tokens = tokens == nullptr ? nullptr : tokens->tokens.get(),
                  .before = before},
                 findings);
-    known_.back().rounding = before;
     findings.attempt("method", [&] {
-      if (const auto own = rounding_of(question, context)) add(*own, known_.back().rounding);
+      const auto own = rounding_of(question, context);
+      known_.back().rounding = before;
+      if (own) add(*own, known_.back().rounding);
     });
   }
 

@@ -120,11 +120,12 @@ void check_language(const Scene& scene, Findings& findings) {
       scene.context, scene.network == nullptr ? 0 : scene.network->info().context);
   const bool has_bos = scene.tokens == nullptr || scene.tokens->has_bos;
   // Without the network its own context is not known.
-  if (scene.network != nullptr || context > 0) {
+  const bool known = scene.network != nullptr || context > 0;
+  if (known) {
     findings.attempt("metric", [&] { evaluate::check_protocol(protocol, has_bos); });
   }
   const bool documents = protocol.text == "documents";
-  const std::int64_t whole = documents ? 2 : protocol.context;
+  const std::int64_t whole = documents ? 2 : known ? protocol.context : 0;
   // An id that is added in front takes the place of a token.
   check_tokens(scene, findings, whole - (has_bos && protocol.bos != "none" ? 1 : 0),
                protocol.context);

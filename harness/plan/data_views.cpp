@@ -114,11 +114,10 @@ const DataViews::Configuration& DataViews::configuration_of(std::size_t index) {
   return found->second;
 }
 
-// The folder whose folders are the classes: the training split's, or that of another split.
+// The folder whose folders are the classes: the training split's, or that of the usual splits, or
+// of splits with names of their own the one with the most.
 fs::path DataViews::class_folder(const spec::DataSet& data) const {
-  std::vector<std::string> splits = {"train", "test", "val", "validation"};
-  for (const auto& [name, files] : data.splits) splits.push_back(name);
-  for (const std::string& split : splits) {
+  for (const char* split : {"train", "test", "val", "validation"}) {
     const auto named = data.splits.find(split);
     const fs::path folder = named != data.splits.end() && !named->second.empty()
                                 ? named->second.front().path
@@ -126,7 +125,18 @@ fs::path DataViews::class_folder(const spec::DataSet& data) const {
     const bool is_named = named != data.splits.end() || !data.root.empty();
     if (is_named && digests_.kind(folder) == Kind::kFolder) return folder;
   }
-  return {};
+  fs::path best;
+  std::ptrdiff_t most = 0;
+  for (const auto& [name, files] : data.splits) {
+    if (files.empty() || digests_.kind(files.front().path) != Kind::kFolder) continue;
+    const std::vector<std::string> names = digests_.folders_in(files.front().path);
+    const auto count = std::count_if(
+        names.begin(), names.end(), [](const std::string& each) { return !each.starts_with('.'); });
+    if (!best.empty() && count <= most) continue;
+    best = files.front().path;
+    most = count;
+  }
+  return best;
 }
 
 ClassList DataViews::classes(const spec::DataSet& data, std::size_t model) {

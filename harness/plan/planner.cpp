@@ -122,6 +122,7 @@ class Planner {
   };
   std::map<std::pair<std::uint32_t, std::size_t>, ResolvedStep> resolved_;  // (step, model)
   std::vector<Shared<std::vector<MetricValue>>> step_network_;  // by step: values of its network
+  std::vector<bool> step_draws_;  // by step: it rests on calibration windows
   // By step: parameters off their defaults, in the order of the method.
   std::vector<std::vector<std::pair<std::string, Json>>> step_chosen_;
   std::vector<PreparedEvaluation> evaluations_;
@@ -154,6 +155,7 @@ void Planner::prepare_steps() {
     Json& values = step_values_.emplace_back(step.parameters);
     step_sets_.push_back({i, &values, fmt::format("method '{}'", step.method)});
     step_network_.emplace_back(method.values);
+    step_draws_.push_back(draws_windows(joined_, method.network));
     const auto [known, fresh] = defaults.try_emplace(method.name, Json::object());
     auto& chosen = step_chosen_.emplace_back();
     for (const ParameterSchema& schema : method.parameters) {
@@ -213,7 +215,7 @@ const ParameterSet& Planner::set_of(std::uint32_t step, const spec::Trial& trial
   const Json& read = sweep_.steps[step].parameters;
   const auto context = read.find(kContext);
   if (context == read.end() || !context->is_number_integer()) return own;
-  if (!draws_windows(joined_, methods_[step]->network)) return own;
+  if (!step_draws_[step]) return own;
   const auto [entry, fresh] = resolved_.try_emplace({step, trial.model});
   ResolvedStep& resolved = entry->second;
   if (fresh) {
@@ -495,12 +497,13 @@ std::string Planner::label_of(const spec::Trial& trial) const {
 
 // Parameters off their defaults; in a composition with the step that each belongs to.
 std::vector<std::pair<std::string, Json>> Planner::chosen_in(const spec::Trial& trial) const {
+  if (trial.steps.size() == 1) return step_chosen_[trial.steps.front()];
   std::vector<std::string> methods;
   for (const std::uint32_t step : trial.steps) methods.push_back(sweep_.steps[step].method);
   const std::vector<std::string> owners = step_names(methods);
   std::vector<std::pair<std::string, Json>> chosen;
   for (std::size_t i = 0; i < trial.steps.size(); ++i) {
-    const std::string owner = owners.size() > 1 ? owners[i] + "." : "";
+    const std::string owner = owners[i] + ".";
     for (const auto& [name, value] : step_chosen_[trial.steps[i]]) {
       chosen.emplace_back(owner + name, value);
     }

@@ -99,14 +99,14 @@ bool Coordinator::place_before_drain() {
     const std::optional<double> drained_s = drained_at_s(node, work_[kept_for].request.exclusive);
     if (!drained_s) continue;
     for (const auto* group : ready_.groups()) {
-      const auto slot = slots_.place_on(node, group->request);
-      if (!slot) continue;
       std::size_t looked = 0;
       for (const ReadyQueue::Entry& entry : group->entries) {
         if (++looked > kLookedAt) break;
         const std::string& name = stage_of(entry.stage).name;
         if (!durations_.known(name) || now_s_ + durations_.expected_s(name) > *drained_s) continue;
         if (!starts_in_time(entry.stage)) continue;
+        const auto slot = slots_.place_on(node, group->request, stage_of(entry.stage).residency);
+        if (!slot) break;  // nothing of this request fits there now
         const StageIndex stage = entry.stage;
         take_from_queue(stage);
         place(stage, *slot);

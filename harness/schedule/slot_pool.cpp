@@ -211,13 +211,14 @@ std::vector<std::pair<std::string, StageIndex>> SlotPool::draining() const {
 }
 
 std::optional<SlotId> SlotPool::place_on(const std::string& node,
-                                         const ReadyQueue::Request& request) const {
+                                         const ReadyQueue::Request& request,
+                                         const std::string& residency) const {
   const auto found = nodes_.find(node);
   if (found == nodes_.end() || request.exclusive || !admits(found->second, request)) {
     return std::nullopt;
   }
   bool resident = false;
-  return best_free(found->second, request, may_avoid(request), "", &resident);
+  return best_free(found->second, request, may_avoid(request), residency, &resident);
 }
 
 std::vector<StageIndex> SlotPool::reserved() const {

@@ -68,8 +68,9 @@ class SlotPool {
   // Nodes that are kept for a stage and have free slots meanwhile, with the stage.
   std::vector<std::pair<std::string, StageIndex>> draining() const;
   // A free slot of the node that admits the request, whomever the node is kept for; nothing for an
-  // exclusive one.
-  std::optional<SlotId> place_on(const std::string& node, const ReadyQueue::Request& request) const;
+  // exclusive one. One whose executor holds `residency` first.
+  std::optional<SlotId> place_on(const std::string& node, const ReadyQueue::Request& request,
+                                 const std::string& residency) const;
   // Stages that nodes are kept for, by node name.
   std::vector<StageIndex> reserved() const;
 

@@ -21,9 +21,9 @@
 //   partial/<key>/<run>.<number>/ checkpoints of an attempt at a stage that has not published yet;
 //                                 its name ends in "@<owner>" while that process may write there
 //   partial/<key>/claim           symbolic link to "<run>@<owner>": who computes it now
-//   manifests/<digest>            what lies below a folder that stages read
-//   (harness/core/manifest.h) tmp/<owner>/                  what a live process is making; nothing
-//   in it is ever looked up roots/<run id>.json           what a run wants kept, with a lease
+//   manifests/<digest>            what lies below a folder that stages read (core/manifest.h)
+//   tmp/<owner>/                  what a live process is making; nothing in it is looked up
+//   roots/<run id>.json           what a run wants kept, with a lease
 //   damaged/                      artifacts that failed their check, moved out of the way
 //
 // What is visible below objects/ and runs/ is whole: it arrives by one rename. After a power cut a

@@ -104,6 +104,12 @@ Settings settings_from(const Json& parameters) {
   return s;
 }
 
+void Settings::require_steps() const {
+  if (steps > 0 || epochs > 0) return;
+  throw Error(ErrorKind::kConfig, "train: 0 epochs make no step; raise `epochs` or give `steps`",
+              {{"parameter", "epochs"}, {"value", "0"}});
+}
+
 std::int64_t Settings::total_steps(std::int64_t samples) const {
   if (samples < batch)
     throw Error(ErrorKind::kConfig,

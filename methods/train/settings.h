@@ -26,6 +26,9 @@ struct Settings {
   // Steps of a run on `samples` samples (images, or windows of a text). Throws Error(kConfig) if a
   // batch does not fit into the samples, or there is no step.
   std::int64_t total_steps(std::int64_t samples) const;
+
+  // Throws Error(kConfig) if there is no step whatever the samples are.
+  void require_steps() const;
 };
 
 std::vector<ParameterSchema> parameter_schemas();

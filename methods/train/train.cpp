@@ -88,12 +88,14 @@ void check(const StageContext& context, const models::Network& network,
   const Settings settings = settings_from(context.recipe().at("parameters"));
   const models::NetworkInfo& info = network.info();
   if (info.task != models::Task::kLanguage) {
-    settings.total_steps(data.value_or(settings.batch));
+    if (!data) return settings.require_steps();
+    settings.total_steps(*data);
     return;
   }
   require_window(info, settings);
-  if (data) require_tokens(info, settings, *data);
-  settings.total_steps(data ? *data / window_of(info, settings) : settings.batch);
+  if (!data) return settings.require_steps();
+  require_tokens(info, settings, *data);
+  settings.total_steps(*data / window_of(info, settings));
 }
 
 MethodDeclaration declaration() {

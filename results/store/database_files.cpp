@@ -58,7 +58,8 @@ void DatabaseFiles::check_content() const {
     SQLite::Database database(path_.string(), SQLite::OPEN_READONLY, kPatienceMs);
     verdict = database.execAndGet("PRAGMA quick_check(1)").getString();
   } catch (const SQLite::Exception& e) {
-    if (is_held(e)) throw translate(e, path_);
+    // Others do not say anything about the file: no descriptor, somebody who holds it.
+    if (!is_damage(e) && !is_short_read(e)) throw translate(e, path_);
     verdict = e.what();
   }
   if (verdict != "ok") refuse(path_, fmt::format("it was damaged ({})", verdict));

@@ -47,8 +47,9 @@ Error translate(const SQLite::Exception& error, const std::filesystem::path& pat
   }
 }
 
-bool is_held(const SQLite::Exception& error) {
-  return error.getErrorCode() == SQLITE_BUSY || error.getErrorCode() == SQLITE_LOCKED;
+bool is_short_read(const SQLite::Exception& error) {
+  return error.getExtendedErrorCode() == SQLITE_IOERR_SHORT_READ ||
+         error.getExtendedErrorCode() == SQLITE_IOERR_READ;
 }
 
 bool is_damage(const SQLite::Exception& error) {

@@ -17,7 +17,7 @@ Error translate(const SQLite::Exception& error, const std::filesystem::path& pat
 // The file is no sound database.
 bool is_damage(const SQLite::Exception& error);
 
-// Another process holds it.
-bool is_held(const SQLite::Exception& error);
+// It ends before it should.
+bool is_short_read(const SQLite::Exception& error);
 
 }  // namespace assay::results

@@ -887,6 +887,9 @@ class ImageFolders(MalformedCase):
         model = "{family: vit, weights: m, data: d}"
         planned = self.plan_of("whole", files, model, f"{{{named}}}", of_dev)
         self.assertEqual(planned.code, 0, planned.err)
+        beside = self.plan_of("beside", {**files, "flat/1.png": GOOD}, model,
+                              "{reader: image_folder, splits: [aside, dev], aside: flat, dev: pictures}", of_dev)
+        self.assertEqual(beside.code, 0, beside.err)
         self.assert_refused(self.plan_of("no_list", files, model, f"{{{named}, classes: no.txt}}", of_dev), ["no class list", "no.txt"])
         files["pictures/d/1.png"] = GOOD
         self.assert_refused(self.plan_of("too_many", files, model, f"{{{named}}}", of_dev), ["4 classes", "3 outputs"])

@@ -46,8 +46,10 @@ TEST_F(SlotsTest, a_task_that_slurm_gave_gpus_of_its_own_takes_all_that_it_sees)
   ::setenv("CUDA_VISIBLE_DEVICES", "0", 1);
   ::setenv("SLURM_PROCID", "1", 1);
   EXPECT_THROW(gpus_of(1, 2), Error) << "the node's list has one";
-  ::setenv("SLURM_GPUS_PER_TASK", "1", 1);
-  EXPECT_THAT(gpus_of(1, 2), testing::ElementsAre("0"));
+  for (const char* count : {"1", "a100:1"}) {
+    ::setenv("SLURM_GPUS_PER_TASK", count, 1);
+    EXPECT_THAT(gpus_of(1, 2), testing::ElementsAre("0")) << count;
+  }
   ::unsetenv("SLURM_GPUS_PER_TASK");
   ::setenv("SLURM_TRES_PER_TASK", "cpu:2,gres:gpu:1", 1);
   EXPECT_THAT(gpus_of(1, 2), testing::ElementsAre("0"));

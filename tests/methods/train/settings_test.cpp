@@ -42,5 +42,12 @@ TEST(Declaration, the_stage_reads_every_parameter_of_the_method) {
   EXPECT_EQ(stage.random, "seed");
 }
 
+// Less than an epoch of many samples is some steps; the samples need not be known.
+TEST(Settings, no_epochs_at_all_make_no_step_whatever_the_samples) {
+  EXPECT_THROW(settings_from({{"epochs", 0}}).require_steps(), Error);
+  EXPECT_NO_THROW(settings_from({{"epochs", 0.01}}).require_steps());
+  EXPECT_NO_THROW(settings_from({{"epochs", 0}, {"steps", 3}}).require_steps());
+}
+
 }  // namespace
 }  // namespace assay::train
