@@ -125,6 +125,7 @@ class Planner {
   std::vector<bool> step_draws_;  // by step: it rests on calibration windows
   // By step: parameters off their defaults, in the order of the method.
   std::vector<std::vector<std::pair<std::string, Json>>> step_chosen_;
+  std::vector<std::string> step_labels_, step_chosen_texts_;  // by step: of a trial of it alone
   std::vector<PreparedEvaluation> evaluations_;
   std::map<std::pair<std::uint32_t, std::vector<const MethodDeclaration*>>,
            std::vector<std::string>>
@@ -142,6 +143,18 @@ class Planner {
 std::string shown(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   return value.is_number_float() ? canonical_json(value) : value.dump();
+}
+
+std::string label_text(const std::vector<std::pair<std::string, Json>>& chosen) {
+  std::string text;
+  for (const auto& [name, value] : chosen) text += fmt::format(" {}={}", name, shown(value));
+  return text;
+}
+
+Json object_of(const std::vector<std::pair<std::string, Json>>& chosen) {
+  Json object = Json::object();
+  for (const auto& [name, value] : chosen) object[name] = value;
+  return object;
 }
 
 void Planner::prepare_steps() {
@@ -171,6 +184,8 @@ void Planner::prepare_steps() {
       if (usual != known->second.end() && *usual == *value) continue;
       chosen.emplace_back(schema.name, *value);
     }
+    step_labels_.push_back(label_text(chosen));
+    step_chosen_texts_.push_back(canonical_json(object_of(chosen)));
   }
 }
 
@@ -489,21 +504,18 @@ std::string Planner::label_of(const spec::Trial& trial) const {
     label += fmt::format(" calibration_seed={}", *trial.calibration_seed);
   }
   if (reads_other_data(trial)) label += " calibration_data=" + data_name(trial);
-  for (const auto& [name, value] : chosen_in(trial)) {
-    label += fmt::format(" {}={}", name, shown(value));
-  }
-  return label;
+  return label + (trial.steps.size() == 1 ? step_labels_[trial.steps.front()]
+                                          : label_text(chosen_in(trial)));
 }
 
 // Parameters off their defaults; in a composition with the step that each belongs to.
 std::vector<std::pair<std::string, Json>> Planner::chosen_in(const spec::Trial& trial) const {
-  if (trial.steps.size() == 1) return step_chosen_[trial.steps.front()];
   std::vector<std::string> methods;
   for (const std::uint32_t step : trial.steps) methods.push_back(sweep_.steps[step].method);
   const std::vector<std::string> owners = step_names(methods);
   std::vector<std::pair<std::string, Json>> chosen;
   for (std::size_t i = 0; i < trial.steps.size(); ++i) {
-    const std::string owner = owners[i] + ".";
+    const std::string owner = owners.size() > 1 ? owners[i] + "." : "";
     for (const auto& [name, value] : step_chosen_[trial.steps[i]]) {
       chosen.emplace_back(owner + name, value);
     }
@@ -517,8 +529,10 @@ bool Planner::reads_other_data(const spec::Trial& trial) const {
 }
 
 std::string Planner::chosen_of(const spec::Trial& trial) const {
-  Json chosen = Json::object();
-  for (const auto& [name, value] : chosen_in(trial)) chosen[name] = value;
+  if (trial.steps.size() == 1 && !reads_other_data(trial)) {
+    return step_chosen_texts_[trial.steps.front()];
+  }
+  Json chosen = object_of(chosen_in(trial));
   if (reads_other_data(trial)) chosen["calibration_data"] = data_name(trial);
   return canonical_json(chosen);
 }
