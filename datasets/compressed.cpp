@@ -30,6 +30,12 @@ struct Inflater {
   throw Error(ErrorKind::kData, fmt::format("{}: {}", what, why), {{"file", std::string(what)}});
 }
 
+// Tapes and block devices pad a gzip file with zeros: gzip and Python read over them, too.
+bool is_padding(const z_stream& stream) {
+  return std::all_of(stream.next_in, stream.next_in + stream.avail_in,
+                     [](Bytef byte) { return byte == 0; });
+}
+
 // Inflates the streams in `bytes` one after the other (gzip files may be concatenated), at most
 // `max_bytes`. Memory grows with what was really inflated, never with what a header claims.
 std::string inflate_all(std::string_view bytes, std::size_t max_bytes, int window_bits,
@@ -55,7 +61,7 @@ std::string inflate_all(std::string_view bytes, std::size_t max_bytes, int windo
     const int code = inflate(&stream, Z_NO_FLUSH);
     out.resize(out.size() - stream.avail_out);
     if (code == Z_STREAM_END) {
-      if (!several || stream.avail_in == 0) {
+      if (!several || is_padding(stream)) {
         break;
       }
       inflateReset(&stream);

@@ -224,7 +224,7 @@ class Looking {
         if (headers_.beginning.empty()) headers_.beginning = read;
       });
     }
-    headers_.characters = known ? characters : -1;
+    headers_.characters = known && headers_.problems.empty() ? characters : -1;
     if (known && characters == 0 && headers_.problems.empty()) {
       refuse(*all_files(files_, "text").begin(), "holds no text; is it the right file?");
     }

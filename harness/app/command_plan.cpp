@@ -1,3 +1,5 @@
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <set>
 
@@ -14,17 +16,13 @@
 namespace assay::app {
 namespace {
 
-// What the stages of an earlier run of this sweep took, if there is one: by kind and by name.
-plan::Costs learned_costs(const std::filesystem::path& run) {
+// What the stages of an earlier run of this sweep took, by kind and by name.
+plan::Costs costs_in(const std::filesystem::path& database) {
   plan::Costs costs;
-  std::error_code ignored;
-  if (!std::filesystem::exists(database_of(run), ignored)) return costs;
-  const auto rows =
-      results::Reader(database_of(run))
-          .query(
-              "SELECT name, label, wall_s, size_bytes, (SELECT max(peak_memory_bytes) FROM attempt "
-              "a "
-              "WHERE a.stage = s.key) FROM stage s WHERE state = 'done' AND wall_s IS NOT NULL");
+  const auto rows = results::Reader(database).query(
+      "SELECT name, label, wall_s, size_bytes, (SELECT max(peak_memory_bytes) FROM attempt "
+      "a "
+      "WHERE a.stage = s.key) FROM stage s WHERE state = 'done' AND wall_s IS NOT NULL");
   std::map<std::string, std::pair<double, int>> times;
   std::map<std::string, std::pair<std::int64_t, int>> sizes;
   for (const auto& row : rows.rows) {
@@ -47,6 +45,20 @@ plan::Costs learned_costs(const std::filesystem::path& run) {
   for (const auto& [key, sum] : times) costs.wall_s[key] = sum.first / sum.second;
   for (const auto& [key, sum] : sizes) costs.size_bytes[key] = sum.first / sum.second;
   return costs;
+}
+
+// Nothing where there is no earlier run, or its database cannot be believed: `assay run` would go
+// on without it, too.
+plan::Costs learned_costs(const std::filesystem::path& run) {
+  std::error_code ignored;
+  const std::filesystem::path database = database_of(run);
+  if (!std::filesystem::exists(database, ignored)) return {};
+  try {
+    return costs_in(database);
+  } catch (const Error& e) {
+    spdlog::warn("nothing is predicted: {}", e.what());
+    return {};
+  }
 }
 
 // The slots that `assay run` would use on this machine; 1 where it could use none.

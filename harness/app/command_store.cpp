@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <map>
@@ -46,6 +47,20 @@ results::Table store_table(supervise::Store& store) {
   return table;
 }
 
+// A run folder that was deleted wants nothing; one that was moved, or whose disk is not mounted,
+// looks the same.
+void warn_of_gone_folders(const supervise::Store& store) {
+  for (const supervise::Root& root : store.roots()) {
+    std::error_code code;
+    if (fs::exists(root.folder, code) || root.lease_until_unix_s > supervise::unix_seconds())
+      continue;
+    spdlog::warn(
+        "{} is not there any more: what only it needs counts as not needed. If it was moved, run "
+        "its sweep at the new place first (assay run --out)",
+        root.folder.string());
+  }
+}
+
 CLI::App* add_below(CLI::App* parent, Cli& cli, const std::string& name,
                     const std::string& description) {
   CLI::App* command = parent->add_subcommand(name, description);
@@ -82,6 +97,7 @@ void add_store(Cli& cli) {
             fmt::format("--min-age '{}': a time has a unit, as in 90s, 10m, 1h30m or 7d", *age));
       }
       supervise::Store opened;
+      warn_of_gone_folders(opened);
       const auto gone = opened.gc(*seconds, *dry);
       say("{}{} artifacts, {} bytes\n", *dry ? "would drop " : "dropped ", gone.objects,
           gone.bytes);

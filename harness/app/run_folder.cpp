@@ -121,7 +121,7 @@ std::filesystem::path RunFolder::move_database_aside() const {
   for (int i = 1; aside.empty() || std::filesystem::exists(aside); ++i) {
     aside = path_ / fmt::format("results.damaged-{}.sqlite", i);
   }
-  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal", ".sha256"}) {
     const std::filesystem::path from = database().string() + suffix;
     if (std::filesystem::exists(from)) std::filesystem::rename(from, aside.string() + suffix);
   }

@@ -106,32 +106,26 @@ class Inspector {
                 findings);
     findings.attempt("method", [&] {
       const auto own = rounding_of(question, context);
-      known_.back().rounding = before;
-      if (own) add(*own, known_.back().rounding);
+      known_.back().rounding = own ? joined(before, *own) : before;
     });
   }
 
-  // What one more method rounds.
-  static void add(const Rounding& own, Rounding& all) {
-    if (own.weights.value_or(false)) all.weights = true;
-    if (own.activations.value_or(false)) all.activations = true;
-    all.weight_bits = std::min(all.weight_bits, own.weight_bits);
-    all.activation_bits = std::min(all.activation_bits, own.activation_bits);
+  // What two methods round.
+  static Rounding joined(const Rounding& a, const Rounding& b) {
+    const auto either = [](std::optional<bool> x, std::optional<bool> y) -> std::optional<bool> {
+      if (x == true || y == true) return true;
+      return x && y ? std::optional(false) : std::nullopt;
+    };
+    return {.weights = either(a.weights, b.weights),
+            .activations = either(a.activations, b.activations),
+            .weight_bits = std::min(a.weight_bits, b.weight_bits),
+            .activation_bits = std::min(a.activation_bits, b.activation_bits)};
   }
 
   Rounding rounding_before(const Question& question) const {
     Rounding all;
-    const auto joined = [](std::optional<bool> a, std::optional<bool> b) -> std::optional<bool> {
-      if (a == true || b == true) return true;
-      return a && b ? std::optional(false) : std::nullopt;
-    };
     for (const auto& [name, index] : question.inputs) {
-      if (!is_network_input(name)) continue;
-      const Rounding& each = known_[index].rounding;
-      all.weights = joined(all.weights, each.weights);
-      all.activations = joined(all.activations, each.activations);
-      all.weight_bits = std::min(all.weight_bits, each.weight_bits);
-      all.activation_bits = std::min(all.activation_bits, each.activation_bits);
+      if (is_network_input(name)) all = joined(all, known_[index].rounding);
     }
     return all;
   }

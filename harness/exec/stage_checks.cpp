@@ -186,7 +186,9 @@ std::optional<Rounding> rounding_of(const Question& question, const QuestionCont
   } else if (question.stage == "gptq.quantize") {
     rounding.weight_bits = evaluate::integer(context, "w_bits");
     rounding.weights = rounding.weight_bits != Rounding::kFloat;
-    return rounding;  // activation bits are its own to refuse
+    // Its own to refuse where nothing before it rounds them.
+    if (evaluate::integer(context, "a_bits") != Rounding::kFloat) rounding.activations.reset();
+    return rounding;
   } else if (question.stage == "psaq_vit.quantize") {
     rounding.weights = evaluate::integer(context, "w_bits") != Rounding::kFloat;
     rounding.activations = psaq_vit::rounds_activations(context);

@@ -147,12 +147,16 @@ void require_rounded_activations(const StageContext& context, bool rounded) {
   const quant::StageParameters parameters(context);
   const int bits = parameters.bits("a_bits");
   if (rounded || bits == quant::kFloatBits) return;
-  throw Error(ErrorKind::kUnsupported,
-              fmt::format("gptq quantizes weights only: a_bits = {}; write W{}A16, or put a method "
-                          "that quantizes activations before it: \"rtn + gptq\" with rtn.quantize: "
-                          "activations",
-                          bits, parameters.bits("w_bits")),
-              {{"parameter", "a_bits"}, {"value", std::to_string(bits)}});
+  const int weight_bits = parameters.bits("w_bits");
+  const std::string weights_only =
+      weight_bits == quant::kFloatBits ? "" : fmt::format("write W{}A16, or ", weight_bits);
+  throw Error(
+      ErrorKind::kUnsupported,
+      fmt::format("gptq quantizes weights only, and no method before it rounds activations: "
+                  "a_bits = {}; {}let rtn round them first: \"rtn + gptq\" with "
+                  "rtn.quantize: activations",
+                  bits, weights_only),
+      {{"parameter", "a_bits"}, {"value", std::to_string(bits)}});
 }
 
 void check(const StageContext& context, const models::Network& network) {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -77,6 +78,32 @@ Json activations_protocol(const QuantizedParts& parts) {
           {"rounding", orders}};
 }
 
+template <typename Before, typename Made>
+std::int64_t number_in_both(const Before& before, const Made& made) {
+  return std::count_if(made.begin(), made.end(),
+                       [&](const auto& each) { return before.contains(each.first); });
+}
+
+// What a method rounds that a method before it had rounded already, or "".
+std::string note_of_parts_in_both(const QuantizedParts& before, const QuantizedModel& made) {
+  std::vector<std::string> notes;
+  if (const std::int64_t layers = number_in_both(before.layers, made.layers); layers > 0) {
+    notes.push_back(
+        fmt::format("{} rounds the weights of {} layers that a method before it had rounded "
+                    "already: what it can still change is little; let one of the two leave weights "
+                    "alone (rtn: quantize: activations)",
+                    made.method, layers));
+  }
+  if (const std::int64_t sites = number_in_both(before.sites, made.activations); sites > 0) {
+    notes.push_back(
+        fmt::format("{} rounds the activations of {} sites that a method before it rounds already: "
+                    "each pass rounds them twice, one after the other; let one of the two leave "
+                    "activations alone (rtn: quantize: weights)",
+                    made.method, sites));
+  }
+  return fmt::format("{}", fmt::join(notes, ". "));
+}
+
 }  // namespace
 
 void QuantizedParts::add(const QuantizedModel& model) {
@@ -94,9 +121,6 @@ Json quantization_result(const models::Network& network, const QuantizedParts& b
                          const QuantizedModel& made) {
   QuantizedParts parts = before;
   parts.add(made);
-  const auto again = std::count_if(made.layers.begin(), made.layers.end(), [&](const auto& layer) {
-    return before.layers.contains(layer.first);
-  });
   Json result = {{"metrics",
                   {{"bits_per_weight", bits_per_weight(network, parts)},
                    {"weight_bytes", weight_bytes(network, parts)},
@@ -106,14 +130,8 @@ Json quantization_result(const models::Network& network, const QuantizedParts& b
                  {"quantization",
                   {{"weights", weights_protocol(network, parts)},
                    {"activations", activations_protocol(parts)}}}};
-  if (again > 0) {
-    result["note"] = fmt::format(
-        "{} rounds the weights of {} layers that a method before it had rounded already: what it "
-        "can "
-        "still change is little; let one of the two leave weights alone (rtn: quantize: "
-        "activations)",
-        made.method, again);
-  }
+  if (const std::string note = note_of_parts_in_both(before, made); !note.empty())
+    result["note"] = note;
   return result;
 }
 

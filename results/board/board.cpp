@@ -87,15 +87,12 @@ struct TimingKey {
   auto operator<=>(const TimingKey&) const = default;
 };
 
+TimingKey timing_key_of(const ResultRow& r) { return {r.name, r.unit, r.settings, r.fingerprint}; }
+
 class BoardMaker {
  public:
   BoardMaker(const std::vector<RunResults>& runs, const BoardOptions& options)
       : runs_(runs), options_(options) {
-    const bool only_timings = std::none_of(runs.begin(), runs.end(), [](const RunResults& run) {
-      return std::any_of(run.results.begin(), run.results.end(), [](const ResultRow& r) {
-        return r.is_primary && !r.timing && r.value && r.metric != kNetworkMetric;
-      });
-    });
     for (const RunResults& run : runs) {
       for (const ResultRow& row : run.results) contents_.note(row);
     }
@@ -106,13 +103,14 @@ class BoardMaker {
         if (!row.is_primary || !row.value) continue;
         if (row.metric == kNetworkMetric) {
           network_.add(run.run, row);
-        } else if (row.timing && !only_timings) {
+        } else if (row.timing) {
           add_timing(run, row);
         } else {
           add_figure(run, row);
         }
       }
     }
+    add_timing_tables();
   }
 
   std::vector<Table> tables() const {
@@ -137,8 +135,9 @@ class BoardMaker {
   }
 
   void add_figure(const RunResults& run, const ResultRow& row) {
-    // Two runs that found one result in the store show it once.
-    if (!seen_.insert({row.trial, row.stage, row.metric, row.name, row.data, row.split}).second)
+    // Two runs that found one result in the store show it once; each timed for itself.
+    if (!row.timing &&
+        !seen_.insert({row.trial, row.stage, row.metric, row.name, row.data, row.split}).second)
       return;
     Line& line = tables_[key_of(row)][line_key(run, row)];
     if (line.values.empty()) {
@@ -156,9 +155,31 @@ class BoardMaker {
   }
 
   void add_timing(const RunResults& run, const ResultRow& row) {
-    timings_[{row.name, row.unit, row.settings, row.fingerprint}][line_key(run, row)].push_back(
-        *row.value);
+    timings_[timing_key_of(row)][line_key(run, row)].push_back(*row.value);
     settings_[{"timing", row.name}].insert(row.settings);
+  }
+
+  // A timing is a column of the tables. Where some of its lines are in none of them (their trials
+  // have no other figure, or not yet), it is a table as well: nothing that was measured is left
+  // out.
+  void add_timing_tables() {
+    std::set<LineKey> shown;
+    for (const auto& [key, lines] : tables_) {
+      for (const auto& [line, unused] : lines) shown.insert(line);
+    }
+    std::set<TimingKey> as_tables;
+    for (const auto& [key, lines] : timings_) {
+      const bool all = std::all_of(lines.begin(), lines.end(), [&shown](const auto& line) {
+        return shown.contains(line.first);
+      });
+      if (!all) as_tables.insert(key);
+    }
+    for (const RunResults& run : runs_) {
+      for (const ResultRow& row : run.results) {
+        if (row.is_primary && row.value && row.timing && as_tables.contains(timing_key_of(row)))
+          add_figure(run, row);
+      }
+    }
   }
 
   std::vector<const Line*> sorted(const std::map<LineKey, Line>& lines) const {
@@ -244,7 +265,8 @@ class BoardMaker {
   Table table_of(const TableKey& key, const std::map<LineKey, Line>& lines,
                  const Quantization& protocol) const {
     const ResultRow& row = lines.begin()->second.first;
-    const std::vector<TimingKey> timings = timing_columns(lines);
+    const std::vector<TimingKey> timings =
+        row.timing ? std::vector<TimingKey>() : timing_columns(lines);
     const std::map<std::string, double> floats = float_values(lines);
     std::vector<const ResultRow*> shown;
     std::set<std::string> models;

@@ -7,6 +7,7 @@
 #include "harness/core/artifact_files.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "results/store/checksum.h"
 #include "results/store/database.h"
 #include "results/store/sqlite_error.h"
 #include "results/store/stage_result.h"
@@ -58,7 +59,14 @@ void check_single(SQLite::Database& database, const std::string& sql) {
 
 class Reader::Impl {
  public:
-  explicit Impl(const std::filesystem::path& p) : path(p), database(open_read_only(p)) {}
+  explicit Impl(const std::filesystem::path& p) : path(p), database(open_read_only(p)) {
+    const Checksum checksum = checksum_of(path);
+    if (checksum == Checksum::kDiffers) {
+      throw translate(SQLite::Exception("it was changed after its run ended", SQLITE_CORRUPT),
+                      path);
+    }
+    unchanged_ = checksum == Checksum::kMatches;
+  }
 
   template <typename Row, typename... Values>
   std::vector<Row> rows(const std::string& tail, const Values&... values) {
@@ -78,7 +86,7 @@ class Reader::Impl {
   // Figures are shown only if the results that they come from are what was published, and say so.
   // Looked at once.
   void check_figures() {
-    if (figures_checked_) return;
+    if (unchanged_ || figures_checked_) return;
     try {
       SQLite::Statement rows(
           database,
@@ -93,7 +101,6 @@ class Reader::Impl {
           key = std::move(next);
           result.reset();
           text = rows.getColumn(1).getString();
-          has_notes = has_notes || text.find("\"note\":") != std::string::npos;
           if (!is_as_published(text)) result = result_from(key, text);
         }
         if (rows.getColumn(2).isNull()) continue;
@@ -113,7 +120,7 @@ class Reader::Impl {
 
   // A trial is what its id was made from, whatever the columns beside it say. Looked at once.
   void check_trials() {
-    if (trials_checked_) return;
+    if (unchanged_ || trials_checked_) return;
     try {
       SQLite::Statement trials(
           database, "SELECT id, identity, model, method, bits FROM trial WHERE current = 1");
@@ -137,9 +144,9 @@ class Reader::Impl {
 
   std::filesystem::path path;
   SQLite::Database database;
-  bool has_notes = false;  // as far as check_figures() has seen
 
  private:
+  bool unchanged_ = false;  // since the run left it: rows need no checks of their own
   bool trials_checked_ = false;
   bool figures_checked_ = false;
 
@@ -215,11 +222,11 @@ std::vector<TrialSummary> Reader::trials() {
 
 std::vector<NoteRow> Reader::notes() {
   impl_->check_figures();
-  if (!impl_->has_notes) return {};
   return impl_->rows<NoteRow>(
       "(SELECT json_extract(s.result, '$.note') AS note, count(DISTINCT m.trial) AS trials FROM "
       "stage s JOIN metric m ON m.stage = s.key AND m.current = 1 JOIN trial t ON t.id = m.trial "
-      "AND t.current = 1 WHERE s.state = 'done' GROUP BY 1) WHERE note IS NOT NULL ORDER BY trials "
+      "AND t.current = 1 WHERE s.state = 'done' AND instr(s.result, '\"note\":') GROUP BY 1) WHERE "
+      "note IS NOT NULL ORDER BY trials "
       "DESC, note");
 }
 

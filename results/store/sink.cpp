@@ -1,6 +1,7 @@
 #include "results/store/sink.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <sqlite3.h>
 
 #include <algorithm>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "results/store/checksum.h"
 #include "results/store/database.h"
 #include "results/store/database_files.h"
 #include "results/store/fingerprint.h"
@@ -69,12 +71,13 @@ class DatabaseSink::Impl {
   const std::filesystem::path path_;
 
   explicit Impl(const std::filesystem::path& path)
-      : path_(path), database_(open_for_writing(path)), files_(path) {}
+      : path_(path), database_(opened(path)), files_(path) {}
 
   // Runs `work` in one transaction; what it throws leaves nothing behind.
   template <typename Work>
   void transact(const Work& work) {
     files_.check();  // a log that was cut short is as long as before once this has written to it
+    if (std::exchange(has_checksum_, false)) remove_checksum(path_);
     try {
       SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
       work();
@@ -160,12 +163,16 @@ class DatabaseSink::Impl {
   void leave_readable() {
     writers_.reset();
     files_.forget_log();
+    bool whole = false;  // no part of it is in a log
     try {
-      database_.exec("PRAGMA journal_mode = DELETE");
+      whole = database_.execAndGet("PRAGMA journal_mode = DELETE").getString() == "delete";
     } catch (const SQLite::Exception&) {
       // As it was.
     }
     files_.check_content();
+    if (!whole) return;
+    write_checksum(path_);
+    has_checksum_ = true;
   }
 
  private:
@@ -194,6 +201,15 @@ class DatabaseSink::Impl {
     SQLite::Statement metric;
     SQLite::Statement stage;
   };
+
+  static SQLite::Database opened(const std::filesystem::path& path) {
+    if (checksum_of(path) == Checksum::kDiffers) {
+      throw translate(SQLite::Exception("it was changed after its run ended", SQLITE_CORRUPT),
+                      path);
+    }
+    remove_checksum(path);
+    return open_for_writing(path);
+  }
 
   // What was inserted may have been rolled back.
   void forget_rows() {
@@ -264,6 +280,7 @@ class DatabaseSink::Impl {
 
   SQLite::Database database_;
   DatabaseFiles files_;
+  bool has_checksum_ = false;
   std::optional<Writers> writers_;
   AwaitedMetrics awaited_;
   // Rows that are known to be there.

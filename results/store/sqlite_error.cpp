@@ -13,8 +13,8 @@ Error translate(const SQLite::Exception& error, const std::filesystem::path& pat
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
       return Error(ErrorKind::kEnvironment,
-                   fmt::format("{}: the results database is damaged ({}); move the file away and "
-                               "run `assay run` on the sweep again: finished stages come back from "
+                   fmt::format("{}: the results database is damaged ({}); `assay run` on the sweep "
+                               "moves it aside and makes a new one: finished stages come back from "
                                "the store without being computed again",
                                path.string(), error.what()),
                    context);

@@ -32,6 +32,13 @@ TEST_F(HeadersTest, streams_of_a_text_count_together) {
   EXPECT_FALSE(text_of(deflated("", true)).problems.empty());
 }
 
+TEST_F(HeadersTest, of_a_text_that_is_damaged_no_length_is_known) {
+  const std::string gzip = deflated("some words ", true);
+  const DataHeaders cut = text_of(gzip.substr(0, gzip.size() - 12));
+  EXPECT_EQ(cut.characters, -1);
+  EXPECT_EQ(cut.problems.size(), 1u);
+}
+
 TEST_F(HeadersTest, a_text_that_is_cut_is_as_long_as_what_is_left) {
   EXPECT_EQ(text_of("abcdef", {{"max_characters", 3}}).characters, 3);
   EXPECT_EQ(text_of("abcdef", {{"max_characters", 3}}).beginning, "abc");

@@ -22,8 +22,9 @@ TEST_F(ImageSetTest, idx_files_plain_or_gzip_give_the_same_images) {
   const std::string images = idx({2, 2, 2}, "abcdefgh");
   const std::string labels = idx({2}, std::string{1, 0});
   const FileSet plain({file(write("i", images), "images"), file(write("l", labels), "labels")});
-  const FileSet gzip({file(write("i.gz", deflated(images, true)), "images"),
-                     file(write("l.gz", deflated(labels, true)), "labels")});
+  const FileSet gzip(
+      {file(write("i.gz", deflated(images, true)), "images"),
+       file(write("l.gz", deflated(labels, true) + std::string(512, '\0')), "labels")});
   const auto first = open_images({{"reader", "idx"}}, plain);
   const auto second = open_images({{"reader", "idx"}}, gzip);
   EXPECT_EQ(first->size(), 2);

@@ -238,14 +238,35 @@ BODIES["echo.value"] = network
                        "UPDATE metric SET value = 8 WHERE value = 3",
                        "UPDATE trial SET method = 'another'"):
             with self.subTest(change=change):
-                with sqlite3.connect(self.run_folder / "results.sqlite") as database:
-                    self.assertGreater(database.execute(change).rowcount, 0)
-                database.close()
+                (self.run_folder / "results.sqlite.sha256").unlink()  # as if the run had been killed
+                self.change(change)
                 for command in ("export", "board"):
                     refused = self.assay(command, self.run_folder, code=4)
                     self.assertIn("is not what was published", refused.stderr)
                 self.assertIn("0 stages run, 6 found", self.run_it(sweep))
                 self.assertEqual(self.assay("export", self.run_folder).stdout, right)
+
+    def change(self, statement):
+        with sqlite3.connect(self.run_folder / "results.sqlite") as database:
+            self.assertGreater(database.execute(statement).rowcount, 0)
+        database.close()
+
+    def test_what_is_changed_in_the_database_of_an_ended_run_is_not_shown_and_comes_back(self):
+        sweep = self.sweep("{echo: {value: [1, 2, 3]}}")
+        self.run_it(sweep)
+        right = self.assay("export", self.run_folder).stdout
+        for change in ("UPDATE trial SET label = 'another'", "UPDATE metric SET higher_is_better = 1 - higher_is_better",
+                       "UPDATE stage SET wall_s = 100", "DELETE FROM metric WHERE value = 3"):
+            with self.subTest(change=change):
+                self.change(change)
+                for command, *arguments in (("export",), ("board",), ("query", "SELECT * FROM metric")):
+                    refused = self.assay(command, self.run_folder, *arguments, code=4)
+                    self.assertIn("it was changed after its run ended", refused.stderr)
+                said = self.run_it(sweep)
+                self.assertIn("moved it to", said)
+                self.assertIn("0 stages run, 6 found", said)
+                self.assertEqual(self.assay("export", self.run_folder).stdout, right)
+                self.assertEqual(self.assay("query", self.run_folder, "SELECT max(wall_s) < 50 FROM stage", "--format", "csv").stdout.split()[-1], "1")
 
     def lose_database(self, lose, what):
         sweep = self.sweep("{echo_sleep: {value: [1, 2, 3, 4, 5, 6], seconds: [0.5]}}")

@@ -179,6 +179,34 @@ TEST_F(BoardTest, two_runs_with_one_result_show_it_once) {
   EXPECT_EQ(board({first, second})[0].rows.size(), 1u);
 }
 
+TEST_F(BoardTest, a_timing_of_trials_that_have_no_other_figure_is_a_table) {
+  RunResults results = run(SamplePlan().trial("a", "W8A8").trial("b", "W8A8").with_latency());
+  EXPECT_EQ(board({results}).size(), 1u) << "a column is enough";
+  std::erase_if(results.results,
+                [](const ResultRow& row) { return row.method == "b" && row.metric == "top1"; });
+  const auto tables = board({results});
+  ASSERT_EQ(tables.size(), 2u);
+  EXPECT_THAT(tables[0].title, testing::StartsWith("latency (ms)"));
+  EXPECT_THAT(column_of(tables[0], "method"), testing::ElementsAre("a", "b"));
+  EXPECT_THAT(column_of(tables[1], "method"), testing::ElementsAre("a"));
+  EXPECT_THAT(column_of(tables[1], "latency ms"), testing::ElementsAre("1.500"));
+  std::erase_if(results.results, [](const ResultRow& row) { return row.metric == "top1"; });
+  EXPECT_THAT(column_of(board({results})[0], "method"), testing::ElementsAre("a", "b"));
+}
+
+TEST_F(BoardTest, each_of_two_runs_timed_one_trial_for_itself) {
+  RunResults first = run(SamplePlan().trial("a", "W8A8").with_latency());
+  RunResults second = first;
+  second.run = "other";
+  for (ResultRow& row : second.results) {
+    if (row.timing) row.value = 9.5;
+  }
+  const auto tables = board({first, second});
+  ASSERT_EQ(tables.size(), 2u);
+  EXPECT_THAT(column_of(tables[0], "latency ms"), testing::ElementsAre("1.500", "9.500"));
+  EXPECT_EQ(tables[1].rows.size(), 1u);
+}
+
 TEST_F(BoardTest, a_board_without_results_says_so) {
   EXPECT_EQ(board({RunResults{.run = "r"}})[0].title, "no results yet");
 }

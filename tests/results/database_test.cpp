@@ -10,7 +10,9 @@
 
 #include "harness/core/artifact_files.h"
 #include "harness/core/atomic_file.h"
+#include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "results/store/checksum.h"
 #include "results/store/file_system.h"
 #include "results/store/migrations.h"
 #include "results/store/reader.h"
@@ -23,9 +25,16 @@ using testing::HasSubstr;
 
 class DatabaseTest : public testing::Test {
  protected:
+  // As a run leaves it that ends.
   void make_database() {
     DatabaseSink sink(file);
     run_all(sink, SamplePlan().trial("rtn", "W8A8").plan());
+  }
+
+  // As one leaves it that is killed: what is said of the file is found in the file.
+  void make_database_without_checksum() {
+    make_database();
+    remove_checksum(file);
   }
 
   // Kind and text of what opening for reading and writing throws.
@@ -55,17 +64,17 @@ class DatabaseTest : public testing::Test {
 
 TEST_F(DatabaseTest, a_file_that_is_no_database_is_refused_with_the_mend) {
   write_file_atomically(file, std::string(4096, 'x'));
-  expect_refused(ErrorKind::kEnvironment, "move the file away");
+  expect_refused(ErrorKind::kEnvironment, "moves it aside");
 }
 
 TEST_F(DatabaseTest, a_truncated_database_is_refused_with_the_mend) {
-  make_database();
+  make_database_without_checksum();
   std::filesystem::resize_file(file, 3 * 4096 + 100);
   expect_refused(ErrorKind::kEnvironment, "damaged");
 }
 
 TEST_F(DatabaseTest, overwritten_pages_are_found_before_a_run_writes) {
-  make_database();
+  make_database_without_checksum();
   const auto size = std::filesystem::file_size(file);
   std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
   stream.seekp(4096);
@@ -87,7 +96,7 @@ TEST_F(DatabaseTest, damage_carries_the_code_that_says_so) {
 TEST_F(DatabaseTest, one_that_lacks_a_table_counts_as_damaged) {
   for (const char* statement : {"DROP TABLE event", "DROP VIEW coverage"}) {
     std::filesystem::remove(file);
-    make_database();
+    make_database_without_checksum();
     SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec(statement);
     expect_refused(ErrorKind::kEnvironment, "it lacks the");
     const Error error = error_of([&] { DatabaseSink sink(file); });
@@ -108,7 +117,7 @@ TEST_F(DatabaseTest, a_new_one_holds_what_is_missed_in_others) {
 }
 
 TEST_F(DatabaseTest, a_finished_one_needs_no_file_beside_it) {
-  make_database();
+  make_database_without_checksum();
   const std::string header = read_file(file).substr(18, 2);
   EXPECT_EQ(header, "\1\1") << "2: can only be read where SQLite may write";
   EXPECT_FALSE(std::filesystem::exists(file.string() + "-wal"));
@@ -228,8 +237,53 @@ TEST_F(DatabaseTest, a_trial_that_is_not_what_its_id_says_is_refused) {
   }
 }
 
-TEST_F(DatabaseTest, one_that_says_another_format_than_it_has_is_damaged) {
+// Swapped names and dropped rows, directions, units, times, views: whatever no digest of a row
+// holds.
+TEST_F(DatabaseTest, any_change_after_the_end_of_a_run_is_found) {
   make_database();
+  const std::string whole = read_file(file);
+  for (const char* change :
+       {"UPDATE trial SET label = 'another'", "UPDATE trial SET deterministic = 0",
+        "UPDATE metric SET higher_is_better = 0", "UPDATE metric SET unit = 'ms'",
+        "UPDATE metric SET split = 'train'", "UPDATE metric SET current = 0",
+        "UPDATE stage SET wall_s = 1", "DELETE FROM metric", "DELETE FROM attempt",
+        "DROP VIEW cost; CREATE VIEW cost AS SELECT 1 AS trial", "PRAGMA journal_mode = WAL"}) {
+    SCOPED_TRACE(change);
+    SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec(change);
+    expect_refused(ErrorKind::kEnvironment, "is damaged (it was changed after its run ended)");
+    write_file_atomically(file, whole);
+    EXPECT_EQ(Reader(file).results().size(), 2u) << "as it was";
+  }
+  DatabaseSink sink(file);
+  EXPECT_EQ(checksum_of(file), Checksum::kNone) << "a run may write to it";
+}
+
+TEST_F(DatabaseTest, the_checksum_is_one_that_sha256sum_reads) {
+  make_database();
+  EXPECT_EQ(read_file(folder / "results.sqlite.sha256"), sha256_file(file) + "  results.sqlite\n");
+}
+
+TEST_F(DatabaseTest, a_checksum_that_is_not_whole_says_nothing) {
+  make_database();
+  for (const char* text : {"", "1f", "no checksum"}) {
+    write_file_atomically(folder / "results.sqlite.sha256", text);
+    EXPECT_EQ(checksum_of(file), Checksum::kNone);
+    EXPECT_NO_THROW(Reader(file).results());
+  }
+}
+
+TEST_F(DatabaseTest, a_database_that_somebody_reads_at_the_end_gets_no_checksum) {
+  DatabaseSink sink(file);
+  sink.begin(SamplePlan().trial("rtn", "W8A8").plan(), {});
+  SQLite::Database reader(file.string(), SQLite::OPEN_READONLY);
+  SQLite::Statement reads(reader, "SELECT * FROM stage");
+  ASSERT_TRUE(reads.executeStep());
+  sink.end(2000, 0);
+  EXPECT_EQ(checksum_of(file), Checksum::kNone) << "part of it is in a log";
+}
+
+TEST_F(DatabaseTest, one_that_says_another_format_than_it_has_is_damaged) {
+  make_database_without_checksum();
   for (const char* version : {"0", "1"}) {
     SQLite::Database(file.string(), SQLite::OPEN_READWRITE)
         .exec(std::string("PRAGMA user_version = ") + version);
@@ -242,7 +296,7 @@ TEST_F(DatabaseTest, one_that_says_another_format_than_it_has_is_damaged) {
 }
 
 TEST_F(DatabaseTest, a_newer_format_is_refused) {
-  make_database();
+  make_database_without_checksum();
   SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99");
   expect_refused(ErrorKind::kEnvironment, "format 99");
 }
@@ -265,7 +319,7 @@ TEST_F(DatabaseTest, a_missing_database_is_the_users_error_and_is_not_made) {
 
 TEST_F(DatabaseTest, an_empty_file_becomes_a_database) {
   write_file_atomically(file, "");
-  make_database();
+  make_database_without_checksum();
   EXPECT_EQ(Reader(file).trials().size(), 1u);
 }
 
@@ -284,7 +338,7 @@ TEST_F(DatabaseTest, a_database_of_each_released_format_still_opens) {
 }
 
 TEST_F(DatabaseTest, every_table_is_strict_and_foreign_keys_hold) {
-  make_database();
+  make_database_without_checksum();
   SQLite::Database database = open_for_writing(file);
   EXPECT_EQ(
       database
@@ -314,7 +368,7 @@ TEST(file_system, network_file_systems_are_known_by_their_magic) {
 }
 
 TEST_F(DatabaseTest, a_query_reads_and_nothing_else) {
-  make_database();
+  make_database_without_checksum();
   Reader reader(file);
   EXPECT_EQ(reader.query("SELECT 1 AS one, NULL, 'x', 1.5; -- end").rows.at(0),
             (std::vector<Json>{1, nullptr, "x", 1.5}));
@@ -330,7 +384,7 @@ TEST_F(DatabaseTest, a_query_reads_and_nothing_else) {
 }
 
 TEST_F(DatabaseTest, a_query_of_too_many_rows_is_refused) {
-  make_database();
+  make_database_without_checksum();
   const Error error = error_of([&] {
     Reader(file).query(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n", 100);

@@ -1,6 +1,7 @@
 #include "methods/quant/quantized_parts.h"
 
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "methods/quant/grid_search.h"
@@ -67,6 +68,25 @@ TEST(QuantizedParts, of_two_methods_each_layer_and_site_counts_as_it_was_left) {
   EXPECT_EQ(both["quantization"]["weights"]["layers"], 3);
   EXPECT_EQ(both["quantization"]["activations"]["sites"], 1);
   EXPECT_EQ(both["quantization"]["activations"]["rounding"], Json::array({"round(x/s + z)"}));
+}
+
+TEST(QuantizedParts, what_two_methods_round_has_a_note) {
+  const ChainNetwork network(3, 40, at::kFloat);
+  const auto made = [&](const std::vector<int>& units, const char* site) {
+    QuantizedModel model = rounded(network, units, {.bits = 8});
+    model.activations[site] = {};
+    return model;
+  };
+  QuantizedParts before;
+  before.add(made({0, 1}, "a"));
+  const auto note = [&](const QuantizedModel& model) {
+    return quantization_result(network, before, model).value("note", std::string());
+  };
+  EXPECT_EQ(note(made({2}, "b")), "");
+  EXPECT_THAT(note(made({1, 2}, "b")), testing::StartsWith("test rounds the weights of 1 layers"));
+  EXPECT_THAT(note(made({2}, "a")), testing::StartsWith("test rounds the activations of 1 sites"));
+  EXPECT_THAT(note(made({0}, "a")), testing::AllOf(testing::HasSubstr("the weights of 1 layers"),
+                                                   testing::HasSubstr("activations of 1 sites")));
 }
 
 TEST(QuantizedParts, protocols_differ_where_layers_sites_or_rounding_differ) {
