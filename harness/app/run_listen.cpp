@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <exception>
@@ -16,6 +17,17 @@ namespace {
 
 constexpr double kFarewellSeconds = 0.5;
 constexpr int kWaitMs = 10;
+
+[[noreturn]] void leave(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& e) {
+    spdlog::error("{}", e.what());
+  } catch (...) {
+    spdlog::error("the other ranks cannot be served");
+  }
+  ::_exit(kNoEnvironment);
+}
 
 }  // namespace
 
@@ -39,33 +51,37 @@ std::optional<StopSignal> listen_during(
     ::close(wake[1]);  // wakes the other thread
   });
   std::optional<StopSignal> signal;
+  std::exception_ptr failure;  // of this thread: the other ranks could not be served
   double until = 0;
   for (;;) {
     pollfd waited[2] = {{wake[0], POLLIN, 0}, {signals.descriptor(), POLLIN, 0}};
-    ::poll(waited, 2, ranks != nullptr || signal ? kWaitMs : -1);
+    ::poll(waited, 2, ranks != nullptr || stopped ? kWaitMs : -1);
     if (waited[0].revents != 0) break;
     const double now = supervise::monotonic_seconds();
-    if (ranks != nullptr) {
-      ranks->pump(now);
-      ranks->answer(now);
-    }
     std::optional<StopSignal> next = signals.next();
-    if (ranks != nullptr && !next) {
-      const auto others = ranks->signals();
-      if (!others.empty()) next = others.front();
+    try {
+      if (ranks != nullptr && !failure) {
+        ranks->pump(now);
+        ranks->answer(now);
+        const auto others = ranks->signals();
+        if (!next && !others.empty()) next = others.front();
+      }
+    } catch (...) {
+      failure = std::current_exception();
     }
-    if (next && !signal) {
+    if ((next || failure) && !stopped) {
       signal = next;
       stopped = true;
       until = now + kFarewellSeconds;
     }
-    if (signal && now >= until) {
-      abandon(*signal);
-      ::_exit(kStopped);
-    }
+    if (!stopped || now < until) continue;
+    if (failure) leave(failure);
+    abandon(*signal);
+    ::_exit(kStopped);
   }
   ::close(wake[0]);
   thread.join();
+  if (failure) std::rethrow_exception(failure);
   if (!signal) ended.get();  // after a signal it may have ended in any way
   return signal;
 }

@@ -11,7 +11,9 @@ namespace assay::app {
 
 // Does what precedes a run (asking providers, digesting files, planning: minutes, perhaps) in a
 // thread of its own, while this thread serves stop signals and tells the other ranks to wait.
-// `ranks`: nullptr without a launcher. Throws what `work` throws.
+// `ranks`: nullptr without a launcher. Throws what `work` throws, and
+// what serving the ranks throws if `work` then ends within half a second; else the process is left
+// with exit code 4.
 //
 // A signal sets the flag that `work` gets; if it then ends within half a second, the signal is
 // returned. Otherwise `abandon` is called with the signal and the process left with exit code 3 by
