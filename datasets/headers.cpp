@@ -226,6 +226,7 @@ class Looking {
     }
     headers_.characters = known && headers_.problems.empty() ? characters : -1;
     if (known && characters == 0 && headers_.problems.empty()) {
+      headers_.characters = -1;  // that it is too short for a window need not be said, too
       refuse(*all_files(files_, "text").begin(), "holds no text; is it the right file?");
     }
   }

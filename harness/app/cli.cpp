@@ -55,6 +55,9 @@ void add_format(Cli& cli, CLI::App* command) {
 void build(Cli& cli) {
   cli.root.set_version_flag("--version", std::string("assay ") + ASSAY_VERSION);
   cli.root.require_subcommand(1);
+  cli.root.failure_message([](const CLI::App* command, const CLI::Error& error) {
+    return "assay: " + CLI::FailureMessage::simple(command, error);
+  });
   cli.root.footer(
       "Examples:\n"
       "  assay plan sweeps/demo.yaml     # what would run, what is shared, what is done\n"

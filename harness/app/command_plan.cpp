@@ -17,9 +17,9 @@ namespace assay::app {
 namespace {
 
 // What the stages of an earlier run of this sweep took, by kind and by name.
-plan::Costs costs_in(const std::filesystem::path& database) {
+plan::Costs costs_in(results::Reader& reader) {
   plan::Costs costs;
-  const auto rows = results::Reader(database).query(
+  const auto rows = reader.query(
       "SELECT name, label, wall_s, size_bytes, (SELECT max(peak_memory_bytes) FROM attempt "
       "a "
       "WHERE a.stage = s.key) FROM stage s WHERE state = 'done' AND wall_s IS NOT NULL");
@@ -47,14 +47,29 @@ plan::Costs costs_in(const std::filesystem::path& database) {
   return costs;
 }
 
+// Timings are results of one run and of no other: the store does not list them.
+std::set<std::string> timings_in(results::Reader& reader) {
+  std::set<std::string> keys;
+  const auto found = reader.query("SELECT key FROM stage WHERE state = 'done' AND cache = 'run'");
+  for (const auto& row : found.rows) keys.insert(row[0].get<std::string>());
+  return keys;
+}
+
+// What an earlier run of the sweep in the same folder tells.
+struct Learned {
+  plan::Costs costs;
+  std::set<std::string> timings;  // keys of those that need not run again
+};
+
 // Nothing where there is no earlier run, or its database cannot be believed: `assay run` would go
 // on without it, too.
-plan::Costs learned_costs(const std::filesystem::path& run) {
+Learned learned_from(const std::filesystem::path& run) {
   std::error_code ignored;
   const std::filesystem::path database = database_of(run);
   if (!std::filesystem::exists(database, ignored)) return {};
   try {
-    return costs_in(database);
+    results::Reader reader(database);
+    return {costs_in(reader), timings_in(reader)};
   } catch (const Error& e) {
     spdlog::warn("nothing is predicted: {}", e.what());
     return {};
@@ -78,12 +93,13 @@ int plan_sweep(const Cli& cli, const SweepRequest& request, const std::filesyste
   const LoadedSweep loaded = load_and_plan(request);
   supervise::Store store;
   const auto listed = store.listed();
-  const auto is_done = [&](const std::string& key) {
-    return listed.contains(key) && store.lookup(key).has_value();
-  };
   const auto run = out.empty() ? std::filesystem::path("runs") / loaded.sweep.name : out;
+  const Learned learned = learned_from(run);
+  const auto is_done = [&](const std::string& key) {
+    return learned.timings.contains(key) || (listed.contains(key) && store.lookup(key).has_value());
+  };
   const auto summary =
-      plan::describe_plan(loaded.plan, is_done, learned_costs(run), slots_of(loaded.sweep.run));
+      plan::describe_plan(loaded.plan, is_done, learned.costs, slots_of(loaded.sweep.run));
   std::vector<results::Table> tables = plan_tables(summary, loaded.facts);
   tables.front().notes.push_back(loaded.numerics);
   for (const std::string& note : loaded.notes) tables.back().notes.push_back(note);

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
 #include "harness/core/atomic_file.h"
@@ -39,8 +41,10 @@ void add_board(Cli& cli) {
     cli.action = [&cli, runs, seeds] {
       if (runs->empty()) runs->emplace_back();
       std::vector<results::RunResults> loaded;
+      std::set<std::filesystem::path> known;
       for (const std::string& name : *runs) {
         const auto run = find_run(name);
+        if (!known.insert(std::filesystem::weakly_canonical(run)).second) continue;
         results::Reader reader(database_of(run));
         loaded.push_back(results::load(reader, run.lexically_normal().string()));
       }

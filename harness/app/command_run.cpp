@@ -24,7 +24,8 @@ void add_sweep_options(CLI::App* command, SweepRequest& request) {
                    "Smoke run: evaluate N samples, under a protocol of its own")
       ->option_text("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
-  command->add_flag("!--no-share", request.share, "Give each trial stages of its own");
+  command->add_flag_callback(
+      "--no-share", [&request] { request.share = false; }, "Give each trial stages of its own");
 }
 
 void add_run_command(Cli& cli) {

@@ -70,7 +70,8 @@ void remove_leftovers(const std::filesystem::path& folder) {
   std::error_code code;
   for (const auto& entry : std::filesystem::directory_iterator(folder, code)) {
     const std::string name = entry.path().filename().string();
-    for (const char* prefix : {".status.json.", ".run.json.", ".sweep.yaml.", ".run.cancel."}) {
+    for (const char* prefix : {".status.json.", ".run.json.", ".sweep.yaml.", ".run.cancel.",
+                               ".results.sqlite.xxh128."}) {
       std::error_code ignored;
       if (name.starts_with(prefix)) std::filesystem::remove(entry.path(), ignored);
     }
@@ -121,7 +122,7 @@ std::filesystem::path RunFolder::move_database_aside() const {
   for (int i = 1; aside.empty() || std::filesystem::exists(aside); ++i) {
     aside = path_ / fmt::format("results.damaged-{}.sqlite", i);
   }
-  for (const char* suffix : {"", "-wal", "-shm", "-journal", ".sha256"}) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal", ".xxh128"}) {
     const std::filesystem::path from = database().string() + suffix;
     if (std::filesystem::exists(from)) std::filesystem::rename(from, aside.string() + suffix);
   }

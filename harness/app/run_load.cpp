@@ -51,6 +51,7 @@ LoadedSweep load_and_plan(const SweepRequest& request,
   loaded.sweep = file.sweep(loaded.catalogue);
   loaded.numerics = settle_numerics(
       loaded.sweep.run, hosts.empty() ? std::vector{supervise::host_numerics()} : hosts);
+  loaded.notes = loaded.sweep.notes;
   std::vector<std::string> mistakes;
   plan::PlanOptions options{.share = request.share, .limit = request.limit};
   options.on_refusal = [&](const Error& error) { note(error, mistakes); };

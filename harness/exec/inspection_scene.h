@@ -45,7 +45,8 @@ class Findings {
  public:
   explicit Findings(Answer& answer) : answer_(answer) {}
 
-  void attempt(const char* about, const std::function<void()>& check);
+  // False: it was refused.
+  bool attempt(const char* about, const std::function<void()>& check);
   void add(const char* about, const Error& error);
 
  private:

@@ -237,14 +237,16 @@ class Inspector {
 
 }  // namespace
 
-void Findings::attempt(const char* about, const std::function<void()>& check) {
+bool Findings::attempt(const char* about, const std::function<void()>& check) {
   try {
     check();
+    return true;
   } catch (const Error& error) {
     add(about, error);
   } catch (const std::exception& error) {
     add(about, Error(ErrorKind::kMethod, error.what()));
   }
+  return false;
 }
 
 void Findings::add(const char* about, const Error& error) {

@@ -113,8 +113,10 @@ void check_windows(const Scene& scene, Findings& findings) {
 void check_language(const Scene& scene, Findings& findings) {
   check_bits(scene, findings);
   const std::int64_t context = evaluate::integer(scene.context, "context");
-  if (scene.network != nullptr) {
-    findings.attempt("metric", [&] { evaluate::require_context(scene.network->info(), context); });
+  if (scene.network != nullptr && !findings.attempt("metric", [&] {
+        evaluate::require_context(scene.network->info(), context);
+      })) {
+    return;
   }
   const evaluate::WindowProtocol protocol = evaluate::window_protocol(
       scene.context, scene.network == nullptr ? 0 : scene.network->info().context);

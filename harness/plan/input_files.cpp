@@ -16,18 +16,19 @@ namespace fs = std::filesystem;
 using Kind = InputDigests::Kind;
 using spec::refuse;
 
-RecipePart part_of(Json value, Json location) {
-  std::string text = canonical_json(value);
-  std::string id = sha256(text).substr(0, 16);
-  return {std::move(value), std::move(text), std::move(location), std::move(id)};
-}
-
 // A model without a tokenizer whose ids are byte values.
 bool takes_bytes(const Json& configuration) {
   return configuration.is_object() && configuration.value("vocab_size", Json()) == 256;
 }
 
 }  // namespace
+
+RecipePart part_of(Json value, Json location) {
+  if (value.is_null()) return {};
+  std::string text = canonical_json(value);
+  std::string id = sha256(text).substr(0, 16);
+  return {std::move(value), std::move(text), std::move(location), std::move(id)};
+}
 
 const RecipePart& InputFiles::model(std::size_t index, bool weights, bool tokenizer) {
   const auto key = std::make_pair(index, (weights ? 1 : 0) + (tokenizer ? 2 : 0));

@@ -17,12 +17,15 @@ namespace assay::plan {
 
 // A part of a recipe: the value, its canonical text, and the paths behind its digests.
 struct RecipePart {
-  Json value;
-  std::string text;  // canonical_json(value)
-  Json location;     // null: nothing lies on disk
+  Json value = nullptr;
+  std::string text;         // canonical_json(value)
+  Json location = nullptr;  // null: nothing lies on disk
   std::string id;    // a short digest of the text
   std::string passed_over = "";  // of an image folder: what it holds besides its images
 };
+
+// The part with this value; an empty one for null.
+RecipePart part_of(Json value, Json location = nullptr);
 
 // Finds the files of models and data sets and makes their parts of recipes, each once. Throws
 // Error(kConfig) with the place of the entry and the paths looked at if something is missing.

@@ -14,11 +14,6 @@ namespace {
 constexpr const char* kBuiltIn = "assay";
 constexpr int kFloatBits = 16;
 
-RecipePart part_of(Json value) {
-  std::string text = value.is_null() ? "" : canonical_json(value);
-  return {std::move(value), std::move(text), nullptr, ""};
-}
-
 // A foreign provider that names its own libraries says by that what moves its bits; of any other the
 // processor and MKL are assumed to.
 RecipePart numerics_of(const Catalogue& catalogue, const spec::RunSettings& run) {

@@ -45,6 +45,10 @@ class Block {
   std::uint64_t size() const { return size_; }
   const Place& place() const { return place_; }
 
+  // Rules of `exclude` that have left out nothing, once for_each() is through: "FILE:LINE:COLUMN:
+  // exclude: ...".
+  std::vector<std::string> idle_rules() const;
+
   // Calls `visit` for each point that is not excluded, the first axis outermost.
   void for_each(const std::function<void(const Point&)>& visit);
 
@@ -109,7 +113,7 @@ class Block {
   Steps make_steps(const MethodChoice& choice, const std::vector<Value>& point);
   Json value_of(const std::string& name, const Point& point,
                 const std::vector<Value>& values) const;
-  bool excluded(const Point& point, const std::vector<Value>& values) const;
+  bool excluded(const Point& point, const std::vector<Value>& values);
 
   const Catalogue& catalogue_;
   const Sweep& sweep_;
@@ -122,6 +126,7 @@ class Block {
   std::vector<std::optional<Place>> given_;  // by slot: where its axis stands
   std::vector<ParameterAxis> parameters_;
   std::vector<Expression> exclude_;
+  std::vector<bool> excludes_;  // by rule: whether it has left out a point
   ParameterUse use_;
   std::uint64_t size_ = 1;
   std::map<std::vector<std::uintptr_t>, Steps> made_steps_;

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "harness/spec/block.h"
 
 // The points that a block leaves out.
@@ -58,11 +56,28 @@ Json Block::value_of(const std::string& name, const Point& point,
   return {};
 }
 
-bool Block::excluded(const Point& point, const std::vector<Value>& values) const {
-  return std::any_of(exclude_.begin(), exclude_.end(), [&](const Expression& where) {
-    return where.holds(
-        [&](std::size_t name) { return value_of(where.names()[name], point, values); });
-  });
+bool Block::excluded(const Point& point, const std::vector<Value>& values) {
+  excludes_.resize(exclude_.size());
+  bool excluded = false;
+  for (std::size_t i = 0; i < exclude_.size(); ++i) {
+    if (excluded && excludes_[i]) continue;
+    const Expression& where = exclude_[i];
+    const bool holds =
+        where.holds([&](std::size_t name) { return value_of(where.names()[name], point, values); });
+    if (holds) excludes_[i] = true;
+    excluded = excluded || holds;
+  }
+  return excluded;
+}
+
+std::vector<std::string> Block::idle_rules() const {
+  std::vector<std::string> idle;
+  for (std::size_t i = 0; i < excludes_.size(); ++i) {
+    if (excludes_[i]) continue;
+    idle.push_back(fmt::format("{}: exclude: \"{}\" leaves out nothing", exclude_[i].place().text(),
+                               exclude_[i].text()));
+  }
+  return idle;
 }
 
 }  // namespace assay::spec

@@ -39,6 +39,8 @@ class Expression {
   using Lookup = std::function<Json(std::size_t name)>;
   bool holds(const Lookup& lookup) const;
 
+  const std::string& text() const { return text_; }
+  const Place& place() const { return place_; }
   // The names that the expression uses.
   const std::vector<std::string>& names() const { return names_; }
 

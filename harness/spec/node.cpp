@@ -170,6 +170,9 @@ Node* Fields::take(std::string_view key) {
 
 Node& Fields::require(std::string_view key) {
   if (Node* value = take(key)) return *value;
+  for (const Member* member : rest()) {
+    if (!nearest(member->key, {std::string(key)}).empty()) refuse_key(*member);  // misspelt
+  }
   refuse(node_.place, fmt::format("{} lacks the key '{}'", what_, key));
 }
 

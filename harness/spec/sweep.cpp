@@ -145,7 +145,7 @@ Sweep SweepFile::sweep(const Catalogue& catalogue) const {
     refuse(root.place, "the sweep has neither 'trials' nor 'ablate'");
   StepTable steps(sweep.steps);
   TrialTable table(catalogue, sweep, steps);
-  if (given(trials)) load_trials(*trials, catalogue, table, sweep);
+  if (given(trials)) sweep.notes = load_trials(*trials, catalogue, table, sweep);
   if (given(ablate)) load_ablations(*ablate, catalogue, table, sweep);
   if (sweep.trials.empty() && !sweep.skipped.empty()) {
     refuse(sweep.run_place, fmt::format("impossible: skip leaves no trial; the first, {} {}: {}",

@@ -113,7 +113,8 @@ struct Sweep {
   std::vector<Evaluation> evaluations;
   RunSettings run;
   Place run_place;       // of `run:`, or of the whole sweep
-  std::string resolved;  // YAML as run: includes and overrides applied, paths absolute
+  std::vector<std::string> notes;  // what is legal, and perhaps not meant
+  std::string resolved;            // YAML as run: includes and overrides applied, paths absolute
 
   const Model* find_model(std::string_view name) const;
   const DataSet* find_data(std::string_view name) const;

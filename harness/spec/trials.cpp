@@ -185,7 +185,9 @@ void TrialTable::add(const Point& point, const AblationTag* tag, ParameterUse& u
   if (std::find(tags.begin(), tags.end(), *tag) == tags.end()) tags.push_back(*tag);
 }
 
-void load_trials(Node& node, const Catalogue& catalogue, TrialTable& table, const Sweep& sweep) {
+std::vector<std::string> load_trials(Node& node, const Catalogue& catalogue, TrialTable& table,
+                                     const Sweep& sweep) {
+  std::vector<std::string> notes;
   if (!node.is_list()) {
     refuse(node.place, fmt::format("trials must be a list of blocks, each starting with '- ', not "
                                    "{}",
@@ -200,7 +202,9 @@ void load_trials(Node& node, const Catalogue& catalogue, TrialTable& table, cons
     }
     block.for_each([&](const Point& point) { table.add(point, nullptr, block.use()); });
     block.use().check(fmt::format("trials[{}]", i));
+    for (std::string& rule : block.idle_rules()) notes.push_back(std::move(rule));
   }
+  return notes;
 }
 
 }  // namespace assay::spec

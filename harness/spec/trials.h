@@ -62,7 +62,9 @@ class TrialTable {
   std::unordered_map<std::string, std::uint32_t> index_;  // by id
 };
 
-void load_trials(Node& node, const Catalogue& catalogue, TrialTable& table, const Sweep& sweep);
+// Returns what is legal, and perhaps not meant: rules of `exclude` that leave out nothing.
+std::vector<std::string> load_trials(Node& node, const Catalogue& catalogue, TrialTable& table,
+                                     const Sweep& sweep);
 void load_ablations(Node& node, const Catalogue& catalogue, TrialTable& table, const Sweep& sweep);
 
 }  // namespace assay::spec

@@ -67,11 +67,17 @@ Json weights_protocol(const models::Network& network, const QuantizedParts& part
           {"float_layers", named}};
 }
 
+const char* text_of(RoundingOrder order) {
+  return order == RoundingOrder::kZeroThenRound ? "round(x/s + z)" : "round(x/s) + z";
+}
+
 Json activations_protocol(const QuantizedParts& parts) {
   if (parts.sites.empty()) return nullptr;
   std::set<std::string> orders;
-  for (const auto& [site, order] : parts.sites) {
-    orders.insert(order == RoundingOrder::kZeroThenRound ? "round(x/s + z)" : "round(x/s) + z");
+  for (const auto& [site, each] : parts.sites) {
+    std::vector<std::string> order;
+    for (const RoundingOrder one : each) order.emplace_back(text_of(one));
+    orders.insert(fmt::format("{}", fmt::join(order, ", then ")));
   }
   return {{"sites", parts.sites.size()},
           {"digest", digest_of_names(parts.sites)},
@@ -84,21 +90,25 @@ std::int64_t number_in_both(const Before& before, const Made& made) {
                        [&](const auto& each) { return before.contains(each.first); });
 }
 
-// What a method rounds that a method before it had rounded already, or "".
-std::string note_of_parts_in_both(const QuantizedParts& before, const QuantizedModel& made) {
+// What a method rounds that a method before it had rounded already, that it rounds nothing, or "".
+std::string note_of(const QuantizedParts& before, const QuantizedModel& made) {
   std::vector<std::string> notes;
-  if (const std::int64_t layers = number_in_both(before.layers, made.layers); layers > 0) {
+  if (made.layers.empty() && made.activations.empty()) {
     notes.push_back(
-        fmt::format("{} rounds the weights of {} layers that a method before it had rounded "
-                    "already: what it can still change is little; let one of the two leave weights "
-                    "alone (rtn: quantize: activations)",
-                    made.method, layers));
+        fmt::format("{} rounds nothing: its network is the one that it was given", made.method));
+  }
+  if (const std::int64_t layers = number_in_both(before.layers, made.layers); layers > 0) {
+    notes.push_back(fmt::format(
+        "{} rounds the weights of {} layers that a method before it had rounded "
+        "already: what it can still change is little; of the two, rtn can leave weights "
+        "alone (quantize: activations)",
+        made.method, layers));
   }
   if (const std::int64_t sites = number_in_both(before.sites, made.activations); sites > 0) {
     notes.push_back(
         fmt::format("{} rounds the activations of {} sites that a method before it rounds already: "
-                    "each pass rounds them twice, one after the other; let one of the two leave "
-                    "activations alone (rtn: quantize: weights)",
+                    "each pass rounds them twice, one after the other; of the two, rtn can leave "
+                    "activations alone (quantize: weights)",
                     made.method, sites));
   }
   return fmt::format("{}", fmt::join(notes, ". "));
@@ -108,7 +118,7 @@ std::string note_of_parts_in_both(const QuantizedParts& before, const QuantizedM
 
 void QuantizedParts::add(const QuantizedModel& model) {
   for (const auto& [name, layer] : model.layers) layers[name] = storage_cost(layer);
-  for (const auto& [site, quantizer] : model.activations) sites[site] = quantizer.order;
+  for (const auto& [site, quantizer] : model.activations) sites[site].push_back(quantizer.order);
 }
 
 std::vector<MetricValue> network_values() {
@@ -130,8 +140,7 @@ Json quantization_result(const models::Network& network, const QuantizedParts& b
                  {"quantization",
                   {{"weights", weights_protocol(network, parts)},
                    {"activations", activations_protocol(parts)}}}};
-  if (const std::string note = note_of_parts_in_both(before, made); !note.empty())
-    result["note"] = note;
+  if (const std::string note = note_of(before, made); !note.empty()) result["note"] = note;
   return result;
 }
 

@@ -17,10 +17,10 @@ namespace assay::quant {
 
 struct QuantizedParts {
   std::map<std::string, StorageCost> layers;  // by layer name; those that are not here are float
-  std::map<std::string, RoundingOrder> sites;
+  std::map<std::string, std::vector<RoundingOrder>> sites;  // one a method, in their order
 
-  // What a method quantizes takes the place of what a method before it did to the same layer or
-  // site.
+  // The weights that a method quantizes take the place of what a method before it made of them. An
+  // activation is rounded by both, one after the other.
   void add(const QuantizedModel& model);
 };
 
@@ -37,6 +37,7 @@ std::vector<MetricValue> network_values();
 // unlike rows apart (docs/guides/evaluation.md):
 //   {"weights": null | {"layers": 16, "digest", "float_layers": ["head", ...]},
 //    "activations": null | {"sites": 127, "digest", "rounding": ["round(x/s) + z"]}}
+//   (of a site that two methods round "round(x/s + z), then round(x/s) + z")
 // Digests are of the sorted names; at most 8 float layers are named.
 Json quantization_result(const models::Network& network, const QuantizedParts& before,
                          const QuantizedModel& made);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <optional>
 #include <set>
@@ -35,9 +34,9 @@ Spread spread_of(const std::vector<double>& values) {
 
 int decimals_of(const std::string& unit) { return unit == "%" ? 2 : 3; }
 
-// "context=64 stride=32" of those settings whose value is not the same in all `others`.
+// "context=64 stride=32" of those settings whose value is not the same in all `others`, and always
+// "limit=50": a figure of a few samples must not pass for one of all.
 std::string telling_settings(const std::string& settings, const std::set<std::string>& others) {
-  if (others.size() < 2) return "";
   const Json mine = Json::parse(settings, nullptr, false);
   if (!mine.is_object()) return "";
   std::string text;
@@ -46,7 +45,8 @@ std::string telling_settings(const std::string& settings, const std::set<std::st
       const Json theirs = Json::parse(other, nullptr, false);
       return theirs.is_object() && theirs.contains(name) && theirs[name] == value;
     });
-    if (!same && !value.is_object())
+    const bool limits = name == "limit" && !value.is_null();
+    if ((!same || limits) && !value.is_object())
       text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value.dump());
   }
   return text;
@@ -67,6 +67,7 @@ struct Line {
   std::string run;
   std::vector<double> values;
   std::vector<std::string> trials;
+  std::vector<std::string> stages;  // that the values come from
   double cost_s = 0;
 };
 
@@ -110,7 +111,10 @@ class BoardMaker {
         }
       }
     }
+    note_floats();
+    for (auto& [key, lines] : tables_) remove_shown_before(lines);
     add_timing_tables();
+    note_floats();
   }
 
   std::vector<Table> tables() const {
@@ -135,10 +139,6 @@ class BoardMaker {
   }
 
   void add_figure(const RunResults& run, const ResultRow& row) {
-    // Two runs that found one result in the store show it once; each timed for itself.
-    if (!row.timing &&
-        !seen_.insert({row.trial, row.stage, row.metric, row.name, row.data, row.split}).second)
-      return;
     Line& line = tables_[key_of(row)][line_key(run, row)];
     if (line.values.empty()) {
       line.first = row;
@@ -149,6 +149,7 @@ class BoardMaker {
     }
     line.values.push_back(*row.value);
     line.trials.push_back(row.trial);
+    line.stages.push_back(row.stage);
     const auto cost = costs_.find({run.run, row.trial});
     if (cost != costs_.end()) line.cost_s += cost->second;
     settings_[{row.metric, row.name}].insert(row.settings);
@@ -157,6 +158,43 @@ class BoardMaker {
   void add_timing(const RunResults& run, const ResultRow& row) {
     timings_[timing_key_of(row)][line_key(run, row)].push_back(*row.value);
     settings_[{"timing", row.name}].insert(row.settings);
+  }
+
+  void note_floats() {
+    for (const auto& [key, lines] : tables_) {
+      for (const auto& [unused, line] : lines) {
+        if (line.is_float)
+          floats_[key].emplace(std::pair(line.run, line.first.model), spread_of(line.values).mean);
+      }
+    }
+  }
+
+  // What `line` is compared with: the float row of its model, of another run only where its own has
+  // none and the figure is no matter of the host.
+  std::optional<double> float_of(const TableKey& key, const Line& line) const {
+    const auto known = floats_.find(key);
+    if (known == floats_.end()) return std::nullopt;
+    const auto own = known->second.find({line.run, line.first.model});
+    if (own != known->second.end()) return own->second;
+    if (line.first.timing) return std::nullopt;
+    for (const auto& [place, value] : known->second) {
+      if (place.second == line.first.model) return value;
+    }
+    return std::nullopt;
+  }
+
+  // Two runs that found the same results in the store show them once, if all repeats are the same;
+  // each timed for itself.
+  void remove_shown_before(std::map<LineKey, Line>& lines) {
+    std::set<std::pair<std::string, std::vector<std::string>>> shown;
+    for (const RunResults& run : runs_) {
+      for (auto at = lines.begin(); at != lines.end();) {
+        const Line& line = at->second;
+        const bool again = line.run == run.run && !line.first.timing &&
+                           !shown.insert({at->first.second, line.stages}).second;
+        at = again ? lines.erase(at) : std::next(at);
+      }
+    }
   }
 
   // A timing is a column of the tables. Where some of its lines are in none of them (their trials
@@ -180,6 +218,7 @@ class BoardMaker {
           add_figure(run, row);
       }
     }
+    for (const TimingKey& key : as_tables) timings_.erase(key);
   }
 
   std::vector<const Line*> sorted(const std::map<LineKey, Line>& lines) const {
@@ -199,6 +238,9 @@ class BoardMaker {
     std::string title =
         fmt::format("{}{}", key.name, row.unit.empty() ? "" : " (" + row.unit + ")");
     if (key.name != key.metric) title += " of " + key.metric;
+    if (row.timing) {
+      if (const std::string pass = pass_of(key.fingerprint); !pass.empty()) title += ", " + pass;
+    }
     if (!key.data.empty()) title += fmt::format(" on {}/{}", key.data, key.split);
     const std::string telling =
         telling_settings(key.settings, settings_.at({key.metric, key.name}));
@@ -211,7 +253,7 @@ class BoardMaker {
 
   std::string timing_title(const TimingKey& key) const {
     std::string title = key.unit.empty() ? key.name : key.name + " " + key.unit;
-    if (const std::string pass = pass_of(key); !pass.empty()) title += ", " + pass;
+    if (const std::string pass = pass_of(key.fingerprint); !pass.empty()) title += ", " + pass;
     const std::string telling = telling_settings(key.settings, settings_.at({"timing", key.name}));
     if (!telling.empty()) title += " " + telling;
     const auto same = std::count_if(timings_.begin(), timings_.end(), [&](const auto& other) {
@@ -221,9 +263,9 @@ class BoardMaker {
   }
 
   // What was timed, as the stage that timed it says: "fake-quantized float32".
-  std::string pass_of(const TimingKey& key) const {
+  std::string pass_of(const std::string& fingerprint) const {
     for (const RunResults& run : runs_) {
-      const auto found = run.timing_protocols.find(key.fingerprint);
+      const auto found = run.timing_protocols.find(fingerprint);
       if (found == run.timing_protocols.end() || !found->second.is_object()) continue;
       const Json measured = found->second.value("measured", Json());
       const Json pass = measured.is_object() ? measured.value("pass", Json()) : Json();
@@ -243,16 +285,6 @@ class BoardMaker {
     return columns;
   }
 
-  static std::map<std::string, double> float_values(const std::map<LineKey, Line>& lines) {
-    std::map<std::string, double> values;
-    for (const auto& [key, line] : lines) {
-      if (line.is_float) {
-        values.emplace(line.first.model, spread_of(line.values).mean);
-      }
-    }
-    return values;
-  }
-
   static std::map<LineKey, Line> fitting(const std::map<LineKey, Line>& lines,
                                          const Quantization& protocol) {
     std::map<LineKey, Line> some;
@@ -262,12 +294,16 @@ class BoardMaker {
     return some;
   }
 
+  // The columns that not every table has.
+  struct Extras {
+    std::vector<std::string> of_network;
+    std::vector<TimingKey> timings;
+    bool vs_float = false;
+  };
+
   Table table_of(const TableKey& key, const std::map<LineKey, Line>& lines,
                  const Quantization& protocol) const {
     const ResultRow& row = lines.begin()->second.first;
-    const std::vector<TimingKey> timings =
-        row.timing ? std::vector<TimingKey>() : timing_columns(lines);
-    const std::map<std::string, double> floats = float_values(lines);
     std::vector<const ResultRow*> shown;
     std::set<std::string> models;
     NetworkColumns::Rows trials;
@@ -276,7 +312,11 @@ class BoardMaker {
       models.insert(line.first.model);
       trials.emplace_back(line.run, line.trials.front());
     }
-    const std::vector<std::string> of_network = network_.names(trials);
+    const Extras extras{.of_network = network_.names(trials),
+                        .timings = row.timing ? std::vector<TimingKey>() : timing_columns(lines),
+                        .vs_float = std::any_of(lines.begin(), lines.end(), [&](const auto& each) {
+                          return float_of(key, each.second).has_value();
+                        })};
     const std::map<std::string, std::string> parameters = telling_parameters(shown, chosen_);
     const std::string quantized = quantization_text(protocol);
     Table table{.title = title_of(key, row, models.size()) +
@@ -287,9 +327,11 @@ class BoardMaker {
     table.columns.push_back({row.unit.empty() ? key.name : key.name + " " + row.unit, true});
     table.columns.push_back({"std", true});
     table.columns.push_back({"n", true});
-    if (!floats.empty()) table.columns.push_back({"vs float", true});
-    for (const std::string& name : of_network) table.columns.push_back(network_.column(name));
-    for (const TimingKey& timing : timings) table.columns.push_back({timing_title(timing), true});
+    if (extras.vs_float) table.columns.push_back({"vs float", true});
+    for (const std::string& name : extras.of_network)
+      table.columns.push_back(network_.column(name));
+    for (const TimingKey& timing : extras.timings)
+      table.columns.push_back({timing_title(timing), true});
     table.columns.push_back({"cost s", true});
     table.columns.push_back({"trial"});
     int rank = 0;
@@ -297,8 +339,7 @@ class BoardMaker {
     for (const Line* line : sorted(lines)) {
       rank = line->first.model == model ? rank + 1 : 1;
       model = line->first.model;
-      table.rows.push_back(
-          cells_of(*line, rank, parameters.at(line->first.trial), of_network, timings, floats));
+      table.rows.push_back(cells_of(key, *line, rank, parameters.at(line->first.trial), extras));
     }
     if (const std::string passed = passed_over_in(key.settings); !passed.empty()) {
       table.notes.push_back(fmt::format("{}/{}: passed over {}", key.data, key.split, passed));
@@ -306,10 +347,8 @@ class BoardMaker {
     return table;
   }
 
-  std::vector<Cell> cells_of(const Line& line, int rank, const std::string& parameters,
-                             const std::vector<std::string>& of_network,
-                             const std::vector<TimingKey>& timings,
-                             const std::map<std::string, double>& floats) const {
+  std::vector<Cell> cells_of(const TableKey& key, const Line& line, int rank,
+                             const std::string& parameters, const Extras& extras) const {
     const Spread spread = spread_of(line.values);
     const int decimals = decimals_of(line.first.unit);
     std::vector<Cell> cells = {count_cell(rank)};
@@ -327,16 +366,16 @@ class BoardMaker {
     cells.push_back(number_cell(spread.mean, decimals));
     cells.push_back(spread.deviation ? deviation_cell(*spread.deviation, decimals) : empty_cell());
     const auto n = static_cast<std::int64_t>(line.values.size());
-    cells.push_back(line.first.deterministic ? Cell{"deterministic", n} : count_cell(n));
-    if (!floats.empty()) {
-      const auto base = floats.find(line.first.model);
-      cells.push_back(base == floats.end() ? empty_cell()
-                                           : signed_cell(spread.mean - base->second, decimals));
+    const bool repeats_bits = line.first.deterministic && !line.first.timing;
+    cells.push_back(repeats_bits ? Cell{"deterministic", n} : count_cell(n));
+    if (extras.vs_float) {
+      const std::optional<double> base = float_of(key, line);
+      cells.push_back(base ? signed_cell(spread.mean - *base, decimals) : empty_cell());
     }
-    for (const std::string& name : of_network) {
+    for (const std::string& name : extras.of_network) {
       cells.push_back(network_.cell(name, line.run, line.trials.front()));
     }
-    for (const TimingKey& timing : timings) cells.push_back(timing_cell(timing, line));
+    for (const TimingKey& timing : extras.timings) cells.push_back(timing_cell(timing, line));
     cells.push_back(number_cell(line.cost_s, 2));
     cells.push_back(text_cell(line.trials.size() == 1 ? line.trials.front()
                                                       : fmt::format("{} +{}", line.trials.front(),
@@ -367,7 +406,7 @@ class BoardMaker {
   std::map<std::string, Json> chosen_;  // by trial: parameters off their defaults
   Contents contents_;
   std::map<std::pair<std::string, std::string>, double> costs_;  // by run, trial
-  std::set<std::array<std::string, 6>> seen_;
+  std::map<TableKey, std::map<std::pair<std::string, std::string>, double>> floats_;  // run, model
   std::map<TableKey, std::map<LineKey, Line>> tables_;
   std::map<TimingKey, std::map<LineKey, std::vector<double>>> timings_;
   NetworkColumns network_;

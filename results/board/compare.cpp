@@ -29,6 +29,16 @@ std::map<Place, std::map<std::string, ResultRow>> by_place(const std::vector<Res
   return places;
 }
 
+// "top1 on fashion/test, perplexity on austen/test" or "none".
+std::string measured(const std::map<Place, std::map<std::string, ResultRow>>& places) {
+  std::string text;
+  for (const auto& [place, unused] : places) {
+    const auto& [metric, data, split] = place;
+    text += fmt::format("{}{} on {}/{}", text.empty() ? "" : ", ", metric, data, split);
+  }
+  return text.empty() ? "none" : text;
+}
+
 [[noreturn]] void refuse_protocols(const ResultRow& left, const ResultRow& right,
                                    const std::function<Json(const std::string&)>& protocol_of) {
   const auto differences =
@@ -188,8 +198,8 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
   }
   if (pairs.empty()) {
     throw Error(ErrorKind::kConfig,
-                "the two trials have no measured metric in common; `assay show TRIAL` lists what "
-                "each has");
+                fmt::format("the two trials have no measured metric in common: A has {}, B {}",
+                            measured(left_places), measured(right_places)));
   }
   return pairs;
 }

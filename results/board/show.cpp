@@ -1,6 +1,10 @@
 #include "results/board/show.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <sstream>
 
 #include "harness/core/error.h"
 #include "harness/core/suggest.h"
@@ -84,6 +88,34 @@ Table stages(const std::vector<TrialStageSummary>& of_trial) {
   return table;
 }
 
+// Labels that hold every word of `name`: a board shows their parts in columns, in another order.
+std::vector<std::string> with_words_of(const std::string& name,
+                                       const std::vector<std::string>& labels) {
+  std::vector<std::string> words;
+  std::istringstream text(name);
+  for (std::string word; text >> word;) words.push_back(word);
+  std::vector<std::string> found;
+  for (const std::string& label : labels) {
+    const bool all = std::all_of(words.begin(), words.end(), [&](const std::string& word) {
+      return (" " + label + " ").find(" " + word + " ") != std::string::npos;
+    });
+    if (all && !words.empty()) found.push_back(label);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// What follows "no trial 'x'".
+std::string hint_for(const std::string& name, const std::vector<std::string>& labels) {
+  constexpr std::size_t kMaxListed = 20;
+  const std::vector<std::string> similar = with_words_of(name, labels);
+  if (!similar.empty() && similar.size() <= kMaxListed)
+    return fmt::format("; did you mean '{}'?", fmt::join(similar, "' or '"));
+  if (labels.size() <= kMaxListed) return suggestion(name, labels);
+  const std::string near = nearest(name, labels);
+  return near.empty() ? "" : "; did you mean '" + near + "'?";
+}
+
 }  // namespace
 
 void refuse_ambiguous(const std::filesystem::path& file, const std::string& name,
@@ -114,14 +146,8 @@ TrialSummary find_trial(Reader& reader, const std::string& name) {
                             "give more digits",
                             name, found.size()));
   }
-  constexpr std::size_t kMaxListed = 20;
-  const std::string hint = nearest(name, legal);
-  throw Error(
-      ErrorKind::kConfig,
-      fmt::format("{}: no trial '{}'{}; `assay board` shows the ids", reader.path().string(), name,
-                  hint.empty() && legal.size() <= kMaxListed
-                      ? suggestion(name, legal)
-                      : (hint.empty() ? "" : "; did you mean '" + hint + "'?")));
+  throw Error(ErrorKind::kConfig, fmt::format("{}: no trial '{}'{}; `assay board` shows the ids",
+                                              reader.path().string(), name, hint_for(name, legal)));
 }
 
 std::vector<Table> show(Reader& reader, const TrialSummary& trial) {

@@ -127,12 +127,13 @@ std::string as_markdown(const Table& table) {
 }
 
 std::string as_csv(const Table& table) {
-  std::string out;
+  std::string out = table.title.empty() ? "" : "table,";
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
     out += (i == 0 ? "" : ",") + csv_field(table.columns[i].name);
   }
   out += "\n";
   for (const auto& row : table.rows) {
+    if (!table.title.empty()) out += csv_field(table.title) + ",";
     for (std::size_t i = 0; i < row.size(); ++i) {
       const Json& value = row[i].value;
       if (i != 0) out += ",";

@@ -45,7 +45,8 @@ struct Style {
   bool colour = false;  // bold titles in text
 };
 
-// CSV: RFC 4180, one header; several tables are told apart by an empty line. JSON: a list of
+// CSV: RFC 4180, one header, the title as column `table`; between several tables an empty line.
+// JSON: a list of
 // {"title", "rows": [{column: value}]}. Ends with a newline.
 std::string render(const std::vector<Table>& tables, const Style& style);
 

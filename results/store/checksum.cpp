@@ -1,15 +1,19 @@
 #include "results/store/checksum.h"
 
+#define XXH_INLINE_ALL
 #include <fmt/format.h>
+#include <xxhash.h>
 
-#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
 #include "harness/core/error.h"
 
 namespace assay::results {
@@ -17,20 +21,42 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kDigits = 64;
+constexpr std::size_t kDigits = 32;
+constexpr std::size_t kBlockBytes = std::size_t{256} << 10;
 
-fs::path checksum_file(const fs::path& database) { return database.string() + ".sha256"; }
+fs::path checksum_file(const fs::path& database) { return database.string() + ".xxh128"; }
 
-// Nothing for a file that is not there, or is no checksum: a machine may have gone down while it
-// was written.
+// XXH3 of 128 bits, as xxhsum writes it.
+std::string xxh128_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
+  XXH3_128bits_reset(state.get());
+  std::vector<char> block(kBlockBytes);
+  while (file) {
+    file.read(block.data(), static_cast<std::streamsize>(block.size()));
+    XXH3_128bits_update(state.get(), block.data(), static_cast<std::size_t>(file.gcount()));
+  }
+  if (!file.eof()) {
+    throw Error(ErrorKind::kIo,
+                fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)),
+                {{"file", path.string()}});
+  }
+  const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+// What the checksum file says; "" for one that is no checksum, nothing where there is none.
 std::optional<std::string> recorded(const fs::path& database) {
-  std::string digits(kDigits, '\0');
   std::ifstream file(checksum_file(database), std::ios::binary);
-  if (!file.read(digits.data(), kDigits)) return std::nullopt;
-  const bool hexadecimal = std::all_of(digits.begin(), digits.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-  });
-  return hexadecimal ? std::optional(digits) : std::nullopt;
+  if (!file) {
+    std::error_code ignored;
+    return fs::exists(checksum_file(database), ignored) ? std::optional(std::string())
+                                                        : std::nullopt;
+  }
+  std::string digits(kDigits, '\0');
+  file.read(digits.data(), kDigits);
+  return static_cast<std::size_t>(file.gcount()) == kDigits ? digits : "";
 }
 
 }  // namespace
@@ -40,16 +66,15 @@ Checksum checksum_of(const fs::path& database) {
   if (!fs::is_regular_file(database, ignored)) return Checksum::kNone;
   const std::optional<std::string> before = recorded(database);
   if (!before) return Checksum::kNone;
-  if (sha256_file(database) == *before) return Checksum::kMatches;
+  if (xxh128_of(database) == *before) return Checksum::kMatches;
   // A run that starts removes the checksum before it writes.
   return recorded(database) == before ? Checksum::kDiffers : Checksum::kNone;
 }
 
 void write_checksum(const fs::path& database) {
-  write_file_atomically(
-      checksum_file(database),
-      fmt::format("{}  {}\n", sha256_file(database), database.filename().string()),
-      Durability::kSynced);
+  write_file_atomically(checksum_file(database),
+                        fmt::format("{}  {}\n", xxh128_of(database), database.filename().string()),
+                        Durability::kSynced);
 }
 
 void remove_checksum(const fs::path& database) {

@@ -4,13 +4,14 @@
 
 namespace assay::results {
 
-// `results.sqlite.sha256` beside the database of a run that has ended, in the format of sha256sum:
-// the whole file as the run left it. SQLite keeps no checksums of its own; with it, every figure,
-// label, time and view of the file is what the run wrote.
+// `results.sqlite.xxh128` beside the database of a run that has ended, in the format of xxhsum: the
+// whole file as the run left it. SQLite keeps no checksums of its own; with it, every figure,
+// label, time and view of the file is what the run wrote. It is against damage and edits, not
+// against forgery: SHA-256 would take longer to start than a board to be made.
 enum class Checksum {
   kNone,     // the run goes on, was killed, or somebody else held the database at its end
   kMatches,  // nobody changed the file since
-  kDiffers
+  kDiffers   // somebody did, or changed the checksum
 };
 
 // Throws Error(kIo) for a database that cannot be read.

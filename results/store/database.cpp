@@ -80,6 +80,15 @@ SQLite::Database opened_to_read(const std::filesystem::path& path) {
   return SQLite::Database(path.string(), SQLite::OPEN_READONLY, kBusyTimeoutMs);
 }
 
+SQLite::Database checked_to_read(const std::filesystem::path& path) {
+  SQLite::Database database = opened_to_read(path);
+  database.exec("PRAGMA query_only = ON");
+  database.exec("PRAGMA trusted_schema = OFF");
+  check_version(database);
+  check_for_missing_objects(database);
+  return database;
+}
+
 }  // namespace
 
 SQLite::Database open_for_writing(const std::filesystem::path& path) {
@@ -89,12 +98,15 @@ SQLite::Database open_for_writing(const std::filesystem::path& path) {
     const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
     const bool rollback = path == ":memory:" || journal_for(folder) == Journal::kRollback;
     check_for_damage(database);
+    // Of a new file. A stage takes 1 to 2 KB, of which pages of 4 KiB hold a quarter: the rest
+    // would go to a page of its own.
+    database.exec("PRAGMA page_size = 8192");
     database.exec(rollback ? "PRAGMA journal_mode = DELETE" : "PRAGMA journal_mode = WAL");
     database.exec("PRAGMA synchronous = FULL");
     // Keys are random: with the 2 MiB that SQLite keeps by default, the pages of a thousand trials are
     // read again and again, and with 4 MiB of log most of them are copied over many times.
     database.exec("PRAGMA cache_size = -32768");       // KiB
-    database.exec("PRAGMA wal_autocheckpoint = 8000");  // pages of 4 KiB
+    database.exec("PRAGMA wal_autocheckpoint = 4000");  // pages of 8 KiB
     database.exec("PRAGMA foreign_keys = ON");
     database.exec("PRAGMA trusted_schema = OFF");
     migrate(database);
@@ -120,14 +132,25 @@ SQLite::Database open_read_only(const std::filesystem::path& path) {
         {{"file", path.string()}});
   }
   try {
-    SQLite::Database database = opened_to_read(path);
-    database.exec("PRAGMA query_only = ON");
-    database.exec("PRAGMA trusted_schema = OFF");
-    check_version(database);
-    check_for_missing_objects(database);
-    return database;
+    try {
+      return checked_to_read(path);
+    } catch (const SQLite::Exception& e) {
+      if (!is_unfinished(e)) throw;
+      roll_back_journal(path);
+      return checked_to_read(path);
+    }
   } catch (const SQLite::Exception& e) {
     throw translate(e, path);
+  }
+}
+
+void roll_back_journal(const std::filesystem::path& path) {
+  try {
+    SQLite::Database database(path.string(), SQLite::OPEN_READWRITE, kBusyTimeoutMs);
+    database.execAndGet("SELECT count(*) FROM sqlite_master");
+  } catch (const SQLite::Exception& e) {
+    if (!is_unfinished(e)) throw;
+    throw SQLite::Exception("what a killed process left cannot be undone", SQLITE_CANTOPEN);
   }
 }
 

@@ -68,13 +68,25 @@ class Reader::Impl {
     unchanged_ = checksum == Checksum::kMatches;
   }
 
-  template <typename Row, typename... Values>
-  std::vector<Row> rows(const std::string& tail, const Values&... values) {
+  // Does `work`, once more after a journal was rolled back; throws what an error means to a user.
+  template <typename Work>
+  auto attempt(const Work& work) {
     try {
-      return select<Row>(database, tail, values...);
+      try {
+        return work();
+      } catch (const SQLite::Exception& e) {
+        if (!is_unfinished(e)) throw;
+        roll_back_journal(path);
+        return work();
+      }
     } catch (const SQLite::Exception& e) {
       throw translate(e, path);
     }
+  }
+
+  template <typename Row, typename... Values>
+  std::vector<Row> rows(const std::string& tail, const Values&... values) {
+    return attempt([&] { return select<Row>(database, tail, values...); });
   }
 
   // The result of a stage, from the text that the database holds of it.
@@ -87,7 +99,7 @@ class Reader::Impl {
   // Looked at once.
   void check_figures() {
     if (unchanged_ || figures_checked_) return;
-    try {
+    attempt([this] {
       SQLite::Statement rows(
           database,
           "SELECT s.key, s.result, m.name, m.value FROM stage s LEFT JOIN metric "
@@ -113,15 +125,13 @@ class Reader::Impl {
         if (value != figure(*result, name)) damaged(key);
       }
       figures_checked_ = true;
-    } catch (const SQLite::Exception& e) {
-      throw translate(e, path);
-    }
+    });
   }
 
   // A trial is what its id was made from, whatever the columns beside it say. Looked at once.
   void check_trials() {
     if (unchanged_ || trials_checked_) return;
-    try {
+    attempt([this] {
       SQLite::Statement trials(
           database, "SELECT id, identity, model, method, bits FROM trial WHERE current = 1");
       while (trials.executeStep()) {
@@ -137,9 +147,7 @@ class Reader::Impl {
         }
       }
       trials_checked_ = true;
-    } catch (const SQLite::Exception& e) {
-      throw translate(e, path);
-    }
+    });
   }
 
   std::filesystem::path path;
@@ -248,27 +256,23 @@ std::optional<StartSummary> Reader::last_start() {
 }
 
 Json Reader::result(const std::string& stage) {
-  try {
+  return impl_->attempt([&]() -> Json {
     SQLite::Statement statement(impl_->database,
                                 "SELECT result FROM stage WHERE key = ? AND state = 'done'");
     statement.bind(1, stage);
     if (!statement.executeStep()) return nullptr;
     return impl_->result_from(stage, statement.getColumn(0).getString());
-  } catch (const SQLite::Exception& e) {
-    throw translate(e, impl_->path);
-  }
+  });
 }
 
 Json Reader::protocol(const std::string& fingerprint) {
-  try {
+  return impl_->attempt([&]() -> Json {
     SQLite::Statement statement(impl_->database,
                                 "SELECT fields FROM protocol WHERE fingerprint = ?");
     statement.bind(1, fingerprint);
     if (!statement.executeStep()) return nullptr;
     return parse_json(statement.getColumn(0).getString(), "protocol " + fingerprint);
-  } catch (const SQLite::Exception& e) {
-    throw translate(e, impl_->path);
-  }
+  });
 }
 
 QueryResult Reader::query(const std::string& sql, std::size_t max_rows) {

@@ -52,6 +52,10 @@ bool is_short_read(const SQLite::Exception& error) {
          error.getExtendedErrorCode() == SQLITE_IOERR_READ;
 }
 
+bool is_unfinished(const SQLite::Exception& error) {
+  return error.getErrorCode() == SQLITE_READONLY;
+}
+
 bool is_damage(const SQLite::Exception& error) {
   return error.getErrorCode() == SQLITE_CORRUPT || error.getErrorCode() == SQLITE_NOTADB;
 }

@@ -17,6 +17,9 @@ Error translate(const SQLite::Exception& error, const std::filesystem::path& pat
 // The file is no sound database.
 bool is_damage(const SQLite::Exception& error);
 
+// To a connection that may only read: there is a journal to roll back.
+bool is_unfinished(const SQLite::Exception& error);
+
 // It ends before it should.
 bool is_short_read(const SQLite::Exception& error);
 

@@ -238,7 +238,7 @@ BODIES["echo.value"] = network
                        "UPDATE metric SET value = 8 WHERE value = 3",
                        "UPDATE trial SET method = 'another'"):
             with self.subTest(change=change):
-                (self.run_folder / "results.sqlite.sha256").unlink()  # as if the run had been killed
+                (self.run_folder / "results.sqlite.xxh128").unlink()  # as if the run had been killed
                 self.change(change)
                 for command in ("export", "board"):
                     refused = self.assay(command, self.run_folder, code=4)

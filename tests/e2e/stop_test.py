@@ -318,7 +318,7 @@ run: {{max_failures: 100%, {settings}}}
         self.assertEqual(self.run_it(self.sweep("{echo: {value: [1, 2]}}")).returncode, 0)
         with sqlite3.connect(self.run_folder / "results.sqlite") as database:  # as an older version left it
             database.execute("PRAGMA journal_mode = WAL")
-        (self.run_folder / "results.sqlite.sha256").unlink()
+        (self.run_folder / "results.sqlite.xxh128").unlink()
         place = self.folder / "read only? 100%"
         place.mkdir()
         if subprocess.run(["mount", "--bind", str(self.run_folder), str(place)], capture_output=True).returncode != 0:

@@ -38,6 +38,7 @@ TORCH = {
 OWNED = [
     (re.compile(r"yaml-cpp/"), ["harness/spec"]),
     (re.compile(r"SQLiteCpp/|sqlite3\.h"), ["results/store"]),
+    (re.compile(r"xxhash\.h"), ["results/store"]),
     (re.compile(r"mpi\.h"), ["cluster/mpi"]),
     (re.compile(r"nccl\.h"), ["cluster/collective"]),
     (re.compile(r"CLI/"), ["harness/app"]),

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "harness/core/atomic_file.h"
+#include "harness/core/error.h"
 #include "results/board/show.h"
+#include "results/store/checksum.h"
 #include "tests/results/sample_run.h"
 
 namespace assay::results {
@@ -189,7 +191,7 @@ TEST_F(BoardTest, a_timing_of_trials_that_have_no_other_figure_is_a_table) {
   EXPECT_THAT(tables[0].title, testing::StartsWith("latency (ms)"));
   EXPECT_THAT(column_of(tables[0], "method"), testing::ElementsAre("a", "b"));
   EXPECT_THAT(column_of(tables[1], "method"), testing::ElementsAre("a"));
-  EXPECT_THAT(column_of(tables[1], "latency ms"), testing::ElementsAre("1.500"));
+  EXPECT_THAT(column_of(tables[0], "n"), testing::Each("1")) << "no time is like another";
   std::erase_if(results.results, [](const ResultRow& row) { return row.metric == "top1"; });
   EXPECT_THAT(column_of(board({results})[0], "method"), testing::ElementsAre("a", "b"));
 }
@@ -207,6 +209,33 @@ TEST_F(BoardTest, each_of_two_runs_timed_one_trial_for_itself) {
   EXPECT_EQ(tables[1].rows.size(), 1u);
 }
 
+TEST_F(BoardTest, a_row_of_two_runs_keeps_its_seeds_and_is_compared_with_the_float_row_of_its_run) {
+  RunResults first = run(SamplePlan().trial("float", "").trial("m", "W4A8", 1).with_latency());
+  std::filesystem::remove(folder / "r.sqlite");
+  remove_checksum(folder / "r.sqlite");
+  RunResults second = run(
+      SamplePlan().trial("float", "").trial("m", "W4A8", 1).trial("m", "W4A8", 2).with_latency());
+  second.run = "other";
+  for (ResultRow& row : second.results) {
+    if (row.timing) row.value = row.method == "float" ? 9.0 : 10.0;
+  }
+  const auto tables = board({first, second});
+  ASSERT_EQ(tables.size(), 2u);
+  EXPECT_THAT(tables[0].title, testing::StartsWith("latency"));
+  EXPECT_THAT(column_of(tables[0], "vs float"),
+              testing::ElementsAre("+0.000", "+0.000", "+0.000", "+1.000"));
+  EXPECT_THAT(column_of(tables[1], "n"), testing::UnorderedElementsAre("deterministic", "1", "2"))
+      << "float is shown once";
+  EXPECT_THAT(column_of(tables[1], "vs float"), testing::Not(testing::Contains("-")));
+}
+
+TEST_F(BoardTest, a_limit_is_always_said) {
+  RunResults results = run(SamplePlan().trial("rtn", "W8A8"));
+  EXPECT_THAT(board({results})[0].title, testing::Not(testing::HasSubstr("limit")));
+  for (ResultRow& row : results.results) row.settings = R"({"limit":50})";
+  EXPECT_THAT(board({results})[0].title, testing::HasSubstr("limit=50"));
+}
+
 TEST_F(BoardTest, a_board_without_results_says_so) {
   EXPECT_EQ(board({RunResults{.run = "r"}})[0].title, "no results yet");
 }
@@ -218,8 +247,18 @@ TEST_F(BoardTest, a_trial_is_found_by_id_prefix_or_label) {
   EXPECT_EQ(find_trial(reader, trial.id).id, trial.id);
   EXPECT_EQ(find_trial(reader, trial.id.substr(0, 6)).id, trial.id);
   EXPECT_EQ(find_trial(reader, trial.label).id, trial.id);
-  EXPECT_ANY_THROW(find_trial(reader, "zzzz"));
-  EXPECT_ANY_THROW(find_trial(reader, ""));
+  const auto refusal = [&](const std::string& name) -> std::string {
+    try {
+      find_trial(reader, name);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(refusal("zzzz"), testing::HasSubstr("no trial 'zzzz'"));
+  EXPECT_THAT(refusal(""), testing::HasSubstr("no trial ''"));
+  EXPECT_THAT(refusal("W4A8 rtn"), testing::HasSubstr("did you mean 'vit rtn W4A8'?"));
+  EXPECT_THAT(refusal("rtn"), testing::HasSubstr("'vit rtn W4A8' or 'vit rtn W8A8'"));
   EXPECT_THAT(render(show(reader, trial), {}), testing::HasSubstr("repeat alone"));
 }
 

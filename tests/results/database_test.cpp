@@ -239,6 +239,23 @@ TEST_F(DatabaseTest, a_trial_that_is_not_what_its_id_says_is_refused) {
 
 // Swapped names and dropped rows, directions, units, times, views: whatever no digest of a row
 // holds.
+// What a process leaves that is killed while it writes.
+TEST_F(DatabaseTest, half_a_change_is_undone_before_the_file_is_read) {
+  make_database_without_checksum();
+  const std::filesystem::path killed = folder / "killed.sqlite";
+  {
+    SQLite::Database database(file.string(), SQLite::OPEN_READWRITE);
+    database.exec("PRAGMA cache_size = 1");  // so that half of it is in the file
+    database.exec("BEGIN IMMEDIATE; UPDATE stage SET label = label || zeroblob(100000)");
+    std::filesystem::copy_file(file, killed);
+    std::filesystem::copy_file(file.string() + "-journal", killed.string() + "-journal");
+  }
+  const auto labels = [](const std::filesystem::path& path) {
+    return Reader(path).query("SELECT group_concat(label) FROM stage", 10).rows;
+  };
+  EXPECT_EQ(labels(killed), labels(file));
+}
+
 TEST_F(DatabaseTest, any_change_after_the_end_of_a_run_is_found) {
   make_database();
   const std::string whole = read_file(file);
@@ -258,18 +275,23 @@ TEST_F(DatabaseTest, any_change_after_the_end_of_a_run_is_found) {
   EXPECT_EQ(checksum_of(file), Checksum::kNone) << "a run may write to it";
 }
 
-TEST_F(DatabaseTest, the_checksum_is_one_that_sha256sum_reads) {
+TEST_F(DatabaseTest, a_checksum_that_was_changed_is_one_of_another_file) {
   make_database();
-  EXPECT_EQ(read_file(folder / "results.sqlite.sha256"), sha256_file(file) + "  results.sqlite\n");
+  const std::string right = read_file(folder / "results.sqlite.xxh128");
+  for (const std::string& text : {std::string(), std::string("1f"), "x" + right}) {
+    write_file_atomically(folder / "results.sqlite.xxh128", text);
+    EXPECT_EQ(checksum_of(file), Checksum::kDiffers) << text;
+  }
+  write_file_atomically(folder / "results.sqlite.xxh128", right);
+  EXPECT_EQ(checksum_of(file), Checksum::kMatches);
 }
 
-TEST_F(DatabaseTest, a_checksum_that_is_not_whole_says_nothing) {
-  make_database();
-  for (const char* text : {"", "1f", "no checksum"}) {
-    write_file_atomically(folder / "results.sqlite.sha256", text);
-    EXPECT_EQ(checksum_of(file), Checksum::kNone);
-    EXPECT_NO_THROW(Reader(file).results());
-  }
+// The digits are those of `xxhsum -H128` for this text.
+TEST_F(DatabaseTest, the_checksum_is_one_that_xxhsum_reads) {
+  write_file_atomically(file, "abc");
+  write_checksum(file);
+  EXPECT_EQ(read_file(folder / "results.sqlite.xxh128"),
+            "06b05ab6733a618578af5f94892f3950  results.sqlite\n");
 }
 
 TEST_F(DatabaseTest, a_database_that_somebody_reads_at_the_end_gets_no_checksum) {

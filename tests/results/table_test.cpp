@@ -35,7 +35,7 @@ TEST(table, markdown_escapes_its_own_marks) {
 }
 
 TEST(table, csv_and_json_carry_values_not_texts) {
-  EXPECT_EQ(render({sample()}, {.format = Format::kCsv}), "name,x\na|b_c,1.5\n\u00e9,\n");
+  EXPECT_EQ(render({sample()}, {.format = Format::kCsv}), "table,name,x\nT,a|b_c,1.5\nT,\u00e9,\n");
   const Json json = Json::parse(render({sample()}, {.format = Format::kJson}));
   EXPECT_EQ(json[0]["rows"][0]["x"], 1.5);
   EXPECT_TRUE(json[0]["rows"][1]["x"].is_null());

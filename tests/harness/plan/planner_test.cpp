@@ -536,6 +536,28 @@ TEST_F(Planner, a_foreign_provider_stands_in_its_recipes) {
               HasSubstr("offers stage 'tokenize', which another provider offers too"));
 }
 
+TEST_F(Planner, trials_of_two_versions_of_a_provider_are_two_trials) {
+  Catalogue foreign;
+  foreign.provider = "paper";
+  foreign.stages = {{.name = "paper.quantize", .reads_model = true}};
+  foreign.methods = {{.name = "paper", .network = "paper.quantize"}};
+  const assay::testing::TemporaryFolder folder;
+  const auto path =
+      folder.write("a.yaml", std::string(kModels) +
+                                 "evaluate: []\n"
+                                 "trials: [{model: vit, method: paper, bits: W4A8}]\n");
+  std::set<std::string> ids;
+  for (const char* version : {"1.2", "1.3"}) {
+    foreign.version = version;
+    const std::vector<Catalogue> both{catalogue_, foreign};
+    const Plan made = make_plan(spec::load_sweep(path, {}, joined(both)), both, digests_);
+    ids.insert(made.trials[0].id);
+    for (const auto& [name, digest] : made.trials[0].identity()["content"].items())
+      EXPECT_EQ(digest.get<std::string>().size(), 16u) << name;
+  }
+  EXPECT_EQ(ids.size(), 2u);
+}
+
 TEST_F(Planner, a_stage_that_rests_on_itself_is_refused) {
   catalogue_.stages[0].inputs = {{.name = "x", .stage = "gptq.quantize"}};
   EXPECT_THAT(error(kVision), HasSubstr("rests on itself"));

@@ -408,7 +408,7 @@ const std::vector<Malformed> kMalformed{
     {"exclude_without_where", false,
      "trials:\n"
      "  - {model: vit, method: float, exclude: {when: x}}\n"sv,
-     "sweep.yaml:8:42: exclude lacks the key 'where'"},
+     "sweep.yaml:8:43: unknown key 'when' in exclude; did you mean 'where'?"},
     {"where_unknown_name", false,
      "trials:\n"
      "  - {model: vit, method: float, exclude: {where: \"modle == 'vit'\"}}\n"sv,
@@ -599,7 +599,7 @@ const std::vector<Malformed> kMalformed{
     {"provider_lacks_command", false,
      "providers: [{comand: x}]\n"
      "trials: [{model: vit, method: float}]\n"sv,
-     "sweep.yaml:7:13: provider lacks the key 'command'"},
+     "sweep.yaml:7:14: unknown key 'comand' in provider; did you mean 'command'?"},
     {"provider_is_text", false,
      "providers: my_method.py\n"
      "trials: [{model: vit, method: float}]\n"sv,

@@ -62,6 +62,17 @@ TEST(Trials, what_a_method_does_not_read_is_no_part_of_them) {
             "vit psaq_vit images=32 steps=500 W4A8 seed=1\n");
 }
 
+TEST(Trials, a_rule_that_leaves_out_nothing_has_a_note) {
+  const Sweep sweep = sweep_with(
+      "trials:\n"
+      "  - {model: vit, method: [float, rtn], bits: W4A8, exclude: [{where: \"bits == 'w4a8'\"}, "
+      "{where: \"method == 'float'\"}]}\n");
+  EXPECT_EQ(sweep.trials.size(), 1u);
+  ASSERT_EQ(sweep.notes.size(), 1u);
+  EXPECT_THAT(sweep.notes[0],
+              ::testing::EndsWith("exclude: \"bits == 'w4a8'\" leaves out nothing"));
+}
+
 TEST(Trials, parameters_of_a_method_are_axes_of_its_trials_only) {
   EXPECT_EQ(trials_of("  - model: vit\n"
                       "    method: [rtn, psaq_vit]\n"

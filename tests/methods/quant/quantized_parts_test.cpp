@@ -83,10 +83,22 @@ TEST(QuantizedParts, what_two_methods_round_has_a_note) {
     return quantization_result(network, before, model).value("note", std::string());
   };
   EXPECT_EQ(note(made({2}, "b")), "");
+  EXPECT_THAT(note({.method = "test"}), testing::StartsWith("test rounds nothing"));
   EXPECT_THAT(note(made({1, 2}, "b")), testing::StartsWith("test rounds the weights of 1 layers"));
   EXPECT_THAT(note(made({2}, "a")), testing::StartsWith("test rounds the activations of 1 sites"));
   EXPECT_THAT(note(made({0}, "a")), testing::AllOf(testing::HasSubstr("the weights of 1 layers"),
                                                    testing::HasSubstr("activations of 1 sites")));
+}
+
+TEST(QuantizedParts, a_site_that_two_methods_round_says_both_in_their_order) {
+  const ChainNetwork network(3, 8, at::kFloat);
+  QuantizedModel first{.method = "test"}, second{.method = "test"};
+  first.activations["a"] = {.order = RoundingOrder::kZeroThenRound};
+  second.activations["a"] = {};
+  QuantizedParts before;
+  before.add(first);
+  EXPECT_EQ(quantization_result(network, before, second)["quantization"]["activations"]["rounding"],
+            Json::array({"round(x/s + z), then round(x/s) + z"}));
 }
 
 TEST(QuantizedParts, protocols_differ_where_layers_sites_or_rounding_differ) {
