@@ -104,6 +104,9 @@ function(assay_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   # One CTest a program: a case a process would start LibTorch hundreds of times.
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  if(ASSAY_SANITIZE)
+    math(EXPR A_TIMEOUT "${A_TIMEOUT} * 10")
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
   if(A_TORCH)
     # As executors run; two threads on a busy machine spin at barriers for most of the time.

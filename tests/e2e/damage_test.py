@@ -71,7 +71,7 @@ run: {{{settings}}}
             return database.execute(query).fetchall()
 
     def values(self):
-        return sorted(value for (value,) in self.rows("SELECT value FROM metric WHERE name = 'echo_value' AND current"))
+        return sorted(value for (value,) in self.rows("SELECT value FROM leaderboard WHERE name = 'echo_value'"))
 
     def wait_until(self, there, what):
         limit = time.monotonic() + 30
