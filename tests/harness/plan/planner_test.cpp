@@ -552,7 +552,8 @@ TEST_F(Planner, trials_of_two_versions_of_a_provider_are_two_trials) {
     const std::vector<Catalogue> both{catalogue_, foreign};
     const Plan made = make_plan(spec::load_sweep(path, {}, joined(both)), both, digests_);
     ids.insert(made.trials[0].id);
-    for (const auto& [name, digest] : made.trials[0].identity()["content"].items())
+    const Json content = made.trials[0].identity().at("content");
+    for (const auto& [name, digest] : content.items())
       EXPECT_EQ(digest.get<std::string>().size(), 16u) << name;
   }
   EXPECT_EQ(ids.size(), 2u);
