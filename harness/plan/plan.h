@@ -41,6 +41,7 @@ struct PlannedTrial {
   std::string method;          // "smoothquant + gptq"
   std::string bits;            // "W4A8", or ""
   bool deterministic = false;  // no seed in its identity
+  std::size_t of_sweep = 0;    // index into Sweep::trials
   std::uint32_t points = 1;    // of the sweep that are this trial
   std::string chosen_text =
       "{}";  // canonical_json of what is off its default: parameters as on boards

@@ -267,6 +267,7 @@ void Planner::add_trial(std::size_t index) {
   planned.method = spec::method_text(sweep_, trial);
   planned.bits = spec::bits_text(trial);
   planned.deterministic = !trial.seed && !trial.calibration_seed;
+  planned.of_sweep = index;
   planned.points = trial.points;
   planned.chosen_text = chosen_of(trial);
   for (const spec::AblationTag& tag : trial.ablations) {

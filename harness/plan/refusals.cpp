@@ -7,7 +7,6 @@
 #include <map>
 #include <tuple>
 
-#include "harness/core/digest.h"
 
 namespace assay::plan {
 namespace {
@@ -25,9 +24,7 @@ class Judge {
  public:
   Judge(const spec::Sweep& sweep, const Plan& plan, const PlanQuestions& asked,
         const std::vector<Answer>& answers, bool skip)
-      : sweep_(sweep), plan_(plan), asked_(asked), answers_(answers), skip_(skip) {
-    for (const spec::Trial& trial : sweep.trials) places_.emplace(trial.id, &trial.place);
-  }
+      : sweep_(sweep), plan_(plan), asked_(asked), answers_(answers), skip_(skip) {}
 
   Judgement judge() {
     Judgement judgement;
@@ -105,7 +102,7 @@ class Judge {
     if (about != "method" && entries.evaluation >= 0) {
       return at(sweep_.evaluations, entries.evaluation).place;
     }
-    return *places_.at(id_by_names(trial));
+    return sweep_.trials.at(trial.of_sweep).place;
   }
 
   std::string owner_of(const SweepEntries& entries, const std::string& about) const {
@@ -119,13 +116,6 @@ class Judge {
       return fmt::format("metric '{}': ", at(sweep_.evaluations, entries.evaluation).metric);
     }
     return "";
-  }
-
-  // The id that the sweep gave the trial: of its identity without the content behind the names.
-  static std::string id_by_names(const PlannedTrial& trial) {
-    Json identity = trial.identity();
-    identity.erase("content");
-    return sha256(canonical_json(identity)).substr(0, spec::kIdDigits);
   }
 
   template <typename Entry>
@@ -146,7 +136,6 @@ class Judge {
   const PlanQuestions& asked_;
   const std::vector<Answer>& answers_;
   const bool skip_;
-  std::map<std::string_view, const spec::Place*> places_;  // of trials, by id_by_names()
   std::map<std::string, Mistake> mistakes_;                // by text
 };
 

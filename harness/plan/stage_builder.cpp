@@ -304,8 +304,7 @@ std::size_t StageBuilder::make(std::size_t declared_index, const Request& reques
       Recipe(shared.frame, parameters_of(declared_index, request),
              declaration.random == "seed" ? request.seed : request.calibration_seed, request.shard,
              request.shards,
-             request.trial < 0 ? std::string()
-                               : sweep_.trials[static_cast<std::size_t>(request.trial)].id);
+             request.trial < 0 ? std::string() : own_mark(request.trial));
   stage.locations = shared.locations;
   stage.inputs.reserve(inputs.size());
   below_stage_.clear();
@@ -352,6 +351,12 @@ std::size_t StageBuilder::other_shard(std::size_t first, int shard, int shards) 
 }
 
 // --- content
+
+// With --no-share each trial has stages of its own.
+std::string StageBuilder::own_mark(int trial) const {
+  const spec::Trial& own = sweep_.trials[static_cast<std::size_t>(trial)];
+  return sha256(spec::identity_text(sweep_, own)).substr(0, spec::kIdDigits);
+}
 
 StageBuilder::Content StageBuilder::content_read(const DeclaredStage& declared,
                                                  const Request& request) {

@@ -116,6 +116,7 @@ class StageBuilder {
   std::size_t add(Stage&& stage, std::span<const std::uint32_t> below, std::uint32_t content);
   std::uint32_t entered(const Content& content);
   Content content_read(const DeclaredStage& declared, const Request& request);
+  std::string own_mark(int trial) const;
   const Common& common(std::size_t declared, const Request& request);
   Common make_common(const DeclaredStage& declared, const Request& request);
   const SharedText& parameters_of(std::size_t declared, const Request& request);

@@ -71,7 +71,6 @@ struct AblationTag {
 
 // A point of the sweep. What its method does not read is unset: such points are one trial.
 struct Trial {
-  std::string id;                    // first 16 digits of SHA-256 of canonical_json(identity)
   std::uint32_t model = 0;           // index into Sweep::models
   std::vector<std::uint32_t> steps;  // indices into Sweep::steps, applied left to right
   int weight_bits = 0;               // 1..16, 16: float; 0: the method reads no bits
@@ -150,7 +149,7 @@ std::string bits_text(const Trial& trial);
 // "calibration_seed", "calibration_data"}
 Json identity_of(const Sweep& sweep, const Trial& trial);
 // canonical_json of it, with "content": the canonical text of the digests behind the names, unless
-// it is ""; and the digits of a trial's id, the SHA-256 of such a text.
+// it is "". A trial's id is the first digits of the SHA-256 of such a text.
 std::string identity_text(const Sweep& sweep, const Trial& trial, const std::string& content = "");
 inline constexpr std::size_t kIdDigits = 16;
 

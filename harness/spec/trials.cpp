@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "harness/core/digest.h"
 #include "harness/core/suggest.h"
 #include "harness/spec/composition.h"
 #include "harness/spec/conditional.h"
@@ -169,9 +168,8 @@ void TrialTable::add(const Point& point, const AblationTag* tag, ParameterUse& u
   if (reads.seed) trial.seed = seed;
   if (reads.calibration_seed) trial.calibration_seed = point.calibration_seed.value_or(seed);
   if (reads.data) trial.calibration_data = data_for(point);
-  trial.id = sha256(identity_text(sweep_, trial)).substr(0, kIdDigits);
-  const auto [found, inserted] =
-      index_.try_emplace(trial.id, static_cast<std::uint32_t>(sweep_.trials.size()));
+  const auto [found, inserted] = index_.try_emplace(
+      identity_text(sweep_, trial), static_cast<std::uint32_t>(sweep_.trials.size()));
   if (inserted) {
     trial.place = *point.place;
     if (sweep_.trials.size() >= kMaxTrials) {

@@ -59,7 +59,7 @@ class TrialTable {
   std::map<const MethodDeclaration*, std::set<std::string>> deciding_;
   std::map<ReachKey, Reach> reach_;
   std::map<ReadsKey, Reads> reads_;
-  std::unordered_map<std::string, std::uint32_t> index_;  // by id
+  std::unordered_map<std::string, std::uint32_t> index_;  // by identity_text()
 };
 
 // Returns what is legal, and perhaps not meant: rules of `exclude` that leave out nothing.
