@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -86,6 +87,8 @@ int checked_output(int code) {
 int main(int argc, char** argv) {
   fill_standard_streams();
   settle_signals();
+  // The few threads take turns: memory of their own would be asked of the kernel page by page.
+  ::mallopt(M_ARENA_MAX, 1);
   try {
     assay::app::Cli cli;
     cli.command_line = joined(argc, argv);

@@ -46,7 +46,8 @@ std::string xxh128_of(const fs::path& path) {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
-// What the checksum file says; "" for one that is no checksum, nothing where there is none.
+// What the checksum file says, also what is no checksum; nothing where there is none, and for an
+// empty file: a machine that goes down may leave one, as nothing waits for the disk here.
 std::optional<std::string> recorded(const fs::path& database) {
   std::ifstream file(checksum_file(database), std::ios::binary);
   if (!file) {
@@ -56,7 +57,8 @@ std::optional<std::string> recorded(const fs::path& database) {
   }
   std::string digits(kDigits, '\0');
   file.read(digits.data(), kDigits);
-  return static_cast<std::size_t>(file.gcount()) == kDigits ? digits : "";
+  digits.resize(static_cast<std::size_t>(file.gcount()));
+  return digits.empty() ? std::nullopt : std::optional(digits);
 }
 
 }  // namespace
@@ -73,8 +75,7 @@ Checksum checksum_of(const fs::path& database) {
 
 void write_checksum(const fs::path& database) {
   write_file_atomically(checksum_file(database),
-                        fmt::format("{}  {}\n", xxh128_of(database), database.filename().string()),
-                        Durability::kSynced);
+                        fmt::format("{}  {}\n", xxh128_of(database), database.filename().string()));
 }
 
 void remove_checksum(const fs::path& database) {

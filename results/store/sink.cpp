@@ -165,10 +165,15 @@ class DatabaseSink::Impl {
     files_.forget_log();
     bool whole = false;  // no part of it is in a log
     try {
+      // Once the log is in the file, the change of mode is a few bytes of its first sector, for which
+      // nobody needs to wait.
+      const bool in_file = database_.execAndGet("PRAGMA wal_checkpoint(TRUNCATE)").getInt() == 0;
+      if (in_file) database_.exec("PRAGMA synchronous = OFF");
       whole = database_.execAndGet("PRAGMA journal_mode = DELETE").getString() == "delete";
     } catch (const SQLite::Exception&) {
       // As it was.
     }
+    database_.exec("PRAGMA synchronous = FULL");
     files_.check_content();
     if (!whole) return;
     write_checksum(path_);

@@ -278,10 +278,12 @@ TEST_F(DatabaseTest, any_change_after_the_end_of_a_run_is_found) {
 TEST_F(DatabaseTest, a_checksum_that_was_changed_is_one_of_another_file) {
   make_database();
   const std::string right = read_file(folder / "results.sqlite.xxh128");
-  for (const std::string& text : {std::string(), std::string("1f"), "x" + right}) {
+  for (const std::string& text : {std::string("\n"), std::string("1f"), "x" + right}) {
     write_file_atomically(folder / "results.sqlite.xxh128", text);
     EXPECT_EQ(checksum_of(file), Checksum::kDiffers) << text;
   }
+  write_file_atomically(folder / "results.sqlite.xxh128", "");
+  EXPECT_EQ(checksum_of(file), Checksum::kNone) << "a machine went down";
   write_file_atomically(folder / "results.sqlite.xxh128", right);
   EXPECT_EQ(checksum_of(file), Checksum::kMatches);
 }
