@@ -10,13 +10,13 @@ if(dirty EQUAL 1)
 else()
   set(dirty false)
 endif()
-set(content "#include \"harness/app/build_info.h\"
+set(content "#include \"harness/run/build_info.h\"
 
-namespace assay::app {
+namespace assay::run {
 
 const BuildInfo kBuildInfo = {\"${VERSION}\", \"${commit}\", ${dirty}};
 
-}  // namespace assay::app
+}  // namespace assay::run
 ")
 if(EXISTS "${OUTPUT}")
   file(READ "${OUTPUT}" before)

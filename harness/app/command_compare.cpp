@@ -6,9 +6,9 @@
 
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
-#include "harness/app/run_samples.h"
 #include "harness/core/error.h"
 #include "harness/core/input_watch.h"
+#include "harness/run/sample_files.h"
 #include "harness/supervise/store.h"
 #include "results/board/compare.h"
 #include "results/board/show.h"
@@ -79,15 +79,15 @@ Samples samples_of(const Side& side, const results::ResultRow& row) {
   const Json result = side.reader->result(row.stage);
   const Json digests =
       result.is_object() ? result.value("digests", Json::object()) : Json::object();
-  const std::string digest = digests.value(kSamplesFile, "");
-  const fs::path kept = samples_in(side.run, row.stage);
+  const std::string digest = digests.value(run::kSamplesFile, "");
+  const fs::path kept = run::samples_in(side.run, row.stage);
   if (fs::exists(kept, ignored)) {
     if (const Samples samples = opened(kept, digest)) return samples;
   }
   supervise::Store store;
   const auto artifact = store.verified(row.stage);
   if (artifact) {
-    const fs::path file = artifact->path / kSamplesFile;
+    const fs::path file = artifact->path / run::kSamplesFile;
     const Samples samples = fs::exists(file, ignored) ? opened(file, digest) : nullptr;
     if (samples != nullptr) return samples;
   }

@@ -2,10 +2,10 @@
 
 #include "harness/app/checkpoint_facts.h"
 #include "harness/app/cli.h"
-#include "harness/app/run_load.h"
 #include "harness/core/error.h"
 #include "harness/core/suggest.h"
 #include "harness/plan/file_digests.h"
+#include "harness/run/load_plan.h"
 #include "harness/supervise/providers.h"
 
 namespace assay::app {
@@ -136,7 +136,7 @@ supervise::Providers known_providers(const std::string& sweep) {
         {}, true, supervise::catalogue_cache(),
         [&digests](const std::filesystem::path& path) { return digests.digest(path); });
   }
-  return providers_of(spec::SweepFile(sweep, {}), digests);
+  return run::providers_of(spec::SweepFile(sweep, {}), digests);
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 #include <sstream>
 
 #include "harness/app/cli.h"
-#include "harness/app/run_slots.h"
 #include "harness/core/error.h"
+#include "harness/run/node_slots.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/numerics.h"
 #include "harness/supervise/providers.h"
@@ -66,7 +66,7 @@ Finding gpus() {
     ++count;
   }
   if (const char* listed = std::getenv("CUDA_VISIBLE_DEVICES"); listed != nullptr && count > 0) {
-    const std::size_t visible = visible_gpus().size();
+    const std::size_t visible = run::visible_gpus().size();
     return {.what = "GPUs",
             .state = visible > 0 ? State::kOk : State::kAbsent,
             .detail = fmt::format("{} NVIDIA; CUDA_VISIBLE_DEVICES={} leaves {} to a run", count,

@@ -6,10 +6,10 @@
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
 #include "harness/app/plan_tables.h"
-#include "harness/app/run_command.h"
-#include "harness/app/run_slots.h"
 #include "harness/app/sweep_options.h"
 #include "harness/plan/summary.h"
+#include "harness/run/node_slots.h"
+#include "harness/run/run_sweep.h"
 #include "harness/supervise/store.h"
 #include "results/store/reader.h"
 
@@ -79,7 +79,7 @@ Learned learned_from(const std::filesystem::path& run) {
 // The slots that `assay run` would use on this machine; 1 where it could use none.
 std::int64_t slots_of(const spec::RunSettings& run) {
   try {
-    const Slots slots = slots_of_this_node(
+    const run::Slots slots = run::slots_of_this_node(
         {.jobs = run.slots.value_or(0), .threads = run.threads, .device = run.device});
     return static_cast<std::int64_t>(slots.options.size());
   } catch (const Error&) {
@@ -89,8 +89,8 @@ std::int64_t slots_of(const spec::RunSettings& run) {
 
 }  // namespace
 
-int plan_sweep(const Cli& cli, const SweepRequest& request, const std::filesystem::path& out) {
-  const LoadedSweep loaded = load_and_plan(request);
+int plan_sweep(const Cli& cli, const run::SweepRequest& request, const std::filesystem::path& out) {
+  const run::LoadedSweep loaded = run::load_and_plan(request);
   supervise::Store store;
   const auto listed = store.listed();
   const auto run = out.empty() ? std::filesystem::path("runs") / loaded.sweep.name : out;
@@ -104,7 +104,7 @@ int plan_sweep(const Cli& cli, const SweepRequest& request, const std::filesyste
   tables.front().notes.push_back(loaded.numerics);
   for (const std::string& note : loaded.notes) tables.back().notes.push_back(note);
   cli.print(tables);
-  return kDone;
+  return run::kDone;
 }
 
 void add_plan_command(Cli& cli) {
@@ -114,7 +114,7 @@ void add_plan_command(Cli& cli) {
                   "  assay plan sweeps/demo.yaml --format json\n"
                   "  assay plan sweeps/demo.yaml --set run.slots=2 --only \"bits == 'W4A8'\"");
   add_format(cli, command);
-  auto request = std::make_shared<SweepRequest>();
+  auto request = std::make_shared<run::SweepRequest>();
   auto out = std::make_shared<std::string>();
   add_sweep_options(command, *request);
   command->add_option("--out", *out, "Run folder whose durations predict the cost")

@@ -2,14 +2,14 @@
 
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
-#include "harness/app/run_command.h"
 #include "harness/app/sweep_options.h"
+#include "harness/run/run_sweep.h"
 #include "results/board/board.h"
 #include "results/store/sink.h"
 
 namespace assay::app {
 
-void add_sweep_options(CLI::App* command, SweepRequest& request) {
+void add_sweep_options(CLI::App* command, run::SweepRequest& request) {
   command->add_option("sweep", request.file, "Sweep file (docs/formats/sweep.md)")
       ->required()
       ->option_text("SWEEP");
@@ -37,7 +37,7 @@ void add_run_command(Cli& cli) {
       "  assay run sweeps/demo.yaml --retry-failed    # failed and quarantined stages again\n"
       "  mpirun -n 4 assay run sweeps/demo.yaml       # the same over ranks");
   add_format(cli, command);
-  auto request = std::make_shared<RunRequest>();
+  auto request = std::make_shared<run::RunRequest>();
   auto dry = std::make_shared<bool>(false);
   add_sweep_options(command, request->sweep);
   command->add_option("--out", request->out, "Run folder (default runs/<sweep name>)")
@@ -56,7 +56,7 @@ void add_run_command(Cli& cli) {
       if (*dry) return plan_sweep(cli, request->sweep, request->out);
       request->quiet = cli.common.quiet;
       request->command_line = cli.command_line;
-      RunHooks hooks;
+      run::RunHooks hooks;
       hooks.open_sink = [](const std::filesystem::path& database) {
         return std::make_unique<results::DatabaseSink>(database);
       };
@@ -65,7 +65,7 @@ void add_run_command(Cli& cli) {
         results::Reader reader(database_of(run));
         cli.print(results::board({results::load(reader, run.filename().string())}));
       };
-      return run_command(*request, hooks);
+      return run::run_sweep(*request, hooks);
     };
   });
 }

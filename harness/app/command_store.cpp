@@ -6,9 +6,9 @@
 
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
-#include "harness/app/say.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
+#include "harness/core/say.h"
 #include "harness/spec/run_settings.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/store.h"

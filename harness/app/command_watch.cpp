@@ -5,15 +5,15 @@
 #include <csignal>
 #include <thread>
 
-#include "harness/app/cancel_request.h"
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
-#include "harness/app/run_progress.h"
-#include "harness/app/run_status.h"
-#include "harness/app/run_summary.h"
-#include "harness/app/say.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
+#include "harness/core/say.h"
+#include "harness/run/cancel_request.h"
+#include "harness/run/progress.h"
+#include "harness/run/run_status.h"
+#include "harness/run/summary.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/process_identity.h"
 #include "results/board/show.h"
@@ -29,7 +29,7 @@ constexpr std::size_t kMaxStatusBytes = std::size_t{16} << 20;
 constexpr std::size_t kMaxLockBytes = 65536;
 constexpr std::size_t kMaxLogBytes = std::size_t{256} << 20;
 
-RunStatus read_status(const fs::path& run) {
+run::RunStatus read_status(const fs::path& run) {
   const fs::path file = run / "status.json";
   std::error_code ignored;
   if (!fs::exists(file, ignored)) {
@@ -43,33 +43,33 @@ RunStatus read_status(const fs::path& run) {
     throw Error(e.kind(), fmt::format("{}; the next `assay run` replaces it", e.what()),
                 e.context());
   }
-  return run_status_from(json);
+  return run::run_status_from(json);
 }
 
-bool goes_on(const RunStatus& status) {
-  return liveness_of(status, supervise::unix_seconds()) == RunLiveness::kLive;
+bool goes_on(const run::RunStatus& status) {
+  return run::liveness_of(status, supervise::unix_seconds()) == run::RunLiveness::kLive;
 }
 
-std::string status_text(const RunStatus& status, const fs::path& run) {
+std::string status_text(const run::RunStatus& status, const fs::path& run) {
   const double now = supervise::unix_seconds();
-  const RunLiveness liveness = liveness_of(status, now);
+  const run::RunLiveness liveness = run::liveness_of(status, now);
   // The clock of a run that has ended, however it did, stands still.
-  const double clock = liveness == RunLiveness::kLive ? now : status.updated_unix_s;
-  std::string text = status_block(status, clock, kMaxSlotsShown, kWidth);
+  const double clock = liveness == run::RunLiveness::kLive ? now : status.updated_unix_s;
+  std::string text = run::status_block(status, clock, kMaxSlotsShown, kWidth);
   if (!text.empty() && text.back() != '\n') text += "\n";
-  for (const RunStatus::Failure& failure : status.failures) {
-    text += failure_line(failure, run) + "\n";
+  for (const run::RunStatus::Failure& failure : status.failures) {
+    text += run::failure_line(failure, run) + "\n";
   }
-  if (liveness == RunLiveness::kGone) {
+  if (liveness == run::RunLiveness::kGone) {
     text += fmt::format(
         "process {} is gone although the run says '{}': it was killed; the same `assay run` goes "
         "on\n",
         status.pid, harmless(status.state));
-  } else if (liveness == RunLiveness::kSilent) {
+  } else if (liveness == run::RunLiveness::kSilent) {
     text += fmt::format(
         "process {} on {} has given no sign of life for {}: it was probably killed; the same "
         "`assay run` goes on\n",
-        status.pid, harmless(status.host), duration_text(now - status.updated_unix_s));
+        status.pid, harmless(status.host), run::duration_text(now - status.updated_unix_s));
   } else {
     text += "state: " + harmless(status.state) + "\n";
   }
@@ -85,7 +85,7 @@ void watch(const fs::path& run) {
   const bool terminal = isatty(STDOUT_FILENO) == 1;
   std::string before;
   while (true) {
-    const RunStatus status = read_status(run);
+    const run::RunStatus status = read_status(run);
     const std::string text = status_text(status, run);
     if (terminal && !before.empty()) {
       put(fmt::format("\x1b[{}A\x1b[J", std::count(before.begin(), before.end(), '\n')));
@@ -153,7 +153,7 @@ std::vector<std::pair<std::string, fs::path>> logs_of(const fs::path& run,
 void follow(const fs::path& run, const std::string& trial) {
   std::map<fs::path, std::size_t> shown;
   while (true) {
-    const RunStatus status = read_status(run);
+    const run::RunStatus status = read_status(run);
     for (const auto& [label, file] : logs_of(run, trial)) {
       const std::string text = read_file(file, kMaxLogBytes);
       std::size_t& from = shown[file];
@@ -225,7 +225,7 @@ void cancel(const fs::path& run) {
   const auto [process, token] = holder_of(run);
   const bool elsewhere = supervise::liveness_of(process) == supervise::Liveness::kElsewhere;
   if (elsewhere) {
-    request_cancel(run, token);
+    run::request_cancel(run, token);
   } else if (!supervise::send_signal(process, SIGTERM)) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("{}: process {} is gone; this run is no longer running", run.string(),

@@ -9,11 +9,11 @@
 #include <exception>
 
 #include "harness/app/cli.h"
-#include "harness/app/run_command.h"
-#include "harness/app/say.h"
 #include "harness/core/error.h"
 #include "harness/core/log.h"
+#include "harness/core/say.h"
 #include "harness/core/suggest.h"
+#include "harness/run/run_sweep.h"
 
 namespace {
 
@@ -70,7 +70,7 @@ void settle_signals() {
 }
 
 int reported(int code, const char* message) {
-  assay::app::say("assay: {}\n", assay::app::harmless(message, assay::app::Layout::kLines));
+  assay::say("assay: {}\n", assay::harmless(message, assay::Layout::kLines));
   return code;
 }
 
@@ -79,7 +79,7 @@ int checked_output(int code) {
   if ((std::fflush(stdout) == 0 && std::ferror(stdout) == 0) || errno == EPIPE || code != 0) {
     return code;
   }
-  return reported(assay::app::kNoEnvironment, "standard output cannot be written");
+  return reported(assay::run::kNoEnvironment, "standard output cannot be written");
 }
 
 }  // namespace
@@ -95,12 +95,12 @@ int main(int argc, char** argv) {
     assay::app::build(cli);
     return checked_output(dispatch(cli, argc, argv));
   } catch (const assay::Error& e) {
-    return reported(assay::app::exit_code_of(e), e.what());
+    return reported(assay::run::exit_code_of(e), e.what());
   } catch (const std::bad_alloc&) {
-    return reported(assay::app::kNoEnvironment,
+    return reported(assay::run::kNoEnvironment,
                     "out of memory: this process may have no more (see `ulimit -v` and the job's "
                     "limit)");
   } catch (const std::exception& e) {
-    return reported(assay::app::kNoEnvironment, e.what());
+    return reported(assay::run::kNoEnvironment, e.what());
   }
 }

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "harness/app/run_status.h"
+#include "harness/run/run_status.h"
 
 namespace assay::app {
 namespace {
@@ -32,7 +32,7 @@ Cell bytes_cell(const std::optional<std::int64_t>& bytes) {
 }
 
 Cell seconds_cell(const std::optional<double>& seconds) {
-  return seconds ? Cell{duration_text(*seconds), *seconds} : empty_cell();
+  return seconds ? Cell{run::duration_text(*seconds), *seconds} : empty_cell();
 }
 
 // A fact that a provider told: a number or a text.
@@ -49,7 +49,7 @@ Cell fact_bytes(const Json& facts) {
   return bytes_cell(found->get<std::int64_t>());
 }
 
-Table model_table(const InputFacts& facts) {
+Table model_table(const run::InputFacts& facts) {
   Table table{.title = "Models",
               .columns = {{"model"},
                           {"parameters", true},
@@ -66,7 +66,7 @@ Table model_table(const InputFacts& facts) {
   return table;
 }
 
-Table data_table(const InputFacts& facts) {
+Table data_table(const run::InputFacts& facts) {
   Table table{
       .title = "Data",
       .columns = {
@@ -88,7 +88,7 @@ std::string prediction(const plan::PlanSummary& summary) {
            "(--out DIR names its folder)";
   }
   std::string text =
-      fmt::format("predicted: {} on {} slot{}", duration_text(*summary.expected_wall_s),
+      fmt::format("predicted: {} on {} slot{}", run::duration_text(*summary.expected_wall_s),
                   summary.slots, summary.slots == 1 ? "" : "s");
   if (summary.memory_bytes) {
     text += fmt::format(", at most {} of memory a slot", bytes_text(*summary.memory_bytes));
@@ -176,7 +176,7 @@ Table impossible_table(const plan::PlanSummary& summary) {
 
 }  // namespace
 
-std::vector<Table> plan_tables(const plan::PlanSummary& summary, const InputFacts& facts,
+std::vector<Table> plan_tables(const plan::PlanSummary& summary, const run::InputFacts& facts,
                                std::size_t max_trials) {
   std::vector<Table> tables;
   const auto add = [&](Table table) {

@@ -3,15 +3,15 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
-#include "harness/app/run_load.h"
+#include "harness/run/load_plan.h"
 
 struct Cli;
 namespace assay::app {
 
 // SWEEP, --set, --only, --limit and --no-share of `plan` and `run`. `request` must outlive parsing.
-void add_sweep_options(CLI::App* command, SweepRequest& request);
+void add_sweep_options(CLI::App* command, run::SweepRequest& request);
 
 // `assay plan`, also as `assay run --dry-run`. Returns the exit code.
-int plan_sweep(const Cli& cli, const SweepRequest& request, const std::filesystem::path& out);
+int plan_sweep(const Cli& cli, const run::SweepRequest& request, const std::filesystem::path& out);
 
 }  // namespace assay::app

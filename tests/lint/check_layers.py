@@ -21,8 +21,10 @@ CONTROL = {
     "harness/supervise": ["harness/core", "harness/spec", "harness/plan"],
     "cluster/slurm": ["harness/core", "harness/spec", "harness/plan", "harness/schedule", "harness/supervise"],
     "cluster/mpi": ["harness/core", "harness/spec", "harness/plan", "harness/schedule", "harness/supervise"],
+    "harness/run": ["harness/core", "harness/spec", "harness/plan", "harness/schedule", "harness/supervise", "cluster/mpi",
+                    "cluster/slurm"],
     "harness/app": ["harness/core", "harness/spec", "harness/plan", "harness/schedule", "results/store", "results/board",
-                    "harness/supervise", "cluster/mpi", "cluster/slurm"],
+                    "harness/supervise", "harness/run"],
 }
 TORCH = {
     "cluster/collective": ["harness/core"],
