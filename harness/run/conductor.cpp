@@ -150,9 +150,6 @@ void Conductor::take(SiteId site, const Report& report) {
     case ReportKind::kStarted:
       started_.insert(report.attempt);
       break;
-    case ReportKind::kProgress:
-      feed(schedule::StageProgressed{*attempt, report.progress.done, report.progress.total});
-      break;
     case ReportKind::kCheckpoint:
       feed(schedule::StageCheckpointed{*attempt, report.step});
       break;

@@ -71,7 +71,6 @@ void LocalDriver::once(StopSignals& signals) {
   pollfd signal_fd{signals.descriptor(), POLLIN, 0};
   const auto reports = supervisor_.poll(wait, {&signal_fd, 1});
   for (const auto& report : reports) {
-    site_.note(report);
     conductor_.take(site_id_, report);
   }
   const double now = supervise::monotonic_seconds();

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <set>
 #include <string>
 #include <vector>
 
@@ -36,12 +35,9 @@ class LocalSite : public Site {
   void stop(const std::string& attempt, double grace_s) override;
   void kill(const std::string& attempt) override;
   void retract(const std::string& attempt) override;
-  // Call for every report of the supervisor, before anyone else sees it.
-  void note(const supervise::Report& report);
 
  private:
   supervise::Supervisor& supervisor_;
-  std::set<std::string> started_;
 };
 
 }  // namespace assay::run

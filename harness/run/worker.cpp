@@ -119,7 +119,6 @@ class Worker {
       }
       Json reports = Json::array();
       for (const auto& report : supervisor_->poll(wait)) {
-        site_->note(report);
         reports.push_back(to_json(report));
       }
       if (end_) break;

@@ -194,8 +194,6 @@ void Coordinator::handle(const StageFailed& event) {
   failed(event.attempt, kind, event.message, event.peak_memory_bytes);
 }
 
-void Coordinator::handle(const StageProgressed&) {}
-
 void Coordinator::handle(const StageCheckpointed& event) {
   if (!current(event.attempt)) return;
   Work& work = work_[event.attempt.stage];

@@ -113,7 +113,6 @@ class Coordinator {
   void handle(const StageFreed& event);
   void handle(const InputsLost& event);
   void handle(const StageFailed& event);
-  void handle(const StageProgressed& event);
   void handle(const StageCheckpointed& event);
   void handle(const StageReturned& event);
   void handle(const Tick& event);

@@ -77,11 +77,6 @@ struct InputsLost {
   std::vector<StageIndex> inputs;
   std::string message;
 };
-struct StageProgressed {
-  Attempt attempt;
-  std::int64_t done = 0;
-  std::int64_t total = 0;
-};
 struct StageCheckpointed {
   Attempt attempt;
   std::int64_t step = 0;
@@ -100,7 +95,7 @@ struct StopRequested {
 };
 using Event =
     std::variant<SlotJoined, SlotLost, StageDone, StageFound, StageTaken, StageFreed, InputsLost,
-                 StageFailed, StageProgressed, StageCheckpointed, StageReturned, Tick, StopRequested>;
+                 StageFailed, StageCheckpointed, StageReturned, Tick, StopRequested>;
 
 // ---- actions, to be done in order
 

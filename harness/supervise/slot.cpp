@@ -177,22 +177,14 @@ Slot::Worker* Slot::worker() {
 
 // ---- ending early
 
-bool Slot::retract(const std::string& attempt) {
-  if (running_ && running_->attempt == attempt && !running_->sent) {
-    running_.reset();
-    return true;
-  }
-  const auto found = std::find_if(waiting_.begin(), waiting_.end(), [&](const Assignment& each) {
-    return each.attempt() == attempt;
-  });
-  if (found == waiting_.end()) return false;
-  waiting_.erase(found);
-  return true;
+void Slot::retract(const std::string& attempt, std::vector<Report>& reports) {
+  if (running_ && running_->attempt == attempt && running_->sent) return;
+  kill(attempt, ErrorKind::kLost, "stopped before it started", reports);
 }
 
 void Slot::stop(const std::string& attempt, double grace_s, std::vector<Report>& reports) {
   if (!running_ || running_->attempt != attempt || !running_->sent) {
-    kill(attempt, ErrorKind::kLost, "stopped before it started", reports);
+    retract(attempt, reports);
     return;
   }
   if (running_->ending) return;

@@ -42,7 +42,7 @@ class Slot {
   // Starts the provider's executor ahead of need. One that cannot start says so to its first stage.
   void warm(const std::string& provider);
 
-  bool retract(const std::string& attempt);
+  void retract(const std::string& attempt, std::vector<Report>& reports);
   void stop(const std::string& attempt, double grace_s, std::vector<Report>& reports);
   void kill(const std::string& attempt, ErrorKind kind, const std::string& message,
             std::vector<Report>& reports);

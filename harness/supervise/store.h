@@ -193,7 +193,6 @@ class Store {
 
   // Roots: written when a run starts and renewed while it lives; an ended run leaves its root.
   void register_root(const Root& root);
-  void forget_root(const std::string& run);
   // One that cannot be read is passed over with a warning.
   std::vector<Root> roots() const;
   // Whether a root other than that of `except` wants the key now. `leased`: only one whose lease has

@@ -64,11 +64,6 @@ void Store::register_root(const Root& root) {
                         Durability::kSynced);
 }
 
-void Store::forget_root(const std::string& run) {
-  std::error_code ignored;
-  fs::remove(root_ / "roots" / (checked_name(run, "run id") + ".json"), ignored);
-}
-
 std::vector<Root> Store::roots() const {
   std::vector<Root> found;
   for (const fs::path& path : root_files(root_ / "roots")) {

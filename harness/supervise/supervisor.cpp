@@ -106,9 +106,8 @@ void Supervisor::warm(const std::string& provider) {
   for (const auto& slot : slots_) slot->warm(provider);
 }
 
-bool Supervisor::retract(const std::string& attempt) {
-  Slot* slot = slot_of(attempt);
-  return slot != nullptr && slot->retract(attempt);
+void Supervisor::retract(const std::string& attempt) {
+  if (Slot* slot = slot_of(attempt)) slot->retract(attempt, reports_);
 }
 
 void Supervisor::stop(const std::string& attempt, double grace_s) {

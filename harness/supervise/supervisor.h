@@ -45,8 +45,8 @@ class Supervisor {
   // not wait for it.
   void warm(const std::string& provider);
 
-  // Takes back a stage that still waits; nothing is reported about it. False if it has started.
-  bool retract(const std::string& attempt);
+  // Takes back a stage unless it has started: it ends as kFailed with kLost.
+  void retract(const std::string& attempt);
 
   // Asks for a checkpoint and an early end; killed after `grace_s`. A waiting stage is dropped.
   // Both end as kFailed with kLost. Unknown attempts are ignored: they may just have ended.
@@ -59,16 +59,15 @@ class Supervisor {
   // revents are set).
   std::vector<Report> poll(double timeout_s, std::span<pollfd> extra = {});
 
-  // For a driver that polls by itself: descriptors to wait for, and seconds until poll(0) should be
-  // called in any case.
+  // What poll() waits for: two for each executor that lives.
   std::vector<pollfd> descriptors() const;
-  double seconds_to_deadline() const;
 
   // Stops everything as stop() does, waits for it, lets the executors leave. Returns the last
   // reports.
   std::vector<Report> close(double grace_s);
 
  private:
+  double seconds_to_deadline() const;
   void excuse_pause(double asked_s);
   void turn(double timeout_s, std::span<pollfd> extra, bool& extra_ready);
   bool working() const;
