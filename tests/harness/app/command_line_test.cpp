@@ -51,7 +51,7 @@ class CommandLine : public testing::Test {
   }
 
   // Per-sample values of an evaluation in the store.
-  void run::keep_samples(const plan::Stage& stage, const std::vector<std::uint8_t>& correct) {
+  void keep_samples(const plan::Stage& stage, const std::vector<std::uint8_t>& correct) {
     const auto artifact = folder / ("store/objects/" + stage.key.substr(0, 2) + "/" + stage.key);
     std::filesystem::create_directories(artifact);
     write_safetensors(artifact / "samples.safetensors",
@@ -161,8 +161,8 @@ TEST_F(CommandLine, compare_reads_samples_from_the_store) {
   const Outcome missing = assay("compare " + pair);
   EXPECT_EQ(missing.code, 2);
   EXPECT_THAT(missing.err, HasSubstr("per-sample"));
-  run::keep_samples(sample.plan().stages[trials[1].metrics[0].stage], {1, 1, 1, 0});
-  run::keep_samples(sample.plan().stages[trials[2].metrics[0].stage], {1, 0, 0, 1});
+  keep_samples(sample.plan().stages[trials[1].metrics[0].stage], {1, 1, 1, 0});
+  keep_samples(sample.plan().stages[trials[2].metrics[0].stage], {1, 0, 0, 1});
   const Outcome outcome = assay("compare " + pair + " --resamples 500 --format json");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const Json row = Json::parse(outcome.out)[0]["rows"][0];

@@ -91,13 +91,13 @@ TEST_F(ranks, an_idle_rank_is_answered_after_a_second) {
 TEST_F(ranks, results_come_home_and_bring_the_next_stage) {
   join(0);
   heard();
-  report({report(ReportKind::kPublished, 'a')});
+  report({run::report(ReportKind::kPublished, 'a')});
   turn(0.1);
   const auto answers = heard();
   ASSERT_THAT(answers, SizeIs(1));
   const Command command = command_from(answers[0].at("commands").at(0));
   EXPECT_EQ(command.assignment.inputs.at("made"), "/store/" + key_of('a'));
-  report({report(ReportKind::kPublished, 'b')});
+  report({run::report(ReportKind::kPublished, 'b')});
   turn(0.2);
   EXPECT_TRUE(conductor_->finish());
   EXPECT_THAT(sink_.stages(), SizeIs(2));
@@ -156,7 +156,7 @@ TEST_F(ranks, one_that_was_given_up_and_speaks_again_is_taken_back) {
   turn(then + Ranks::kSilentSeconds + 1);
   ASSERT_FALSE(ranks_.all_alive());
   // What it says of its stages is about what went elsewhere.
-  report({report(ReportKind::kPublished, 'a')});
+  report({run::report(ReportKind::kPublished, 'a')});
   turn(then + 70);
   EXPECT_EQ(heard().at(0).at("type"), "again");
   EXPECT_EQ(conductor_->status().stages_done, 0);
