@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "harness/core/bits.h"
 #include "harness/core/catalogue.h"
 #include "harness/core/error.h"
 
 namespace assay {
 namespace {
-
-constexpr int kFloatBits = 16;
 
 // "a,b" -> a, b
 std::vector<std::string_view> conditions_of(std::string_view when) {

@@ -27,49 +27,7 @@ const Json& member_of(const Json& json, const std::string& name, const char* wha
   return *found;
 }
 
-[[noreturn]] void wrong(const std::string& name, const Json& value, const char* legal) {
-  throw Error(ErrorKind::kConfig,
-              fmt::format("parameter {} is {}, not {}", name, value.dump(), legal));
-}
-
 }  // namespace
-
-const Json& parameter(const StageContext& context, const std::string& name) {
-  return member_of(member_of(context.recipe(), "parameters", "recipe"), name,
-                   "recipe's parameters");
-}
-
-std::int64_t integer(const StageContext& context, const std::string& name) {
-  const Json& value = parameter(context, name);
-  if (!value.is_number_integer()) {
-    wrong(name, value, "an integer");
-  }
-  return value.get<std::int64_t>();
-}
-
-double real(const StageContext& context, const std::string& name) {
-  const Json& value = parameter(context, name);
-  if (!value.is_number()) {
-    wrong(name, value, "a number");
-  }
-  return value.get<double>();
-}
-
-std::string text(const StageContext& context, const std::string& name) {
-  const Json& value = parameter(context, name);
-  if (!value.is_string()) {
-    wrong(name, value, "a text");
-  }
-  return value.get<std::string>();
-}
-
-std::uint64_t seed_of(const StageContext& context) {
-  const Json& seed = member_of(context.recipe(), "seed", "recipe");
-  if (!seed.is_number_integer()) {
-    wrong("seed", seed, "an integer");
-  }
-  return static_cast<std::uint64_t>(seed.get<std::int64_t>());
-}
 
 const Json& data_of(const StageContext& context) {
   return member_of(context.recipe(), "data", "recipe");
@@ -81,7 +39,7 @@ bool has_class_list(const StageContext& context) {
 }
 
 std::vector<std::int64_t> batch_sizes(const StageContext& context) {
-  const Json& list = parameter(context, "batch");
+  const Json& list = StageParameters(context).json("batch");
   const auto refuse = [&] {
     throw Error(
         ErrorKind::kConfig,
@@ -99,10 +57,11 @@ std::vector<std::int64_t> batch_sizes(const StageContext& context) {
 }
 
 WindowProtocol window_protocol(const StageContext& context, std::int64_t most) {
-  WindowProtocol protocol{.context = integer(context, "context"),
-                          .stride = integer(context, "stride"),
-                          .bos = text(context, "bos"),
-                          .text = text(context, "windows")};
+  const StageParameters parameters(context);
+  WindowProtocol protocol{.context = parameters.integer("context"),
+                          .stride = parameters.integer("stride"),
+                          .bos = parameters.text("bos"),
+                          .text = parameters.text("windows")};
   if (protocol.context == 0) {
     protocol.context = most > 0 ? std::min(kDefaultContext, most) : kDefaultContext;
   }
@@ -116,7 +75,8 @@ datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples
   if (shard != context.recipe().end()) {
     if (!shard->is_array() || shard->size() != 2 || !(*shard)[0].is_number_integer() ||
         !(*shard)[1].is_number_integer()) {
-      wrong("shard", *shard, "[index, count]");
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("the recipe's shard is {}, not [index, count]", shard->dump()));
     }
     plan.shard = (*shard)[0].get<std::int64_t>();
     plan.shards = (*shard)[1].get<std::int64_t>();
@@ -172,9 +132,9 @@ JoinedShards join_shards(const StageContext& context, const std::vector<std::str
     }
     joined.fingerprint = std::move(fingerprint);
   }
-  if (count != integer(context, "shards")) {
+  if (count != StageParameters(context).integer("shards")) {
     throw Error(ErrorKind::kConfig, fmt::format("{} shards to merge, the recipe says {}", count,
-                                                integer(context, "shards")));
+                                                StageParameters(context).integer("shards")));
   }
   for (const auto& [name, tensors] : parts) {
     joined.samples[name] = at::cat(tensors);

@@ -9,6 +9,7 @@
 #include "datasets/chunks.h"
 #include "datasets/image_set.h"
 #include "harness/core/stage_context.h"
+#include "harness/core/stage_parameters.h"
 #include "harness/evaluate/classification.h"
 #include "harness/evaluate/windows.h"
 #include "harness/models/tensor_file.h"
@@ -17,12 +18,6 @@
 // planner's or a foreign provider's fault: Error(kConfig) naming the member.
 
 namespace assay::evaluate {
-
-const Json& parameter(const StageContext& context, const std::string& name);
-std::int64_t integer(const StageContext& context, const std::string& name);
-double real(const StageContext& context, const std::string& name);
-std::string text(const StageContext& context, const std::string& name);
-std::uint64_t seed_of(const StageContext& context);
 
 // recipe()["data"].
 const Json& data_of(const StageContext& context);

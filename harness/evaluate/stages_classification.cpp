@@ -34,16 +34,17 @@ Json protocol_of(const StageContext& context, const models::NetworkInfo& info, s
 }
 
 Json evaluate(StageContext& context, const NetworkLoader& load) {
+  const StageParameters parameters(context);
   const LoadedNetwork loaded = load(context);
   const models::NetworkInfo& info = loaded.network->info();
   const auto all = images_of(context);
   if (has_class_list(context)) require_every_class(info, all->classes());
-  const std::int64_t limit = integer(context, "limit");
+  const std::int64_t limit = parameters.integer("limit");
   const auto images = datasets::spread_subset(all, limit);
-  const ClassificationRecords records = classify(
-      *loaded.network, *loaded.tap, *images,
-      shard_plan(context, images->size(), integer(context, "chunk")),
-      progress_of(context, "images"));
+  const ClassificationRecords records =
+      classify(*loaded.network, *loaded.tap, *images,
+               shard_plan(context, images->size(), parameters.integer("chunk")),
+               progress_of(context, "images"));
   models::save_tensors(context.output() / kSamplesFile, {{"correct", records.correct},
                                                          {"top5", records.top5},
                                                          {"margin", records.margin},

@@ -73,10 +73,11 @@ Json tokenize(StageContext& context) {
 }
 
 Json sample_calibration(StageContext& context) {
+  const StageParameters parameters(context);
   const datasets::TokenSet tokens =
       datasets::read_tokens(context.input("tokens") / datasets::kTokensFile);
-  const datasets::WindowSampling sampling = {.samples = integer(context, "samples"),
-                                             .context = integer(context, "context")};
+  const datasets::WindowSampling sampling = {.samples = parameters.integer("samples"),
+                                             .context = parameters.integer("context")};
   const at::Tensor windows = datasets::calibration_windows(tokens, sampling, seed_of(context));
   models::save_tensors(context.output() / datasets::kWindowsFile,
                        {{datasets::kWindowsName, windows}});
@@ -85,8 +86,8 @@ Json sample_calibration(StageContext& context) {
 
 Json sample_images(StageContext& context) {
   const auto images = images_of(context);
-  const std::vector<std::int64_t> indices =
-      datasets::sampled_indices(images->size(), integer(context, "samples"), seed_of(context));
+  const std::vector<std::int64_t> indices = datasets::sampled_indices(
+      images->size(), StageParameters(context).integer("samples"), seed_of(context));
   const datasets::ImageBatch batch = datasets::gather(*images, indices);
   models::save_tensors(context.output() / datasets::kImagesFile,
                        {{"images", batch.images},

@@ -32,15 +32,16 @@ std::shared_ptr<const datasets::TokenSet> tokens_of(StageContext& context) {
 // fingerprints, however a sweep spelled them.
 Json protocol_fingerprint(const StageContext& context, const models::Network& network,
                           const WindowedText& windowed) {
+  const StageParameters parameters(context);
   Json fingerprint = {{"metric", "perplexity"},
                       {"revision", kRevision},
                       {"text", fingerprint_of(context.input("tokens"))},
                       {"context", windowed.context},
                       {"stride", windowed.stride},
                       {"bos", windowed.bos_rule},
-                      {"windows_over", text(context, "windows")},
+                      {"windows_over", parameters.text("windows")},
                       {"averaging", "token"},
-                      {"limit", integer(context, "limit")},
+                      {"limit", parameters.integer("limit")},
                       {"samples", windowed.windows.size()}};
   add_numerics(context, network, fingerprint);
   fingerprint["logits_dtype"] = fingerprint["dtype"] == "F64" ? "F64" : "F32";
@@ -48,13 +49,14 @@ Json protocol_fingerprint(const StageContext& context, const models::Network& ne
 }
 
 Json evaluate(StageContext& context, const NetworkLoader& load) {
+  const StageParameters parameters(context);
   const LoadedNetwork loaded = load(context);
   const models::Network& network = *loaded.network;
   WindowedText windowed =
       cut_windows(*tokens_of(context), window_protocol(context, network.info().context));
   windowed.windows.resize(static_cast<std::size_t>(datasets::limited(
-      static_cast<std::int64_t>(windowed.windows.size()), integer(context, "limit"))));
-  const std::int64_t chunk = integer(context, "chunk");
+      static_cast<std::int64_t>(windowed.windows.size()), parameters.integer("limit"))));
+  const std::int64_t chunk = parameters.integer("chunk");
   const datasets::ChunkPlan plan =
       shard_plan(context, static_cast<std::int64_t>(windowed.windows.size()),
                  chunk > 0 ? chunk : default_window_chunk(windowed.context));

@@ -75,13 +75,14 @@ void note_others(Json& result, const OtherLoad& others) {
 }
 
 Json measure(StageContext& context, const NetworkLoader& load) {
+  const StageParameters parameters(context);
   const LoadedNetwork loaded = load(context);
   const std::vector<std::int64_t> batches = batch_sizes(context);
-  const std::int64_t tokens = integer(context, "tokens");
+  const std::int64_t tokens = parameters.integer("tokens");
   require_length(loaded.network->info(), tokens);
-  const LatencyProtocol protocol = {.repetitions = integer(context, "repetitions"),
-                                    .warmup_s = real(context, "warmup_s"),
-                                    .max_s = real(context, "max_s")};
+  const LatencyProtocol protocol = {.repetitions = parameters.integer("repetitions"),
+                                    .warmup_s = parameters.real("warmup_s"),
+                                    .max_s = parameters.real("max_s")};
   const c10::InferenceMode inference;
   const Progress progress = progress_of(context, "batch sizes");
   models::TensorMap samples;

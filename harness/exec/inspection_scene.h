@@ -6,6 +6,7 @@
 #include <string>
 
 #include "datasets/headers.h"
+#include "harness/core/bits.h"
 #include "harness/core/inspection.h"
 #include "harness/exec/question_context.h"
 #include "harness/models/headers.h"
@@ -23,10 +24,8 @@ struct TokenFacts {
 struct Rounding {
   std::optional<bool> weights = false;
   std::optional<bool> activations = false;
-  std::int64_t weight_bits = kFloat;  // that the trial asks for
-  std::int64_t activation_bits = kFloat;
-
-  static constexpr std::int64_t kFloat = 16;  // bits that round nothing
+  std::int64_t weight_bits = kFloatBits;  // that the trial asks for
+  std::int64_t activation_bits = kFloatBits;
 };
 
 // What is known of a stage that is asked about. Pointers are null where something is not read, or

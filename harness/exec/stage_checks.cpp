@@ -61,10 +61,10 @@ void check_bits(const Scene& scene, Findings& findings) {
                                    field, bits, parts, mend),
                        {{"field", field}, {"value", std::to_string(bits)}}));
   };
-  if (made.weights == false && made.weight_bits != Rounding::kFloat) {
+  if (made.weights == false && made.weight_bits != kFloatBits) {
     refuse("w_bits", made.weight_bits, "weights", fmt::format("W16A{}", made.activation_bits));
   }
-  if (made.activations == false && made.activation_bits != Rounding::kFloat) {
+  if (made.activations == false && made.activation_bits != kFloatBits) {
     refuse("a_bits", made.activation_bits, "activations", fmt::format("W{}A16", made.weight_bits));
   }
 }
@@ -101,18 +101,19 @@ void check_training(const Scene& scene, Findings& findings) {
 void check_samples(const Scene& scene, Findings& findings) {
   if (scene.data == nullptr || scene.data->images == 0) return;
   findings.attempt("method", [&] {
-    datasets::require_samples(scene.data->images, evaluate::integer(scene.context, "samples"));
+    datasets::require_samples(scene.data->images,
+                              StageParameters(scene.context).integer("samples"));
   });
 }
 
 void check_windows(const Scene& scene, Findings& findings) {
-  const std::int64_t context = evaluate::integer(scene.context, "context");
+  const std::int64_t context = StageParameters(scene.context).integer("context");
   check_tokens(scene, findings, context, context);
 }
 
 void check_language(const Scene& scene, Findings& findings) {
   check_bits(scene, findings);
-  const std::int64_t context = evaluate::integer(scene.context, "context");
+  const std::int64_t context = StageParameters(scene.context).integer("context");
   if (scene.network != nullptr && !findings.attempt("metric", [&] {
         evaluate::require_context(scene.network->info(), context);
       })) {
@@ -138,7 +139,8 @@ void check_latency(const Scene& scene, Findings& findings) {
   findings.attempt("metric", [&] { evaluate::batch_sizes(scene.context); });
   if (scene.network == nullptr) return;
   findings.attempt("metric", [&] {
-    evaluate::require_length(scene.network->info(), evaluate::integer(scene.context, "tokens"));
+    evaluate::require_length(scene.network->info(),
+                             StageParameters(scene.context).integer("tokens"));
   });
 }
 
@@ -182,23 +184,24 @@ void check_stage(const Scene& scene, Findings& findings) {
 
 std::optional<Rounding> rounding_of(const Question& question, const QuestionContext& context) {
   Rounding rounding;
+  const auto bits = [&](const char* name) { return StageParameters(context).integer(name); };
   if (question.stage == "rtn.quantize") {
     rounding.weights = rtn::rounds_weights(context);
     rounding.activations = rtn::rounds_activations(context);
   } else if (question.stage == "gptq.quantize") {
-    rounding.weight_bits = evaluate::integer(context, "w_bits");
-    rounding.weights = rounding.weight_bits != Rounding::kFloat;
+    rounding.weight_bits = bits("w_bits");
+    rounding.weights = rounding.weight_bits != kFloatBits;
     // Its own to refuse where nothing before it rounds them.
-    if (evaluate::integer(context, "a_bits") != Rounding::kFloat) rounding.activations.reset();
+    if (bits("a_bits") != kFloatBits) rounding.activations.reset();
     return rounding;
   } else if (question.stage == "psaq_vit.quantize") {
-    rounding.weights = evaluate::integer(context, "w_bits") != Rounding::kFloat;
+    rounding.weights = bits("w_bits") != kFloatBits;
     rounding.activations = psaq_vit::rounds_activations(context);
   } else {
     return std::nullopt;
   }
-  rounding.weight_bits = evaluate::integer(context, "w_bits");
-  rounding.activation_bits = evaluate::integer(context, "a_bits");
+  rounding.weight_bits = bits("w_bits");
+  rounding.activation_bits = bits("a_bits");
   return rounding;
 }
 

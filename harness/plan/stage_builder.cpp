@@ -6,13 +6,13 @@
 #include <iterator>
 #include <optional>
 
+#include "harness/core/bits.h"
 #include "harness/core/network_chain.h"
 
 namespace assay::plan {
 namespace {
 
 constexpr const char* kBuiltIn = "assay";
-constexpr int kFloatBits = 16;
 
 // A foreign provider that names its own libraries says by that what moves its bits; of any other the
 // processor and MKL are assumed to.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "harness/core/bits.h"
 #include "harness/core/suggest.h"
 #include "harness/spec/composition.h"
 #include "harness/spec/conditional.h"
@@ -12,7 +13,6 @@
 namespace assay::spec {
 namespace {
 
-constexpr int kFloatBits = 16;
 constexpr std::size_t kMaxTrials = 1'000'000;
 constexpr std::uint64_t kMaxPoints = 10'000'000;
 

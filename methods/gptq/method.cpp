@@ -11,7 +11,7 @@
 namespace assay::gptq {
 namespace {
 
-ModelOptions options_of(const quant::StageParameters& parameters) {
+ModelOptions options_of(const StageParameters& parameters) {
   ModelOptions options;
   options.layer = {.bits = parameters.bits("w_bits"),
                    .grid = quant::range_search_from(parameters.text("grid")),
@@ -38,14 +38,14 @@ ModelOptions options_of(const quant::StageParameters& parameters) {
 
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
-  const quant::StageParameters parameters(context);
+  const StageParameters parameters(context);
   ModelOptions options = options_of(parameters);
   const quant::MethodNetwork loaded = loader(context);
   require_rounded_activations(context, !loaded.tap->passive());
   models::Network* network = loaded.network.get();
   quant::widen(*network);
   ModelResult result{.model = {.method = "gptq"}};
-  if (options.layer.bits != quant::kFloatBits) {
+  if (options.layer.bits != kFloatBits) {
     options.tap = loaded.tap.get();
     options.checkpoints = context.resume_dir();
     options.unit_finished = [&](std::int64_t done) {
@@ -144,12 +144,12 @@ std::vector<ParameterSchema> parameters() {
 }  // namespace
 
 void require_rounded_activations(const StageContext& context, bool rounded) {
-  const quant::StageParameters parameters(context);
+  const StageParameters parameters(context);
   const int bits = parameters.bits("a_bits");
-  if (rounded || bits == quant::kFloatBits) return;
+  if (rounded || bits == kFloatBits) return;
   const int weight_bits = parameters.bits("w_bits");
   const std::string weights_only =
-      weight_bits == quant::kFloatBits ? "" : fmt::format("write W{}A16, or ", weight_bits);
+      weight_bits == kFloatBits ? "" : fmt::format("write W{}A16, or ", weight_bits);
   throw Error(
       ErrorKind::kUnsupported,
       fmt::format("gptq quantizes weights only, and no method before it rounds activations: "
@@ -160,7 +160,7 @@ void require_rounded_activations(const StageContext& context, bool rounded) {
 }
 
 void check(const StageContext& context, const models::Network& network) {
-  const quant::StageParameters parameters(context);
+  const StageParameters parameters(context);
   const ModelOptions options = options_of(parameters);
   quant::require_levels("w_bits", options.layer.bits, options.layer.symmetric);
   quant::require_linear_units(network);

@@ -23,7 +23,7 @@ constexpr const char* kImages = "images.safetensors";
 constexpr const char* kRanges = "ranges.json";
 
 SynthesisOptions options_of(const StageContext& context) {
-  const quant::StageParameters parameters(context);
+  const StageParameters parameters(context);
   return {.images = parameters.integer("images"),
           .rounds = parameters.integer("rounds"),
           .steps = parameters.integer("steps"),
@@ -36,7 +36,7 @@ SynthesisOptions options_of(const StageContext& context) {
           .kde = {.points = parameters.integer("kde_points"),
                   .sigma = parameters.real("kde_sigma"),
                   .floor = parameters.real("kde_floor")},
-          .seed = quant::stage_seed(context)};
+          .seed = seed_of(context)};
 }
 
 void save_state(const std::filesystem::path& folder, const SynthesisState& state) {
@@ -121,10 +121,10 @@ Json observe(StageContext& context, const quant::ModelLoader& loader) {
 
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
-  const quant::StageParameters parameters(context);
+  const StageParameters parameters(context);
   const int weight_bits = parameters.bits("w_bits"), activation_bits = parameters.bits("a_bits");
   quant::Ranges ranges;
-  if (activation_bits != quant::kFloatBits) {
+  if (activation_bits != kFloatBits) {
     const std::filesystem::path file = context.input("ranges") / kRanges;
     ranges = quant::ranges_from(parse_json(read_file(file), file.string()), file.string());
   }
@@ -159,7 +159,7 @@ ParameterSchema whole(const char* name, std::int64_t value, double least, double
 }  // namespace
 
 bool rounds_activations(const StageContext& context) {
-  return quant::StageParameters(context).bits("a_bits") != quant::kFloatBits;
+  return StageParameters(context).bits("a_bits") != kFloatBits;
 }
 
 void require_gradients(bool has_gradients) {
@@ -170,18 +170,19 @@ void require_gradients(bool has_gradients) {
 }
 
 void check(const StageContext& context, const models::Network& network) {
-  const Json& parameters = context.recipe().at("parameters");
+  const StageParameters parameters(context);
   // Protocol P1 rounds as a symmetric grid does at 1 bit: ties to even leave 0 alone.
-  if (parameters.contains("w_bits")) {
-    quant::require_levels("w_bits", quant::StageParameters(context).bits("w_bits"), true);
+  if (parameters.has("w_bits")) {
+    quant::require_levels("w_bits", parameters.bits("w_bits"), true);
   }
-  check_network(network, parameters.value("clip_stats", std::string()) == "imagenet");
+  check_network(network,
+                parameters.has("clip_stats") && parameters.text("clip_stats") == "imagenet");
 }
 
 quant::QuantizedModel p1_model(const models::Network& network, const quant::Ranges& ranges,
                                int weight_bits, int activation_bits) {
   quant::QuantizedModel model{.method = "psaq_vit"};
-  if (weight_bits != quant::kFloatBits) {
+  if (weight_bits != kFloatBits) {
     for (const models::Layer& layer : network.layers()) {
       const at::Tensor weight = quant::as_matrix(network.parameters().at(layer.name + ".weight"));
       model.layers.emplace(layer.name, quant::in_layer(layer.name, [&] {
@@ -190,7 +191,7 @@ quant::QuantizedModel p1_model(const models::Network& network, const quant::Rang
                            }));
     }
   }
-  if (activation_bits == quant::kFloatBits) return model;
+  if (activation_bits == kFloatBits) return model;
   for (const std::string& site : network.sites()) {
     const auto range = ranges.find(site);
     if (range == ranges.end()) {

@@ -4,14 +4,14 @@
 
 #include <cstdint>
 
+#include "harness/core/bits.h"
+
 // Affine weight grids: what a quantized weight is made of.
 //   code  = clamp(round(w / scale) + zero, 0, 2^bits - 1), rounding half to even
 //   value = scale (code - zero)
 // One (scale, zero) pair for the whole tensor, per row, or per row and group of input columns.
 
 namespace assay::quant {
-
-inline constexpr int kFloatBits = 16;  // "16 bits" on an axis means: not quantized
 
 struct Grid {
   int bits = 8;             // 1 .. 16

@@ -61,47 +61,6 @@ const at::Tensor& first_parameter(const models::Network& network) {
 
 }  // namespace
 
-StageParameters::StageParameters(const StageContext& context)
-    : values_(context.recipe().at("parameters")) {}
-
-const Json& StageParameters::at(const std::string& name, const char* expected,
-                                bool (Json::*is)() const) const {
-  const auto found = values_.find(name);
-  if (found == values_.end() || !((*found).*is)()) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("parameter '{}' = {}: expected {}", name,
-                            found == values_.end() ? "nothing" : found->dump(), expected),
-                {{"parameter", name}});
-  }
-  return *found;
-}
-
-std::int64_t StageParameters::integer(const std::string& name) const {
-  return at(name, "an integer", &Json::is_number_integer).get<std::int64_t>();
-}
-
-double StageParameters::real(const std::string& name) const {
-  return at(name, "a number", &Json::is_number).get<double>();
-}
-
-bool StageParameters::flag(const std::string& name) const {
-  return at(name, "true or false", &Json::is_boolean).get<bool>();
-}
-
-std::string StageParameters::text(const std::string& name) const {
-  return at(name, "a text", &Json::is_string).get<std::string>();
-}
-
-int StageParameters::bits(const std::string& name) const {
-  const std::int64_t value = integer(name);
-  if (value < 1 || value > kFloatBits) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("parameter '{}' = {}: expected 1 to 15, or 16 for float", name, value),
-                {{"parameter", name}});
-  }
-  return static_cast<int>(value);
-}
-
 void require_levels(const char* parameter, int bits, bool symmetric) {
   if (bits > 1 || !symmetric) return;
   throw Error(ErrorKind::kUnsupported,
@@ -109,14 +68,6 @@ void require_levels(const char* parameter, int bits, bool symmetric) {
                           "nothing is left of a weight; take 2 bits or more, or symmetric: false",
                           parameter),
               {{"parameter", parameter}, {"value", "1"}});
-}
-
-std::uint64_t stage_seed(const StageContext& context) {
-  const auto found = context.recipe().find("seed");
-  if (found == context.recipe().end() || !found->is_number_integer()) {
-    throw Error(ErrorKind::kConfig, "the recipe has no seed, but the stage is random");
-  }
-  return static_cast<std::uint64_t>(found->get<std::int64_t>());
 }
 
 at::ScalarType dtype_of(const models::Network& network) {

@@ -5,39 +5,19 @@
 #include <cstdint>
 #include <string>
 
+#include "harness/core/bits.h"
 #include "harness/core/stage_context.h"
+#include "harness/core/stage_parameters.h"
 #include "harness/models/network.h"
 #include "methods/quant/method_network.h"
 
-// What the bodies of method stages read: parameters of the recipe, the network, calibration data.
+// What the bodies of method stages read: the network and its calibration data.
 
 namespace assay::quant {
-
-// The parameters of a recipe by name. Throws Error(kConfig) for one that is missing or of another
-// type.
-class StageParameters {
- public:
-  explicit StageParameters(const StageContext& context);
-
-  std::int64_t integer(const std::string& name) const;
-  double real(const std::string& name) const;
-  bool flag(const std::string& name) const;
-  std::string text(const std::string& name) const;
-
-  // 1 .. 15, or kFloatBits. Throws Error(kConfig) for other values.
-  int bits(const std::string& name) const;
-
- private:
-  const Json& at(const std::string& name, const char* expected, bool (Json::*is)() const) const;
-  const Json& values_;
-};
 
 // That a grid of `bits` bits has levels on both sides of 0: with 1 bit a symmetric one has none
 // above it, and every weight rounds to 0. Throws Error(kUnsupported) naming `parameter` ("w_bits").
 void require_levels(const char* parameter, int bits, bool symmetric);
-
-// The recipe's seed. Throws Error(kConfig) if the stage was given none.
-std::uint64_t stage_seed(const StageContext& context);
 
 at::ScalarType dtype_of(const models::Network& network);
 at::Device device_of(const models::Network& network);

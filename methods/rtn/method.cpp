@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kRanges = "ranges.json";
 
 Options options_of(const StageContext& context) {
-  const quant::StageParameters parameters(context);
+  const StageParameters parameters(context);
   return {.activation_bits = parameters.bits("a_bits"),
           .range = parameters.text("range"),
           .percentile = parameters.real("percentile"),
@@ -26,12 +26,12 @@ Options options_of(const StageContext& context) {
 
 // Those of the stage that rounds.
 Options rounding_options_of(const StageContext& context) {
-  const quant::StageParameters parameters(context);
+  const StageParameters parameters(context);
   Options options = options_of(context);
   options.weight_bits = parameters.bits("w_bits");
   const std::string part = parameters.text("quantize");
-  if (part == "activations") options.weight_bits = quant::kFloatBits;
-  if (part == "weights") options.activation_bits = quant::kFloatBits;
+  if (part == "activations") options.weight_bits = kFloatBits;
+  if (part == "weights") options.activation_bits = kFloatBits;
   options.granularity = quant::granularity_from(parameters.text("granularity"));
   options.group = parameters.integer("group");
   return options;
@@ -56,7 +56,7 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
   const Options options = rounding_options_of(context);
   quant::Ranges ranges;
-  if (options.activation_bits != quant::kFloatBits &&
+  if (options.activation_bits != kFloatBits &&
       options.scheme == quant::ActivationScheme::kTensorStatic) {
     const std::filesystem::path file = context.input("ranges") / kRanges;
     ranges = quant::ranges_from(parse_json(read_file(file), file.string()), file.string());
@@ -71,17 +71,16 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
 }  // namespace
 
 bool rounds_weights(const StageContext& context) {
-  return rounding_options_of(context).weight_bits != quant::kFloatBits;
+  return rounding_options_of(context).weight_bits != kFloatBits;
 }
 
 bool rounds_activations(const StageContext& context) {
-  return rounding_options_of(context).activation_bits != quant::kFloatBits;
+  return rounding_options_of(context).activation_bits != kFloatBits;
 }
 
 void check(const StageContext& context, const models::Network& network) {
-  const Json& parameters = context.recipe().at("parameters");
-  check(network,
-        parameters.contains("w_bits") ? rounding_options_of(context) : options_of(context));
+  const bool rounds = StageParameters(context).has("w_bits");
+  check(network, rounds ? rounding_options_of(context) : options_of(context));
 }
 
 MethodDeclaration declaration() {

@@ -56,7 +56,7 @@ void check_activations(const models::Network& network, const Options& options) {
 void check(const models::Network& network, const Options& options) {
   if (options.range == "percentile") quant::require_percentile(options.percentile);
   quant::require_levels("w_bits", options.weight_bits, options.symmetric);
-  if (options.activation_bits != quant::kFloatBits) check_activations(network, options);
+  if (options.activation_bits != kFloatBits) check_activations(network, options);
 }
 
 std::vector<models::Layer> selected_layers(const models::Network& network,
@@ -96,7 +96,7 @@ quant::ObserverOptions observer_options(const Options& options) {
 quant::QuantizedModel round_to_nearest(const models::Network& network, const Options& options,
                                        const quant::Ranges& ranges) {
   quant::QuantizedModel model{.method = "rtn"};
-  if (options.weight_bits != quant::kFloatBits) {
+  if (options.weight_bits != kFloatBits) {
     const quant::GridOptions grid{.bits = options.weight_bits,
                                   .search = quant::range_search_from(options.range),
                                   .granularity = options.granularity,
@@ -111,7 +111,7 @@ quant::QuantizedModel round_to_nearest(const models::Network& network, const Opt
                            }));
     }
   }
-  if (options.activation_bits != quant::kFloatBits) {
+  if (options.activation_bits != kFloatBits) {
     check_activations(network, options);
     for (const std::string& site : selected_sites(network, options)) {
       model.activations.emplace(site,

@@ -12,6 +12,7 @@
 #include "harness/core/network_chain.h"
 #include "harness/core/stage_classes.h"
 #include "harness/core/stage_files.h"
+#include "harness/core/stage_parameters.h"
 #include "harness/models/network.h"
 #include "harness/models/precision.h"
 #include "methods/train/trainer.h"
@@ -63,7 +64,7 @@ void copy_tokenizer(const StageContext& context, const std::filesystem::path& fo
 }
 
 Json run(StageContext& context, const quant::ModelLoader& loader) {
-  const std::uint64_t seed = context.recipe().at("seed").get<std::uint64_t>();
+  const std::uint64_t seed = seed_of(context);
   const Settings settings = settings_from(context.recipe().at("parameters"));
   const std::unique_ptr<models::Network> network = start_network(context, seed, loader);
   const std::unique_ptr<Batches> batches = data_for(*network, settings, context, seed);
