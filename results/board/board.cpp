@@ -45,7 +45,7 @@ std::string telling_settings(const std::string& settings, const std::set<std::st
       const Json theirs = Json::parse(other, nullptr, false);
       return theirs.is_object() && theirs.contains(name) && theirs[name] == value;
     });
-    const bool limits = name == "limit" && !value.is_null();
+    const bool limits = name == "limit" && value.is_number_integer() && value != 0;
     if ((!same || limits) && !value.is_object())
       text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value.dump());
   }

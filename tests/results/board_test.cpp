@@ -232,6 +232,8 @@ TEST_F(BoardTest, a_row_of_two_runs_keeps_its_seeds_and_is_compared_with_the_flo
 TEST_F(BoardTest, a_limit_is_always_said) {
   RunResults results = run(SamplePlan().trial("rtn", "W8A8"));
   EXPECT_THAT(board({results})[0].title, testing::Not(testing::HasSubstr("limit")));
+  for (ResultRow& row : results.results) row.settings = R"({"limit":0})";
+  EXPECT_THAT(board({results})[0].title, testing::Not(testing::HasSubstr("limit"))) << "all";
   for (ResultRow& row : results.results) row.settings = R"({"limit":50})";
   EXPECT_THAT(board({results})[0].title, testing::HasSubstr("limit=50"));
 }
