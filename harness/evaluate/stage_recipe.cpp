@@ -151,7 +151,7 @@ void add_numerics(const StageContext& context, const models::Network& network, J
 
 void add_note(Json& result, const std::string& note) {
   const std::string before = result.value("note", "");
-  result["note"] = before.empty() ? note : before + "; " + note;
+  result["note"] = before.empty() ? note : before + "\n" + note;
 }
 
 void add_metric(Json& result, const std::string& name, double value) {

@@ -58,7 +58,7 @@ Json fingerprint_of(const std::filesystem::path& artifact);
 // Device and dtype members that every fingerprint has.
 void add_numerics(const StageContext& context, const models::Network& network, Json& fingerprint);
 
-// Adds a sentence to "note".
+// Adds a line to "note".
 void add_note(Json& result, const std::string& note);
 
 // Adds a metric; one that is not finite (the exponential of a diverged loss) is left out and named

@@ -111,7 +111,7 @@ std::string note_of(const QuantizedParts& before, const QuantizedModel& made) {
                     "activations alone (quantize: weights)",
                     made.method, sites));
   }
-  return fmt::format("{}", fmt::join(notes, ". "));
+  return fmt::format("{}", fmt::join(notes, "\n"));
 }
 
 }  // namespace

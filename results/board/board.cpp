@@ -398,7 +398,12 @@ class BoardMaker {
         options_.each_seed ? line.first.trial : repeat_key(line.first.identity);
     const auto& values = timings_.at(timing);
     const auto found = values.find({line.run, repeats});
-    return found == values.end() ? empty_cell() : number_cell(spread_of(found->second).mean, 3);
+    if (found == values.end()) return empty_cell();
+    Cell cell = number_cell(spread_of(found->second).mean, 3);
+    // Not all repeats of the row were timed.
+    if (found->second.size() != line.values.size())
+      cell.text += fmt::format(" (n {})", found->second.size());
+    return cell;
   }
 
   const std::vector<RunResults>& runs_;

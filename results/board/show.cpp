@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 #include <sstream>
 
 #include "harness/core/error.h"
@@ -68,6 +69,13 @@ Table figures(const std::vector<ResultRow>& rows) {
   return table;
 }
 
+// Each line of a note is one.
+std::string in_one_line(std::string note) {
+  for (std::size_t at = 0; (at = note.find('\n', at)) != std::string::npos; at += 2)
+    note.replace(at, 1, "; ");
+  return note;
+}
+
 Table stages(const std::vector<TrialStageSummary>& of_trial) {
   Table table{
       .title = "Stages",
@@ -82,18 +90,23 @@ Table stages(const std::vector<TrialStageSummary>& of_trial) {
                           stage.wall_s ? number_cell(*stage.wall_s, 2) : empty_cell(),
                           {stage.key.substr(0, 12), stage.key},
                           text_cell(stage.log_path),
-                          text_cell(stage.kind.empty() ? stage.message + stage.note
+                          text_cell(stage.kind.empty() ? stage.message + in_one_line(stage.note)
                                                        : stage.kind + ": " + stage.message)});
   }
   return table;
 }
 
+std::multiset<std::string> words_of(const std::string& text) {
+  std::istringstream words(text);
+  std::multiset<std::string> all;
+  for (std::string word; words >> word;) all.insert(word);
+  return all;
+}
+
 // Labels that hold every word of `name`: a board shows their parts in columns, in another order.
 std::vector<std::string> with_words_of(const std::string& name,
                                        const std::vector<std::string>& labels) {
-  std::vector<std::string> words;
-  std::istringstream text(name);
-  for (std::string word; text >> word;) words.push_back(word);
+  const std::multiset<std::string> words = words_of(name);
   std::vector<std::string> found;
   for (const std::string& label : labels) {
     const bool all = std::all_of(words.begin(), words.end(), [&](const std::string& word) {
@@ -129,17 +142,19 @@ void refuse_ambiguous(const std::filesystem::path& file, const std::string& name
 }
 
 TrialSummary find_trial(Reader& reader, const std::string& name) {
-  std::vector<TrialSummary> found, labelled;
+  std::vector<TrialSummary> found, labelled, reordered;
   std::vector<std::string> legal;
   for (TrialSummary& trial : reader.trials()) {
     legal.push_back(trial.label);
     if (trial.id == name) return trial;
     if (trial.label == name) labelled.push_back(trial);
+    if (words_of(trial.label) == words_of(name)) reordered.push_back(trial);
     if (name.size() >= kMinPrefix && trial.id.starts_with(name)) found.push_back(std::move(trial));
   }
   if (labelled.size() == 1) return labelled.front();
   if (labelled.size() > 1) refuse_ambiguous(reader.path(), name, labelled);
   if (found.size() == 1) return found.front();
+  if (found.empty() && reordered.size() == 1) return reordered.front();
   if (found.size() > 1) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("trial '{}' is not unique: {} trials begin with it; "

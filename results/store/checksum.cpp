@@ -49,12 +49,11 @@ std::string xxh128_of(const fs::path& path) {
 // What the checksum file says, also what is no checksum; nothing where there is none, and for an
 // empty file: a machine that goes down may leave one, as nothing waits for the disk here.
 std::optional<std::string> recorded(const fs::path& database) {
+  std::error_code ignored;
+  const fs::file_status status = fs::symlink_status(checksum_file(database), ignored);
+  if (status.type() == fs::file_type::not_found) return std::nullopt;
   std::ifstream file(checksum_file(database), std::ios::binary);
-  if (!file) {
-    std::error_code ignored;
-    return fs::exists(checksum_file(database), ignored) ? std::optional(std::string())
-                                                        : std::nullopt;
-  }
+  if (!file || !fs::is_regular_file(checksum_file(database), ignored)) return "";
   std::string digits(kDigits, '\0');
   file.read(digits.data(), kDigits);
   digits.resize(static_cast<std::size_t>(file.gcount()));

@@ -20,7 +20,10 @@ class ProtocolWalk {
     const plan::Stage& stage = plan_.stages[index];
     if (!seen_.insert(index).second) return;
     const Json recipe = stage.recipe_json();
-    evaluators_[stage.name.str()] = recipe.value("revision", Json(1));
+    Json& evaluator = evaluators_[stage.name.str()] = recipe.value("revision", Json(1));
+    // Another version of a provider measures in another way, as another revision does.
+    if (recipe.contains("provider"))
+      evaluator = {{"revision", evaluator}, {"provider", recipe["provider"]}};
     if (recipe.contains("tokenizer")) add(tokenizers_, recipe["tokenizer"]);
     if (recipe.contains("data")) {
       add(data_, recipe["data"]);

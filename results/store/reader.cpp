@@ -4,6 +4,11 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <map>
+#include <set>
+#include <sstream>
+
 #include "harness/core/artifact_files.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
@@ -102,7 +107,8 @@ class Reader::Impl {
     attempt([this] {
       SQLite::Statement rows(
           database,
-          "SELECT s.key, s.result, m.name, m.value FROM stage s LEFT JOIN metric "
+          "SELECT s.key, s.result, m.name, m.value, EXISTS (SELECT 1 FROM trial_stage o WHERE "
+          "o.trial = m.trial AND o.stage = s.key) FROM stage s LEFT JOIN metric "
           "m ON m.stage = s.key AND m.current = 1 WHERE s.state = 'done' AND "
           "s.key IN (SELECT stage FROM trial_stage WHERE current = 1) ORDER BY "
           "s.key");
@@ -116,6 +122,7 @@ class Reader::Impl {
           if (!is_as_published(text)) result = result_from(key, text);
         }
         if (rows.getColumn(2).isNull()) continue;
+        if (rows.getColumn(4).getInt() == 0) damaged(key);  // the figure of another trial
         const std::string name = rows.getColumn(2).getString();
         std::optional<double> value;
         read_value(rows.getColumn(3), value);
@@ -230,12 +237,25 @@ std::vector<TrialSummary> Reader::trials() {
 
 std::vector<NoteRow> Reader::notes() {
   impl_->check_figures();
-  // CROSS JOIN: few stages have a note, so that they are looked for first.
-  return impl_->rows<NoteRow>(
-      "(SELECT json_extract(s.result, '$.note') AS note, count(DISTINCT m.trial) AS trials FROM "
-      "stage s CROSS JOIN metric m ON m.stage = s.key AND m.current = 1 JOIN trial t ON t.id = "
-      "m.trial AND t.current = 1 WHERE s.state = 'done' AND instr(s.result, '\"note\":') GROUP BY "
-      "1) WHERE note IS NOT NULL ORDER BY trials DESC, note");
+  std::map<std::string, std::set<std::string>> trials;  // by note: a line of a stage's
+  impl_->attempt([&] {
+    // CROSS JOIN: few stages have a note, so that they are looked for first.
+    SQLite::Statement rows(
+        impl_->database,
+        "SELECT json_extract(s.result, '$.note'), t.id FROM stage s CROSS JOIN trial_stage ts ON "
+        "ts.stage = s.key AND ts.current = 1 JOIN trial t ON t.id = ts.trial AND t.current = 1 "
+        "WHERE s.state = 'done' AND instr(s.result, '\"note\":')");
+    while (rows.executeStep()) {
+      std::istringstream lines(rows.getColumn(0).getString());
+      for (std::string line; std::getline(lines, line);)
+        trials[line].insert(rows.getColumn(1).getString());
+    }
+  });
+  std::vector<NoteRow> notes;
+  for (const auto& [note, of] : trials) notes.push_back({.note = note, .trials = of.size()});
+  std::stable_sort(notes.begin(), notes.end(),
+                   [](const NoteRow& a, const NoteRow& b) { return a.trials > b.trials; });
+  return notes;
 }
 
 std::vector<TrialStageSummary> Reader::stages_of(const std::string& trial) {

@@ -145,12 +145,7 @@ struct TrialSummary {
 // What stages say beside the figures of current trials.
 struct NoteRow {
   std::string note;
-  int trials = 0;
-
-  static void fields(auto& r, auto&& visit) {
-    visit("note", r.note);
-    visit("trials", r.trials);
-  }
+  std::size_t trials = 0;  // that rest on a stage which says so
 };
 
 // A stage of a trial as `show` and `logs` want it.

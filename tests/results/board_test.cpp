@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 #include "results/board/show.h"
@@ -229,6 +231,32 @@ TEST_F(BoardTest, a_row_of_two_runs_keeps_its_seeds_and_is_compared_with_the_flo
   EXPECT_THAT(column_of(tables[1], "vs float"), testing::Not(testing::Contains("-")));
 }
 
+TEST_F(BoardTest, a_time_of_some_seeds_only_says_how_many) {
+  RunResults results = run(SamplePlan().trial("m", "W4A8", 0).trial("m", "W4A8", 1).with_latency());
+  EXPECT_THAT(column_of(board({results})[0], "latency ms"), testing::ElementsAre("1.500"));
+  bool first = true;
+  std::erase_if(results.results,
+                [&](const ResultRow& row) { return row.timing && std::exchange(first, false); });
+  EXPECT_THAT(column_of(board({results})[0], "latency ms"), testing::ElementsAre("1.500 (n 1)"));
+}
+
+TEST_F(BoardTest, notes_of_all_stages_of_a_trial_are_counted_line_by_line) {
+  const auto plan = SamplePlan().trial("a", "W8A8").trial("b", "W8A8").plan();
+  DatabaseSink sink(folder / "r.sqlite");
+  sink.begin(plan, {});
+  for (const plan::Stage& stage : plan.stages) {
+    plan::RecordGroup group = done(stage, metrics_of(stage));
+    if (stage.name == "a.quantize") group.stages[0].result["note"] = "one\ntwo";
+    if (stage.name == "b.quantize") group.stages[0].result["note"] = "two";
+    sink.commit(group);
+  }
+  const std::vector<NoteRow> notes = Reader(folder / "r.sqlite").notes();
+  ASSERT_EQ(notes.size(), 2u);
+  EXPECT_EQ(notes[0].note, "two");
+  EXPECT_EQ(notes[0].trials, 2u);
+  EXPECT_EQ(notes[1].trials, 1u);
+}
+
 TEST_F(BoardTest, a_limit_is_always_said) {
   RunResults results = run(SamplePlan().trial("rtn", "W8A8"));
   EXPECT_THAT(board({results})[0].title, testing::Not(testing::HasSubstr("limit")));
@@ -259,6 +287,7 @@ TEST_F(BoardTest, a_trial_is_found_by_id_prefix_or_label) {
   };
   EXPECT_THAT(refusal("zzzz"), testing::HasSubstr("no trial 'zzzz'"));
   EXPECT_THAT(refusal(""), testing::HasSubstr("no trial ''"));
+  EXPECT_EQ(find_trial(reader, "W4A8 rtn vit").label, "vit rtn W4A8") << "as a board has its parts";
   EXPECT_THAT(refusal("W4A8 rtn"), testing::HasSubstr("did you mean 'vit rtn W4A8'?"));
   EXPECT_THAT(refusal("rtn"), testing::HasSubstr("'vit rtn W4A8' or 'vit rtn W8A8'"));
   EXPECT_THAT(render(show(reader, trial), {}), testing::HasSubstr("repeat alone"));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <set>
 
 #include "tests/results/sample_run.h"
 
@@ -64,6 +65,18 @@ TEST(fingerprint, of_merged_shards_has_the_data_of_the_shards_once) {
   const Json fields = of(plan, 0).fields;
   EXPECT_EQ(fields["data"].dump(), one_piece);
   EXPECT_EQ(fields["evaluator"], Json({{"evaluate", 3}, {"evaluate.merge", 1}}));
+}
+
+TEST(fingerprint, of_two_versions_of_a_provider_differ) {
+  std::set<std::string> digests;
+  for (const char* version : {"1.2", "1.3"}) {
+    SamplePlan sample = SamplePlan().trial("rtn", "W8A8");
+    plan::Stage& evaluate = sample.plan().stages.back();
+    evaluate.recipe =
+        with(evaluate.recipe_json(), "provider", {{"name", "paper"}, {"version", version}});
+    digests.insert(of(sample.plan(), 0).digest);
+  }
+  EXPECT_EQ(digests.size(), 2u);
 }
 
 TEST(fingerprint, of_what_a_provider_should_not_say_is_still_a_fingerprint) {
