@@ -198,7 +198,7 @@ class BoardMaker {
   }
 
   // A timing is a column of the tables. Where some of its lines are in none of them (their trials
-  // have no other figure, or not yet), it is a table as well: nothing that was measured is left
+  // have no other figure, or not yet), it is a table instead: nothing that was measured is left
   // out.
   void add_timing_tables() {
     std::set<LineKey> shown;
