@@ -183,7 +183,7 @@ MethodDeclaration declaration() {
 std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
   const StageDeclaration quantizing{
       .name = "gptq.quantize",
-      .revision = 3,
+      .revision = 4,
       .reads = {"grid", "group", "static_groups", "group_grid_source", "act_order", "symmetric",
                 "damping", "dead_value", "moment_unit", "true_sequential", "propagate", "w_bits",
                 "a_bits"},

@@ -248,7 +248,7 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
                                    .inputs = {{.name = "images", .stage = "psaq_vit.synthesize"}}};
   const StageDeclaration quantizing{
       .name = "psaq_vit.quantize",
-      .revision = 3,
+      .revision = 4,
       .reads = {"w_bits", "a_bits"},
       .reads_model = true,
       .reads_network = true,

@@ -181,7 +181,7 @@ std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
                   .when = "task:language"}}};
   const StageDeclaration quantizing{
       .name = "rtn.quantize",
-      .revision = 3,
+      .revision = 4,
       .reads = {"range", "percentile", "quantize", "granularity", "group", "symmetric", "act",
                 "layers", "sites", "w_bits", "a_bits"},
       .reads_model = true,

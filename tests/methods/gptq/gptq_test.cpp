@@ -145,8 +145,8 @@ TEST_F(GptqStage, weights_that_are_not_finite_are_refused_by_layer) {
 }
 
 // Raise the stage's revision when these numbers move on purpose.
-TEST_F(GptqStage, golden_output_of_revision_3) {
-  EXPECT_EQ(stages(opt).front().declaration.revision, 3);
+TEST_F(GptqStage, golden_output_of_revision_4) {
+  EXPECT_EQ(stages(opt).front().declaration.revision, 4);
   FakeContext context(parameters_of(declaration(), {}, 4, 16));
   prepare(context);
   const Json result = run(context);
