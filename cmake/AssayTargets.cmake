@@ -83,6 +83,31 @@ function(assay_torch_library name)
   assay_use_precompiled(${name} assay_torch_header)
 endfunction()
 
+# assay_record_list(FILE HEADER NAMESPACE TYPE FUNCTION KIND NAME...): writes a source file that defines `std::vector<TYPE> FUNCTION()`, the
+# list of what NAME_KIND() gives for each NAME. So a new method, say, is its folder and its name in one list.
+function(assay_record_list file header namespace type function kind)
+  set(declarations "")
+  set(calls "")
+  foreach(name ${ARGN})
+    string(APPEND declarations "${type} ${name}_${kind}();\n")
+    string(APPEND calls "          ${name}_${kind}(),\n")
+  endforeach()
+  file(CONFIGURE OUTPUT "${file}" @ONLY CONTENT [=[
+// Written by assay_record_list() of cmake/AssayTargets.cmake.
+#include "@header@"
+
+namespace @namespace@ {
+
+@declarations@
+std::vector<@type@> @function@() {
+  return {
+@calls@  };
+}
+
+}  // namespace @namespace@
+]=])
+endfunction()
+
 # assay_test(NAME SOURCES ... LINK ... [LABELS unit] [TORCH]): one GoogleTest program, each case a CTest.
 function(assay_test name)
   cmake_parse_arguments(A "TORCH" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})

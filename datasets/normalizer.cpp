@@ -4,8 +4,8 @@
 
 #include <optional>
 
-#include "datasets/tokenizer_fields.h"
 #include "harness/core/error.h"
+#include "harness/core/json_members.h"
 
 namespace assay::datasets {
 namespace {
@@ -33,22 +33,22 @@ Normalizer Normalizer::of_form(UnicodeForm form) {
 }
 
 void Normalizer::add(const Json& json, const std::string& what) {
-  const std::string type = type_of(json, what + ": normalizer");
+  const std::string type = text_member(json, "type", what + ": normalizer");
   const std::string where = fmt::format("{}: normalizer {}", what, type);
   Step step;
   if (type == "Sequence") {
-    for (const Json& part : list_field(json, "normalizers", where)) {
+    for (const Json& part : list_member(json, "normalizers", where)) {
       add(part, what);
     }
     return;
   }
   if (type == "Prepend") {
     step.kind = Kind::kPrepend;
-    step.to = text_field(json, "prepend", "", where);
+    step.to = text_member_or(json, "prepend", "", where);
     prepends_ = true;
   } else if (type == "Replace") {
-    step.from = text_field(object_field(json, "pattern", where), "String", "", where);
-    step.to = text_field(json, "content", "", where);
+    step.from = text_member_or(object_member(json, "pattern", where), "String", "", where);
+    step.to = text_member_or(json, "content", "", where);
     if (step.from.empty()) {
       throw Error(ErrorKind::kUnsupported, where + " with an expression is not supported");
     }

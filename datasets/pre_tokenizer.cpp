@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "datasets/byte_level.h"
-#include "datasets/tokenizer_fields.h"
 #include "harness/core/error.h"
+#include "harness/core/json_members.h"
 
 namespace assay::datasets {
 namespace {
@@ -46,37 +46,37 @@ void PreTokenizer::add_byte_level(bool prefix_space, bool use_regex) {
 }
 
 void PreTokenizer::add(const Json& json, const std::string& what) {
-  const std::string type = type_of(json, what + ": pre_tokenizer");
+  const std::string type = text_member(json, "type", what + ": pre_tokenizer");
   const std::string where = fmt::format("{}: pre_tokenizer {}", what, type);
   if (byte_level_) {
     throw Error(ErrorKind::kUnsupported, fmt::format("{} after ByteLevel is not supported", where));
   }
   if (type == "Sequence") {
-    for (const Json& part : list_field(json, "pretokenizers", where)) {
+    for (const Json& part : list_member(json, "pretokenizers", where)) {
       add(part, what);
     }
   } else if (type == "ByteLevel") {
-    add_byte_level(flag_field(json, "add_prefix_space", true, where),
-                   flag_field(json, "use_regex", true, where));
+    add_byte_level(flag_member_or(json, "add_prefix_space", true, where),
+                   flag_member_or(json, "use_regex", true, where));
   } else if (type == "Digits") {
     Step step;
-    const bool single = flag_field(json, "individual_digits", false, where);
+    const bool single = flag_member_or(json, "individual_digits", false, where);
     step.regex = std::make_unique<Regex>(single ? R"(\p{N})" : R"(\p{N}+)");
     steps_.push_back(std::move(step));
   } else if (type == "Split") {
-    const std::string behavior = text_field(json, "behavior", "", where);
-    const bool invert = flag_field(json, "invert", false, where);
+    const std::string behavior = text_member_or(json, "behavior", "", where);
+    const bool invert = flag_member_or(json, "invert", false, where);
     if (behavior != "Isolated" && behavior != "Removed") {
       throw Error(ErrorKind::kUnsupported,
                   fmt::format("{}: behavior '{}' is not supported; supported: "
                               "Isolated, Removed",
                               where, behavior));
     }
-    const Json& pattern = object_field(json, "pattern", where);
+    const Json& pattern = object_member(json, "pattern", where);
     Step step;
     const std::string expression = pattern.contains("Regex")
-                                       ? text_field(pattern, "Regex", "", where)
-                                       : quoted(text_field(pattern, "String", "", where));
+                                       ? text_member_or(pattern, "Regex", "", where)
+                                       : quoted(text_member_or(pattern, "String", "", where));
     try {
       step.regex = std::make_unique<Regex>(expression);
     } catch (const Error& e) {
@@ -86,9 +86,9 @@ void PreTokenizer::add(const Json& json, const std::string& what) {
     steps_.push_back(std::move(step));
   } else if (type == "Metaspace") {
     Step step;
-    step.replacement = text_field(json, "replacement", "\xe2\x96\x81", where);
-    const std::string scheme = text_field(json, "prepend_scheme", "always", where);
-    if (flag_field(json, "split", true, where) || step.replacement.empty() ||
+    step.replacement = text_member_or(json, "replacement", "\xe2\x96\x81", where);
+    const std::string scheme = text_member_or(json, "prepend_scheme", "always", where);
+    if (flag_member_or(json, "split", true, where) || step.replacement.empty() ||
         (scheme != "always" && scheme != "first" && scheme != "never")) {
       throw Error(ErrorKind::kUnsupported,
                   fmt::format("{}: only split: false with prepend_scheme always, first or never is "

@@ -3,8 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <filesystem>
-#include <string>
 #include <vector>
 
 #include "datasets/image_set.h"
@@ -14,19 +12,10 @@
 
 namespace assay::datasets {
 
-// How calibration windows are drawn.
-struct WindowSampling {
-  std::int64_t samples = 128;
-  std::int64_t context = 2048;
-  std::string rule = "stream";  // "stream": from the whole token stream (wikitext2, ptb, text);
-                                // "documents": documents with at least `context` tokens (c4)
-  std::string generator = "python";  // "python": as published codes; "philox": counter-based
-};
-
-// int32 [samples, context]. A start is randint(0, n - context - 1) of the n tokens of the stream or
-// document; n = context gives 0, where the published codes fail. Throws Error(kConfig) naming the
-// counts if there are too few tokens.
-at::Tensor calibration_windows(const TokenSet& tokens, const WindowSampling& sampling,
+// int32 [samples, context], drawn from the stream of all documents as published codes do: a start
+// is randint(0, n - context - 1) of Python's generator for the n tokens; n = context gives 0, where
+// those codes fail. Throws Error(kConfig) naming the counts if there are too few tokens.
+at::Tensor calibration_windows(const TokenSet& tokens, std::int64_t samples, std::int64_t context,
                                std::uint64_t seed);
 
 // That `count` images can be drawn from so many. Throws Error(kConfig).
@@ -41,14 +30,12 @@ std::vector<std::int64_t> sampled_indices(std::int64_t available, std::int64_t c
 ImageBatch gather(const ImageSet& images, const std::vector<std::int64_t>& indices);
 
 // Artifact of the stage `sample_calibration`: tokens.safetensors with tokens I32 [samples,
-// context]; returns int64, as networks take it.
+// context].
 inline constexpr const char* kWindowsFile = "tokens.safetensors";
 inline constexpr const char* kWindowsName = "tokens";
-at::Tensor read_calibration_windows(const std::filesystem::path& artifact);
 
 // Artifact of the stage `sample_images`: images.safetensors with images U8 [n, C, H, W], before
 // normalisation (datasets::normalise with the network's mean and deviation), and labels I64 [n].
 inline constexpr const char* kImagesFile = "images.safetensors";
-ImageBatch read_sampled_images(const std::filesystem::path& artifact);
 
 }  // namespace assay::datasets

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 
-#include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
 #include "datasets/utf8.h"
 #include "harness/core/checkpoint_layout.h"
 #include "harness/core/error.h"
+#include "harness/core/json_members.h"
 
 namespace assay::datasets {
 namespace {

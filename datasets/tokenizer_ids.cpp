@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "datasets/tokenizer_fields.h"
 #include "harness/core/error.h"
+#include "harness/core/json_members.h"
 
 namespace assay::datasets {
 namespace {
@@ -37,17 +37,27 @@ std::int32_t id_text(const std::string& text, const std::string& where) {
 
 }  // namespace
 
+std::int32_t id_value(const Json& value, const std::string& what) {
+  constexpr std::int64_t kMaxId = 1 << 24;
+  if (!value.is_number_integer() || !value.is_number_unsigned() ||
+      value.get<std::uint64_t>() > static_cast<std::uint64_t>(kMaxId)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: id {} is no integer in 0 to {}", what, value.dump(), kMaxId));
+  }
+  return value.get<std::int32_t>();
+}
+
 AddedToken added_token(const Json& entry, std::int32_t id, const std::string& file) {
-  const std::string content = text_field(entry, "content", "", file + ": added token");
+  const std::string content = text_member_or(entry, "content", "", file + ": added token");
   const std::string where = fmt::format("{}: added token '{}'", file, content);
-  if (flag_field(entry, "single_word", false, where)) {
+  if (flag_member_or(entry, "single_word", false, where)) {
     throw Error(ErrorKind::kUnsupported, where + " with single_word is not supported");
   }
   return {.content = content,
           .id = id,
-          .strips_left = flag_field(entry, "lstrip", false, where),
-          .strips_right = flag_field(entry, "rstrip", false, where),
-          .normalized = flag_field(entry, "normalized", false, where),
+          .strips_left = flag_member_or(entry, "lstrip", false, where),
+          .strips_right = flag_member_or(entry, "rstrip", false, where),
+          .normalized = flag_member_or(entry, "normalized", false, where),
           .file = file};
 }
 

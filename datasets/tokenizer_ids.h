@@ -12,6 +12,9 @@
 
 namespace assay::datasets {
 
+// An id out of a file: an integer in 0 .. 2^24. Throws Error(kData) naming `what`.
+std::int32_t id_value(const Json& value, const std::string& what);
+
 // Which ids the files of a tokenizer give to whole tokens. Files that contradict each other are
 // refused naming both, since libraries differ in which of them they believe.
 class TokenIds {

@@ -2,10 +2,10 @@
 
 #include "datasets/bpe_tokenizer.h"
 #include "datasets/byte_level.h"
-#include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
 #include "datasets/tokenizer_ids.h"
 #include "harness/core/error.h"
+#include "harness/core/json_members.h"
 
 namespace assay::datasets {
 namespace {
@@ -47,14 +47,14 @@ void read_merges(const Json& list, bool byte_level, const std::string& what, Bpe
 }
 
 BpeTables read_model(const Json& json, bool byte_level, const std::string& what, TokenIds& ids) {
-  const Json& model = object_field(json, "model", what);
-  const std::string type = text_field(model, "type", "BPE", what);
+  const Json& model = object_member(json, "model", what);
+  const std::string type = text_member_or(model, "type", "BPE", what);
   const std::string where = fmt::format("{}: model {}", what, type);
   if (type != "BPE") {
     not_offered(where);
   }
   for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!text_field(model, name, "", where).empty()) {
+    if (!text_member_or(model, name, "", where).empty()) {
       not_offered(fmt::format("{}: {}", where, name));
     }
   }
@@ -64,11 +64,11 @@ BpeTables read_model(const Json& json, bool byte_level, const std::string& what,
   }
   BpeTables tables;
   tables.byte_level = byte_level;
-  tables.byte_fallback = flag_field(model, "byte_fallback", false, where);
-  tables.ignore_merges = flag_field(model, "ignore_merges", false, where);
-  tables.fuse_unknown = flag_field(model, "fuse_unk", false, where);
-  const std::string unknown = text_field(model, "unk_token", "", where);
-  for (const auto& [piece, id] : object_field(model, "vocab", where).items()) {
+  tables.byte_fallback = flag_member_or(model, "byte_fallback", false, where);
+  tables.ignore_merges = flag_member_or(model, "ignore_merges", false, where);
+  tables.fuse_unknown = flag_member_or(model, "fuse_unk", false, where);
+  const std::string unknown = text_member_or(model, "unk_token", "", where);
+  for (const auto& [piece, id] : object_member(model, "vocab", where).items()) {
     tables.vocabulary.emplace_back(piece_bytes(piece, byte_level),
                                    id_value(id, fmt::format("{}: '{}'", where, piece)));
     ids.add_piece(piece, tables.vocabulary.back().second, what);
@@ -76,7 +76,7 @@ BpeTables read_model(const Json& json, bool byte_level, const std::string& what,
       tables.unknown = tables.vocabulary.back().second;
     }
   }
-  read_merges(list_field(model, "merges", where), byte_level, where, tables);
+  read_merges(list_member(model, "merges", where), byte_level, where, tables);
   return tables;
 }
 
@@ -85,14 +85,14 @@ std::int32_t template_bos(const Json& json, const std::string& what) {
   if (json.is_null()) {
     return -1;
   }
-  const std::string type = type_of(json, what + ": post_processor");
+  const std::string type = text_member(json, "type", what + ": post_processor");
   const std::string where = fmt::format("{}: post_processor {}", what, type);
   if (type == "ByteLevel") {
     return -1;
   }
   if (type == "Sequence") {
     std::int32_t bos = -1;
-    for (const Json& part : list_field(json, "processors", where)) {
+    for (const Json& part : list_member(json, "processors", where)) {
       bos = std::max(bos, template_bos(part, what));
     }
     return bos;
@@ -100,7 +100,7 @@ std::int32_t template_bos(const Json& json, const std::string& what) {
   if (type != "TemplateProcessing") {
     not_offered(where);
   }
-  const Json& single = list_field(json, "single", where);
+  const Json& single = list_member(json, "single", where);
   if (single.size() == 1 && single[0].contains("Sequence")) {
     return -1;
   }
@@ -109,9 +109,9 @@ std::int32_t template_bos(const Json& json, const std::string& what) {
     not_offered(where + " other than one token before the text");
   }
   const std::string id =
-      text_field(object_field(single[0], "SpecialToken", where), "id", "", where);
-  const Json& token = object_field(object_field(json, "special_tokens", where), id, where);
-  const Json& ids = list_field(token, "ids", where);
+      text_member_or(object_member(single[0], "SpecialToken", where), "id", "", where);
+  const Json& token = object_member(object_member(json, "special_tokens", where), id, where);
+  const Json& ids = list_member(token, "ids", where);
   if (ids.size() != 1) {
     not_offered(where + " with several ids for one token");
   }
@@ -154,9 +154,9 @@ void decide_bos(const TokenizerFiles& files, const TokenIds& ids, BpeTokenizerPa
   } else if (!named.empty() && ids.id_of(named) >= 0) {
     parts.bos = ids.id_of(named);
   }
-  parts.adds_bos = flag_field(files.json(kConfig), "add_bos_token", bos >= 0, what);
+  parts.adds_bos = flag_member_or(files.json(kConfig), "add_bos_token", bos >= 0, what);
   if (parts.adds_bos && !parts.bos) no_bos(what, named);
-  if (flag_field(files.json(kConfig), "add_eos_token", false, what)) {
+  if (flag_member_or(files.json(kConfig), "add_eos_token", false, what)) {
     not_offered(what + ": add_eos_token");
   }
 }
@@ -178,9 +178,9 @@ std::unique_ptr<const Tokenizer> open_tokenizer_json(const TokenizerFiles& files
   check_prefix_space(pre_tokenizer, files);
   parts.tables = read_model(json, parts.pre_tokenizer.byte_level(), what, ids);
   if (!member(json, "added_tokens").is_null()) {
-    for (const Json& entry : list_field(json, "added_tokens", what)) {
+    for (const Json& entry : list_member(json, "added_tokens", what)) {
       const std::string where =
-          fmt::format("{}: added token '{}'", what, text_field(entry, "content", "", what));
+          fmt::format("{}: added token '{}'", what, text_member_or(entry, "content", "", what));
       ids.add_token(added_token(entry, id_value(member(entry, "id"), where), what));
     }
   }
@@ -190,8 +190,9 @@ std::unique_ptr<const Tokenizer> open_tokenizer_json(const TokenizerFiles& files
   parts.strips_prefix = parts.normalizer.prepends();
   parts.space = parts.normalizer.space();
   if (!pre_tokenizer.is_null() && member(pre_tokenizer, "type") == "Metaspace") {
-    parts.space = text_field(pre_tokenizer, "replacement", "\xe2\x96\x81", what);
-    parts.strips_prefix = text_field(pre_tokenizer, "prepend_scheme", "always", what) != "never";
+    parts.space = text_member_or(pre_tokenizer, "replacement", "\xe2\x96\x81", what);
+    parts.strips_prefix =
+        text_member_or(pre_tokenizer, "prepend_scheme", "always", what) != "never";
   }
   decide_bos(files, ids, parts);
   return std::make_unique<BpeTokenizer>(std::move(parts), what);

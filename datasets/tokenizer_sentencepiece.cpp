@@ -7,11 +7,11 @@
 #include <map>
 #include <unordered_set>
 
-#include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
 #include "datasets/tokenizer_ids.h"
 #include "datasets/utf8.h"
 #include "harness/core/error.h"
+#include "harness/core/json_members.h"
 
 namespace assay::datasets {
 namespace {
@@ -25,8 +25,8 @@ void check_settings(const TokenizerFiles& files) {
   const Json& config = files.json(kConfig);
   const std::string what = files.what(kConfig);
   const Json& sampling = member(config, "sp_model_kwargs");
-  const char* setting = flag_field(config, "add_eos_token", false, what) ? "add_eos_token: true"
-                        : !flag_field(config, "add_prefix_space", true, what)
+  const char* setting = flag_member_or(config, "add_eos_token", false, what) ? "add_eos_token: true"
+                        : !flag_member_or(config, "add_prefix_space", true, what)
                             ? "add_prefix_space: false"
                         : !sampling.is_null() && !sampling.empty() ? "sp_model_kwargs"
                                                                    : nullptr;
@@ -52,11 +52,11 @@ class SentencePieceTokenizer : public Tokenizer {
     if (processor_.bos_id() >= 0) {
       bos_ = processor_.bos_id();
     }
-    adds_bos_ = flag_field(config, "add_bos_token", bos_.has_value(), files.what(kConfig));
+    adds_bos_ = flag_member_or(config, "add_bos_token", bos_.has_value(), files.what(kConfig));
     if (adds_bos_ && !bos_) no_bos(files.what(kConfig), special_token(files, "bos_token"));
     // Llama's first tokenizer puts a space in front of every stretch between special tokens, the
     // later one only at the start of the text.
-    space_after_tokens_ = flag_field(config, "legacy", true, files.what(kConfig));
+    space_after_tokens_ = flag_member_or(config, "legacy", true, files.what(kConfig));
   }
 
   Encoding encoding(std::string_view text) const override {

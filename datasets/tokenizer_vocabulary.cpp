@@ -2,11 +2,11 @@
 
 #include "datasets/bpe_tokenizer.h"
 #include "datasets/byte_level.h"
-#include "datasets/tokenizer_fields.h"
 #include "datasets/tokenizer_files.h"
 #include "datasets/tokenizer_ids.h"
 #include "datasets/utf8.h"
 #include "harness/core/error.h"
+#include "harness/core/json_members.h"
 
 namespace assay::datasets {
 namespace {
@@ -73,14 +73,14 @@ PreTokenizer qwen2_pre_tokenizer() {
 void apply_class(const TokenizerFiles& files, TokenIds& ids, BpeTokenizerParts& parts) {
   check_class(files, {"GPT2Tokenizer", "GPT2TokenizerFast", kQwen2, "Qwen2TokenizerFast"});
   const Json& config = files.json(kConfig);
-  if (text_field(config, "tokenizer_class", "", files.what(kConfig)).starts_with(kQwen2)) {
+  if (text_member_or(config, "tokenizer_class", "", files.what(kConfig)).starts_with(kQwen2)) {
     parts.normalizer = Normalizer::of_form(UnicodeForm::kNfc);
     parts.pre_tokenizer = qwen2_pre_tokenizer();
     ids.add_files(files, {});
     return;
   }
   parts.pre_tokenizer =
-      PreTokenizer::gpt2(flag_field(config, "add_prefix_space", false, files.what(kConfig)));
+      PreTokenizer::gpt2(flag_member_or(config, "add_prefix_space", false, files.what(kConfig)));
   ids.add_files(files, kGpt2Tokens);
 }
 
@@ -113,12 +113,12 @@ std::unique_ptr<const Tokenizer> open_vocabulary_and_merges(const TokenizerFiles
   apply_class(files, ids, parts);
   parts.added = ids.tokens();
   const Json& config = files.json(kConfig);
-  if (flag_field(config, "add_eos_token", false, files.what(kConfig))) {
+  if (flag_member_or(config, "add_eos_token", false, files.what(kConfig))) {
     throw Error(ErrorKind::kUnsupported, files.what(kConfig) + ": add_eos_token is not supported");
   }
   const std::string named = bos_text(files);
   if (const std::int32_t bos = ids.id_of(named); bos >= 0) parts.bos = bos;
-  parts.adds_bos = flag_field(config, "add_bos_token", false, files.what(kConfig));
+  parts.adds_bos = flag_member_or(config, "add_bos_token", false, files.what(kConfig));
   if (parts.adds_bos && !parts.bos) no_bos(files.what(kConfig), named);
   return std::make_unique<BpeTokenizer>(std::move(parts), what);
 }

@@ -1,12 +1,20 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "results/board/table.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace assay::app {
 
@@ -18,34 +26,96 @@ struct CommonOptions {
   bool verbose = false;
 };
 
-// The command line: CLI11's tree, and what the parsed command does. Help, man page and completion
-// come from the same tree.
-struct Cli {
-  CLI::App root{"Benchmark and experiment harness for model compression", "assay"};
+// The command line: a tree of commands (CLI11's, which stays behind this header because it costs
+// every file that includes it seconds), and what the parsed command does. Help, man page and
+// completion come from the same tree.
+class Cli {
+ public:
+  // Declares every command (command_*.cpp).
+  Cli();
+  ~Cli();
+
   CommonOptions common;
   std::string command_line;     // as typed, for provenance
   std::function<int()> action;  // set by the command that was named; returns the exit code
 
+  // Sets `action`, or returns the exit code of a line that needs none: --help, --version, or a
+  // mistake, which is said on stderr. Throws Error(kConfig) for an unknown command.
+  std::optional<int> parse(int argc, char** argv);
+
   // Prints tables on stdout as --format and --color say.
   void print(const std::vector<results::Table>& tables) const;
+
+  CLI::App& root() { return *root_; }
+
+ private:
+  std::unique_ptr<CLI::App> root_;
 };
 
-// A subcommand with --quiet, --verbose and --color, and examples below its help.
-CLI::App* add_command(Cli& cli, const std::string& name, const std::string& description,
-                      const std::string& examples);
-// --format, where a table is printed.
-void add_format(Cli& cli, CLI::App* command);
+// One command while it is declared. Values go into variables that the command's action shares:
+//
+//   struct Options { std::string trial, run; };
+//   Command command(cli, "show", "One trial ...", "  assay show 3f2a");
+//   const auto options = std::make_shared<Options>();
+//   command.argument("trial", options->trial, "Its id ...", "TRIAL").required();
+//   command.option("--run", options->run, "Run folder (default: the newest)", "RUN");
+//   command.runs([options] { ...; return 0; });
+//
+// `shown` is the value's name in help. A value that does not fit ends the program with exit code 2.
+class Command {
+ public:
+  // A command with --quiet, --verbose and --color, and examples below its help.
+  Command(Cli& cli, const std::string& name, const std::string& description,
+          const std::string& examples);
+  // One below another, as `store gc`; the other then does nothing by itself. With --quiet.
+  Command(Command& parent, const std::string& name, const std::string& description);
 
-// Builds the whole tree.
-void build(Cli& cli);
+  Command& argument(const char* name, std::string& into, const char* help, const char* shown);
+  Command& argument(const char* name, std::filesystem::path& into, const char* help,
+                    const char* shown);
+  Command& arguments(const char* name, std::vector<std::string>& into, const char* help,
+                     const char* shown);
+  Command& option(const char* names, std::string& into, const char* help, const char* shown);
+  Command& option(const char* names, std::filesystem::path& into, const char* help,
+                  const char* shown);
+  // One value each time it is given.
+  Command& option(const char* names, std::vector<std::string>& into, const char* help,
+                  const char* shown);
+  Command& number(const char* names, int& into, const char* help, const char* shown, int least,
+                  int most);
+  Command& number(const char* names, std::optional<std::int64_t>& into, const char* help,
+                  const char* shown, std::int64_t least, std::int64_t most);
+  Command& number(const char* names, std::uint64_t& into, const char* help, const char* shown);
+  Command& number(const char* names, double& into, const char* help, const char* shown,
+                  double least, double most);
+  Command& choice(const char* names, std::string& into, const char* help,
+                  const std::vector<std::string>& legal);
+  Command& flag(const char* names, bool& into, const char* help);
+  Command& flag(const char* names, std::function<void()> when_given, const char* help);
+  // --format, where a table is printed.
+  Command& format();
+  // The argument or option before it must be given.
+  Command& required();
+  // Not listed in help.
+  Command& hidden();
+
+  void runs(std::function<int()> action);
+
+ private:
+  Command& with(CLI::Option* option, const char* shown);
+
+  Cli& cli_;
+  CLI::App* app_;
+  CLI::Option* last_ = nullptr;
+};
 
 // One function for each group of commands, command_*.cpp.
 void add_plan_command(Cli& cli);
 void add_run_command(Cli& cli);
-void add_watch_commands(Cli& cli);    // status, logs, cancel
-void add_result_commands(Cli& cli);   // board, export, query, show; calls the next
+void add_watch_commands(Cli& cli);   // status, logs, cancel
+void add_result_commands(Cli& cli);  // board, export, query, show
 void add_compare_command(Cli& cli);
-void add_describe_command(Cli& cli);  // describe
+void add_describe_command(Cli& cli);
 void add_doctor_command(Cli& cli);
 void add_store_commands(Cli& cli);      // store ls, store gc, save
 void add_generated_commands(Cli& cli);  // completion, man

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -8,6 +7,7 @@
 #include "harness/app/folders.h"
 #include "harness/core/error.h"
 #include "harness/core/input_watch.h"
+#include "harness/core/log.h"
 #include "harness/run/sample_files.h"
 #include "harness/supervise/store.h"
 #include "results/board/compare.h"
@@ -68,7 +68,7 @@ Samples opened(const fs::path& file, const std::string& digest) {
     return map_input(FileSet(), {.path = file, .digest = digest, .published = true});
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kData) throw;
-    spdlog::warn("{}", e.what());
+    log_warning("{}", e.what());
     return nullptr;
   }
 }
@@ -172,36 +172,31 @@ results::Table comparison(const CompareRequest& request) {
 }  // namespace
 
 void add_compare_command(Cli& cli) {
-  CLI::App* command = add_command(
+  Command command(
       cli, "compare", "Paired comparison of two trials: difference, interval, flips",
       "  assay compare 3f2a 9c41\n"
       "  assay compare runs/monday/3f2a runs/tuesday/3f2a\n"
       "  assay compare 'vit_fashion rtn W4A8' 'vit_fashion psaq_vit W4A8'   # all seeds\n"
       "  assay compare 3f2a 9c41 --run runs/demo --resamples 100000 --level 0.99");
-  add_format(cli, command);
-  auto request = std::make_shared<CompareRequest>();
+  const auto request = std::make_shared<CompareRequest>();
+  results::BootstrapOptions& bootstrap = request->bootstrap;
+  command.format();
   command
-      ->add_option("a", request->left,
-                   "Trial A: its id, first digits of it, its label, or its label without the seeds "
-                   "(all of them); RUN/ before it names another run")
-      ->required()
-      ->option_text("[RUN/]TRIAL");
-  command->add_option("b", request->right, "Trial B")->required()->option_text("[RUN/]TRIAL");
-  command->add_option("--run", request->run, "Run folder (default: the newest)")
-      ->option_text("RUN");
-  command->add_option("--resamples", request->bootstrap.resamples, "Of the bootstrap")
-      ->check(CLI::Range(1, 10'000'000))
-      ->option_text("N (10000)");
-  command->add_option("--seed", request->bootstrap.seed, "Of the bootstrap")->option_text("N (0)");
-  command->add_option("--level", request->bootstrap.level, "Of the interval")
-      ->check(CLI::Range(0.01, 0.9999))
-      ->option_text("P (0.95)");
-  command->callback([&cli, request] {
-    cli.action = [&cli, request] {
-      request->quiet = cli.common.quiet;
-      cli.print({comparison(*request)});
-      return 0;
-    };
+      .argument("a", request->left,
+                "Trial A: its id, first digits of it, its label, or its label without the seeds "
+                "(all of them); RUN/ before it names another run",
+                "[RUN/]TRIAL")
+      .required();
+  command.argument("b", request->right, "Trial B", "[RUN/]TRIAL").required();
+  command.option("--run", request->run, "Run folder (default: the newest)", "RUN");
+  command.number("--resamples", bootstrap.resamples, "Of the bootstrap", "N (10000)", 1,
+                 10'000'000);
+  command.number("--seed", bootstrap.seed, "Of the bootstrap", "N (0)");
+  command.number("--level", bootstrap.level, "Of the interval", "P (0.95)", 0.01, 0.9999);
+  command.runs([&cli, request] {
+    request->quiet = cli.common.quiet;
+    cli.print({comparison(*request)});
+    return 0;
   });
 }
 

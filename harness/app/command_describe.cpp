@@ -142,32 +142,30 @@ supervise::Providers known_providers(const std::string& sweep) {
 }  // namespace
 
 void add_describe_command(Cli& cli) {
-  CLI::App* command = add_command(
+  Command command(
       cli, "describe", "Methods, models, data readers and metrics with their parameters",
       "  assay describe                 # everything there is\n"
       "  assay describe gptq            # parameters, units, defaults, paper\n"
       "  assay describe mine --sweep mine.yaml   # also what the sweep's providers offer\n"
       "  assay describe --model zoo/vit_fashion");
-  add_format(cli, command);
-  auto name = std::make_shared<std::string>();
-  auto model = std::make_shared<std::string>();
-  auto sweep = std::make_shared<std::string>();
-  command->add_option("name", *name, "A method, family, metric or reader")->option_text("NAME");
-  command->add_option("--model", *model, "What a checkpoint is: its configuration and tensors")
-      ->option_text("PATH");
-  command->add_option("--sweep", *sweep, "A sweep whose providers are described too")
-      ->option_text("FILE");
-  command->callback([&cli, name, model, sweep] {
-    cli.action = [&cli, name, model, sweep] {
-      if (!model->empty()) {
-        cli.print(checkpoint_facts(*model));
-        return 0;
-      }
-      const auto providers = known_providers(*sweep);
-      cli.print(name->empty() ? overview(providers.catalogues())
-                              : one(providers.catalogues(), *name));
+  struct Options {
+    std::string name, model, sweep;
+  };
+  const auto options = std::make_shared<Options>();
+  command.format();
+  command.argument("name", options->name, "A method, family, metric or reader", "NAME");
+  command.option("--model", options->model, "What a checkpoint is: its configuration and tensors",
+                 "PATH");
+  command.option("--sweep", options->sweep, "A sweep whose providers are described too", "FILE");
+  command.runs([&cli, options] {
+    if (!options->model.empty()) {
+      cli.print(checkpoint_facts(options->model));
       return 0;
-    };
+    }
+    const auto providers = known_providers(options->sweep);
+    cli.print(options->name.empty() ? overview(providers.catalogues())
+                                    : one(providers.catalogues(), options->name));
+    return 0;
   });
 }
 

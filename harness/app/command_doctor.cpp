@@ -190,11 +190,10 @@ int doctor(const Cli& cli) {
 }  // namespace
 
 void add_doctor_command(Cli& cli) {
-  CLI::App* command =
-      add_command(cli, "doctor", "What this machine offers; each problem with its mend",
+  Command command(cli, "doctor", "What this machine offers; each problem with its mend",
                   "  assay doctor\n  assay doctor --format json");
-  add_format(cli, command);
-  command->callback([&cli] { cli.action = [&cli] { return doctor(cli); }; });
+  command.format();
+  command.runs([&cli] { return doctor(cli); });
 }
 
 }  // namespace assay::app

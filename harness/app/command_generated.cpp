@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+
 #include "harness/app/cli.h"
 
 // Man page and shell completion, made from the command tree itself.
@@ -96,25 +98,19 @@ void put(const std::string& text) { fmt::print("{}", text); }
 }  // namespace
 
 void add_generated_commands(Cli& cli) {
-  CLI::App* completion = cli.root.add_subcommand("completion", "Shell completion");
-  completion->group("");
-  auto shell = std::make_shared<std::string>();
-  completion->add_option("shell", *shell, "bash or zsh")
-      ->required()
-      ->check(CLI::IsMember({"bash", "zsh"}));
-  completion->callback([&cli, shell] {
-    cli.action = [&cli, shell] {
-      put(*shell == "bash" ? bash_completion(cli.root) : zsh_completion(cli.root));
-      return 0;
-    };
+  Command completion(cli, "completion", "Shell completion", "  source <(assay completion bash)");
+  const auto shell = std::make_shared<std::string>();
+  completion.hidden();
+  completion.choice("shell", *shell, "bash or zsh", {"bash", "zsh"}).required();
+  completion.runs([&cli, shell] {
+    put(*shell == "bash" ? bash_completion(cli.root()) : zsh_completion(cli.root()));
+    return 0;
   });
-  CLI::App* man = cli.root.add_subcommand("man", "Manual page");
-  man->group("");
-  man->callback([&cli] {
-    cli.action = [&cli] {
-      put(man_page(cli.root));
-      return 0;
-    };
+  Command man(cli, "man", "Manual page", "  assay man | man -l -");
+  man.hidden();
+  man.runs([&cli] {
+    put(man_page(cli.root()));
+    return 0;
   });
 }
 

@@ -1,5 +1,3 @@
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <set>
 
@@ -7,6 +5,7 @@
 #include "harness/app/folders.h"
 #include "harness/app/plan_tables.h"
 #include "harness/app/sweep_options.h"
+#include "harness/core/log.h"
 #include "harness/plan/summary.h"
 #include "harness/run/node_slots.h"
 #include "harness/run/run_sweep.h"
@@ -71,7 +70,7 @@ Learned learned_from(const std::filesystem::path& run) {
     results::Reader reader(database);
     return {costs_in(reader), timings_in(reader)};
   } catch (const Error& e) {
-    spdlog::warn("nothing is predicted: {}", e.what());
+    log_warning("nothing is predicted: {}", e.what());
     return {};
   }
 }
@@ -108,20 +107,16 @@ int plan_sweep(const Cli& cli, const run::SweepRequest& request, const std::file
 }
 
 void add_plan_command(Cli& cli) {
-  CLI::App* command =
-      add_command(cli, "plan", "Check a sweep and show what would run; nothing runs",
+  Command command(cli, "plan", "Check a sweep and show what would run; nothing runs",
                   "  assay plan sweeps/demo.yaml\n"
                   "  assay plan sweeps/demo.yaml --format json\n"
                   "  assay plan sweeps/demo.yaml --set run.slots=2 --only \"bits == 'W4A8'\"");
-  add_format(cli, command);
-  auto request = std::make_shared<run::SweepRequest>();
-  auto out = std::make_shared<std::string>();
+  command.format();
+  const auto request = std::make_shared<run::SweepRequest>();
+  const auto out = std::make_shared<std::filesystem::path>();
   add_sweep_options(command, *request);
-  command->add_option("--out", *out, "Run folder whose durations predict the cost")
-      ->option_text("DIR");
-  command->callback([&cli, request, out] {
-    cli.action = [&cli, request, out] { return plan_sweep(cli, *request, *out); };
-  });
+  command.option("--out", *out, "Run folder whose durations predict the cost", "DIR");
+  command.runs([&cli, request, out] { return plan_sweep(cli, *request, *out); });
 }
 
 }  // namespace assay::app

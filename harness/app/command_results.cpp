@@ -26,99 +26,92 @@ void write_text(const std::string& text, const std::string& file) {
 }
 
 void add_board(Cli& cli) {
-  CLI::App* command =
-      add_command(cli, "board", "Leaderboard of one run or several, grouped by protocol",
+  Command command(cli, "board", "Leaderboard of one run or several, grouped by protocol",
                   "  assay board                          # newest run\n"
                   "  assay board runs/demo runs/other --format md\n"
-                  "  assay board --seeds                  # a row a seed");
-  add_format(cli, command);
-  auto runs = std::make_shared<std::vector<std::string>>();
-  auto seeds = std::make_shared<bool>(false);
-  command->add_option("run", *runs, "Run folders, or names below runs/ (default: the newest)")
-      ->option_text("RUN...");
-  command->add_flag("--seeds", *seeds, "Each seed by itself instead of mean and deviation");
-  command->callback([&cli, runs, seeds] {
-    cli.action = [&cli, runs, seeds] {
-      if (runs->empty()) runs->emplace_back();
-      std::vector<results::RunResults> loaded;
-      std::set<std::filesystem::path> known;
-      for (const std::string& name : *runs) {
-        const auto run = find_run(name);
-        if (!known.insert(std::filesystem::weakly_canonical(run)).second) continue;
-        results::Reader reader(database_of(run));
-        loaded.push_back(results::load(reader, run.lexically_normal().string()));
-      }
-      cli.print(results::board(loaded, {.each_seed = *seeds}));
-      return 0;
-    };
+                  "  assay board --seeds                  # one row for each seed");
+  struct Options {
+    std::vector<std::string> runs;
+    bool seeds = false;
+  };
+  const auto options = std::make_shared<Options>();
+  command.format();
+  command.arguments("run", options->runs, "Run folders, or names below runs/ (default: the newest)",
+                    "RUN...");
+  command.flag("--seeds", options->seeds, "Each seed by itself instead of mean and deviation");
+  command.runs([&cli, options] {
+    if (options->runs.empty()) options->runs.emplace_back();
+    std::vector<results::RunResults> loaded;
+    std::set<std::filesystem::path> known;
+    for (const std::string& name : options->runs) {
+      const auto run = find_run(name);
+      if (!known.insert(std::filesystem::weakly_canonical(run)).second) continue;
+      results::Reader reader(database_of(run));
+      loaded.push_back(results::load(reader, run.lexically_normal().string()));
+    }
+    cli.print(results::board(loaded, {.each_seed = options->seeds}));
+    return 0;
   });
 }
 
 void add_export(Cli& cli) {
-  CLI::App* command =
-      add_command(cli, "export", "Canonical result rows: the same bytes for the same results",
+  Command command(cli, "export", "Canonical result rows: the same bytes for the same results",
                   "  assay export > results.csv\n"
                   "  assay export runs/demo --format json -o results.json\n"
                   "  assay export --timing               # with latencies and costs");
-  auto run = std::make_shared<std::string>();
-  auto file = std::make_shared<std::string>();
-  auto format = std::make_shared<std::string>("csv");
-  auto timing = std::make_shared<bool>(false);
-  command->add_option("run", *run, "Run folder (default: the newest)")->option_text("RUN");
-  command->add_option("-o,--output", *file, "File instead of stdout")->option_text("FILE");
-  command->add_option("--format", *format, "How rows are written")
-      ->check(CLI::IsMember({"csv", "json"}))
-      ->option_text("csv|json");
-  command->add_flag("--timing", *timing, "Add what differs between two runs: timings and costs");
-  command->callback([&cli, run, file, format, timing] {
-    cli.action = [=] {
-      results::Reader reader = open_run(*run);
-      const results::ExportOptions options{.timing = *timing, .json = *format == "json"};
-      const auto cost = *timing ? reader.cost() : std::vector<results::CostRow>{};
-      write_text(results::export_rows(reader.results(), cost, options), *file);
-      return 0;
-    };
+  struct Options {
+    std::string run, file, format = "csv";
+    bool timing = false;
+  };
+  const auto options = std::make_shared<Options>();
+  command.argument("run", options->run, "Run folder (default: the newest)", "RUN");
+  command.option("-o,--output", options->file, "File instead of stdout", "FILE");
+  command.choice("--format", options->format, "How rows are written", {"csv", "json"});
+  command.flag("--timing", options->timing, "Add what differs between two runs: timings and costs");
+  command.runs([options] {
+    results::Reader reader = open_run(options->run);
+    const auto cost = options->timing ? reader.cost() : std::vector<results::CostRow>{};
+    write_text(results::export_rows(reader.results(), cost,
+                                    {.timing = options->timing, .json = options->format == "json"}),
+               options->file);
+    return 0;
   });
 }
 
 void add_query(Cli& cli) {
-  CLI::App* command = add_command(
+  Command command(
       cli, "query", "Read-only SQL on the results database (docs/formats/database.md)",
       "  assay query demo \"SELECT model, method, value FROM leaderboard WHERE name = 'top1'\"\n"
       "  assay query demo \"SELECT * FROM coverage\" --format csv");
-  add_format(cli, command);
-  auto run = std::make_shared<std::string>();
-  auto sql = std::make_shared<std::string>();
-  command->add_option("run", *run, "Run folder; \"\" for the newest")
-      ->required()
-      ->option_text("RUN");
-  command->add_option("sql", *sql, "One SELECT")->required()->option_text("SQL");
-  command->callback([&cli, run, sql] {
-    cli.action = [&cli, run, sql] {
-      results::Reader reader = open_run(*run);
-      cli.print({results::table_of(reader.query(*sql))});
-      return 0;
-    };
+  struct Options {
+    std::string run, sql;
+  };
+  const auto options = std::make_shared<Options>();
+  command.format();
+  command.argument("run", options->run, "Run folder; \"\" for the newest", "RUN").required();
+  command.argument("sql", options->sql, "One SELECT", "SQL").required();
+  command.runs([&cli, options] {
+    results::Reader reader = open_run(options->run);
+    cli.print({results::table_of(reader.query(options->sql))});
+    return 0;
   });
 }
 
 void add_show(Cli& cli) {
-  CLI::App* command =
-      add_command(cli, "show", "One trial: parameters, figures, stages, how to repeat it alone",
+  Command command(cli, "show", "One trial: parameters, figures, stages, how to repeat it alone",
                   "  assay show 3f2a\n  assay show 3f2a --run runs/demo --format json");
-  add_format(cli, command);
-  auto trial = std::make_shared<std::string>();
-  auto run = std::make_shared<std::string>();
-  command->add_option("trial", *trial, "Its id, first digits of it, or its label")
-      ->required()
-      ->option_text("TRIAL");
-  command->add_option("--run", *run, "Run folder (default: the newest)")->option_text("RUN");
-  command->callback([&cli, trial, run] {
-    cli.action = [&cli, trial, run] {
-      results::Reader reader = open_run(*run);
-      cli.print(results::show(reader, results::find_trial(reader, *trial)));
-      return 0;
-    };
+  struct Options {
+    std::string trial, run;
+  };
+  const auto options = std::make_shared<Options>();
+  command.format();
+  command.argument("trial", options->trial, "Its id, first digits of it, or its label", "TRIAL")
+      .required();
+  command.option("--run", options->run, "Run folder (default: the newest)", "RUN");
+  command.runs([&cli, options] {
+    results::Reader reader = open_run(options->run);
+    cli.print(results::show(reader, results::find_trial(reader, options->trial)));
+    return 0;
   });
 }
 

@@ -9,64 +9,49 @@
 
 namespace assay::app {
 
-void add_sweep_options(CLI::App* command, run::SweepRequest& request) {
-  command->add_option("sweep", request.file, "Sweep file (docs/formats/sweep.md)")
-      ->required()
-      ->option_text("SWEEP");
-  command->add_option("--set", request.overrides, "Override a value of the sweep; repeatable")
-      ->option_text("A.B=C")
-      ->expected(1)
-      ->take_all();
-  command->add_option("--only", request.only, "Only trials for which this holds")
-      ->option_text("EXPR");
-  command
-      ->add_option("--limit", request.limit,
-                   "Smoke run: evaluate N samples, under a protocol of its own")
-      ->option_text("N")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
-  command->add_flag_callback(
+void add_sweep_options(Command& command, run::SweepRequest& request) {
+  command.argument("sweep", request.file, "Sweep file (docs/formats/sweep.md)", "SWEEP").required();
+  command.option("--set", request.overrides, "Override a value of the sweep; repeatable", "A.B=C");
+  command.option("--only", request.only, "Only trials for which this holds", "EXPR");
+  command.number("--limit", request.limit,
+                 "Smoke run: evaluate N samples, under a protocol of its own", "N", 1,
+                 std::int64_t{1} << 40);
+  command.flag(
       "--no-share", [&request] { request.share = false; }, "Give each trial stages of its own");
 }
 
 void add_run_command(Cli& cli) {
-  CLI::App* command = add_command(
+  Command command(
       cli, "run", "Run a sweep, or go on with it: exactly the missing work",
       "  assay run sweeps/demo.yaml                   # all slots of this machine\n"
       "  assay run sweeps/demo.yaml --jobs 2 --out runs/tryout\n"
       "  assay run sweeps/demo.yaml --limit 64        # smoke run on 64 samples\n"
       "  assay run sweeps/demo.yaml --retry-failed    # failed and quarantined stages again\n"
       "  mpirun -n 4 assay run sweeps/demo.yaml       # the same over ranks");
-  add_format(cli, command);
-  auto request = std::make_shared<run::RunRequest>();
-  auto dry = std::make_shared<bool>(false);
+  command.format();
+  const auto request = std::make_shared<run::RunRequest>();
+  const auto dry = std::make_shared<bool>(false);
   add_sweep_options(command, request->sweep);
-  command->add_option("--out", request->out, "Run folder (default runs/<sweep name>)")
-      ->option_text("DIR");
-  command->add_option("-j,--jobs", request->jobs, "Slots (default: as the sweep says)")
-      ->option_text("N")
-      ->check(CLI::Range(1, 4096));
-  command->add_flag("--retry-failed", request->retry_failed, "Run failed stages again");
-  command->add_option("--force", request->force, "Run a stage again: its name or key; repeatable")
-      ->option_text("STAGE")
-      ->expected(1)
-      ->take_all();
-  command->add_flag("--dry-run", *dry, "As `assay plan`");
-  command->callback([&cli, request, dry] {
-    cli.action = [&cli, request, dry] {
-      if (*dry) return plan_sweep(cli, request->sweep, request->out);
-      request->quiet = cli.common.quiet;
-      request->command_line = cli.command_line;
-      run::RunHooks hooks;
-      hooks.open_sink = [](const std::filesystem::path& database) {
-        return std::make_unique<results::DatabaseSink>(database);
-      };
-      hooks.after = [&cli](const std::filesystem::path& run) {
-        if (cli.common.quiet) return;
-        results::Reader reader(database_of(run));
-        cli.print(results::board({results::load(reader, run.filename().string())}));
-      };
-      return run::run_sweep(*request, hooks);
+  command.option("--out", request->out, "Run folder (default runs/<sweep name>)", "DIR");
+  command.number("-j,--jobs", request->jobs, "Slots (default: as the sweep says)", "N", 1, 4096);
+  command.flag("--retry-failed", request->retry_failed, "Run failed stages again");
+  command.option("--force", request->force, "Run a stage again: its name or key; repeatable",
+                 "STAGE");
+  command.flag("--dry-run", *dry, "As `assay plan`");
+  command.runs([&cli, request, dry] {
+    if (*dry) return plan_sweep(cli, request->sweep, request->out);
+    request->quiet = cli.common.quiet;
+    request->command_line = cli.command_line;
+    run::RunHooks hooks;
+    hooks.open_sink = [](const std::filesystem::path& database) {
+      return std::make_unique<results::DatabaseSink>(database);
     };
+    hooks.after = [&cli](const std::filesystem::path& run) {
+      if (cli.common.quiet) return;
+      results::Reader reader(database_of(run));
+      cli.print(results::board({results::load(reader, run.filename().string())}));
+    };
+    return run::run_sweep(*request, hooks);
   });
 }
 

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <map>
@@ -8,6 +7,7 @@
 #include "harness/app/folders.h"
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
+#include "harness/core/log.h"
 #include "harness/core/say.h"
 #include "harness/spec/run_settings.h"
 #include "harness/supervise/host.h"
@@ -54,55 +54,46 @@ void warn_of_gone_folders(const supervise::Store& store) {
     std::error_code code;
     if (fs::exists(root.folder, code) || root.lease_until_unix_s > supervise::unix_seconds())
       continue;
-    spdlog::warn(
+    log_warning(
         "{} is not there any more: what only it needs counts as not needed. If it was moved, run "
         "its sweep at the new place first (assay run --out)",
         root.folder.string());
   }
 }
 
-CLI::App* add_below(CLI::App* parent, Cli& cli, const std::string& name,
-                    const std::string& description) {
-  CLI::App* command = parent->add_subcommand(name, description);
-  command->add_flag("-q,--quiet", cli.common.quiet, "Errors only");
-  return command;
-}
-
 void add_store(Cli& cli) {
-  CLI::App* store = add_command(cli, "store", "The store of artifacts, shared by all runs",
-                                "  assay store ls\n"
-                                "  assay store gc --dry-run      # what would go\n"
-                                "  assay store gc --min-age 7d");
-  store->require_subcommand(1);
-  CLI::App* ls = add_below(store, cli, "ls", "Artifacts and bytes by stage");
-  add_format(cli, ls);
-  ls->callback([&cli] {
-    cli.action = [&cli] {
-      supervise::Store opened;
-      cli.print({store_table(opened)});
-      return 0;
-    };
+  Command store(cli, "store", "The store of artifacts, shared by all runs",
+                "  assay store ls\n"
+                "  assay store gc --dry-run      # what would go\n"
+                "  assay store gc --min-age 7d");
+  Command ls(store, "ls", "Artifacts and bytes by stage");
+  ls.format();
+  ls.runs([&cli] {
+    supervise::Store opened;
+    cli.print({store_table(opened)});
+    return 0;
   });
-  CLI::App* gc = add_below(store, cli, "gc", "Drop what no run folder needs any more");
-  auto dry = std::make_shared<bool>(false);
-  auto age = std::make_shared<std::string>("1h");
-  gc->add_flag("-n,--dry-run", *dry, "Only count");
-  gc->add_option("--min-age", *age, "Keep what is younger")->option_text("TIME (1h)");
-  gc->callback([&cli, dry, age] {
-    cli.action = [dry, age] {
-      const auto seconds = spec::seconds_from(*age);
-      if (!seconds) {
-        throw Error(
-            ErrorKind::kConfig,
-            fmt::format("--min-age '{}': a time has a unit, as in 90s, 10m, 1h30m or 7d", *age));
-      }
-      supervise::Store opened;
-      warn_of_gone_folders(opened);
-      const auto gone = opened.gc(*seconds, *dry);
-      say("{}{} artifacts, {} bytes\n", *dry ? "would drop " : "dropped ", gone.objects,
-          gone.bytes);
-      return 0;
-    };
+  Command gc(store, "gc", "Drop what no run folder needs any more");
+  struct Options {
+    std::string age = "1h";
+    bool dry = false;
+  };
+  const auto options = std::make_shared<Options>();
+  gc.flag("-n,--dry-run", options->dry, "Only count");
+  gc.option("--min-age", options->age, "Keep what is younger", "TIME (1h)");
+  gc.runs([options] {
+    const auto seconds = spec::seconds_from(options->age);
+    if (!seconds) {
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("--min-age '{}': a time has a unit, as in 90s, 10m, 1h30m or 7d",
+                              options->age));
+    }
+    supervise::Store opened;
+    warn_of_gone_folders(opened);
+    const auto gone = opened.gc(*seconds, options->dry);
+    say("{}{} artifacts, {} bytes\n", options->dry ? "would drop " : "dropped ", gone.objects,
+        gone.bytes);
+    return 0;
   });
 }
 
@@ -161,26 +152,22 @@ void copy_checkpoint(const fs::path& from, const fs::path& to) {
 }
 
 void add_save(Cli& cli) {
-  CLI::App* command = add_command(cli, "save", "Write a trial's network as a checkpoint folder",
-                                  "  assay save 3f2a -o checkpoints/vit_trained --as hf");
-  auto trial = std::make_shared<std::string>();
-  auto run = std::make_shared<std::string>();
-  auto out = std::make_shared<std::string>();
-  auto as = std::make_shared<std::string>("hf");
-  command->add_option("trial", *trial, "Its id, first digits of it, or its label")
-      ->required()
-      ->option_text("TRIAL");
-  command->add_option("-o,--output", *out, "Folder to make")->required()->option_text("DIR");
-  command->add_option("--as", *as, "model.safetensors with config.json")
-      ->check(CLI::IsMember({"hf"}))
-      ->option_text("hf");
-  command->add_option("--run", *run, "Run folder (default: the newest)")->option_text("RUN");
-  command->callback([&cli, trial, run, out] {
-    cli.action = [trial, run, out] {
-      copy_checkpoint(network_of(*run, *trial), fs::path(*out).lexically_normal());
-      say("wrote {}\n", *out);
-      return 0;
-    };
+  Command command(cli, "save", "Write a trial's network as a checkpoint folder",
+                  "  assay save 3f2a -o checkpoints/vit_trained --as hf");
+  struct Options {
+    std::string trial, run, out, as = "hf";
+  };
+  const auto options = std::make_shared<Options>();
+  command.argument("trial", options->trial, "Its id, first digits of it, or its label", "TRIAL")
+      .required();
+  command.option("-o,--output", options->out, "Folder to make", "DIR").required();
+  command.choice("--as", options->as, "model.safetensors with config.json", {"hf"});
+  command.option("--run", options->run, "Run folder (default: the newest)", "RUN");
+  command.runs([options] {
+    copy_checkpoint(network_of(options->run, options->trial),
+                    fs::path(options->out).lexically_normal());
+    say("wrote {}\n", options->out);
+    return 0;
   });
 }
 

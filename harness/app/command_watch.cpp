@@ -98,27 +98,28 @@ void watch(const fs::path& run) {
 }
 
 void add_status(Cli& cli) {
-  CLI::App* command = add_command(cli, "status", "Live or last state of a run",
-                                  "  assay status\n  assay status runs/demo --watch\n"
-                                  "  assay status --json | jq .stages_done");
-  auto run = std::make_shared<std::string>();
-  auto watching = std::make_shared<bool>(false);
-  auto json = std::make_shared<bool>(false);
-  command->add_option("run", *run, "Run folder (default: the newest)")->option_text("RUN");
-  command->add_flag("-w,--watch", *watching, "Until the run ends");
-  command->add_flag("--json", *json, "As programs read it");
-  command->callback([&cli, run, watching, json] {
-    cli.action = [run, watching, json] {
-      const fs::path folder = find_run(*run);
-      if (*json) {
-        put(to_json(read_status(folder)).dump(2) + "\n");
-      } else if (*watching) {
-        watch(folder);
-      } else {
-        put(status_text(read_status(folder), folder));
-      }
-      return 0;
-    };
+  Command command(cli, "status", "Live or last state of a run",
+                  "  assay status\n  assay status runs/demo --watch\n"
+                  "  assay status --json | jq .stages_done");
+  struct Options {
+    std::string run;
+    bool watching = false;
+    bool json = false;
+  };
+  const auto options = std::make_shared<Options>();
+  command.argument("run", options->run, "Run folder (default: the newest)", "RUN");
+  command.flag("-w,--watch", options->watching, "Until the run ends");
+  command.flag("--json", options->json, "As programs read it");
+  command.runs([options] {
+    const fs::path folder = find_run(options->run);
+    if (options->json) {
+      put(to_json(read_status(folder)).dump(2) + "\n");
+    } else if (options->watching) {
+      watch(folder);
+    } else {
+      put(status_text(read_status(folder), folder));
+    }
+    return 0;
   });
 }
 
@@ -167,31 +168,30 @@ void follow(const fs::path& run, const std::string& trial) {
 }
 
 void add_logs(Cli& cli) {
-  CLI::App* command = add_command(cli, "logs", "What the stages of a trial printed",
-                                  "  assay logs 3f2a\n  assay logs 3f2a -f --run runs/demo");
-  auto trial = std::make_shared<std::string>();
-  auto run = std::make_shared<std::string>();
-  auto following = std::make_shared<bool>(false);
-  command->add_option("trial", *trial, "Its id, first digits of it, or its label")
-      ->required()
-      ->option_text("TRIAL");
-  command->add_option("--run", *run, "Run folder (default: the newest)")->option_text("RUN");
-  command->add_flag("-f,--follow", *following, "Until the run ends");
-  command->callback([&cli, trial, run, following] {
-    cli.action = [trial, run, following] {
-      const fs::path folder = find_run(*run);
-      if (*following) {
-        follow(folder, *trial);
-        return 0;
-      }
-      const auto logs = logs_of(folder, *trial);
-      if (logs.empty()) say("assay: none of its stages left a log\n");
-      for (const auto& [label, file] : logs) {
-        put(fmt::format("==> {} ({})\n", label, file.string()));
-        put(read_file(file, kMaxLogBytes));
-      }
+  Command command(cli, "logs", "What the stages of a trial printed",
+                  "  assay logs 3f2a\n  assay logs 3f2a -f --run runs/demo");
+  struct Options {
+    std::string trial, run;
+    bool following = false;
+  };
+  const auto options = std::make_shared<Options>();
+  command.argument("trial", options->trial, "Its id, first digits of it, or its label", "TRIAL")
+      .required();
+  command.option("--run", options->run, "Run folder (default: the newest)", "RUN");
+  command.flag("-f,--follow", options->following, "Until the run ends");
+  command.runs([options] {
+    const fs::path folder = find_run(options->run);
+    if (options->following) {
+      follow(folder, options->trial);
       return 0;
-    };
+    }
+    const auto logs = logs_of(folder, options->trial);
+    if (logs.empty()) say("assay: none of its stages left a log\n");
+    for (const auto& [label, file] : logs) {
+      put(fmt::format("==> {} ({})\n", label, file.string()));
+      put(read_file(file, kMaxLogBytes));
+    }
+    return 0;
   });
 }
 
@@ -238,15 +238,13 @@ void cancel(const fs::path& run) {
 }
 
 void add_cancel(Cli& cli) {
-  CLI::App* command = add_command(cli, "cancel", "Stop a run; it can be resumed",
-                                  "  assay cancel\n  assay cancel runs/demo");
-  auto run = std::make_shared<std::string>();
-  command->add_option("run", *run, "Run folder (default: the newest)")->option_text("RUN");
-  command->callback([&cli, run] {
-    cli.action = [run] {
-      cancel(find_run(*run));
-      return 0;
-    };
+  Command command(cli, "cancel", "Stop a run; it can be resumed",
+                  "  assay cancel\n  assay cancel runs/demo");
+  const auto run = std::make_shared<std::string>();
+  command.argument("run", *run, "Run folder (default: the newest)", "RUN");
+  command.runs([run] {
+    cancel(find_run(*run));
+    return 0;
   });
 }
 

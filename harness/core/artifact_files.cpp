@@ -85,16 +85,17 @@ InputFile file_of(const fs::path& artifact, const std::string& name, const Json&
 
 std::string result_digest(const Json& result) { return digest_of(members_of(result)); }
 
-bool is_as_published(std::string_view text) {
+std::string_view published_digest(std::string_view text) {
   static const std::string kStart = ",\"" + kDigest + "\":\"";
   constexpr std::size_t kDigits = 64;
   if (text.ends_with('\n')) text.remove_suffix(1);
   const std::size_t at = text.find(kStart);
-  if (at == std::string_view::npos || !text.ends_with('}')) return false;
+  if (at == std::string_view::npos || !text.ends_with('}')) return "";
   const std::string_view from = text.substr(at + kStart.size());  // "<digits>\",<what follows>}"
-  if (from.size() <= kDigits || from[kDigits] != '"') return false;
+  if (from.size() <= kDigits || from[kDigits] != '"') return "";
   const std::string rest = std::string(text.substr(0, at)).append(from.substr(kDigits + 1));
-  return sha256(rest) == from.substr(0, kDigits);
+  const std::string_view digest = from.substr(0, kDigits);
+  return sha256(rest) == digest ? digest : "";
 }
 
 std::string published_text(Json& result) {
@@ -128,7 +129,7 @@ FileSet artifact_files(const fs::path& artifact, std::shared_ptr<InputWatch> wat
   const bool folder = fs::is_directory(artifact);
   const fs::path file = folder ? artifact / kResultName : artifact;
   const std::string text = read_file(file, kMaxResultBytes);
-  if (!folder && is_as_published(text)) return FileSet({}, std::move(watch));
+  if (!folder && !published_digest(text).empty()) return FileSet({}, std::move(watch));
   const Json result = parse_json(text, file.string());
   check_result_digest(result, file);
   std::vector<InputFile> files;

@@ -21,9 +21,9 @@ inline constexpr const char* kResultName = "result.json";
 // SHA-256 of a result without its member "digest", as compact text.
 std::string result_digest(const Json& result);
 
-// Whether a text is one that published_text() returned, as its digest proves; a line feed may follow.
-// Tells most results that are whole without parsing them: false says nothing.
-bool is_as_published(std::string_view text);
+// The digest in a text that published_text() returned, which is that of the text; a line feed may
+// follow. Tells most results that are whole without parsing them: "" says nothing.
+std::string_view published_digest(std::string_view text);
 
 // Sets the member "digest" of a result and returns its compact text.
 std::string published_text(Json& result);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/core/atomic_file.h"
+#include "harness/core/json_members.h"
 
 namespace assay {
 namespace {
@@ -13,39 +14,8 @@ constexpr std::size_t kMaxQuestions = 1'000'000;
   throw Error(ErrorKind::kData, fmt::format("{}: {}", where, problem), {{"file", where}});
 }
 
-const Json& member(const Json& json, const char* name, const std::string& where) {
-  if (!json.is_object()) refuse(where, "must be an object, not " + json.dump().substr(0, 100));
-  const auto found = json.find(name);
-  if (found == json.end()) refuse(where, fmt::format("'{}' is missing", name));
-  return *found;
-}
-
-std::string text(const Json& json, const char* name, const std::string& where) {
-  const Json& value = member(json, name, where);
-  if (!value.is_string()) {
-    refuse(where, fmt::format("'{}' must be a text, not {}", name, value.dump().substr(0, 100)));
-  }
-  return value.get<std::string>();
-}
-
-std::string optional_text(const Json& json, const char* name, const std::string& where) {
-  return json.is_object() && json.contains(name) ? text(json, name, where) : "";
-}
-
-Json object(const Json& json, const char* name, const std::string& where) {
-  if (!json.is_object() || !json.contains(name)) return Json::object();
-  const Json& value = json.at(name);
-  if (!value.is_object()) {
-    refuse(where, fmt::format("'{}' must be an object, not {}", name, value.dump().substr(0, 100)));
-  }
-  return value;
-}
-
 const Json& list(const Json& json, const char* name, const std::string& where) {
-  const Json& value = member(json, name, where);
-  if (!value.is_array()) {
-    refuse(where, fmt::format("'{}' must be a list, not {}", name, value.dump().substr(0, 100)));
-  }
+  const Json& value = list_member(json, name, where);
   if (value.size() > kMaxQuestions) {
     refuse(where, fmt::format("'{}' has {} elements; at most {} are read", name, value.size(),
                               kMaxQuestions));
@@ -54,11 +24,11 @@ const Json& list(const Json& json, const char* name, const std::string& where) {
 }
 
 Question question_from(const Json& json, std::size_t index, const std::string& where) {
-  Question question{.provider = text(json, "provider", where),
-                    .stage = text(json, "stage", where),
-                    .recipe = object(json, "recipe", where),
-                    .locations = object(json, "locations", where)};
-  const Json inputs = object(json, "inputs", where);
+  Question question{.provider = text_member(json, "provider", where),
+                    .stage = text_member(json, "stage", where),
+                    .recipe = object_member_or_empty(json, "recipe", where),
+                    .locations = object_member_or_empty(json, "locations", where)};
+  const Json& inputs = object_member_or_empty(json, "inputs", where);
   for (const auto& [name, value] : inputs.items()) {
     if (!value.is_number_unsigned() || value.get<std::size_t>() >= index) {
       refuse(where, fmt::format("input '{}' is {}; expected the index of an earlier question", name,
@@ -70,12 +40,12 @@ Question question_from(const Json& json, std::size_t index, const std::string& w
 }
 
 Refusal refusal_from(const Json& json, const std::string& where) {
-  Refusal refusal{.about = text(json, "about", where),
-                  .message = text(json, "message", where),
-                  .file = optional_text(json, "file", where),
-                  .field = optional_text(json, "field", where),
-                  .value = optional_text(json, "value", where)};
-  const std::string kind = text(json, "kind", where);
+  Refusal refusal{.about = text_member(json, "about", where),
+                  .message = text_member(json, "message", where),
+                  .file = text_member_or(json, "file", "", where),
+                  .field = text_member_or(json, "field", "", where),
+                  .value = text_member_or(json, "value", "", where)};
+  const std::string kind = text_member(json, "kind", where);
   const auto known = error_kind_from(kind);
   if (!known) refuse(where, fmt::format("kind '{}' is not known", kind));
   refusal.kind = *known;
@@ -132,7 +102,7 @@ Json to_json(const Answer& answer) {
 }
 
 Answer answer_from(const Json& json, const std::string& where) {
-  Answer answer{.facts = object(json, "facts", where)};
+  Answer answer{.facts = object_member_or_empty(json, "facts", where)};
   if (!json.contains("refusals")) return answer;
   for (const Json& refusal : list(json, "refusals", where)) {
     answer.refusals.push_back(refusal_from(refusal, where));

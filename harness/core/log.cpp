@@ -20,4 +20,10 @@ void start_logging(std::string_view name, Verbosity verbosity) {
   spdlog::set_default_logger(logger);
 }
 
+void log_line(LogLevel level, std::string_view text) {
+  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                   spdlog::level::warn, spdlog::level::err};
+  spdlog::log(kLevels[static_cast<int>(level)], "{}", text);
+}
+
 }  // namespace assay

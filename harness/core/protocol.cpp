@@ -6,13 +6,14 @@
 #include <limits>
 
 #include "harness/core/error.h"
+#include "harness/core/json_members.h"
 #include "harness/core/nonfinite_json.h"
 #include "harness/core/suggest.h"
 
 namespace assay::protocol {
 namespace {
 
-constexpr std::array<std::pair<Type, std::string_view>, 18> kNames{
+constexpr std::array<std::pair<Type, std::string_view>, 16> kNames{
     {{Type::kHello, "hello"},
      {Type::kDescribed, "described"},
      {Type::kPrepared, "prepared"},
@@ -21,7 +22,6 @@ constexpr std::array<std::pair<Type, std::string_view>, 18> kNames{
      {Type::kProgress, "progress"},
      {Type::kMetric, "metric"},
      {Type::kCheckpoint, "checkpoint"},
-     {Type::kListening, "listening"},
      {Type::kDone, "done"},
      {Type::kFailed, "failed"},
      {Type::kDescribe, "describe"},
@@ -29,7 +29,6 @@ constexpr std::array<std::pair<Type, std::string_view>, 18> kNames{
      {Type::kInspect, "inspect"},
      {Type::kRun, "run"},
      {Type::kStop, "stop"},
-     {Type::kPeers, "peers"},
      {Type::kExit, "exit"}}};
 
 constexpr int kMaxDepth = 32;
@@ -38,81 +37,6 @@ constexpr int kMaxDepth = 32;
   throw Error(ErrorKind::kData, fmt::format("{}: {}", from, problem),
               {{"from", std::string(from)}});
 }
-
-// Reads members of one message; every complaint names the sender and the field.
-class Fields {
- public:
-  Fields(const Json& json, std::string_view from) : json_(json), from_(from) {}
-
-  std::string text(const char* name) const {
-    const Json& value = at(name);
-    if (!value.is_string()) wrong(name, "a text", value);
-    return value.get<std::string>();
-  }
-  double number(const char* name) const {
-    const Json& value = at(name);
-    if (!value.is_number()) wrong(name, "a number", value);
-    return value.get<double>();
-  }
-  double number_or_nan(const char* name) const {
-    return at(name).is_null() ? std::numeric_limits<double>::quiet_NaN() : number(name);
-  }
-  bool flag(const char* name) const {
-    if (!json_.contains(name)) return false;
-    const Json& value = at(name);
-    if (!value.is_boolean()) wrong(name, "true or false", value);
-    return value.get<bool>();
-  }
-  std::int64_t integer(const char* name) const {
-    const Json& value = at(name);
-    if (!value.is_number_integer()) wrong(name, "an integer", value);
-    return value.get<std::int64_t>();
-  }
-  Json object(const char* name, bool optional = false) const {
-    if (optional && !json_.contains(name)) return Json::object();
-    const Json& value = at(name);
-    if (!value.is_object()) wrong(name, "an object", value);
-    return value;
-  }
-  Json array(const char* name) const {
-    const Json& value = at(name);
-    if (!value.is_array()) wrong(name, "a list", value);
-    return value;
-  }
-  std::map<std::string, std::string> texts(const char* name) const {
-    std::map<std::string, std::string> result;
-    const Json table = object(name);
-    for (const auto& item : table.items()) {
-      if (!item.value().is_string()) wrong(name, "an object of texts", item.value());
-      result[item.key()] = item.value().get<std::string>();
-    }
-    return result;
-  }
-  std::vector<std::string> list_of_texts(const char* name) const {
-    std::vector<std::string> result;
-    if (!json_.contains(name)) return result;
-    for (const Json& item : array(name)) {
-      if (!item.is_string()) wrong(name, "a list of texts", item);
-      result.push_back(item.get<std::string>());
-    }
-    return result;
-  }
-
- private:
-  const Json& at(const char* name) const {
-    const auto found = json_.find(name);
-    if (found == json_.end())
-      refuse(from_, fmt::format("message lacks field '{}': {}", name, json_.dump().substr(0, 200)));
-    return *found;
-  }
-  [[noreturn]] void wrong(const char* name, std::string_view expected, const Json& value) const {
-    refuse(from_, fmt::format("field '{}' must be {}, not {}", name, expected,
-                              value.dump().substr(0, 100)));
-  }
-
-  const Json& json_;
-  std::string_view from_;
-};
 
 Type type_from(const std::string& name, std::string_view from) {
   std::vector<std::string> legal;
@@ -158,12 +82,8 @@ std::string encode(const Message& m) {
     case Type::kCheckpoint:
       j["step"] = m.step;
       break;
-    case Type::kListening:
-      j["address"] = m.address;
-      break;
     case Type::kDone:
       j["result"] = m.result;
-      if (!m.resident.empty()) j["resident"] = m.resident;
       break;
     case Type::kFailed:
       j["kind"] = m.failure.kind, j["message"] = m.failure.message,
@@ -176,9 +96,6 @@ std::string encode(const Message& m) {
       break;
     case Type::kStop:
       j["grace_s"] = m.grace_s;
-      break;
-    case Type::kPeers:
-      j["peers"] = m.peers, j["secret"] = m.name;
       break;
     case Type::kAlive:
     case Type::kPrepare:
@@ -202,76 +119,71 @@ namespace {
 Message decode(const Json& json, std::string_view from) {
   if (!json.is_object())
     refuse(from, "a message must be a JSON object, not " + json.dump().substr(0, 100));
-  const Fields fields(json, from);
   Message m;
-  m.type = type_from(fields.text("type"), from);
+  m.type = type_from(text_member(json, "type", from), from);
   switch (m.type) {
     case Type::kHello:
-      m.version =
-          static_cast<int>(std::clamp<std::int64_t>(fields.integer("protocol"), -1, 1'000'000));
-      m.provider = fields.text("provider");
-      m.pid = fields.integer("pid");
-      m.prepares = fields.flag("prepares");
+      m.version = static_cast<int>(
+          std::clamp<std::int64_t>(integer_member(json, "protocol", from), -1, 1'000'000));
+      m.provider = text_member(json, "provider", from);
+      m.pid = integer_member(json, "pid", from);
+      m.prepares = flag_member_or(json, "prepares", false, from);
       return m;
     case Type::kDescribe:
     case Type::kDescribed:
     case Type::kInspected:
-      m.path = fields.text("path");
+      m.path = text_member(json, "path", from);
       return m;
     case Type::kInspect:
-      m.path = fields.text("path");
-      m.answer = fields.text("answer");
+      m.path = text_member(json, "path", from);
+      m.answer = text_member(json, "answer", from);
       return m;
     case Type::kPrepare:
     case Type::kPrepared:
     case Type::kExit:
       return m;
     case Type::kRun:
-      m.run.attempt = fields.text("attempt");
-      m.run.stage = fields.text("stage");
-      m.run.key = fields.text("key");
-      m.run.recipe = fields.object("recipe");
-      m.run.locations = fields.object("locations", true);
-      m.run.inputs = fields.texts("inputs");
-      m.run.output = fields.text("output");
-      m.run.resume_dir = fields.text("resume_dir");
+      m.run.attempt = text_member(json, "attempt", from);
+      m.run.stage = text_member(json, "stage", from);
+      m.run.key = text_member(json, "key", from);
+      m.run.recipe = object_member(json, "recipe", from);
+      m.run.locations = object_member_or_empty(json, "locations", from);
+      m.run.inputs = texts_member(json, "inputs", from);
+      m.run.output = text_member(json, "output", from);
+      m.run.resume_dir = text_member(json, "resume_dir", from);
       m.attempt = m.run.attempt;
       return m;
     default:
-      m.attempt = fields.text("attempt");
+      m.attempt = text_member(json, "attempt", from);
   }
   switch (m.type) {
     case Type::kProgress:
-      m.progress = {fields.integer("done"), fields.integer("total"), fields.text("unit")};
+      m.progress = {integer_member(json, "done", from), integer_member(json, "total", from),
+                    text_member(json, "unit", from)};
       break;
     case Type::kMetric:
-      m.name = fields.text("name");
-      m.value = fields.number_or_nan("value");
-      m.step = fields.integer("step");
+      m.name = text_member(json, "name", from);
+      m.value = member(json, "value").is_null() && json.contains("value")
+                    ? std::numeric_limits<double>::quiet_NaN()
+                    : number_member(json, "value", from);
+      m.step = integer_member(json, "step", from);
       break;
     case Type::kCheckpoint:
-      m.step = fields.integer("step");
-      break;
-    case Type::kListening:
-      m.address = fields.text("address");
+      m.step = integer_member(json, "step", from);
       break;
     case Type::kDone:
-      m.result = fields.object("result", true);
-      m.resident = fields.list_of_texts("resident");
+      m.result = object_member_or_empty(json, "result", from);
       break;
     case Type::kFailed:
-      m.failure = {fields.text("kind"), fields.text("message"), fields.object("context", true)};
+      m.failure = {text_member(json, "kind", from), text_member(json, "message", from),
+                   object_member_or_empty(json, "context", from)};
       if (!error_kind_from(m.failure.kind))
         refuse(from, fmt::format("unknown failure kind '{}'; legal: config, method, data, io, oom, "
                                  "crash, lost, timeout, unsupported, environment",
                                  m.failure.kind.substr(0, 100)));
       break;
     case Type::kStop:
-      m.grace_s = fields.number("grace_s");
-      break;
-    case Type::kPeers:
-      m.peers = fields.array("peers");
-      m.name = fields.text("secret");
+      m.grace_s = number_member(json, "grace_s", from);
       break;
     default:
       break;

@@ -13,10 +13,8 @@
 // names (3), a stream socket. Arrays go into files, never into messages. docs/formats/protocol.md
 // and protocol.schema.json document it for providers in other languages.
 //
-//   executor -> supervisor: hello, described, prepared, inspected, alive, progress, metric,
-//   checkpoint,
-//                           listening, done, failed
-//   supervisor -> executor: describe, prepare, inspect, run, stop, peers, exit
+// executor -> supervisor: hello, described, prepared, inspected, alive, progress, metric,
+// checkpoint, done, failed; supervisor -> executor: describe, prepare, inspect, run, stop, exit.
 //
 // An executor says hello first, runs one stage at a time, sends alive at least every 5 s while it
 // runs one, and ends each run with exactly one done or failed. Every message about a run names its
@@ -61,7 +59,6 @@ enum class Type {
   kProgress,
   kMetric,
   kCheckpoint,
-  kListening,
   kDone,
   kFailed,  // up
   kDescribe,
@@ -69,7 +66,6 @@ enum class Type {
   kInspect,
   kRun,
   kStop,
-  kPeers,
   kExit  // down
 };
 
@@ -87,14 +83,11 @@ struct Message {
   Progress progress;   // progress
   std::string name;    // metric
   double value = 0;    // metric; NaN for null
-  std::int64_t step = 0;              // metric, checkpoint
-  std::string address;                // listening
-  Json result = Json::object();       // done: metrics and facts (not longer than the line allows)
-  std::vector<std::string> resident;  // done, optional: keys of values that the executor holds warm
-  Failure failure;                    // failed
-  Run run;                            // run
-  double grace_s = 0;                 // stop
-  Json peers = Json::array();         // peers: [{address}], with the secret in `name`
+  std::int64_t step = 0;         // metric, checkpoint
+  Json result = Json::object();  // done: metrics and facts (not longer than the line allows)
+  Failure failure;               // failed
+  Run run;                       // run
+  double grace_s = 0;            // stop
 };
 
 // One line with its final '\n'. Throws Error(kData) if it would be longer than kMaxLineBytes.

@@ -31,7 +31,7 @@ class Opener {
  public:
   explicit Opener(const std::filesystem::path& path) : path_(path) {}
 
-  [[noreturn]] void lie(const std::string& problem) const {
+  [[noreturn]] void refuse(const std::string& problem) const {
     throw Error(ErrorKind::kData,
                 fmt::format("{}: not a valid safetensors file: {}; copy or convert it again",
                             path_.string(), problem),
@@ -44,7 +44,7 @@ class Opener {
     if (!json.is_object() || !json.contains("dtype") || !json.contains("shape") ||
         !json.contains("data_offsets") || !json["dtype"].is_string() || !json["shape"].is_array() ||
         !json["data_offsets"].is_array() || json["data_offsets"].size() != 2) {
-      lie(fmt::format("tensor '{}' lacks dtype, shape or data_offsets", name));
+      refuse(fmt::format("tensor '{}' lacks dtype, shape or data_offsets", name));
     }
     entry.dtype = json["dtype"].get<std::string>();
     const std::size_t width = element_size(entry.dtype);
@@ -57,27 +57,27 @@ class Opener {
     std::uint64_t bytes = width;
     for (const Json& extent : json["shape"]) {
       if (!extent.is_number_unsigned())
-        lie(fmt::format("tensor '{}' has the extent {}; an integer from 0 on is wanted", name,
-                        extent.dump().substr(0, 100)));
+        refuse(fmt::format("tensor '{}' has the extent {}; an integer from 0 on is wanted", name,
+                           extent.dump().substr(0, 100)));
       const auto n = extent.get<std::uint64_t>();
       if (n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) ||
           (n != 0 && bytes > std::numeric_limits<std::uint64_t>::max() / n)) {
-        lie(fmt::format("tensor '{}' has an impossible shape {}", name, json["shape"].dump()));
+        refuse(fmt::format("tensor '{}' has an impossible shape {}", name, json["shape"].dump()));
       }
       bytes *= n;
       entry.shape.push_back(static_cast<std::int64_t>(n));
     }
     const Json& offsets = json["data_offsets"];
     if (!offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned())
-      lie(fmt::format("tensor '{}' has malformed data_offsets", name));
+      refuse(fmt::format("tensor '{}' has malformed data_offsets", name));
     const Range range{offsets[0].get<std::uint64_t>(), offsets[1].get<std::uint64_t>(), name};
     if (range.begin > range.end || range.end > data_bytes) {
-      lie(fmt::format("tensor '{}' lies at bytes {} to {} of {}: truncated file?", name,
-                      range.begin, range.end, data_bytes));
+      refuse(fmt::format("tensor '{}' lies at bytes {} to {} of {}: truncated file?", name,
+                         range.begin, range.end, data_bytes));
     }
     if (range.end - range.begin != bytes) {
-      lie(fmt::format("tensor '{}' of shape {} and dtype {} needs {} bytes, not {}", name,
-                      json["shape"].dump(), entry.dtype, bytes, range.end - range.begin));
+      refuse(fmt::format("tensor '{}' of shape {} and dtype {} needs {} bytes, not {}", name,
+                         json["shape"].dump(), entry.dtype, bytes, range.end - range.begin));
     }
     return range;
   }
@@ -89,12 +89,12 @@ class Opener {
     std::uint64_t at = 0;
     for (const Range& range : ranges) {
       if (range.begin != at)
-        lie(fmt::format("tensor '{}' starts at byte {} where {} was expected: holes or overlaps",
-                        range.name, range.begin, at));
+        refuse(fmt::format("tensor '{}' starts at byte {} where {} was expected: holes or overlaps",
+                           range.name, range.begin, at));
       at = range.end;
     }
     if (at != data_bytes)
-      lie(fmt::format("{} bytes after the last tensor belong to none", data_bytes - at));
+      refuse(fmt::format("{} bytes after the last tensor belong to none", data_bytes - at));
   }
 
  private:
@@ -142,7 +142,7 @@ void SafetensorsFile::map(int descriptor) {
   const Opener opener(path_);
   struct stat status {};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 8) {
-    opener.lie("shorter than its 8-byte length field, or not a regular file");
+    opener.refuse("shorter than its 8-byte length field, or not a regular file");
   }
   size_ = static_cast<std::size_t>(status.st_size);
   // Private and writable: a tensor on the mapping may be changed in place (its pages are copied
@@ -161,19 +161,19 @@ void SafetensorsFile::map(int descriptor) {
     std::uint64_t header_bytes = 0;
     std::memcpy(&header_bytes, base, 8);
     if (header_bytes > size_ - 8 || header_bytes > kMaxHeaderBytes) {
-      opener.lie(fmt::format("its header claims {} bytes of a file of {}", header_bytes, size_));
+      opener.refuse(fmt::format("its header claims {} bytes of a file of {}", header_bytes, size_));
     }
     const Json header = parse_json({reinterpret_cast<const char*>(base) + 8, header_bytes},
                                    path_.string() + " (header)", 8);
-    if (!header.is_object()) opener.lie("its header is not a JSON object");
+    if (!header.is_object()) opener.refuse("its header is not a JSON object");
     const std::uint64_t data_bytes = size_ - 8 - header_bytes;
     std::vector<Range> ranges;
     for (const auto& item : header.items()) {
       if (item.key() == "__metadata__") {
-        if (!item.value().is_object()) opener.lie("__metadata__ is not an object");
+        if (!item.value().is_object()) opener.refuse("__metadata__ is not an object");
         for (const auto& pair : item.value().items()) {
           if (!pair.value().is_string())
-            opener.lie(fmt::format("__metadata__ '{}' is not a text", pair.key()));
+            opener.refuse(fmt::format("__metadata__ '{}' is not a text", pair.key()));
           metadata_[pair.key()] = pair.value().get<std::string>();
         }
         continue;

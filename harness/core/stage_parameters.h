@@ -18,6 +18,7 @@ namespace assay {
 class StageParameters {
  public:
   explicit StageParameters(const StageContext& context);
+  explicit StageParameters(const Json& values) : values_(values) {}  // borrowed
 
   bool has(const std::string& name) const;
   const Json& json(const std::string& name) const;

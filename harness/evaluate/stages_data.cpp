@@ -76,9 +76,8 @@ Json sample_calibration(StageContext& context) {
   const StageParameters parameters(context);
   const datasets::TokenSet tokens =
       datasets::read_tokens(context.input("tokens") / datasets::kTokensFile);
-  const datasets::WindowSampling sampling = {.samples = parameters.integer("samples"),
-                                             .context = parameters.integer("context")};
-  const at::Tensor windows = datasets::calibration_windows(tokens, sampling, seed_of(context));
+  const at::Tensor windows = datasets::calibration_windows(
+      tokens, parameters.integer("samples"), parameters.integer("context"), seed_of(context));
   models::save_tensors(context.output() / datasets::kWindowsFile,
                        {{datasets::kWindowsName, windows}});
   return {{"metrics", {{"samples", windows.size(0)}, {"context", windows.size(1)}}}};

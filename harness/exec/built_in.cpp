@@ -1,4 +1,4 @@
-// The explicit list of what assay-exec offers: to add a method, add its two lines here.
+// What assay-exec offers. Methods are listed in methods/CMakeLists.txt.
 
 #include "datasets/readers.h"
 #include "harness/evaluate/stages.h"
@@ -6,11 +6,7 @@
 #include "harness/exec/network_loader.h"
 #include "harness/exec/registry.h"
 #include "harness/models/network.h"
-#include "methods/float/method.h"
-#include "methods/gptq/method.h"
-#include "methods/psaq_vit/method.h"
-#include "methods/rtn/method.h"
-#include "methods/train/train.h"
+#include "methods/method.h"
 
 namespace assay::exec {
 
@@ -27,15 +23,10 @@ Registry built_in_registry() {
   registry.add_all(models::families());
   registry.add_all(evaluate::metrics());
   registry.add_all(evaluate::evaluation_stages(resident));
-  registry.add(float_method::declaration());
-  registry.add(train::declaration());
-  registry.add_all(train::stages(loader));
-  registry.add(rtn::declaration());
-  registry.add_all(rtn::stages(loader));
-  registry.add(gptq::declaration());
-  registry.add_all(gptq::stages(loader));
-  registry.add(psaq_vit::declaration());
-  registry.add_all(psaq_vit::stages(loader));
+  for (const Method& method : built_in_methods()) {
+    registry.add(method.declaration);
+    registry.add_all(implementations(method, loader));
+  }
   registry.add_inspection(&inspect);
   return registry;
 }

@@ -6,10 +6,10 @@
 #include <string>
 
 #include "datasets/headers.h"
-#include "harness/core/bits.h"
 #include "harness/core/inspection.h"
 #include "harness/exec/question_context.h"
 #include "harness/models/headers.h"
+#include "methods/method.h"
 
 namespace assay::exec {
 
@@ -18,14 +18,6 @@ struct TokenFacts {
   std::int64_t largest_id = -1;   // in the first block of the text
   std::int64_t most_tokens = -1;  // that the text can have; -1: not known
   bool has_bos = false;
-};
-
-// What the methods of a trial round, as far as known; nothing: one of another provider may.
-struct Rounding {
-  std::optional<bool> weights = false;
-  std::optional<bool> activations = false;
-  std::int64_t weight_bits = kFloatBits;  // that the trial asks for
-  std::int64_t activation_bits = kFloatBits;
 };
 
 // What is known of a stage that is asked about. Pointers are null where something is not read, or

@@ -19,10 +19,4 @@ std::shared_ptr<void> ResidentCache::get(const std::string& key,
   return value;
 }
 
-std::vector<std::string> ResidentCache::keys() const {
-  std::vector<std::string> result;
-  for (const auto& entry : entries_) result.push_back(entry.first);
-  return result;
-}
-
 }  // namespace assay::exec

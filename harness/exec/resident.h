@@ -23,9 +23,6 @@ class ResidentCache {
   // Forgets everything, to give memory back after a stage ran out of it.
   void clear() { entries_.clear(); }
 
-  // Most recently used first.
-  std::vector<std::string> keys() const;
-
  private:
   std::size_t capacity_;
   std::list<std::pair<std::string, std::shared_ptr<void>>> entries_;

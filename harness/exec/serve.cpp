@@ -77,8 +77,7 @@ class Server {
       case Type::kRun:
         channel_.send(outcome_of(message.run));
         break;
-      case Type::kStop:   // came after the end of its run
-      case Type::kPeers:  // for gangs; no stage of this program asked for peers
+      case Type::kStop:  // came after the end of its run
         break;
       default:
         throw Error(ErrorKind::kData,
@@ -112,7 +111,6 @@ class Server {
       done.type = Type::kDone;
       done.attempt = run.attempt;
       done.result = result_of(run);
-      done.resident = cache_.keys();
       protocol::encode(done);
       return done;
     } catch (...) {

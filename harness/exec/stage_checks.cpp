@@ -1,4 +1,5 @@
-// The explicit list of what is checked of each stage before it runs: to add a method, add its line.
+// What is checked of each stage before it runs: of methods by themselves (MethodStage::check), of
+// the others here.
 
 #include <fmt/format.h>
 
@@ -12,16 +13,12 @@
 #include "harness/evaluate/stage_recipe.h"
 #include "harness/evaluate/windows.h"
 #include "harness/exec/inspection_scene.h"
-#include "methods/gptq/method.h"
-#include "methods/psaq_vit/method.h"
-#include "methods/rtn/method.h"
-#include "methods/train/train.h"
+#include "methods/method.h"
 
 namespace assay::exec {
 namespace {
 
 using StageCheck = void (*)(const Scene&, Findings&);
-using MethodCheck = void (*)(const StageContext&, const models::Network&);
 
 // Images of another size or with more classes than the network has outputs.
 void check_images(const Scene& scene, Findings& findings) {
@@ -80,20 +77,23 @@ void check_classification(const Scene& scene, Findings& findings) {
   });
 }
 
-template <MethodCheck check>
-void check_method(const Scene& scene, Findings& findings) {
-  if (scene.network == nullptr) return;
-  findings.attempt("method", [&] { check(scene.context, *scene.network); });
-  check_images(scene, findings);
-  check_tokens(scene, findings, 0, 0);
+// Images or, at most, tokens of what the stage reads.
+std::optional<std::int64_t> samples_of(const Scene& scene) {
+  if (scene.data != nullptr && scene.data->images > 0) return scene.data->images;
+  if (scene.tokens != nullptr && scene.tokens->most_tokens >= 0) return scene.tokens->most_tokens;
+  return std::nullopt;
 }
 
-void check_training(const Scene& scene, Findings& findings) {
+void check_method(const MethodStage& stage, const Scene& scene, Findings& findings) {
   if (scene.network == nullptr) return;
-  std::optional<std::int64_t> data;  // images or tokens, as far as known
-  if (scene.tokens != nullptr && scene.tokens->most_tokens >= 0) data = scene.tokens->most_tokens;
-  if (scene.data != nullptr && scene.data->images > 0) data = scene.data->images;
-  findings.attempt("method", [&] { train::check(scene.context, *scene.network, data); });
+  if (stage.check) {
+    findings.attempt("method", [&] {
+      stage.check({.context = scene.context,
+                   .network = *scene.network,
+                   .samples = samples_of(scene),
+                   .before = scene.before});
+    });
+  }
   check_images(scene, findings);
   check_tokens(scene, findings, 0, 0);
 }
@@ -144,29 +144,8 @@ void check_latency(const Scene& scene, Findings& findings) {
   });
 }
 
-void check_synthesis(const Scene& scene, Findings& findings) {
-  check_method<psaq_vit::check>(scene, findings);
-  findings.attempt("method",
-                   [&] { psaq_vit::require_gradients(!scene.before.activations.value_or(false)); });
-}
-
-void check_gptq(const Scene& scene, Findings& findings) {
-  check_method<gptq::check>(scene, findings);
-  if (!scene.before.activations) return;
-  findings.attempt("method", [&] {
-    gptq::require_rounded_activations(scene.context, *scene.before.activations);
-  });
-}
-
 const std::map<std::string_view, StageCheck>& checks() {
   static const std::map<std::string_view, StageCheck> kChecks{
-      {"rtn.observe", check_method<rtn::check>},
-      {"rtn.quantize", check_method<rtn::check>},
-      {"gptq.quantize", check_gptq},
-      {"psaq_vit.synthesize", check_synthesis},
-      {"psaq_vit.observe", check_method<psaq_vit::check>},
-      {"psaq_vit.quantize", check_method<psaq_vit::check>},
-      {"train", check_training},
       {"sample_images", check_samples},
       {"sample_calibration", check_windows},
       {"evaluate.classification", check_classification},
@@ -175,34 +154,30 @@ const std::map<std::string_view, StageCheck>& checks() {
   return kChecks;
 }
 
+// The stage of a method; null for one of another kind.
+const MethodStage* method_stage(const std::string& name) {
+  static const std::vector<Method> kMethods = built_in_methods();
+  for (const Method& method : kMethods) {
+    for (const MethodStage& stage : method.stages) {
+      if (stage.declaration.name == name) return &stage;
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 void check_stage(const Scene& scene, Findings& findings) {
+  if (const MethodStage* stage = method_stage(scene.question.stage)) {
+    return check_method(*stage, scene, findings);
+  }
   const auto found = checks().find(scene.question.stage);
   if (found != checks().end()) found->second(scene, findings);
 }
 
 std::optional<Rounding> rounding_of(const Question& question, const QuestionContext& context) {
-  Rounding rounding;
-  const auto bits = [&](const char* name) { return StageParameters(context).integer(name); };
-  if (question.stage == "rtn.quantize") {
-    rounding.weights = rtn::rounds_weights(context);
-    rounding.activations = rtn::rounds_activations(context);
-  } else if (question.stage == "gptq.quantize") {
-    rounding.weight_bits = bits("w_bits");
-    rounding.weights = rounding.weight_bits != kFloatBits;
-    // Its own to refuse where nothing before it rounds them.
-    if (bits("a_bits") != kFloatBits) rounding.activations.reset();
-    return rounding;
-  } else if (question.stage == "psaq_vit.quantize") {
-    rounding.weights = bits("w_bits") != kFloatBits;
-    rounding.activations = psaq_vit::rounds_activations(context);
-  } else {
-    return std::nullopt;
-  }
-  rounding.weight_bits = bits("w_bits");
-  rounding.activation_bits = bits("a_bits");
-  return rounding;
+  const MethodStage* stage = method_stage(question.stage);
+  return stage != nullptr && stage->rounds ? std::optional(stage->rounds(context)) : std::nullopt;
 }
 
 }  // namespace assay::exec

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include <map>
 #include <utility>
 
 #include "harness/models/image_configuration.h"
@@ -58,8 +57,6 @@ class Cnn final : public Network {
   at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
   std::vector<Layer> layers() const override;
   std::vector<std::string> sites() const override;
-  std::vector<std::string> taps() const override;
-  std::map<std::string, std::string> aliases() const override;
 
  private:
   void add_step(Builder& build, const StepDescription& from, Step& step) const;
@@ -153,8 +150,7 @@ Layer Cnn::layer_of(const StepDescription& from, const std::string& in, std::int
           .kind = LayerKind::kConv,
           .unit = unit,
           .input_site = in,
-          .output_site = from.norm + ".in",
-          .channel_groups = from.groups};
+          .output_site = from.norm + ".in"};
 }
 
 std::vector<Layer> Cnn::layers() const {
@@ -179,34 +175,6 @@ std::vector<std::string> Cnn::sites() const {
   for (const Unit& unit : units_)
     for (const Step& step : unit.path) all.push_back(step.in);
   all.push_back(classifier_in_);
-  return all;
-}
-
-std::vector<std::string> Cnn::taps() const {
-  std::vector<std::string> all{stem_.in, stem_.norm_in};
-  for (const Unit& unit : units_) {
-    for (const Step& step : unit.path) all.insert(all.end(), {step.in, step.norm_in});
-    if (unit.shortcut == Shortcut::kProjection) all.push_back(unit.projection.norm_in);
-  }
-  all.insert(all.end(), {units_.back().out, classifier_in_, classifier_out_});
-  return all;
-}
-
-std::map<std::string, std::string> Cnn::aliases() const {
-  std::map<std::string, std::string> all{{description_.stem.convolution + ".in", stem_.in},
-                                         {description_.stem.convolution + ".out", stem_.norm_in},
-                                         {"head.in", classifier_in_},
-                                         {"head.out", classifier_out_}};
-  for (std::size_t i = 0; i < units_.size(); ++i) {
-    const UnitDescription& unit = description_.units[i];
-    all[unit.name + ".in"] = units_[i].path[0].in;
-    if (i + 1 < units_.size()) all[unit.name + ".out"] = units_[i + 1].path[0].in;
-    for (std::size_t j = 0; j < unit.path.size(); ++j)
-      all[unit.path[j].convolution + ".out"] = units_[i].path[j].norm_in;
-    if (unit.shortcut != Shortcut::kProjection) continue;
-    all[unit.projection.convolution + ".in"] = units_[i].path[0].in;
-    all[unit.projection.convolution + ".out"] = units_[i].projection.norm_in;
-  }
   return all;
 }
 

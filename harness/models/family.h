@@ -15,7 +15,7 @@ class Philox;
 
 namespace assay::models {
 
-// What a model family adds to the registry. One record a family, listed in registry.cpp.
+// A model family. Its file defines NAME_family(); CMakeLists.txt of this folder lists it.
 struct Family {
   FamilyDeclaration declaration;
 
@@ -34,19 +34,13 @@ struct Family {
   bool (*describes)(const Json& configuration) = nullptr;
 };
 
-const std::vector<Family>& all_families();
+// Those of harness/models/CMakeLists.txt, in its order.
+std::vector<Family> built_in_families();
+const std::vector<Family>& all_families();           // the same, made once
 const Family& find_family(const std::string& name);  // throws Error(kConfig) with the nearest name
 
 // For families whose names are one everywhere.
 inline std::string keep_name(const std::string& name, const std::set<std::string>&) { return name; }
-
-// One per family file.
-Family vit_family();
-Family resnet_family();
-Family cifar_resnet_family();
-Family mobilenet_v2_family();
-Family opt_family();
-Family llama_family();
 
 // As make_network, optionally without memory.
 std::unique_ptr<Network> make_network(const std::string& family, const Json& configuration,

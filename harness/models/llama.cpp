@@ -183,8 +183,6 @@ class Llama final : public Network {
   at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
   std::vector<Layer> layers() const override;
   std::vector<std::string> sites() const override;
-  std::vector<std::string> taps() const override;
-  std::map<std::string, std::string> aliases() const override;
 
  private:
   at::Tensor attention(const Block& block, const at::Tensor& x, Tap& tap) const;
@@ -293,29 +291,6 @@ std::vector<Layer> Llama::layers() const {
 std::vector<std::string> Llama::sites() const {
   std::vector<std::string> all;
   for (const Block& b : blocks_) all.insert(all.end(), {b.q_in, b.out_in, b.gate_in, b.down_in});
-  return all;
-}
-
-std::vector<std::string> Llama::taps() const {
-  std::vector<std::string> all{"embed.out"};
-  for (const Block& b : blocks_)
-    all.insert(all.end(), {b.in, b.q_in, b.q_out, b.k_out, b.v_out, b.q_rot, b.k_rot,
-                           b.probabilities, b.out_in, b.out_out, b.residual, b.gate_in, b.gate_out,
-                           b.up_out, b.down_in, b.down_out});
-  all.insert(all.end(), {"norm.in", "head.in", "head.out"});
-  return all;
-}
-
-std::map<std::string, std::string> Llama::aliases() const {
-  std::map<std::string, std::string> all;
-  for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    const std::string prefix = block_prefix(i);
-    all[prefix + "attn.k.in"] = blocks_[i].q_in;
-    all[prefix + "attn.v.in"] = blocks_[i].q_in;
-    all[prefix + "mlp.up.in"] = blocks_[i].gate_in;
-    all[prefix + "out"] = i + 1 < blocks_.size() ? blocks_[i + 1].in : "norm.in";
-  }
-  all["norm.out"] = "head.in";
   return all;
 }
 

@@ -39,20 +39,6 @@ at::Tensor Network::forward(const at::Tensor& input) const {
   return forward(input, nothing);
 }
 
-std::string Network::resolve_site(const std::string& name) const {
-  std::vector<std::string> known = taps();
-  if (std::find(known.begin(), known.end(), name) != known.end()) return name;
-  const std::map<std::string, std::string> others = aliases();
-  const auto found = others.find(name);
-  if (found != others.end()) return found->second;
-  for (const auto& item : others) known.push_back(item.first);
-  const std::string close = nearest(name, known);
-  throw Error(ErrorKind::kConfig,
-              fmt::format("a network of family '{}' has no site '{}'{}", info().family, name,
-                          close.empty() ? "" : "; did you mean '" + close + "'?"),
-              {{"site", name}});
-}
-
 void Network::to(at::ScalarType dtype) {
   for (const ParameterTable* table : {&parameters_, &buffers_})
     for (const auto& item : table->slots())

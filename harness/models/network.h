@@ -41,9 +41,8 @@ struct Layer {
   std::string name;  // as in checkpoints: "blocks.0.attn.qkv", "model.layers.0.self_attn.q_proj"
   LayerKind kind = LayerKind::kLinear;
   std::int64_t unit = 0;   // -1: embed, unit_count(): head
-  std::string input_site;  // tap that carries its input (shared by q, k, v)
+  std::string input_site;  // of the tap that carries its input (shared by q, k, v)
   std::string output_site;
-  std::int64_t channel_groups = 1;  // groups of a convolution
 };
 
 // Parameters and buffers under the names of the checkpoints people have. Assigning to `at(name)`
@@ -90,16 +89,6 @@ class Network {
   // for convolutional networks, inputs of linear layers for language models
   // (docs/guides/networks.md).
   virtual std::vector<std::string> sites() const = 0;
-
-  // Every site at which a forward pass calls the tap, in execution order; each fires once if the
-  // tap wants it.
-  virtual std::vector<std::string> taps() const = 0;
-
-  // Other names of the same tensors ("blocks.0.attn.qkv.in") and the site that fires.
-  virtual std::map<std::string, std::string> aliases() const { return {}; }
-
-  // The site that fires for a site or alias. Throws Error(kConfig) with the nearest name.
-  std::string resolve_site(const std::string& name) const;
 
   const ParameterTable& parameters() const { return parameters_; }  // learnable
   const ParameterTable& buffers() const { return buffers_; }        // running statistics

@@ -93,8 +93,6 @@ class Opt final : public Network {
   at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
   std::vector<Layer> layers() const override;
   std::vector<std::string> sites() const override;
-  std::vector<std::string> taps() const override;
-  std::map<std::string, std::string> aliases() const override;
 
  private:
   at::Tensor attention(const Block& block, const at::Tensor& x, Tap& tap) const;
@@ -199,27 +197,6 @@ std::vector<Layer> Opt::layers() const {
 std::vector<std::string> Opt::sites() const {
   std::vector<std::string> all;
   for (const Block& b : blocks_) all.insert(all.end(), {b.q_in, b.out_in, b.fc1_in, b.fc2_in});
-  return all;
-}
-
-std::vector<std::string> Opt::taps() const {
-  std::vector<std::string> all{"embed.out"};
-  for (const Block& b : blocks_)
-    all.insert(all.end(), {b.in, b.q_in, b.q_out, b.k_out, b.v_out, b.probabilities, b.out_in,
-                           b.out_out, b.residual, b.fc1_in, b.fc1_out, b.fc2_in, b.fc2_out});
-  all.insert(all.end(), {"norm.in", "head.in", "head.out"});
-  return all;
-}
-
-std::map<std::string, std::string> Opt::aliases() const {
-  std::map<std::string, std::string> all;
-  for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    const std::string prefix = block_prefix(i);
-    all[prefix + "attn.k.in"] = blocks_[i].q_in;
-    all[prefix + "attn.v.in"] = blocks_[i].q_in;
-    all[prefix + "out"] = i + 1 < blocks_.size() ? blocks_[i + 1].in : "norm.in";
-  }
-  all["norm.out"] = "head.in";
   return all;
 }
 

@@ -74,9 +74,7 @@ void require_family(const Family& family, const Json& configuration) {
 }  // namespace
 
 const std::vector<Family>& all_families() {
-  static const std::vector<Family> list{vit_family(),          resnet_family(),
-                                        cifar_resnet_family(), mobilenet_v2_family(),
-                                        opt_family(),          llama_family()};
+  static const std::vector<Family> list = built_in_families();
   return list;
 }
 

@@ -67,8 +67,6 @@ class Vit final : public Network {
   at::Tensor forward(const at::Tensor& input, Tap& tap) const override;
   std::vector<Layer> layers() const override;
   std::vector<std::string> sites() const override;
-  std::vector<std::string> taps() const override;
-  std::map<std::string, std::string> aliases() const override;
 
  private:
   at::Tensor attention(const Block& block, const at::Tensor& x, Tap& tap) const;
@@ -266,37 +264,6 @@ std::vector<std::string> Vit::sites() const {
                            b.norm2_out, b.act_out, b.fc2_out, b.residual2});
   all.insert(all.end(), {"head.in", "head.out"});
   if (config_.distilled) all.insert(all.end(), {"head_dist.in", "head_dist.out"});
-  return all;
-}
-
-std::vector<std::string> Vit::taps() const {
-  std::vector<std::string> all{"input", "patch_embed.proj.out"};
-  if (config_.class_position)
-    all.insert(all.end(), {"embed.concat", "embed.pos", "embed.out"});
-  else
-    all.insert(all.end(), {"embed.pos", "embed.out", "embed.concat"});
-  for (const Block& b : blocks_)
-    all.insert(all.end(), {b.norm1_out, b.qkv_out, b.q, b.k, b.v, b.qk, b.logits, b.probs, b.av,
-                           b.proj_in, b.proj_out, b.residual1, b.norm2_out, b.fc1_out, b.act_out,
-                           b.fc2_out, b.residual2});
-  all.insert(all.end(), {"norm.out", "head.in", "head.out"});
-  if (config_.distilled) all.insert(all.end(), {"head_dist.in", "head_dist.out"});
-  return all;
-}
-
-std::map<std::string, std::string> Vit::aliases() const {
-  std::map<std::string, std::string> all{{"patch_embed.proj.in", "input"}};
-  for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    const std::string prefix = block_prefix(i);
-    all[prefix + "attn.qkv.in"] = blocks_[i].norm1_out;
-    all[prefix + "mlp.fc1.in"] = blocks_[i].norm2_out;
-    all[prefix + "mlp.fc2.in"] = blocks_[i].act_out;
-    all[prefix + "mlp.act.in"] = blocks_[i].fc1_out;
-    all[prefix + "out"] = blocks_[i].residual2;
-    all[prefix + "in"] = i > 0                    ? blocks_[i - 1].residual2
-                         : config_.class_position ? "embed.out"
-                                                  : "embed.concat";
-  }
   return all;
 }
 

@@ -1,7 +1,6 @@
 #include "harness/plan/file_digests.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -12,6 +11,7 @@
 #include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/core/json_text.h"
+#include "harness/core/log.h"
 
 namespace assay::plan {
 namespace {
@@ -37,7 +37,7 @@ FileDigests::~FileDigests() {
   try {
     save();
   } catch (const std::exception& e) {
-    spdlog::debug("digests are not kept: {}", e.what());
+    log_debug("digests are not kept: {}", e.what());
   }
 }
 
@@ -54,7 +54,7 @@ void FileDigests::load() {
                               value.at("digest").get<std::string>(), true};
     }
   } catch (const std::exception& e) {
-    spdlog::warn("{}: started anew, it cannot be read: {}", cache_.string(), e.what());
+    log_warning("{}: started anew, it cannot be read: {}", cache_.string(), e.what());
     entries_.clear();
   }
 }

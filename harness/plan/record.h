@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +28,8 @@ constexpr std::string_view name_of(StageState state) {
   return kNames[static_cast<int>(state)];
 }
 
-// One execution of a stage on a slot, however it ended.
+// One execution of a stage on a slot, however it ended. Its fields are the columns of the table
+// `attempt` and the members of messages between ranks.
 struct AttemptRecord {
   std::string key;
   int number = 1;       // 1, 2, ... for this stage over all runs of the run folder
@@ -39,12 +41,31 @@ struct AttemptRecord {
   std::string host;
   double started_unix_s = 0;  // wall clock
   double ended_unix_s = 0;
-  double cpu_s = -1;  // user + system; -1: not measured
-  std::int64_t peak_memory_bytes = -1;
-  int exit_code = -1;  // of an executor that ended; -1: it lives on
+  std::optional<double> cpu_s;  // user + system
+  std::optional<std::int64_t> peak_memory_bytes;
+  std::optional<int> exit_code;  // of an executor that ended
   int signal = 0;
   std::string log_path;               // relative to the run folder
   Json environment = Json::object();  // what provenance names: CPU, versions, threads, ...
+
+  // All but `environment`, which many attempts share.
+  static void fields(auto& r, auto&& visit) {
+    visit("stage", r.key);
+    visit("number", r.number);
+    visit("outcome", r.outcome);
+    visit("message", r.message);
+    visit("context", r.context);
+    visit("quarantined", r.quarantined);
+    visit("slot", r.slot);
+    visit("host", r.host);
+    visit("started_unix_s", r.started_unix_s);
+    visit("ended_unix_s", r.ended_unix_s);
+    visit("cpu_s", r.cpu_s);
+    visit("peak_memory_bytes", r.peak_memory_bytes);
+    visit("exit_code", r.exit_code);
+    visit("signal", r.signal);
+    visit("log_path", r.log_path);
+  }
 };
 
 // A stage whose state was decided.

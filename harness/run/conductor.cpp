@@ -1,13 +1,13 @@
 #include "harness/run/conductor.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <utility>
 
 #include "harness/core/error.h"
+#include "harness/core/log.h"
 #include "harness/run/inventory.h"
 #include "harness/run/results_database.h"
 #include "harness/run/sample_files.h"
@@ -86,7 +86,7 @@ void Conductor::keep_samples_of(StageIndex stage) {
   try {
     keep_samples(samples_run_, plan_.stages[stage].key, inventory_.artifacts[stage]);
   } catch (const Error& e) {
-    spdlog::warn("{}", e.what());
+    log_warning("{}", e.what());
     samples_run_.clear();
   }
 }
@@ -97,37 +97,41 @@ void Conductor::start() {
   settle();
 }
 
-Conductor::SiteId Conductor::join(Site& site, const SiteOffer& offer) {
-  const SiteId id = sites_.size();
-  sites_.push_back({&site, offer.host, {}});
+Conductor::SupervisorId Conductor::join(SupervisorHandle& supervisor,
+                                        const SupervisorOffer& offer) {
+  const SupervisorId id = supervisors_.size();
+  supervisors_.push_back({&supervisor, offer.host, {}});
   for (std::size_t i = 0; i < offer.slots.size(); ++i) {
     const schedule::SlotId slot = next_slot_++;
-    sites_[id].slots.push_back(slot);
-    Seat& seat = seats_[slot];
-    seat.site = id;
-    seat.index = i;
-    seat.shown.name = offer.slots[i];
+    supervisors_[id].slots.push_back(slot);
+    SlotState& state = slots_[slot];
+    state.supervisor = id;
+    state.index = i;
+    state.shown.name = offer.slots[i];
   }
-  for (const schedule::SlotId slot : sites_[id].slots) {
+  for (const schedule::SlotId slot : supervisors_[id].slots) {
     feed(schedule::SlotJoined{{slot, offer.host, offer.share}});
   }
   return id;
 }
 
-void Conductor::leave(SiteId id, const std::string& reason) {
-  Joined& site = sites_.at(id);
-  for (const schedule::SlotId slot : std::exchange(site.slots, {})) {
+void Conductor::leave(SupervisorId id, const std::string& reason) {
+  JoinedSupervisor& supervisor = supervisors_.at(id);
+  for (const schedule::SlotId slot : std::exchange(supervisor.slots, {})) {
     feed(schedule::SlotLost{slot, reason});
-    seats_.erase(slot);
+    slots_.erase(slot);
   }
-  site.site = nullptr;
-  group_.events.push_back({supervise::unix_seconds(), "slot_lost", "", site.host + ": " + reason});
-  progress_.line(fmt::format("lost {}: {}", site.host, reason));
+  supervisor.handle = nullptr;
+  group_.events.push_back(
+      {supervise::unix_seconds(), "slot_lost", "", supervisor.host + ": " + reason});
+  progress_.line(fmt::format("lost {}: {}", supervisor.host, reason));
 }
 
-std::optional<schedule::Attempt> Conductor::attempt_of(SiteId site, const Report& report) const {
+std::optional<schedule::Attempt> Conductor::attempt_of(SupervisorId supervisor,
+                                                       const Report& report) const {
   const auto stage = index_of_.find(report.key);
-  if (stage == index_of_.end() || report.slot >= sites_.at(site).slots.size()) return std::nullopt;
+  if (stage == index_of_.end() || report.slot >= supervisors_.at(supervisor).slots.size())
+    return std::nullopt;
   const std::size_t dot = report.attempt.rfind('.');
   int number = 0;
   if (dot == std::string::npos ||
@@ -136,13 +140,13 @@ std::optional<schedule::Attempt> Conductor::attempt_of(SiteId site, const Report
               .ec != std::errc{}) {
     return std::nullopt;
   }
-  return schedule::Attempt{stage->second, sites_[site].slots[report.slot], number};
+  return schedule::Attempt{stage->second, supervisors_[supervisor].slots[report.slot], number};
 }
 
-void Conductor::take(SiteId site, const Report& report) {
-  const auto attempt = attempt_of(site, report);
+void Conductor::take(SupervisorId supervisor, const Report& report) {
+  const auto attempt = attempt_of(supervisor, report);
   if (!attempt) return;
-  note_report(seats_.at(attempt->slot), report);
+  note_report(slots_.at(attempt->slot), report);
   const auto& record = report.record;
   const double wall_s = wall_of(report);
   report_ = &report;
@@ -162,7 +166,7 @@ void Conductor::take(SiteId site, const Report& report) {
       }
       inventory_.artifacts[attempt->stage] = report.artifact.path;
       keep_samples_of(attempt->stage);
-      feed(schedule::StageDone{*attempt, wall_s, record.peak_memory_bytes});
+      feed(schedule::StageDone{*attempt, wall_s, record.peak_memory_bytes.value_or(-1)});
       break;
     case ReportKind::kFound:
       take_found(attempt->stage, attempt, report.artifact);
@@ -178,8 +182,8 @@ void Conductor::take(SiteId site, const Report& report) {
         take_inputs_lost(*attempt, report);
       } else {
         if (report.checkpointed) feed(schedule::StageCheckpointed{*attempt, report.step});
-        feed(schedule::StageFailed{*attempt, report.error, report.message, record.peak_memory_bytes,
-                                   report.unusable});
+        feed(schedule::StageFailed{*attempt, report.error, report.message,
+                                   record.peak_memory_bytes.value_or(-1), report.unusable});
         if (report.error == ErrorKind::kIo) stop_if_disk_is_full();
       }
       break;
@@ -204,23 +208,23 @@ void Conductor::stop_if_disk_is_full() {
                    space.available >> 20, store_.root().string()));
 }
 
-void Conductor::note_report(Seat& seat, const Report& report) {
-  RunStatus::Slot& shown = seat.shown;
+void Conductor::note_report(SlotState& state, const Report& report) {
+  RunStatus::Slot& shown = state.shown;
   switch (report.kind) {
     case ReportKind::kStarted:
-      seat.attempt = report.attempt;
+      state.attempt = report.attempt;
       shown.stage = plan_.stages[index_of_.at(report.key)].label;
       shown.since_unix_s = supervise::unix_seconds();
       shown.done = shown.total = 0;
       break;
     case ReportKind::kProgress:
-      if (seat.attempt != report.attempt) break;
+      if (state.attempt != report.attempt) break;
       shown.done = report.progress.done;
       shown.total = report.progress.total;
       shown.unit = report.progress.unit;
       break;
     default:
-      if (ends_attempt(report.kind) && seat.attempt == report.attempt) shown.stage.clear();
+      if (ends_attempt(report.kind) && state.attempt == report.attempt) shown.stage.clear();
       break;
   }
 }
@@ -264,10 +268,10 @@ void Conductor::decide(const schedule::RecordAttempt& action) {
   if (report_ != nullptr && report_->attempt == attempt_text(action.attempt)) {
     record = report_->record;
   } else {  // its slot was lost with it
-    const Seat& seat = seats_.at(action.attempt.slot);
-    record.slot = seat.shown.name;
-    record.host = sites_[seat.site].host;
-    record.started_unix_s = seat.shown.since_unix_s;
+    const SlotState& state = slots_.at(action.attempt.slot);
+    record.slot = state.shown.name;
+    record.host = supervisors_[state.supervisor].host;
+    record.started_unix_s = state.shown.since_unix_s;
     record.ended_unix_s = supervise::unix_seconds();
   }
   record.key = stage.key;
@@ -366,36 +370,38 @@ bool Conductor::commit() {
 }
 
 void Conductor::send(const schedule::Action& action) {
-  const auto site_of = [this](const schedule::Attempt& attempt) -> Site* {
-    const auto seat = seats_.find(attempt.slot);
-    return seat == seats_.end() ? nullptr : sites_[seat->second.site].site;
+  const auto supervisor_of = [this](const schedule::Attempt& attempt) -> SupervisorHandle* {
+    const auto slot = slots_.find(attempt.slot);
+    return slot == slots_.end() ? nullptr : supervisors_[slot->second.supervisor].handle;
   };
   if (const auto* start = std::get_if<schedule::StartStage>(&action)) {
     send_start(*start);
   } else if (const auto* dropped = std::get_if<schedule::DropArtifact>(&action)) {
     drop(dropped->stage);
   } else if (const auto* stop = std::get_if<schedule::StopStage>(&action)) {
-    if (Site* site = site_of(stop->attempt)) site->stop(attempt_text(stop->attempt), stop->grace_s);
+    if (SupervisorHandle* supervisor = supervisor_of(stop->attempt))
+      supervisor->stop(attempt_text(stop->attempt), stop->grace_s);
   } else if (const auto* kill = std::get_if<schedule::KillStage>(&action)) {
-    if (Site* site = site_of(kill->attempt)) site->kill(attempt_text(kill->attempt));
+    if (SupervisorHandle* supervisor = supervisor_of(kill->attempt))
+      supervisor->kill(attempt_text(kill->attempt));
   } else if (const auto* retract = std::get_if<schedule::RetractStage>(&action)) {
-    Site* site = site_of(retract->attempt);
-    if (site == nullptr) return;
+    SupervisorHandle* supervisor = supervisor_of(retract->attempt);
+    if (supervisor == nullptr) return;
     retracted_.insert(attempt_text(retract->attempt));
-    site->retract(attempt_text(retract->attempt));
+    supervisor->retract(attempt_text(retract->attempt));
   }
 }
 
 void Conductor::send_start(const schedule::StartStage& action) {
-  const auto seat = seats_.find(action.attempt.slot);
-  if (seat == seats_.end()) return;  // lost in the same round: the coordinator knows
+  const auto slot = slots_.find(action.attempt.slot);
+  if (slot == slots_.end()) return;  // lost in the same round: the coordinator knows
   supervise::Assignment assignment;
   assignment.stage = plan_.stages[action.attempt.stage];
   assignment.number = action.attempt.number;
   for (const plan::StageInput& input : assignment.stage.inputs) {
     assignment.inputs[input.name] = inventory_.artifacts[index_of_.at(input.key)].string();
   }
-  sites_[seat->second.site].site->start(seat->second.index, assignment);
+  supervisors_[slot->second.supervisor].handle->start(slot->second.index, assignment);
 }
 
 // Another live run may be reading it: then it is left to `store gc`.
@@ -429,7 +435,7 @@ RunStatus Conductor::status() const {
   status.trials_done = number(trials_done_);
   status.trials_failed = number(counts.failed_trials);
   status.eta_s = coordinator_.expected_remaining_s();
-  for (const auto& [id, seat] : seats_) status.slots.push_back(seat.shown);
+  for (const auto& [id, slot] : slots_) status.slots.push_back(slot.shown);
   const std::size_t skip =
       failures_.size() > RunStatus::kMaxFailures ? failures_.size() - RunStatus::kMaxFailures : 0;
   status.failures.assign(failures_.begin() + static_cast<std::ptrdiff_t>(skip), failures_.end());

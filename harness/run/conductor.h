@@ -11,7 +11,7 @@
 #include "harness/plan/record.h"
 #include "harness/run/progress.h"
 #include "harness/run/run_status.h"
-#include "harness/run/site.h"
+#include "harness/run/supervisor_handle.h"
 #include "harness/schedule/coordinator.h"
 #include "harness/supervise/store.h"
 
@@ -29,16 +29,16 @@ struct Inventory {
 // records of the same round are durable, so what is acknowledged is never lost. One thread.
 class Conductor {
  public:
-  using SiteId = std::size_t;
+  using SupervisorId = std::size_t;
 
   Conductor(const plan::Plan& plan, const std::string& run_id, schedule::Options options,
             Inventory inventory, supervise::Store& store, plan::RunSink& sink,
             RunProgress& progress);
 
   void start();
-  SiteId join(Site& site, const SiteOffer& offer);
-  void leave(SiteId site, const std::string& reason);
-  void take(SiteId site, const supervise::Report& report);
+  SupervisorId join(SupervisorHandle& supervisor, const SupervisorOffer& offer);
+  void leave(SupervisorId supervisor, const std::string& reason);
+  void take(SupervisorId supervisor, const supervise::Report& report);
   void tick();
   // `grace_s`: for a last checkpoint; -1: as the coordinator's options say.
   void stop(schedule::StopReason reason, bool kill, const std::string& message,
@@ -63,21 +63,22 @@ class Conductor {
   const std::vector<RunStatus::Failure>& failures() const { return failures_; }
 
  private:
-  struct Seat {
-    SiteId site = 0;
+  struct SlotState {
+    SupervisorId supervisor = 0;
     std::size_t index = 0;  // slot of that supervisor
     RunStatus::Slot shown;
     std::string attempt;  // what the supervisor says that it runs
   };
-  struct Joined {
-    Site* site = nullptr;
+  struct JoinedSupervisor {
+    SupervisorHandle* handle = nullptr;
     std::string host;
     std::vector<schedule::SlotId> slots;
   };
 
   void feed(const schedule::Event& event);
-  std::optional<schedule::Attempt> attempt_of(SiteId site, const supervise::Report& report) const;
-  void note_report(Seat& seat, const supervise::Report& report);
+  std::optional<schedule::Attempt> attempt_of(SupervisorId supervisor,
+                                              const supervise::Report& report) const;
+  void note_report(SlotState& state, const supervise::Report& report);
   void stop_if_disk_is_full();
   void decide(const schedule::ReviveStage& action);
   void decide(const schedule::RetireSlot& action);
@@ -108,8 +109,8 @@ class Conductor {
   plan::RunSink& sink_;
   RunProgress& progress_;
   std::unordered_map<std::string, schedule::StageIndex> index_of_;  // by key; look-ups only
-  std::vector<Joined> sites_;
-  std::map<schedule::SlotId, Seat> seats_;
+  std::vector<JoinedSupervisor> supervisors_;
+  std::map<schedule::SlotId, SlotState> slots_;
   schedule::SlotId next_slot_ = 0;
   std::set<std::string> started_;               // attempts that a supervisor has started
   std::set<std::string> retracted_;             // that were asked back

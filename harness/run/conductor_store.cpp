@@ -90,8 +90,8 @@ void Conductor::decide(const schedule::ReviveStage& action) {
 }
 
 void Conductor::decide(const schedule::RetireSlot& action) {
-  const auto seat = seats_.find(action.slot);
-  const std::string slot = seat == seats_.end() ? "a slot" : seat->second.shown.name;
+  const auto state = slots_.find(action.slot);
+  const std::string slot = state == slots_.end() ? "a slot" : state->second.shown.name;
   const std::string message =
       fmt::format("{} gets no more stages of provider '{}', which it cannot start: {}", slot,
                   action.provider, action.message);

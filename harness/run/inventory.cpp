@@ -1,12 +1,12 @@
 #include "harness/run/inventory.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
 
+#include "harness/core/log.h"
 #include "harness/core/suggest.h"
 
 namespace assay::run {
@@ -99,7 +99,7 @@ Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
     }
   }
   if (damaged_records > 0) {
-    spdlog::warn(
+    log_warning(
         "the results database differs from the store for {} stages; their results are copied from "
         "the store again",
         damaged_records);

@@ -1,10 +1,9 @@
 #include "harness/run/load_plan.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/core/log.h"
 #include "harness/plan/file_digests.h"
 #include "harness/plan/planner.h"
 #include "harness/run/numerics.h"
@@ -35,7 +34,7 @@ supervise::Providers providers_of(const spec::SweepFile& file, plan::InputDigest
   std::vector<std::vector<std::string>> foreign;
   for (const auto& provider : file.providers()) foreign.push_back(provider.command);
   const bool built_in = foreign.empty() || has_built_in();
-  if (!built_in) spdlog::warn("no assay-exec: only what the sweep's providers offer");
+  if (!built_in) log_warning("no assay-exec: only what the sweep's providers offer");
   return supervise::Providers::gather(
       foreign, built_in, supervise::catalogue_cache(),
       [&digests](const std::filesystem::path& path) { return digests.digest(path); });

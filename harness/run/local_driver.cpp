@@ -24,16 +24,17 @@ constexpr double kLongestWait = 10e-3;
 
 }  // namespace
 
-LocalDriver::LocalDriver(Conductor& conductor, supervise::Supervisor& supervisor, LocalSite& site,
-                         Ranks* ranks, RunFolder& folder, RunProgress& progress)
+LocalDriver::LocalDriver(Conductor& conductor, supervise::Supervisor& supervisor,
+                         LocalSupervisor& handle, Ranks* ranks, RunFolder& folder,
+                         RunProgress& progress)
     : conductor_(conductor),
       supervisor_(supervisor),
-      site_(site),
+      handle_(handle),
       ranks_(ranks),
       folder_(folder),
       progress_(progress) {}
 
-void LocalDriver::run(const SiteOffer& offer, StopSignals& signals,
+void LocalDriver::run(const SupervisorOffer& offer, StopSignals& signals,
                       const std::function<void()>& renew) {
   try {
     turn(offer, signals, renew);
@@ -49,10 +50,10 @@ void LocalDriver::run(const SiteOffer& offer, StopSignals& signals,
   }
 }
 
-void LocalDriver::turn(const SiteOffer& offer, StopSignals& signals,
+void LocalDriver::turn(const SupervisorOffer& offer, StopSignals& signals,
                        const std::function<void()>& renew) {
   conductor_.start();
-  if (!conductor_.finish()) site_id_ = conductor_.join(site_, offer);
+  if (!conductor_.finish()) supervisor_id_ = conductor_.join(handle_, offer);
   conductor_.settle();
   housekeeping(supervise::monotonic_seconds());
   double renewed_s = supervise::monotonic_seconds();
@@ -71,7 +72,7 @@ void LocalDriver::once(StopSignals& signals) {
   pollfd signal_fd{signals.descriptor(), POLLIN, 0};
   const auto reports = supervisor_.poll(wait, {&signal_fd, 1});
   for (const auto& report : reports) {
-    conductor_.take(site_id_, report);
+    conductor_.take(supervisor_id_, report);
   }
   const double now = supervise::monotonic_seconds();
   bool any = !reports.empty();

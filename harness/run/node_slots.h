@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/run/site.h"
+#include "harness/run/supervisor_handle.h"
 #include "harness/supervise/supervisor.h"
 
 namespace assay::run {
@@ -22,7 +22,7 @@ struct SlotRequest {
 
 struct Slots {
   std::vector<supervise::SlotOptions> options;
-  SiteOffer offer;
+  SupervisorOffer offer;
 };
 
 // GPUs that this process sees, as CUDA_VISIBLE_DEVICES names them; all of the host where that is

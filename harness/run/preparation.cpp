@@ -2,13 +2,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <exception>
 #include <future>
 #include <thread>
 
+#include "harness/core/log.h"
 #include "harness/run/run_sweep.h"
 #include "harness/supervise/host.h"
 
@@ -22,9 +22,9 @@ constexpr int kWaitMs = 10;
   try {
     std::rethrow_exception(failure);
   } catch (const std::exception& e) {
-    spdlog::error("{}", e.what());
+    log_error("{}", e.what());
   } catch (...) {
-    spdlog::error("the other ranks cannot be served");
+    log_error("the other ranks cannot be served");
   }
   ::_exit(kNoEnvironment);
 }

@@ -2,10 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <type_traits>
 
 namespace assay::run {
 namespace {
+
+template <typename T>
+constexpr bool kIsOptional = false;
+template <typename T>
+constexpr bool kIsOptional<std::optional<T>> = true;
 
 // The field lists below are visited by a writer and by a reader, so that they cannot disagree.
 struct Writer {
@@ -16,6 +22,8 @@ struct Writer {
       json[name] = static_cast<int>(value);
     } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
       json[name] = value.string();
+    } else if constexpr (kIsOptional<T>) {
+      json[name] = value ? Json(*value) : Json();
     } else {
       json[name] = value;
     }
@@ -33,6 +41,8 @@ struct Reader {
       value = field.get<std::string>();
     } else if constexpr (std::is_same_v<T, Json>) {
       value = field;
+    } else if constexpr (kIsOptional<T>) {
+      if (!field.is_null()) field.get_to(value.emplace());
     } else {
       field.get_to(value);
     }
@@ -76,20 +86,7 @@ void visit_offer(T& o, const Visit& visit) {
 
 template <typename T, typename Visit>
 void visit_record(T& r, const Visit& visit) {
-  visit("key", r.key);
-  visit("number", r.number);
-  visit("outcome", r.outcome);
-  visit("message", r.message);
-  visit("context", r.context);
-  visit("slot", r.slot);
-  visit("host", r.host);
-  visit("started_unix_s", r.started_unix_s);
-  visit("ended_unix_s", r.ended_unix_s);
-  visit("cpu_s", r.cpu_s);
-  visit("peak_memory_bytes", r.peak_memory_bytes);
-  visit("exit_code", r.exit_code);
-  visit("signal", r.signal);
-  visit("log_path", r.log_path);
+  plan::AttemptRecord::fields(r, visit);
   visit("environment", r.environment);
 }
 
@@ -102,10 +99,7 @@ void visit_report(T& r, const Visit& visit) {
   visit("done", r.progress.done);
   visit("total", r.progress.total);
   visit("unit", r.progress.unit);
-  visit("name", r.name);
-  visit("value", r.value);
   visit("step", r.step);
-  visit("address", r.address);
   visit("path", r.artifact.path);
   visit("result", r.artifact.result);
   visit("size_bytes", r.artifact.size_bytes);
@@ -116,7 +110,6 @@ void visit_report(T& r, const Visit& visit) {
   visit("checkpointed", r.checkpointed);
   visit("unusable", r.unusable);
   visit("lost_inputs", r.lost_inputs);
-  visit("resident", r.resident);
 }
 
 template <typename T, typename Visit>
@@ -141,7 +134,7 @@ auto reading(const char* what, const Read& read) {
   }
 }
 
-constexpr const char* kDeeds[] = {"start", "stop", "kill", "retract"};
+constexpr const char* kCommands[] = {"start", "stop", "kill", "retract"};
 
 }  // namespace
 
@@ -173,15 +166,15 @@ Welcome welcome_from(const Json& json) {
   });
 }
 
-Json to_json(const SiteOffer& offer) {
+Json to_json(const SupervisorOffer& offer) {
   Json json = {{"type", "ready"}};
   visit_offer(offer, Writer{json});
   return json;
 }
 
-SiteOffer site_offer_from(const Json& json) {
+SupervisorOffer supervisor_offer_from(const Json& json) {
   return reading("ready", [&json] {
-    SiteOffer offer;
+    SupervisorOffer offer;
     visit_offer(offer, Reader{json});
     return offer;
   });
@@ -206,7 +199,7 @@ supervise::Report report_from(const Json& json) {
 }
 
 Json to_json(const Command& command) {
-  Json json = {{"do", kDeeds[static_cast<int>(command.kind)]}};
+  Json json = {{"do", kCommands[static_cast<int>(command.kind)]}};
   if (command.kind == Command::Kind::kStart) {
     Json stage = Json::object();
     visit_stage(command.assignment.stage, Writer{stage});
@@ -226,9 +219,9 @@ Json to_json(const Command& command) {
 Command command_from(const Json& json) {
   return reading("commands", [&json] {
     Command command;
-    const auto deed = json.at("do").get<std::string>();
+    const auto name = json.at("do").get<std::string>();
     for (int i = 0; i < 4; ++i) {
-      if (deed == kDeeds[i]) command.kind = static_cast<Command::Kind>(i);
+      if (name == kCommands[i]) command.kind = static_cast<Command::Kind>(i);
     }
     if (command.kind == Command::Kind::kStart) {
       visit_stage(command.assignment.stage, Reader{json.at("stage")});

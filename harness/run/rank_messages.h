@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "harness/core/json.h"
-#include "harness/run/site.h"
+#include "harness/run/supervisor_handle.h"
 #include "harness/supervise/numerics.h"
 
 // Messages between rank 0 and the other ranks: one JSON object each.
@@ -54,14 +54,14 @@ struct Command {
 
 Json to_json(const supervise::HostNumerics& host);  // hello
 Json to_json(const Welcome& welcome);
-Json to_json(const SiteOffer& offer);
+Json to_json(const SupervisorOffer& offer);
 Json to_json(const supervise::Report& report);
 Json to_json(const Command& command);
 
 // All throw Error(kData) naming the message and the field.
 supervise::HostNumerics host_numerics_from(const Json& json);
 Welcome welcome_from(const Json& json);
-SiteOffer site_offer_from(const Json& json);
+SupervisorOffer supervisor_offer_from(const Json& json);
 supervise::Report report_from(const Json& json);
 Command command_from(const Json& json);
 

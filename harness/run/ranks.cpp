@@ -1,13 +1,13 @@
 #include "harness/run/ranks.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
 #include <thread>
 #include <utility>
 
+#include "harness/core/log.h"
 #include "harness/supervise/host.h"
 
 namespace assay::run {
@@ -19,9 +19,9 @@ const Json kAgain = {{"type", "again"}};
 
 }  // namespace
 
-class Ranks::Remote : public Site {
+class Ranks::Rank : public SupervisorHandle {
  public:
-  explicit Remote(int number) : rank(number) {}
+  explicit Rank(int number) : rank(number) {}
 
   void start(std::size_t slot, const supervise::Assignment& assignment) override {
     commands.push_back(
@@ -40,14 +40,14 @@ class Ranks::Remote : public Site {
   const int rank;
   enum class State {
     kAbsent,
-    kGreeted,
+    kSaidHello,
     kWelcomed,
     kJoined,
     kGone,
     kDismissed
   } state = State::kAbsent;
-  Conductor::SiteId site = 0;
-  supervise::HostNumerics numerics;  // once it is greeted
+  Conductor::SupervisorId supervisor = 0;
+  supervise::HostNumerics numerics;  // once it has said hello
   Json commands = Json::array();
   int owed = 0;             // requests that were not answered yet
   double owed_since_s = 0;  // or the last answer
@@ -56,7 +56,7 @@ class Ranks::Remote : public Site {
 
 Ranks::Ranks(schedule::Transport& transport) : transport_(transport) {
   for (int rank = 1; rank < transport.size(); ++rank) {
-    ranks_[rank] = std::make_unique<Remote>(rank);
+    ranks_[rank] = std::make_unique<Rank>(rank);
     ranks_[rank]->heard_s = supervise::monotonic_seconds();
   }
 }
@@ -71,7 +71,7 @@ std::vector<supervise::HostNumerics> Ranks::hosts(double patience_s,
     const bool any = pump(now);
     std::vector<supervise::HostNumerics> said;
     for (const auto& [number, rank] : ranks_) {
-      if (rank->state != Remote::State::kAbsent) said.push_back(rank->numerics);
+      if (rank->state != Rank::State::kAbsent) said.push_back(rank->numerics);
     }
     if (said.size() == ranks_.size() || now >= until || !go_on()) return said;
     if (!any) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -95,7 +95,7 @@ bool Ranks::pump(double now) {
 void Ranks::take(int from, const std::string& text, double now) {
   const auto found = ranks_.find(from);
   if (found == ranks_.end()) return;
-  Remote& rank = *found->second;
+  Rank& rank = *found->second;
   rank.heard_s = now;
   if (rank.owed++ == 0) rank.owed_since_s = now;
   const Json message = parse_json(text, fmt::format("message of rank {}", from));
@@ -104,15 +104,15 @@ void Ranks::take(int from, const std::string& text, double now) {
     signals_.push_back({message.value("number", 0), message.value("from_launcher", false)});
   } else if (type == "hello") {
     rank.numerics = host_numerics_from(message);
-    rank.state = Remote::State::kGreeted;
-  } else if (rank.state == Remote::State::kGone) {
+    rank.state = Rank::State::kSaidHello;
+  } else if (rank.state == Rank::State::kGone) {
     return;  // what it says is about stages that went elsewhere
-  } else if (type == "ready" && rank.state == Remote::State::kWelcomed) {
-    rank.state = Remote::State::kJoined;
-    rank.site = conductor_->join(rank, site_offer_from(message));
-  } else if (type == "reports" && rank.state == Remote::State::kJoined) {
+  } else if (type == "ready" && rank.state == Rank::State::kWelcomed) {
+    rank.state = Rank::State::kJoined;
+    rank.supervisor = conductor_->join(rank, supervisor_offer_from(message));
+  } else if (type == "reports" && rank.state == Rank::State::kJoined) {
     for (const Json& report : message.at("reports")) {
-      conductor_->take(rank.site, report_from(report));
+      conductor_->take(rank.supervisor, report_from(report));
     }
   } else {
     throw Error(ErrorKind::kEnvironment,
@@ -123,38 +123,38 @@ void Ranks::take(int from, const std::string& text, double now) {
 
 std::vector<StopSignal> Ranks::signals() { return std::exchange(signals_, {}); }
 
-void Ranks::reply(Remote& rank, const Json& message) {
+void Ranks::reply(Rank& rank, const Json& message) {
   transport_.send(rank.rank, message.dump(-1, ' ', false, Json::error_handler_t::replace));
   --rank.owed;
   rank.owed_since_s = supervise::monotonic_seconds();
 }
 
-void Ranks::answer(Remote& rank, double now) {
+void Ranks::answer(Rank& rank, double now) {
   const bool due = rank.owed > 1 || now - rank.owed_since_s >= kHoldSeconds;
   switch (rank.state) {
-    case Remote::State::kGreeted:
+    case Rank::State::kSaidHello:
       if (rank.owed > 0 && !welcome_.is_null()) {
-        rank.state = Remote::State::kWelcomed;
+        rank.state = Rank::State::kWelcomed;
         reply(rank, welcome_);
       } else if (rank.owed > 0 && due) {
         reply(rank, kWait);
       }
       break;
-    case Remote::State::kAbsent:
-    case Remote::State::kWelcomed:
+    case Rank::State::kAbsent:
+    case Rank::State::kWelcomed:
       if (rank.owed > 0 && due) reply(rank, kWait);
       break;
-    case Remote::State::kJoined:
+    case Rank::State::kJoined:
       while (rank.owed > 0 &&
              (rank.owed > 1 || !rank.commands.empty() || now - rank.owed_since_s >= kHoldSeconds)) {
         reply(rank,
               {{"type", "commands"}, {"commands", std::exchange(rank.commands, Json::array())}});
       }
       break;
-    case Remote::State::kGone:
+    case Rank::State::kGone:
       while (rank.owed > 0) reply(rank, kAgain);  // it has spoken again
       break;
-    case Remote::State::kDismissed:
+    case Rank::State::kDismissed:
       break;
   }
 }
@@ -166,24 +166,23 @@ void Ranks::answer(double now) {
     if (rank->owed < owed) rank->owed_since_s = now;
     // While it waits for an answer its silence is not its own.
     const double silent_s = now - std::max(rank->heard_s, rank->owed_since_s);
-    if (rank->state == Remote::State::kGone || rank->owed > 0 || silent_s <= kSilentSeconds) {
+    if (rank->state == Rank::State::kGone || rank->owed > 0 || silent_s <= kSilentSeconds) {
       continue;
     }
-    const bool joined = rank->state == Remote::State::kJoined;
-    rank->state = Remote::State::kGone;
+    const bool joined = rank->state == Rank::State::kJoined;
+    rank->state = Rank::State::kGone;
     rank->commands = Json::array();
     if (joined) {
-      conductor_->leave(rank->site, fmt::format("rank {} is silent", number));
+      conductor_->leave(rank->supervisor, fmt::format("rank {} is silent", number));
     } else {
-      spdlog::warn("rank {} is silent and has not joined yet", number);
+      log_warning("rank {} is silent and has not joined yet", number);
     }
   }
 }
 
 bool Ranks::all_alive() const {
-  return std::none_of(ranks_.begin(), ranks_.end(), [](const auto& entry) {
-    return entry.second->state == Remote::State::kGone;
-  });
+  return std::none_of(ranks_.begin(), ranks_.end(),
+                      [](const auto& entry) { return entry.second->state == Rank::State::kGone; });
 }
 
 bool Ranks::dismiss(double patience_s) {
@@ -198,16 +197,16 @@ bool Ranks::dismiss(double patience_s) {
     for (auto& [number, rank] : ranks_) {
       if (rank->owed > 0) {
         while (rank->owed > 0) reply(*rank, kBye);
-        rank->state = Remote::State::kDismissed;
+        rank->state = Rank::State::kDismissed;
       }
-      missing = missing ||
-                (rank->state != Remote::State::kDismissed && rank->state != Remote::State::kGone);
+      missing =
+          missing || (rank->state != Rank::State::kDismissed && rank->state != Rank::State::kGone);
     }
     if (!missing || supervise::monotonic_seconds() >= until) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   return std::all_of(ranks_.begin(), ranks_.end(), [](const auto& entry) {
-    return entry.second->state == Remote::State::kDismissed;
+    return entry.second->state == Rank::State::kDismissed;
   });
 }
 

@@ -12,9 +12,9 @@
 
 namespace assay::run {
 
-// The other ranks as rank 0 sees them: sites of the conductor whose commands wait for the rank's
-// next request. It only ever answers. A rank that was given up and speaks again (its machine slept,
-// its disk hung) is taken back as if it were new. One thread.
+// The other ranks as rank 0 sees them: supervisors of the conductor whose commands wait for the
+// rank's next request. It only ever answers. A rank that was given up and speaks again (its machine
+// slept, its disk hung) is taken back as if it were new. One thread.
 class Ranks {
  public:
   explicit Ranks(schedule::Transport& transport);
@@ -45,15 +45,15 @@ class Ranks {
   static constexpr double kSilentSeconds = 60;
 
  private:
-  class Remote;
+  class Rank;
   void take(int from, const std::string& text, double now);
-  void answer(Remote& rank, double now);
-  void reply(Remote& rank, const Json& message);
+  void answer(Rank& rank, double now);
+  void reply(Rank& rank, const Json& message);
 
   schedule::Transport& transport_;
   Conductor* conductor_ = nullptr;
   Json welcome_;
-  std::map<int, std::unique_ptr<Remote>> ranks_;
+  std::map<int, std::unique_ptr<Rank>> ranks_;
   std::vector<StopSignal> signals_;
 };
 

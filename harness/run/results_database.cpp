@@ -1,10 +1,10 @@
 #include "harness/run/results_database.h"
 
-#include <spdlog/spdlog.h>
-
 #include <charconv>
 #include <chrono>
 #include <thread>
+
+#include "harness/core/log.h"
 
 namespace assay::run {
 namespace {
@@ -44,8 +44,8 @@ std::unique_ptr<plan::RunSink> open_database(const RunFolder& folder, const RunH
   } catch (const Error& e) {
     if (!is_damaged(e)) throw;
     const auto aside = folder.move_database_aside();
-    spdlog::warn("{}", e.what());
-    spdlog::warn("moved it to {}; a new one is made from the results in the store", aside.string());
+    log_warning("{}", e.what());
+    log_warning("moved it to {}; a new one is made from the results in the store", aside.string());
     return hooks.open_sink(folder.database());
   }
 }
@@ -56,7 +56,7 @@ void with_patience(const std::function<void()>& work, const std::function<bool()
       return work();
     } catch (const Error& e) {
       if (!is_held_elsewhere(e) || !go_on()) throw;
-      if (!said) spdlog::warn("{}: waiting for it", e.what());
+      if (!said) log_warning("{}: waiting for it", e.what());
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }

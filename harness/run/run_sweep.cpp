@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include "harness/core/atomic_file.h"
+#include "harness/core/log.h"
 #include "harness/core/say.h"
 #include "harness/run/build_info.h"
 #include "harness/run/inventory.h"
@@ -14,11 +14,11 @@
 #include "harness/run/node_slots.h"
 #include "harness/run/numerics.h"
 #include "harness/run/preparation.h"
+#include "harness/run/rank_loop.h"
 #include "harness/run/results_database.h"
 #include "harness/run/run_folder.h"
 #include "harness/run/setup.h"
 #include "harness/run/summary.h"
-#include "harness/run/worker.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/process_identity.h"
 
@@ -84,7 +84,7 @@ class Run {
       return kStopped;
     }
     supervise::Supervisor supervisor(*store_, supervisor_options());
-    LocalSite site(supervisor);
+    LocalSupervisor handle(supervisor);
     const std::vector<std::string> busy_providers =
         providers_with_work(loaded_.plan, inventory_, 2 * slots_.options.size());
     Conductor conductor(loaded_.plan, folder_->id(), std::move(options_), std::move(inventory_),
@@ -97,7 +97,7 @@ class Run {
       ranks_->welcome(welcome(nonce), conductor);
     }
     for (const std::string& provider : busy_providers) supervisor.warm(provider);
-    LocalDriver driver(conductor, supervisor, site, ranks_, *folder_, *progress_);
+    LocalDriver driver(conductor, supervisor, handle, ranks_, *folder_, *progress_);
     driver.run(slots_.offer, signals_, [this] { register_root(kLeaseSeconds); });
     // First the records: a launcher that ends the job does not wait for the rest.
     const RunStatus status = record_end(conductor, driver);
@@ -130,7 +130,7 @@ class Run {
         request_.out.empty() ? std::filesystem::path("runs") / loaded_.sweep.name : request_.out,
         loaded_.sweep.name);
     write_file_atomically(folder_->path() / "sweep.yaml", loaded_.sweep.resolved);
-    for (const std::string& note : loaded_.notes) spdlog::info("{}", note);
+    for (const std::string& note : loaded_.notes) log_info("{}", note);
     store_.emplace();
     for (const auto& [name, text] : loaded_.plan.manifests) store_->keep_manifest(name, text);
     register_root(kLeaseSeconds);
@@ -176,7 +176,7 @@ class Run {
                     [&] { return supervise::monotonic_seconds() < until; });
     } catch (const Error& e) {
       if (!is_held_elsewhere(e)) throw;
-      spdlog::warn("{}: it does not say when this run ended", e.what());
+      log_warning("{}: it does not say when this run ended", e.what());
     }
     sink_.reset();
     register_root(0);
@@ -191,7 +191,7 @@ class Run {
       if (hooks_.after) hooks_.after(folder_->path());
     } catch (const Error& e) {
       // What was computed and recorded does not depend on who can be shown a board.
-      spdlog::warn("{}", e.what());
+      log_warning("{}", e.what());
     }
   }
 
@@ -319,7 +319,7 @@ int run_sweep(const RunRequest& request, const RunHooks& hooks) {
   const Json mine = supervise::to_json(supervise::this_process());
   const Json rank_0 = parse_json(transport->from_rank_0(mine.dump()), "identity of rank 0");
   if (transport->rank() == 0) return run_as_rank_0(request, hooks, signals, *transport);
-  const int code = run_worker(
+  const int code = run_rank(
       *transport, supervise::process_identity_from(rank_0).value_or(supervise::ProcessIdentity{}),
       signals);
   transport->finish(true);

@@ -72,6 +72,7 @@ Actions Coordinator::on(const Event& event, double now) {
     } else {
       fill_all_ahead();
     }
+    retract_waiting();
   }
   finish_if_over();
   return std::exchange(actions_, {});
@@ -217,7 +218,7 @@ void Coordinator::handle(const Tick&) {
   }
   forgive();
   if (stopping_) return;
-  retract_late();
+  retract_waiting();
   fill_all_ahead();
   give_up_on_misfits();
 }

@@ -155,7 +155,8 @@ class Coordinator {
   bool wants_more(const Slot& slot) const;
   void fill_all_ahead();
   std::optional<SlotId> first_to_end() const;
-  void retract_late();
+  double waiting_s(const Slot& slot) const;
+  void retract_waiting();
   StageIndex prefer_resident(const ReadyQueue::Group& group, StageIndex top, SlotId slot) const;
   bool starts_in_time(StageIndex stage) const;
   void reorder();  // paths and ranks anew from what was learned; linear, so called now and then

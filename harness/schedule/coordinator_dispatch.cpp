@@ -14,6 +14,8 @@ constexpr double kResidentShare = 0.9;
 constexpr double kCriticalShare = 0.5;
 // The order of work is made anew when this share of it is done.
 constexpr double kReorderShare = 0.2;
+// A queued stage that would start so many seconds later than on a free slot is moved to that.
+constexpr double kWorthMoving = 0.25;
 // A stage is late once it takes this many times what was expected.
 constexpr double kLate = 3;
 // and nothing is queued behind it from this many on while others end sooner.
@@ -223,21 +225,31 @@ void Coordinator::fill_ahead(SlotId id) {
   }
 }
 
-// The slot with nothing queued that will be the first to end; one that is late already does not
-// count.
+// The slot that will be the first to end, with what is queued behind it; one that is late already
+// does not count.
 std::optional<SlotId> Coordinator::first_to_end() const {
   std::optional<SlotId> first;
   double earliest_s = 0;
   for (const auto& [id, slot] : slots_.slots()) {
-    if (!slot.running || slot.running->stopping || !slot.waiting.empty()) continue;
+    if (!slot.running || slot.running->stopping) continue;
     const double expected_s = durations_.expected_s(stage_of(slot.running->attempt.stage).name);
     const double since_s = slot.running->since_s;
     if (now_s_ - since_s > kOverdue * expected_s) continue;
-    if (first && since_s + expected_s >= earliest_s) continue;
+    const double end_s = since_s + expected_s + waiting_s(slot);
+    if (first && end_s >= earliest_s) continue;
     first = id;
-    earliest_s = since_s + expected_s;
+    earliest_s = end_s;
   }
   return first;
+}
+
+// Expected time of what is queued behind a slot's stage.
+double Coordinator::waiting_s(const Slot& slot) const {
+  double sum_s = 0;
+  for (const Occupant& next : slot.waiting) {
+    sum_s += durations_.expected_s(stage_of(next.attempt.stage).name);
+  }
+  return sum_s;
 }
 
 void Coordinator::fill_all_ahead() {
@@ -252,13 +264,16 @@ void Coordinator::fill_all_ahead() {
   }
 }
 
-// What waits behind a stage that takes far longer than expected is asked back once a slot is free.
-void Coordinator::retract_late() {
+// What waits behind a stage that has long to go, or takes far longer than expected, is asked back
+// once a slot is free and nothing else is there for it.
+void Coordinator::retract_waiting() {
   if (slots_.open() == 0 || ready_.size() > 0) return;
   for (const auto& [id, slot] : slots_.slots()) {
     if (slot.waiting.empty() || !slot.running) continue;
     const double expected_s = durations_.expected_s(stage_of(slot.running->attempt.stage).name);
-    if (now_s_ - slot.running->since_s <= kLate * std::max(expected_s, 1.0)) continue;
+    const double spent_s = now_s_ - slot.running->since_s;
+    const bool late = spent_s > kLate * std::max(expected_s, 1.0);
+    if (!late && expected_s - spent_s < kWorthMoving) continue;
     for (Occupant& next : slots_.find(id)->waiting) {
       if (next.stopping) continue;
       next.stopping = true;

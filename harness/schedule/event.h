@@ -12,14 +12,14 @@
 #include "harness/plan/record.h"
 
 // What the coordinator is told and what it answers. Values only: the drivers (local, MPI,
-// simulation) turn descriptors, messages or virtual time into events, and actions into deeds.
+// simulation) turn descriptors, messages or virtual time into events, and carry out actions.
 
 namespace assay::schedule {
 
 using SlotId = int;              // unique in a run, given by the driver, never used again
 using StageIndex = std::size_t;  // into Plan::stages
 
-// A seat for one executor. The slots of a node share what they offer together.
+// Room for one executor. The slots of a node share what they offer together.
 struct SlotOffer {
   SlotId id = 0;
   std::string node;  // host: slots of several ranks on one host name the same node

@@ -1,12 +1,13 @@
 #include "harness/supervise/attempt_log.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include "harness/core/log.h"
 
 namespace assay::supervise {
 
@@ -24,7 +25,7 @@ void AttemptLog::append(std::string_view text) {
     descriptor_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (descriptor_ < 0) {
       // A log that cannot be written is no reason to lose the stage.
-      spdlog::warn("cannot write {}: {}", file.string(), std::strerror(errno));
+      log_warning("cannot write {}: {}", file.string(), std::strerror(errno));
       folder_.clear();
       return;
     }

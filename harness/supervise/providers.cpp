@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
+#include "harness/core/log.h"
 #include "harness/supervise/executor.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/inspection_batches.h"
@@ -376,7 +376,7 @@ Providers Providers::gather(const std::vector<std::vector<std::string>>& foreign
   for (const std::vector<std::string>& command : foreign) {
     Catalogue catalogue = describe(command, cache, 120, digest);
     if (catalogue.files.empty() && command.size() > 1) {
-      spdlog::warn(
+      log_warning(
           "provider '{}' does not name the files that it is made of: a change in a module "
           "that it imports makes no new results unless it states another version than "
           "'{}' (docs/formats/catalogue.md)",

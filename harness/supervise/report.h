@@ -51,9 +51,7 @@ struct Assignment {
 enum class ReportKind {
   kStarted,     // sent to an executor that is ready (does not end the wait of poll() by itself)
   kProgress,    // progress
-  kMetric,      // name, value, step
   kCheckpoint,  // step
-  kListening,   // address (gangs)
   kPublished,   // durable in the store: artifact, result, record, published
   kFailed,      // error, message, record
   kFound,  // not run, or in vain: the store holds the result that another run has made; artifact
@@ -66,10 +64,7 @@ struct Report {
   std::string attempt;
   std::string key;
   protocol::Progress progress;
-  std::string name;
-  double value = 0;
   std::int64_t step = 0;
-  std::string address;
   Artifact artifact;           // kPublished, kFound
   bool first = true;           // kPublished: false: another run had published it meanwhile
   std::string nondeterminism;  // kPublished: how its result differs from ours; "": it does not
@@ -79,7 +74,6 @@ struct Report {
   bool unusable = false;  // kFailed: the slot cannot start the provider; no fault of the stage
   std::vector<std::string> lost_inputs;  // kFailed: keys of inputs that are gone from the store
   plan::AttemptRecord record;            // kPublished, kFailed: complete but for `quarantined`
-  std::vector<std::string> resident;     // kPublished: keys that the executor holds now
 };
 
 }  // namespace assay::supervise

@@ -28,7 +28,7 @@ bool is_exact(const Json& number) {
 Json assembled_result(const Json& returned, const plan::Stage& stage, const Json& files,
                       const plan::AttemptRecord& record, const Spent& before) {
   Json result = returned;
-  for (const char* name : {"stage", "key", "files", "attempt", "digest", "digests"}) {
+  for (const char* name : {"stage", "key", "files", "attempt", "digest", "digests", "series"}) {
     if (result.contains(name))
       refuse(stage, fmt::format("member '{}' is set by the supervisor", name));
   }
@@ -55,8 +55,8 @@ Json assembled_result(const Json& returned, const plan::Stage& stage, const Json
   result["attempt"] = record.number;
   Json& cost = result["cost"];
   cost["wall_s"] = record.ended_unix_s - record.started_unix_s + before.wall_s;
-  cost["cpu_s"] = record.cpu_s < 0 ? record.cpu_s : record.cpu_s + before.cpu_s;
-  cost["peak_memory_bytes"] = record.peak_memory_bytes;
+  cost["cpu_s"] = record.cpu_s ? *record.cpu_s + before.cpu_s : -1;
+  cost["peak_memory_bytes"] = record.peak_memory_bytes.value_or(-1);
   Json& environment = result["environment"];
   environment.update(record.environment);
   environment["started_unix_s"] = record.started_unix_s;

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr double kBeatSeconds = 10;
-constexpr double kWritingSeconds = 10;  // older than that, an unreadable lock is nobody's
+constexpr double kWritingSeconds = 10;  // older than that, no process holds an unreadable lock
 constexpr std::size_t kMaxBytes = 4096;
 
 std::string fresh_token() {

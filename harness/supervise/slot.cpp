@@ -54,15 +54,15 @@ void Slot::pump(std::vector<Report>& reports) {
     if (running_->sent) return;
     const std::string provider = running_->assignment.stage.provider;
     try {
-      if (!workers_.contains(provider)) start_worker(provider);
+      if (!executors_.contains(provider)) start_executor(provider);
     } catch (const Error& e) {
       fail(e.kind(), e.what(), Json::object(), reports, nullptr,
            options_.providers.contains(provider));
       continue;
     }
-    // One that was killed must be gone first: bury() is followed by another pump().
-    const Worker& mine = workers_.at(provider);
-    if (!mine.ready || mine.condemned) return;
+    // One that was killed must be gone first: executor_ended() is followed by another pump().
+    const OwnExecutor& mine = executors_.at(provider);
+    if (!mine.ready || mine.killed) return;
     // The end of the stage before has looked, perhaps.
     const bool looked = monotonic_seconds() - mine.checked_s < kJustNowSeconds;
     if (looked || !refuse_changed_code(reports)) send_run(reports);
@@ -70,9 +70,9 @@ void Slot::pump(std::vector<Report>& reports) {
 }
 
 void Slot::warm(const std::string& provider) {
-  if (workers_.contains(provider)) return;
+  if (executors_.contains(provider)) return;
   try {
-    start_worker(provider);
+    start_executor(provider);
   } catch (const Error&) {  // the first stage that needs it tries again and reports
   }
 }
@@ -87,7 +87,7 @@ void Slot::take_next() {
   running_->sent_s = monotonic_seconds();
 }
 
-void Slot::start_worker(const std::string& provider) {
+void Slot::start_executor(const std::string& provider) {
   const auto found = options_.providers.find(provider);
   if (found == options_.providers.end())
     throw Error(ErrorKind::kEnvironment,
@@ -97,23 +97,23 @@ void Slot::start_worker(const std::string& provider) {
   std::filesystem::path output;
   if (!options_.logs.empty())
     output = options_.logs / fmt::format(".{}.{}.out", file_name(own_.name), file_name(provider));
-  Worker worker;
-  const std::string owner = fmt::format("{}{}.{}", options_.mark, index_, executors_++);
+  OwnExecutor mine;
+  const std::string owner = fmt::format("{}{}.{}", options_.mark, index_, started_executors_++);
   const auto files = options_.provider_files.find(provider);
-  if (files != options_.provider_files.end()) worker.code = ProviderWatch(provider, files->second);
+  if (files != options_.provider_files.end()) mine.code = ProviderWatch(provider, files->second);
   Command command{found->second, own_.environment};
   command.environment[kOwnerVariable] = owner;
-  worker.mark = fmt::format("{}={}", kOwnerVariable, owner);
-  worker.executor = std::make_unique<Executor>(
+  mine.mark = fmt::format("{}={}", kOwnerVariable, owner);
+  mine.executor = std::make_unique<Executor>(
       command, fmt::format("executor of slot {} ({})", own_.name, provider), output);
-  worker.kill_at_s = monotonic_seconds() + options_.start_timeout_s;
-  if (worker.executor->pidfd() < 0) worker.look_s = monotonic_seconds() + kLookSeconds;
-  workers_[provider] = std::move(worker);
+  mine.kill_at_s = monotonic_seconds() + options_.start_timeout_s;
+  if (mine.executor->pidfd() < 0) mine.look_s = monotonic_seconds() + kLookSeconds;
+  executors_[provider] = std::move(mine);
 }
 
 void Slot::send_run(std::vector<Report>& reports) {
   Running& now = *running_;
-  Executor& executor = *worker()->executor;
+  Executor& executor = *current()->executor;
   const plan::Stage& stage = now.assignment.stage;
   note_folders();
   protocol::Message message = message_of(protocol::Type::kRun, now.attempt);
@@ -147,10 +147,10 @@ void Slot::send_run(std::vector<Report>& reports) {
 
 // How a file of the executor's provider has changed since the plan, or since it was started; "":
 // none has.
-std::string Slot::changed_code(Worker& worker) {
+std::string Slot::changed_code(OwnExecutor& mine) {
   try {
-    worker.code.check();
-    worker.checked_s = monotonic_seconds();
+    mine.code.check();
+    mine.checked_s = monotonic_seconds();
     return "";
   } catch (const Error& e) {
     return e.what();
@@ -160,19 +160,19 @@ std::string Slot::changed_code(Worker& worker) {
 // Ends what is to run, or has just run, on an executor that may hold other code than the plan has
 // seen. The stage is not to blame: it goes to an executor that is started anew.
 bool Slot::refuse_changed_code(std::vector<Report>& reports) {
-  Worker& mine = *worker();
+  OwnExecutor& mine = *current();
   const std::string problem = changed_code(mine);
   if (problem.empty()) return false;
-  mine.condemned = true;
+  mine.killed = true;
   mine.executor->kill();
   fail(ErrorKind::kEnvironment, problem, Json::object(), reports, nullptr, true);
   return true;
 }
 
-Slot::Worker* Slot::worker() {
+Slot::OwnExecutor* Slot::current() {
   if (!running_) return nullptr;
-  const auto found = workers_.find(running_->assignment.stage.provider);
-  return found == workers_.end() ? nullptr : &found->second;
+  const auto found = executors_.find(running_->assignment.stage.provider);
+  return found == executors_.end() ? nullptr : &found->second;
 }
 
 // ---- ending early
@@ -190,7 +190,7 @@ void Slot::stop(const std::string& attempt, double grace_s, std::vector<Report>&
   if (running_->ending) return;
   protocol::Message message = message_of(protocol::Type::kStop, attempt);
   message.grace_s = grace_s;
-  if (Worker* mine = worker()) mine->executor->send(message);
+  if (OwnExecutor* mine = current()) mine->executor->send(message);
   running_->grace_s = grace_s;
   running_->kill_at_s = std::min(running_->kill_at_s, monotonic_seconds() + grace_s);
 }
@@ -199,7 +199,7 @@ void Slot::kill(const std::string& attempt, ErrorKind kind, const std::string& m
                 std::vector<Report>& reports) {
   if (running_ && running_->attempt == attempt) {
     if (running_->sent)
-      condemn(kind, message);
+      kill_executor(kind, message);
     else
       fail(kind, message, Json::object(), reports);
     pump(reports);
@@ -233,26 +233,18 @@ void Slot::stop_all(double grace_s, std::vector<Report>& reports) {
   if (running_) stop(std::string(running_->attempt), grace_s, reports);
 }
 
-void Slot::condemn(ErrorKind kind, const std::string& message) {
+void Slot::kill_executor(ErrorKind kind, const std::string& message) {
   if (!running_->ending) running_->ending = Ending{kind, message};
-  if (Worker* mine = worker()) {
-    mine->condemned = true;
+  if (OwnExecutor* mine = current()) {
+    mine->killed = true;
     mine->executor->kill();
   }
 }
 
-void Slot::send_peers(const std::string& attempt, const Json& peers, const std::string& secret) {
-  if (!running_ || running_->attempt != attempt || !running_->sent) return;
-  protocol::Message message = message_of(protocol::Type::kPeers, attempt);
-  message.peers = peers;
-  message.name = secret;
-  if (Worker* mine = worker()) mine->executor->send(message);
-}
-
 void Slot::dismiss() {
   dismissed_ = true;
-  for (auto& [provider, each] : workers_) {
-    if (!each.condemned) each.executor->send(message_of(protocol::Type::kExit, ""));
+  for (auto& [provider, each] : executors_) {
+    if (!each.killed) each.executor->send(message_of(protocol::Type::kExit, ""));
   }
 }
 

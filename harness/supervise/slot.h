@@ -18,6 +18,7 @@
 #include "harness/supervise/provider_files.h"
 #include "harness/supervise/publisher.h"
 #include "harness/supervise/report.h"
+#include "harness/supervise/series.h"
 #include "harness/supervise/spent.h"
 #include "harness/supervise/store.h"
 
@@ -46,7 +47,6 @@ class Slot {
   void stop(const std::string& attempt, double grace_s, std::vector<Report>& reports);
   void kill(const std::string& attempt, ErrorKind kind, const std::string& message,
             std::vector<Report>& reports);
-  void send_peers(const std::string& attempt, const Json& peers, const std::string& secret);
 
   // Appends two entries an executor; serve() gets the same ones back.
   void descriptors(std::vector<pollfd>& into) const;
@@ -61,7 +61,7 @@ class Slot {
 
   // Tells idle executors to leave; empty() once they are gone.
   void dismiss();
-  bool empty() const { return workers_.empty(); }
+  bool empty() const { return executors_.empty(); }
 
  private:
   static constexpr double kNever = std::numeric_limits<double>::infinity();
@@ -71,13 +71,13 @@ class Slot {
   static constexpr double kYieldSeconds = 5;   // for a stage that is left to another run
   static constexpr double kJustNowSeconds = 1e-3;  // a look at a provider's files is not repeated
 
-  struct Worker {
+  struct OwnExecutor {
     ProviderWatch code;  // begun before the executor
     double checked_s = -kNever;  // when its files were last looked at
     std::unique_ptr<Executor> executor;
-    bool greeted = false;     // it has said hello
+    bool said_hello = false;  // it has said hello
     bool ready = false;       // and is prepared: it takes runs
-    bool condemned = false;   // killed by us: what it still says does not count
+    bool killed = false;      // killed by us: what it still says does not count
     std::string mark;         // what everything that it starts carries
     std::int64_t copied = 0;  // of its output, into logs
     double kill_at_s = 0;     // not ready by then, or it lives on after it closed its socket
@@ -109,7 +109,9 @@ class Slot {
     double progress_s = 0;
     double copy_s = 0;
     double cpu_before_s = 0;
-    Spent before;  // by attempts whose checkpoints this one goes on from
+    Spent before;   // by attempts whose checkpoints this one goes on from
+    Series series;  // with what those attempts had reported
+    bool dropped_series = false;
     double grace_s = 0;
     double kill_at_s = kNever;
     double claim_s = kNever;
@@ -135,19 +137,20 @@ class Slot {
   void claim(std::vector<Report>& reports);
   void unclaim();
 
-  Worker* worker();  // of what runs
-  void start_worker(const std::string& provider);
+  OwnExecutor* current();  // of what runs
+  void start_executor(const std::string& provider);
   void send_run(std::vector<Report>& reports);
-  void condemn(ErrorKind kind, const std::string& message);
-  static std::string changed_code(Worker& worker);
+  void kill_executor(ErrorKind kind, const std::string& message);
+  static std::string changed_code(OwnExecutor& mine);
   bool refuse_changed_code(std::vector<Report>& reports);
   // False if nothing had arrived.
   bool read(const std::string& provider, std::vector<Report>& reports);
-  void handle(Worker& worker, const std::string& provider, const protocol::Message& message,
+  void handle(OwnExecutor& from, const std::string& provider, const protocol::Message& message,
               std::vector<Report>& reports);
-  void greet(Worker& worker, const std::string& provider, const protocol::Message& hello,
-             std::vector<Report>& reports);
-  void make_ready(Worker& worker, std::vector<Report>& reports);
+  void note_metric(const protocol::Message& metric);
+  void take_hello(OwnExecutor& from, const std::string& provider, const protocol::Message& hello,
+                  std::vector<Report>& reports);
+  void make_ready(OwnExecutor& from, std::vector<Report>& reports);
   void finish(const protocol::Message& done, std::vector<Report>& reports);
   Finished finished(const protocol::Message& done, Report& out);
   void check_output_folder();
@@ -155,8 +158,9 @@ class Slot {
             std::vector<Report>& reports, const Death* death = nullptr, bool unusable = false);
   void excuse(Report& out);
   void look_for_the_dead(double now_s, std::vector<Report>& reports);
-  void bury(const std::string& provider, const Death& death, std::vector<Report>& reports);
-  void copy_output(Worker& worker);
+  void executor_ended(const std::string& provider, const Death& death,
+                      std::vector<Report>& reports);
+  void copy_output(OwnExecutor& from);
   Report report(ReportKind kind) const;
   plan::AttemptRecord record();
   Spent spent();  // with the attempts before
@@ -170,8 +174,8 @@ class Slot {
   std::deque<Assignment> waiting_;
   std::optional<Running> running_;
   FolderMarks marks_;
-  std::map<std::string, Worker> workers_;  // by provider
-  int executors_ = 0;                      // started so far
+  std::map<std::string, OwnExecutor> executors_;  // by provider
+  int started_executors_ = 0;                     // started so far
   bool dismissed_ = false;
 };
 

@@ -80,11 +80,11 @@ Finished Slot::finished(const protocol::Message& done, Report& out) {
     if (!now.left_folder) check_output_folder();
   }
   if (!files.empty()) made.files = checked_output(now.output, stage);
-  copy_output(*worker());
+  copy_output(*current());
   out.record = record();
   out.record.outcome = "done";
-  out.resident = done.resident;
   made.result = assembled_result(done.result, stage, files, out.record, now.before);
+  if (!now.series.empty()) made.result["series"] = now.series.points();
   return made;
 }
 
@@ -109,7 +109,7 @@ void Slot::check_output_folder() {
 
 void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
                 std::vector<Report>& reports, const Death* death, bool unusable) {
-  if (Worker* mine = worker()) copy_output(*mine);
+  if (OwnExecutor* mine = current()) copy_output(*mine);
   if (!running_->yields_to.empty()) {
     leave_to(std::string(running_->yields_to), reports);
     return;
@@ -126,7 +126,7 @@ void Slot::fail(ErrorKind kind, const std::string& message, const Json& context,
   out.record.message = out.message;
   out.record.context = context;
   if (death != nullptr) {
-    out.record.exit_code = death->exit_code;
+    if (death->exit_code >= 0) out.record.exit_code = death->exit_code;
     out.record.signal = death->signal;
   }
   store_.remove_output(running_->output);
@@ -143,9 +143,9 @@ void Slot::excuse(Report& out) {
     out.error = kind;
     out.message = fmt::format("{}; it had failed with: {}", cause, out.message);
   };
-  if (Worker* mine = worker()) {
+  if (OwnExecutor* mine = current()) {
     if (const std::string changed = changed_code(*mine); !changed.empty()) {
-      mine->condemned = true;
+      mine->killed = true;
       mine->executor->kill();
       out.unusable = true;
       return because(ErrorKind::kEnvironment, changed);
@@ -184,10 +184,11 @@ plan::AttemptRecord Slot::record() {
   made.started_unix_s = now.sent_unix_s;
   // Wall time from the monotonic clock: the wall clock may jump.
   made.ended_unix_s = now.sent_unix_s + (monotonic_seconds() - now.sent_s);
-  if (const Worker* mine = worker(); mine != nullptr && now.sent) {
+  if (const OwnExecutor* mine = current(); mine != nullptr && now.sent) {
     const double cpu_s = mine->executor->cpu_s();
     if (cpu_s >= 0 && now.cpu_before_s >= 0) made.cpu_s = std::max(0.0, cpu_s - now.cpu_before_s);
-    made.peak_memory_bytes = mine->executor->peak_memory_bytes();
+    const std::int64_t peak_bytes = mine->executor->peak_memory_bytes();
+    if (peak_bytes >= 0) made.peak_memory_bytes = peak_bytes;
   }
   made.log_path = now.log->path();
   made.environment = environment();
@@ -198,7 +199,7 @@ Spent Slot::spent() {
   const Running& now = *running_;
   Spent all = now.before;
   all.wall_s += monotonic_seconds() - now.sent_s;
-  if (const Worker* mine = worker(); mine != nullptr && now.cpu_before_s >= 0) {
+  if (const OwnExecutor* mine = current(); mine != nullptr && now.cpu_before_s >= 0) {
     all.cpu_s += std::max(0.0, mine->executor->cpu_s() - now.cpu_before_s);
   }
   return all;
@@ -213,7 +214,7 @@ Json Slot::environment() const {
   return facts;
 }
 
-void Slot::copy_output(Worker& from) {
+void Slot::copy_output(OwnExecutor& from) {
   const std::int64_t end = from.executor->output_bytes();
   const bool grown = end > from.copied;
   while (from.copied < end) {

@@ -112,7 +112,10 @@ void Slot::note_folders() {
   const plan::Stage& stage = now.assignment.stage;
   now.output = store_.output_folder(now.attempt);
   now.resume_dir = store_.resume_folder(stage.key, run(), now.assignment.number, &now.resumed);
-  if (now.resumed) now.before = spent_on(now.resume_dir);
+  if (now.resumed) {
+    now.before = spent_on(now.resume_dir);
+    now.series = Series::from(now.resume_dir);
+  }
   const double now_s = monotonic_seconds();
   if (now_s - marks_.seen_s > Store::kLookSeconds) {
     marks_ = {.outputs = mark_of(now.output.parent_path().parent_path()),

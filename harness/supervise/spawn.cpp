@@ -36,7 +36,7 @@ struct Launch {
   volatile int error = 0;  // set by the child, which shares our memory until its exec
 };
 
-[[noreturn]] void become(Launch& launch) {
+[[noreturn]] void execute(Launch& launch) {
   const auto give_up = [&launch] {
     launch.error = errno;
     ::_exit(127);
@@ -69,7 +69,7 @@ struct Launch {
 
 pid_t fork_and_become(Launch& launch) {
   const pid_t pid = ::vfork();
-  if (pid == 0) become(launch);
+  if (pid == 0) execute(launch);
   return pid;
 }
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/fs.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "harness/core/artifact_files.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "harness/core/log.h"
 #include "harness/supervise/store.h"
 #include "harness/supervise/store_layout.h"
 
@@ -207,8 +207,7 @@ std::vector<Published> Store::publish(std::span<const Finished> group) {
   for (const Finished& finished : group) remove_checkpoints(finished.key, finished.made_by);
   for (const Published& each : published) {
     if (!each.nondeterminism.empty())
-      spdlog::warn("nondeterminism: two executions of {} differ: {}", each.key,
-                   each.nondeterminism);
+      log_warning("nondeterminism: two executions of {} differ: {}", each.key, each.nondeterminism);
   }
   return published;
 }

@@ -1,7 +1,6 @@
 // What runs want kept.
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
 #include "harness/core/json_text.h"
+#include "harness/core/log.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/store.h"
 #include "harness/supervise/store_layout.h"
@@ -70,7 +70,7 @@ std::vector<Root> Store::roots() const {
     try {
       found.push_back(root_from(path));
     } catch (const Error& e) {
-      if (fs::exists(path)) spdlog::warn("{}", e.what());  // else forgotten meanwhile
+      if (fs::exists(path)) log_warning("{}", e.what());  // else forgotten meanwhile
     }
   }
   return found;
@@ -94,7 +94,7 @@ void Store::look_at_roots() const {
       if (!fs::exists(path)) continue;  // forgotten meanwhile
       root_unreadable_ = true;
       if (!std::exchange(root_warned_, true))
-        spdlog::warn("{}; until it can be read or is removed nothing is dropped", e.what());
+        log_warning("{}; until it can be read or is removed nothing is dropped", e.what());
       continue;
     }
     now.emplace(path, std::move(root));

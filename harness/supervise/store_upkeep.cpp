@@ -1,7 +1,6 @@
 // Garbage collection, sizes and the nonce of a shared store.
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

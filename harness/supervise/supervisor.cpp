@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -13,6 +11,7 @@
 #include <utility>
 
 #include "harness/core/error.h"
+#include "harness/core/log.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/marked_processes.h"
 #include "harness/supervise/publisher.h"
@@ -44,7 +43,7 @@ std::unique_ptr<Watchdog> watchdog_for(const std::string& mark) {
   try {
     return std::make_unique<Watchdog>(fmt::format("{}={}", kOwnerVariable, mark));
   } catch (const Error& e) {
-    spdlog::warn("{}; what executors have started may outlive this run if it is killed", e.what());
+    log_warning("{}; what executors have started may outlive this run if it is killed", e.what());
     return nullptr;
   }
 }
@@ -116,11 +115,6 @@ void Supervisor::stop(const std::string& attempt, double grace_s) {
 
 void Supervisor::kill(const std::string& attempt, ErrorKind kind, const std::string& message) {
   if (Slot* slot = slot_of(attempt)) slot->kill(attempt, kind, message, reports_);
-}
-
-void Supervisor::send_peers(const std::string& attempt, const Json& peers,
-                            const std::string& secret) {
-  if (Slot* slot = slot_of(attempt)) slot->send_peers(attempt, peers, secret);
 }
 
 std::vector<pollfd> Supervisor::descriptors() const {

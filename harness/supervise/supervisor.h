@@ -53,7 +53,6 @@ class Supervisor {
   void stop(const std::string& attempt, double grace_s);
   void kill(const std::string& attempt, ErrorKind kind = ErrorKind::kLost,
             const std::string& message = "cancelled");
-  void send_peers(const std::string& attempt, const Json& peers, const std::string& secret);
 
   // Waits until something happens, at most `timeout_s`, or until one of `extra` is ready (its
   // revents are set).

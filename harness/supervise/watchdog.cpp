@@ -47,7 +47,7 @@ Watchdog::Watchdog(const std::string& mark) {
   const pid_t pid = ::fork();
   const int code = errno;
   if (pid == 0) {
-    // Twice, so that it is nobody's child here: no wait of this process meets it.
+    // Twice, so that it is no child of this process, which waits for its children.
     const pid_t inner = ::fork();
     if (inner != 0) ::_exit(inner < 0 ? 1 : 0);
     ::close(ends[1]);

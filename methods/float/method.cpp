@@ -1,14 +1,14 @@
-#include "methods/float/method.h"
+#include "methods/method.h"
 
-namespace assay::float_method {
+// `float`: the model as it is, the row every other one is compared with.
 
-MethodDeclaration declaration() {
-  return {.name = "float",
-          .title = "The model as it is",
-          .calibration = "none",
-          .traits = {"deterministic", "float"}};
+namespace assay {
+
+Method float_method() {
+  return {.declaration = {.name = "float",
+                          .title = "The model as it is",
+                          .calibration = "none",
+                          .traits = {"deterministic", "float"}}};
 }
 
-std::vector<StageImplementation> stages(const quant::ModelLoader&) { return {}; }
-
-}  // namespace assay::float_method
+}  // namespace assay

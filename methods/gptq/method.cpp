@@ -5,29 +5,71 @@
 #include <fmt/format.h>
 
 #include "harness/core/atomic_file.h"
+#include "harness/core/declared_options.h"
 #include "harness/core/error.h"
 #include "methods/quant/sequential.h"
+#include "methods/quant/stage_inputs.h"
 
 namespace assay::gptq {
 namespace {
 
-ModelOptions options_of(const StageParameters& parameters) {
-  ModelOptions options;
-  options.layer = {.bits = parameters.bits("w_bits"),
-                   .grid = quant::range_search_from(parameters.text("grid")),
-                   .group = parameters.integer("group"),
-                   .symmetric = parameters.flag("symmetric"),
-                   .static_groups = parameters.flag("static_groups"),
-                   .act_order = parameters.flag("act_order"),
-                   .damping = parameters.real("damping"),
-                   .dead_value = parameters.real("dead_value"),
-                   .source = quant::group_grid_source_from(parameters.text("group_grid_source"))};
-  options.unit = quant::moment_unit_from(parameters.text("moment_unit"));
-  options.true_sequential = parameters.flag("true_sequential");
+// Of gptq.quantize.
+struct QuantizeOptions {
+  Options layer;
+  quant::MomentUnit unit = quant::MomentUnit::kSequence;
+  bool true_sequential = false;
+  std::string propagate = "quantized";
+  int activation_bits = kFloatBits;
+
+  void visit(OptionVisitor& option) {
+    option(layer.grid, {.name = "grid",
+                        .choices = {"minmax", "mse_gptq", "mse", "hessian"},
+                        .doc = "Search of the grid's range; the release uses minmax."});
+    option(layer.group, {.name = "group",
+                         .unit = "columns",
+                         .minimum = -1,
+                         .doc = "Input columns per grid; -1: one grid a row."});
+    option(layer.static_groups, {.name = "static_groups",
+                                 .doc = "Group grids from the weights before any update.",
+                                 .when = "group!=-1"});
+    option(layer.source,
+           {.name = "group_grid_source",
+            .doc = "Weights that a group's grid sees: at the start of the block of 128 columns "
+                   "(the release) or with all updates.",
+            .when = "group!=-1,static_groups=false"});
+    option(layer.act_order,
+           {.name = "act_order", .doc = "Columns in descending order of the moments' diagonal."});
+    option(layer.symmetric,
+           {.name = "symmetric", .doc = "Zero points in the middle of the range."});
+    option(layer.damping,
+           {.name = "damping",
+            .minimum = 0,
+            .maximum = 10,
+            .doc = "Part of the mean diagonal added to the diagonal of the moments."});
+    option(layer.dead_value,
+           {.name = "dead_value",
+            .minimum = 1e-12,
+            .doc = "Diagonal moment given to inputs that are always 0, in units of moment_unit."});
+    option(unit, {.name = "moment_unit",
+                  .doc = "What the moments are averaged over; matters only with dead inputs."});
+    option(true_sequential,
+           {.name = "true_sequential",
+            .doc = "Moments collected anew after each group of layers that share an input."});
+    option(propagate, {.name = "propagate",
+                       .choices = {"quantized", "float"},
+                       .doc = "Inputs that a block's moments see; only `quantized` is supported."});
+    option.bits(layer.bits, "w_bits");
+    option.bits(activation_bits, "a_bits");
+  }
+};
+
+// Throws Error for values that fit their schemas and are not offered all the same.
+QuantizeOptions options_of(const StageContext& context) {
+  const auto options = options_from<QuantizeOptions>(context);
   if (options.layer.group == 0) {
     throw Error(ErrorKind::kConfig, "group = 0: expected -1 (whole rows) or at least 1 column");
   }
-  if (parameters.text("propagate") != "quantized") {
+  if (options.propagate != "quantized") {
     throw Error(
         ErrorKind::kUnsupported,
         "propagate 'float' (moments of the float network for every block) is not supported; "
@@ -36,18 +78,36 @@ ModelOptions options_of(const StageParameters& parameters) {
   return options;
 }
 
+// gptq leaves activations to the methods before it. Throws Error(kUnsupported) if the bits ask for
+// rounded ones and none of them rounds.
+void require_rounded_activations(const QuantizeOptions& options, bool rounded) {
+  if (rounded || options.activation_bits == kFloatBits) return;
+  const int weight_bits = options.layer.bits;
+  const std::string weights_only =
+      weight_bits == kFloatBits ? "" : fmt::format("write W{}A16, or ", weight_bits);
+  throw Error(
+      ErrorKind::kUnsupported,
+      fmt::format("gptq quantizes weights only, and no method before it rounds activations: "
+                  "a_bits = {}; {}let rtn round them first: \"rtn + gptq\" with "
+                  "rtn.quantize: activations",
+                  options.activation_bits, weights_only),
+      {{"parameter", "a_bits"}, {"value", std::to_string(options.activation_bits)}});
+}
+
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
-  const StageParameters parameters(context);
-  ModelOptions options = options_of(parameters);
+  const QuantizeOptions asked = options_of(context);
   const quant::MethodNetwork loaded = loader(context);
-  require_rounded_activations(context, !loaded.tap->passive());
+  require_rounded_activations(asked, !loaded.tap->passive());
   models::Network* network = loaded.network.get();
   quant::widen(*network);
   ModelResult result{.model = {.method = "gptq"}};
-  if (options.layer.bits != kFloatBits) {
-    options.tap = loaded.tap.get();
-    options.checkpoints = context.resume_dir();
+  if (asked.layer.bits != kFloatBits) {
+    ModelOptions options{.layer = asked.layer,
+                         .unit = asked.unit,
+                         .true_sequential = asked.true_sequential,
+                         .tap = loaded.tap.get(),
+                         .checkpoints = context.resume_dir()};
     options.unit_finished = [&](std::int64_t done) {
       context.checkpoint(done);
       context.progress(done, network->unit_count(), "blocks");
@@ -67,137 +127,54 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   return out;
 }
 
-std::vector<ParameterSchema> parameters() {
-  using enum ParameterType;
-  return {{.name = "grid",
-           .type = kString,
-           .default_value = "minmax",
-           .choices = {"minmax", "mse_gptq", "mse", "hessian"},
-           .doc = "Search of the grid's range; the release uses minmax."},
-          {.name = "group",
-           .type = kInteger,
-           .default_value = -1,
-           .unit = "columns",
-           .minimum = -1,
-           .doc = "Input columns per grid; -1: one grid a row."},
-          {.name = "static_groups",
-           .type = kBool,
-           .default_value = false,
-           .doc = "Group grids from the weights before any update.",
-           .when = "group!=-1"},
-          {.name = "group_grid_source",
-           .type = kString,
-           .default_value = "block_start",
-           .choices = {"block_start", "current"},
-           .doc = "Weights that a group's grid sees: at the start of the block of 128 columns (the "
-                  "release) or with all updates.",
-           .when = "group!=-1,static_groups=false"},
-          {.name = "act_order",
-           .type = kBool,
-           .default_value = false,
-           .doc = "Columns in descending order of the moments' diagonal."},
-          {.name = "symmetric",
-           .type = kBool,
-           .default_value = false,
-           .doc = "Zero points in the middle of the range."},
-          {.name = "damping",
-           .type = kReal,
-           .default_value = 0.01,
-           .minimum = 0,
-           .maximum = 10,
-           .doc = "Part of the mean diagonal added to the diagonal of the moments."},
-          {.name = "dead_value",
-           .type = kReal,
-           .default_value = 1.0,
-           .minimum = 1e-12,
-           .doc = "Diagonal moment given to inputs that are always 0, in units of moment_unit."},
-          {.name = "moment_unit",
-           .type = kString,
-           .default_value = "sequence",
-           .choices = {"token", "sequence"},
-           .doc = "What the moments are averaged over; matters only with dead inputs."},
-          {.name = "true_sequential",
-           .type = kBool,
-           .default_value = false,
-           .doc = "Moments collected anew after each group of layers that share an input."},
-          {.name = "propagate",
-           .type = kString,
-           .default_value = "quantized",
-           .choices = {"quantized", "float"},
-           .doc = "Inputs that a block's moments see; only `quantized` is supported."},
-          {.name = "samples",
-           .type = kInteger,
-           .default_value = 128,
-           .unit = "samples",
-           .minimum = 1,
-           .maximum = 100000,
-           .doc = "Calibration token windows or images."},
-          {.name = "context",
-           .type = kInteger,
-           .default_value = 0,
-           .unit = "tokens",
-           .minimum = 0,
-           .maximum = 1 << 20,
-           .doc = "Length of a calibration window; 0 takes the network's own, at most 2048."}};
+void check(const PlannedStage& stage) {
+  const QuantizeOptions options = options_of(stage.context);
+  quant::require_levels("w_bits", options.layer.bits, options.layer.symmetric);
+  quant::require_linear_units(stage.network);
+  if (stage.before.activations) require_rounded_activations(options, *stage.before.activations);
+}
+
+Rounding rounds(const StageContext& context) {
+  const StageParameters asked(context);
+  Rounding rounding{.weights = asked.bits("w_bits") != kFloatBits,
+                    .weight_bits = asked.bits("w_bits")};
+  // Its own to refuse where nothing before it rounds them.
+  if (asked.bits("a_bits") != kFloatBits) rounding.activations.reset();
+  return rounding;
 }
 
 }  // namespace
-
-void require_rounded_activations(const StageContext& context, bool rounded) {
-  const StageParameters parameters(context);
-  const int bits = parameters.bits("a_bits");
-  if (rounded || bits == kFloatBits) return;
-  const int weight_bits = parameters.bits("w_bits");
-  const std::string weights_only =
-      weight_bits == kFloatBits ? "" : fmt::format("write W{}A16, or ", weight_bits);
-  throw Error(
-      ErrorKind::kUnsupported,
-      fmt::format("gptq quantizes weights only, and no method before it rounds activations: "
-                  "a_bits = {}; {}let rtn round them first: \"rtn + gptq\" with "
-                  "rtn.quantize: activations",
-                  bits, weights_only),
-      {{"parameter", "a_bits"}, {"value", std::to_string(bits)}});
-}
-
-void check(const StageContext& context, const models::Network& network) {
-  const StageParameters parameters(context);
-  const ModelOptions options = options_of(parameters);
-  quant::require_levels("w_bits", options.layer.bits, options.layer.symmetric);
-  quant::require_linear_units(network);
-}
-
-MethodDeclaration declaration() {
-  return {.name = "gptq",
-          .title = "GPTQ: second-order rounding, column by column",
-          .paper = "Frantar, Ashkboos, Hoefler, Alistarh, ICLR 2023, arXiv 2210.17323",
-          .families = {"opt", "llama", "vit"},
-          .parameters = parameters(),
-          .reads_bits = true,
-          .calibration = "calibration",
-          .traits = {"quantizer"},
-          .switches = {"act_order", "static_groups", "true_sequential"},
-          .network = "gptq.quantize",
-          .values = quant::network_values()};
-}
-
-std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
-  const StageDeclaration quantizing{
-      .name = "gptq.quantize",
-      .revision = 4,
-      .reads = {"grid", "group", "static_groups", "group_grid_source", "act_order", "symmetric",
-                "damping", "dead_value", "moment_unit", "true_sequential", "propagate", "w_bits",
-                "a_bits"},
-      .reads_model = true,
-      .reads_network = true,
-      .inputs = {{.name = "tokens",
-                  .stage = "sample_calibration",
-                  .split = "train",
-                  .when = "task:language,quantizes_weights"},
-                 {.name = "images",
-                  .stage = "sample_images",
-                  .split = "train",
-                  .when = "task:classification,quantizes_weights"}}};
-  return {{quantizing, [loader](StageContext& context) { return quantize(context, loader); }}};
-}
-
 }  // namespace assay::gptq
+
+namespace assay {
+
+Method gptq_method() {
+  using namespace gptq;
+  std::vector<ParameterSchema> parameters = schemas_of<QuantizeOptions>();
+  const std::vector<ParameterSchema> calibration = quant::calibration_parameters(128);
+  parameters.insert(parameters.end(), calibration.begin(), calibration.end());
+  return {
+      .declaration = {.name = "gptq",
+                      .title = "GPTQ: second-order rounding, column by column",
+                      .paper = "Frantar, Ashkboos, Hoefler, Alistarh, ICLR 2023, arXiv 2210.17323",
+                      .families = {"opt", "llama", "vit"},
+                      .parameters = std::move(parameters),
+                      .reads_bits = true,
+                      .calibration = "calibration",
+                      .traits = {"quantizer"},
+                      .switches = {"act_order", "static_groups", "true_sequential"},
+                      .network = "gptq.quantize",
+                      .values = quant::network_values()},
+      .stages = {{.declaration = {.name = "gptq.quantize",
+                                  .revision = 4,
+                                  .reads = names_of<QuantizeOptions>(),
+                                  .reads_model = true,
+                                  .reads_network = true,
+                                  .inputs = quant::calibration_data("quantizes_weights")},
+                  .run = quantize,
+                  .check = check,
+                  .rounds = rounds}},
+      .canary = canary};
+}
+
+}  // namespace assay

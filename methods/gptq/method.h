@@ -6,26 +6,21 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/stage_context.h"
 #include "methods/gptq/layer.h"
+#include "methods/method.h"
 #include "methods/quant/moments.h"
 #include "methods/quant/stage_inputs.h"
 
 // GPTQ: block-sequential second-order rounding of linear layers, weights only. One stage,
 // gptq.quantize.
 
+namespace assay {
+
+Method gptq_method();
+
+}  // namespace assay
+
 namespace assay::gptq {
-
-MethodDeclaration declaration();
-std::vector<StageImplementation> stages(const quant::ModelLoader& loader);
-
-// That this stage of the method, with the parameters of its recipe, can do the network, of which
-// shapes are known alone. Throws Error as the stage would. Pure.
-void check(const StageContext& context, const models::Network& network);
-
-// gptq leaves activations to the methods before it; `rounded`: one of them rounds them. Throws
-// Error(kUnsupported) if the bits ask for it and none does.
-void require_rounded_activations(const StageContext& context, bool rounded);
 
 // The walk over a network without a stage around it. `network` ends up with fake-quantized weights.
 struct ModelOptions {

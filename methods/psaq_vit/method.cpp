@@ -8,11 +8,13 @@
 #include <utility>
 
 #include "harness/core/atomic_file.h"
+#include "harness/core/declared_options.h"
 #include "harness/core/error.h"
 #include "harness/models/tensor_file.h"
 #include "methods/psaq_vit/synthesis.h"
 #include "methods/quant/grid_search.h"
 #include "methods/quant/in_layer.h"
+#include "methods/quant/stage_inputs.h"
 
 namespace assay::psaq_vit {
 namespace {
@@ -22,21 +24,64 @@ constexpr const char* kState = "state.safetensors";
 constexpr const char* kImages = "images.safetensors";
 constexpr const char* kRanges = "ranges.json";
 
-SynthesisOptions options_of(const StageContext& context) {
-  const StageParameters parameters(context);
-  return {.images = parameters.integer("images"),
-          .rounds = parameters.integer("rounds"),
-          .steps = parameters.integer("steps"),
-          .learning_rate = parameters.real("lr"),
-          .ce_weight = parameters.real("ce_weight"),
-          .tv_weight = parameters.real("tv_weight"),
-          .pse_weight = parameters.real("pse_weight"),
-          .flip = parameters.real("flip"),
-          .imagenet_clip = parameters.text("clip_stats") == "imagenet",
-          .kde = {.points = parameters.integer("kde_points"),
-                  .sigma = parameters.real("kde_sigma"),
-                  .floor = parameters.real("kde_floor")},
-          .seed = seed_of(context)};
+// Of psaq_vit.synthesize.
+struct SynthesizeOptions : SynthesisOptions {
+  std::string statistics = "model";
+
+  void visit(OptionVisitor& option) {
+    option(images, {.name = "images",
+                    .unit = "images",
+                    .minimum = 1,
+                    .maximum = 4096,
+                    .doc = "Synthetic images, one batch."});
+    option(rounds, {.name = "rounds",
+                    .minimum = 1,
+                    .maximum = 100,
+                    .doc = "Rounds; the schedule restarts in each."});
+    option(steps, {.name = "steps",
+                   .unit = "iterations",
+                   .minimum = 5,
+                   .maximum = 1e6,
+                   .doc = "Iterations a round."});
+    const auto real = [&option](double& value, const char* name, double least, double most,
+                                const char* doc) {
+      option(value, {.name = name, .minimum = least, .maximum = most, .doc = doc});
+    };
+    real(learning_rate, "lr", 1e-6, 100, "Peak learning rate of Adam.");
+    real(ce_weight, "ce_weight", 0, 1e6, "Weight of the cross-entropy.");
+    real(tv_weight, "tv_weight", 0, 1e6, "Weight of the total variation.");
+    real(pse_weight, "pse_weight", 0, 1e6, "Weight of the patch-similarity entropy.");
+    real(flip, "flip", 0, 1, "Probability of mirroring the batch.");
+    option(kde.points, {.name = "kde_points",
+                        .minimum = 2,
+                        .maximum = 1000,
+                        .doc = "Points of the density estimate."});
+    real(kde.sigma, "kde_sigma", 1e-6, 10, "Bandwidth of the density estimate.");
+    real(kde.floor, "kde_floor", 1e-12, 1, "Added to each density.");
+    option(statistics, {.name = "clip_stats",
+                        .choices = {"model", "imagenet"},
+                        .doc = "Statistics that bound the images; imagenet: as the release."});
+    imagenet_clip = statistics == "imagenet";
+  }
+};
+
+// Of psaq_vit.quantize.
+struct QuantizeOptions {
+  int weight_bits = kFloatBits;
+  int activation_bits = kFloatBits;
+
+  void visit(OptionVisitor& option) {
+    option.bits(weight_bits, "w_bits");
+    option.bits(activation_bits, "a_bits");
+  }
+};
+
+// Images are made by gradients.
+void require_gradients(bool has_gradients) {
+  if (has_gradients) return;
+  throw Error(ErrorKind::kUnsupported,
+              "psaq_vit makes its images by gradients, and the activation quantizers of the "
+              "methods before it have none; put psaq_vit before them");
 }
 
 void save_state(const std::filesystem::path& folder, const SynthesisState& state) {
@@ -77,7 +122,9 @@ Json synthesize(StageContext& context, const quant::ModelLoader& loader) {
   require_gradients(loaded.tap->passive());
   models::Network* network = loaded.network.get();
   quant::widen(*network);
-  const Synthesizer synthesizer(*network, options_of(context));
+  auto options = options_from<SynthesizeOptions>(context);
+  options.seed = seed_of(context);
+  const Synthesizer synthesizer(*network, options);
   SynthesisState state = synthesizer.start();
   load_state(context.resume_dir(), state);
   while (state.iterations < synthesizer.total_iterations()) {
@@ -121,63 +168,40 @@ Json observe(StageContext& context, const quant::ModelLoader& loader) {
 
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
-  const StageParameters parameters(context);
-  const int weight_bits = parameters.bits("w_bits"), activation_bits = parameters.bits("a_bits");
+  const auto options = options_from<QuantizeOptions>(context);
   quant::Ranges ranges;
-  if (activation_bits != kFloatBits) {
+  if (options.activation_bits != kFloatBits) {
     const std::filesystem::path file = context.input("ranges") / kRanges;
     ranges = quant::ranges_from(parse_json(read_file(file), file.string()), file.string());
   }
   const quant::MethodNetwork loaded = loader(context);
   quant::widen(*loaded.network);
   const quant::QuantizedModel model =
-      p1_model(*loaded.network, ranges, weight_bits, activation_bits);
+      p1_model(*loaded.network, ranges, options.weight_bits, options.activation_bits);
   save_quantized(context.output(), model);
   return quantization_result(*loaded.network, loaded.before, model);
 }
 
-ParameterSchema real(const char* name, double value, double least, double most, const char* doc) {
-  return {.name = name,
-          .type = ParameterType::kReal,
-          .default_value = value,
-          .minimum = least,
-          .maximum = most,
-          .doc = doc};
+Rounding rounds(const StageContext& context) {
+  const auto options = options_from<QuantizeOptions>(context);
+  return {.weights = options.weight_bits != kFloatBits,
+          .activations = options.activation_bits != kFloatBits,
+          .weight_bits = options.weight_bits,
+          .activation_bits = options.activation_bits};
 }
 
-ParameterSchema whole(const char* name, std::int64_t value, double least, double most,
-                      const char* unit, const char* doc) {
-  return {.name = name,
-          .type = ParameterType::kInteger,
-          .default_value = value,
-          .unit = unit,
-          .minimum = least,
-          .maximum = most,
-          .doc = doc};
+void check_synthesis(const PlannedStage& stage) {
+  check_network(stage.network, options_from<SynthesizeOptions>(stage.context).imagenet_clip);
+  require_gradients(!stage.before.activations.value_or(false));
+}
+
+void check_quantize(const PlannedStage& stage) {
+  // Protocol P1 rounds as a symmetric grid does at 1 bit: ties to even leave 0 alone.
+  quant::require_levels("w_bits", options_from<QuantizeOptions>(stage.context).weight_bits, true);
+  check_network(stage.network, false);
 }
 
 }  // namespace
-
-bool rounds_activations(const StageContext& context) {
-  return StageParameters(context).bits("a_bits") != kFloatBits;
-}
-
-void require_gradients(bool has_gradients) {
-  if (has_gradients) return;
-  throw Error(ErrorKind::kUnsupported,
-              "psaq_vit makes its images by gradients, and the activation quantizers of the "
-              "methods before it have none; put psaq_vit before them");
-}
-
-void check(const StageContext& context, const models::Network& network) {
-  const StageParameters parameters(context);
-  // Protocol P1 rounds as a symmetric grid does at 1 bit: ties to even leave 0 alone.
-  if (parameters.has("w_bits")) {
-    quant::require_levels("w_bits", parameters.bits("w_bits"), true);
-  }
-  check_network(network,
-                parameters.has("clip_stats") && parameters.text("clip_stats") == "imagenet");
-}
 
 quant::QuantizedModel p1_model(const models::Network& network, const quant::Ranges& ranges,
                                int weight_bits, int activation_bits) {
@@ -204,58 +228,50 @@ quant::QuantizedModel p1_model(const models::Network& network, const quant::Rang
   return model;
 }
 
-MethodDeclaration declaration() {
-  return {.name = "psaq_vit",
-          .title = "PSAQ-ViT: data-free calibration by patch-similarity entropy",
-          .paper = "Li, Ma, Chen, Xiao, Gu, ECCV 2022, arXiv 2203.02250",
-          .families = {"vit"},
-          .parameters = {whole("images", 32, 1, 4096, "images", "Synthetic images, one batch."),
-                         whole("rounds", 2, 1, 100, "", "Rounds; the schedule restarts in each."),
-                         whole("steps", 500, 5, 1e6, "iterations", "Iterations a round."),
-                         real("lr", 0.2, 1e-6, 100, "Peak learning rate of Adam."),
-                         real("ce_weight", 1, 0, 1e6, "Weight of the cross-entropy."),
-                         real("tv_weight", 0.05, 0, 1e6, "Weight of the total variation."),
-                         real("pse_weight", 1, 0, 1e6, "Weight of the patch-similarity entropy."),
-                         real("flip", 0.5, 0, 1, "Probability of mirroring the batch."),
-                         whole("kde_points", 10, 2, 1000, "", "Points of the density estimate."),
-                         real("kde_sigma", 0.01, 1e-6, 10, "Bandwidth of the density estimate."),
-                         real("kde_floor", 1e-4, 1e-12, 1, "Added to each density."),
-                         {.name = "clip_stats",
-                          .type = ParameterType::kString,
-                          .default_value = "model",
-                          .choices = {"model", "imagenet"},
-                          .doc = "Statistics that bound the images; imagenet: as the release."}},
-          .reads_bits = true,
-          .calibration = "none",
-          .traits = {"quantizer"},
-          .network = "psaq_vit.quantize",
-          .values = quant::network_values()};
-}
-
-std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
-  const StageDeclaration synthesizing{
-      .name = "psaq_vit.synthesize",
-      .revision = 2,
-      .reads = {"images", "rounds", "steps", "lr", "ce_weight", "tv_weight", "pse_weight", "flip",
-                "kde_points", "kde_sigma", "kde_floor", "clip_stats"},
-      .reads_model = true,
-      .reads_network = true,
-      .random = "seed"};
-  const StageDeclaration observing{.name = "psaq_vit.observe",
-                                   .revision = 2,
-                                   .reads_model = true,
-                                   .reads_network = true,
-                                   .inputs = {{.name = "images", .stage = "psaq_vit.synthesize"}}};
-  const StageDeclaration quantizing{
-      .name = "psaq_vit.quantize",
-      .revision = 4,
-      .reads = {"w_bits", "a_bits"},
-      .reads_model = true,
-      .reads_network = true,
-      .inputs = {{.name = "ranges", .stage = "psaq_vit.observe", .when = "quantizes_activations"}}};
-  return {{synthesizing, [loader](StageContext& context) { return synthesize(context, loader); }},
-          {observing, [loader](StageContext& context) { return observe(context, loader); }},
-          {quantizing, [loader](StageContext& context) { return quantize(context, loader); }}};
-}
-
 }  // namespace assay::psaq_vit
+
+namespace assay {
+
+Method psaq_vit_method() {
+  using namespace psaq_vit;
+  return {
+      .declaration = {.name = "psaq_vit",
+                      .title = "PSAQ-ViT: data-free calibration by patch-similarity entropy",
+                      .paper = "Li, Ma, Chen, Xiao, Gu, ECCV 2022, arXiv 2203.02250",
+                      .families = {"vit"},
+                      .parameters = schemas_of<SynthesizeOptions>(),
+                      .reads_bits = true,
+                      .calibration = "none",
+                      .traits = {"quantizer"},
+                      .network = "psaq_vit.quantize",
+                      .values = quant::network_values()},
+      .stages = {{.declaration = {.name = "psaq_vit.synthesize",
+                                  .revision = 2,
+                                  .reads = names_of<SynthesizeOptions>(),
+                                  .reads_model = true,
+                                  .reads_network = true,
+                                  .random = "seed"},
+                  .run = synthesize,
+                  .check = check_synthesis},
+                 {.declaration = {.name = "psaq_vit.observe",
+                                  .revision = 2,
+                                  .reads_model = true,
+                                  .reads_network = true,
+                                  .inputs = {{.name = "images", .stage = "psaq_vit.synthesize"}}},
+                  .run = observe,
+                  .check = [](const PlannedStage& stage) { check_network(stage.network, false); }},
+                 {.declaration = {.name = "psaq_vit.quantize",
+                                  .revision = 4,
+                                  .reads = names_of<QuantizeOptions>(),
+                                  .reads_model = true,
+                                  .reads_network = true,
+                                  .inputs = {{.name = "ranges",
+                                              .stage = "psaq_vit.observe",
+                                              .when = "quantizes_activations"}}},
+                  .run = quantize,
+                  .check = check_quantize,
+                  .rounds = rounds}},
+      .canary = canary};
+}
+
+}  // namespace assay

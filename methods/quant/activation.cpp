@@ -10,19 +10,11 @@
 #include <vector>
 
 #include "harness/core/error.h"
-#include "harness/core/suggest.h"
+#include "harness/core/json_members.h"
 #include "harness/models/precision.h"
 
 namespace assay::quant {
 namespace {
-
-const std::vector<std::pair<std::string, ActivationScheme>>& schemes() {
-  static const std::vector<std::pair<std::string, ActivationScheme>> kSchemes{
-      {"tensor_static", ActivationScheme::kTensorStatic},
-      {"tensor_dynamic", ActivationScheme::kTensorDynamic},
-      {"token", ActivationScheme::kToken}};
-  return kSchemes;
-}
 
 double levels(int bits) { return static_cast<double>((std::int64_t{1} << bits) - 1); }
 double half(int bits) { return static_cast<double>(std::int64_t{1} << (bits - 1)); }
@@ -116,20 +108,6 @@ void snap(const at::Tensor& y, const at::Tensor& scale, const at::Tensor& zero,
   y.clamp_(0, levels(q.bits)).sub_(zero).mul_(scale);
 }
 
-template <typename T>
-T member(const Json& json, const char* name, const std::string& where) {
-  const auto found = json.find(name);
-  if (found == json.end()) {
-    throw Error(ErrorKind::kData, fmt::format("{}: '{}' is missing", where, name));
-  }
-  try {
-    return found->get<T>();
-  } catch (const Json::exception&) {
-    throw Error(ErrorKind::kData, fmt::format("{}: '{}' = {} has a wrong type", where, name,
-                                              found->dump().substr(0, 100)));
-  }
-}
-
 }  // namespace
 
 at::Tensor ActivationQuantizer::operator()(const at::Tensor& x) const {
@@ -155,16 +133,6 @@ at::Tensor ActivationQuantizer::operator()(const at::Tensor& x) const {
   return y;
 }
 
-ActivationScheme activation_scheme_from(const std::string& name) {
-  std::vector<std::string> legal;
-  for (const auto& [each, scheme] : schemes()) {
-    if (each == name) return scheme;
-    legal.push_back(each);
-  }
-  throw Error(ErrorKind::kConfig,
-              fmt::format("act '{}' is not known{}", name, suggestion(name, legal)));
-}
-
 ActivationQuantizer static_quantizer(Range range, int bits, bool symmetric, at::ScalarType type) {
   check_range(range, bits);
   return type == at::kDouble ? make_static<double>(range, bits, symmetric)
@@ -177,38 +145,34 @@ ActivationQuantizer p1_quantizer(Range range, int bits, at::ScalarType type) {
 }
 
 Json to_json(const ActivationQuantizer& q) {
-  std::string scheme;
-  for (const auto& [name, each] : schemes()) {
-    if (each == q.scheme) scheme = name;
-  }
-  return {{"scheme", scheme}, {"zero_before_rounding", q.order == RoundingOrder::kZeroThenRound},
-          {"bits", q.bits},   {"symmetric", q.symmetric},
-          {"clip", q.clip},   {"scale", q.scale},
+  return {{"scheme", enum_name(q.scheme)},
+          {"zero_before_rounding", q.order == RoundingOrder::kZeroThenRound},
+          {"bits", q.bits},
+          {"symmetric", q.symmetric},
+          {"clip", q.clip},
+          {"scale", q.scale},
           {"zero", q.zero}};
 }
 
 ActivationQuantizer activation_quantizer_from(const Json& json, const std::string& where) {
-  if (!json.is_object()) throw Error(ErrorKind::kData, where + ": expected a mapping");
   ActivationQuantizer q;
-  try {
-    q.scheme = activation_scheme_from(member<std::string>(json, "scheme", where));
-  } catch (const Error& error) {
-    throw Error(ErrorKind::kData, fmt::format("{}: {}", where, error.what()));
-  }
-  q.order = member<bool>(json, "zero_before_rounding", where) ? RoundingOrder::kZeroThenRound
-                                                              : RoundingOrder::kRoundThenZero;
-  q.bits = member<int>(json, "bits", where);
-  q.symmetric = member<bool>(json, "symmetric", where);
-  q.clip = member<double>(json, "clip", where);
-  q.scale = member<double>(json, "scale", where);
-  q.zero = member<double>(json, "zero", where);
-  if (q.bits < 1 || q.bits > 16 || !(q.scale > 0) || !std::isfinite(q.scale) || !(q.clip > 0) ||
+  q.scheme = enum_from<ActivationScheme>(text_member(json, "scheme", where), where + ": scheme",
+                                         ErrorKind::kData);
+  q.order = flag_member(json, "zero_before_rounding", where) ? RoundingOrder::kZeroThenRound
+                                                             : RoundingOrder::kRoundThenZero;
+  const std::int64_t bits = integer_member(json, "bits", where);
+  q.symmetric = flag_member(json, "symmetric", where);
+  q.clip = number_member(json, "clip", where);
+  q.scale = number_member(json, "scale", where);
+  q.zero = number_member(json, "zero", where);
+  if (bits < 1 || bits > 16 || !(q.scale > 0) || !std::isfinite(q.scale) || !(q.clip > 0) ||
       q.zero != std::nearbyint(q.zero)) {
     throw Error(ErrorKind::kData,
                 fmt::format("{}: {} is no quantizer: bits 1 to 16, scale and clip above 0, zero a "
                             "whole number",
                             where, json.dump().substr(0, 300)));
   }
+  q.bits = static_cast<int>(bits);
   return q;
 }
 

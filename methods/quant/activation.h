@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "harness/core/enum_names.h"
 #include "harness/core/json.h"
 #include "harness/models/tap.h"
 
@@ -23,6 +24,13 @@ enum class ActivationScheme {
   kTensorDynamic,  // the range of the current tensor of each sample: of one sequence or one image
   kToken,          // the range of each row of the last dimension
 };
+
+constexpr auto enum_names(ActivationScheme) {
+  return std::to_array<EnumName<ActivationScheme>>(
+      {{ActivationScheme::kTensorStatic, "tensor_static"},
+       {ActivationScheme::kTensorDynamic, "tensor_dynamic"},
+       {ActivationScheme::kToken, "token"}});
+}
 
 enum class RoundingOrder {
   kRoundThenZero,  // round(x / scale) + zero
@@ -47,9 +55,6 @@ struct ActivationQuantizer {
 
   bool operator==(const ActivationQuantizer&) const = default;
 };
-
-// "tensor_static", "tensor_dynamic", "token". Throws Error(kConfig) for another name.
-ActivationScheme activation_scheme_from(const std::string& name);
 
 // A static quantizer from a calibrated range, computed in `type` (float32 or float64). A range
 // without width becomes [-1, 1].

@@ -88,14 +88,6 @@ struct Loop {
 
 }  // namespace
 
-GroupGridSource group_grid_source_from(const std::string& name) {
-  if (name == "block_start") return GroupGridSource::kBlockStart;
-  if (name == "current") return GroupGridSource::kCurrent;
-  throw Error(
-      ErrorKind::kConfig,
-      fmt::format("group_grid_source '{}' is not known: expected block_start or current", name));
-}
-
 ColumnResult gptq_columns(const at::Tensor& weight, const at::Tensor& factor, const Grid& grid,
                           const ColumnOptions& options) {
   Loop loop{

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "harness/core/enum_names.h"
 #include "methods/quant/grid.h"
 #include "methods/quant/grid_search.h"
 
@@ -20,7 +21,10 @@ enum class GroupGridSource {
   kCurrent,     // with every update so far
 };
 
-GroupGridSource group_grid_source_from(const std::string& name);  // "block_start", "current"
+constexpr auto enum_names(GroupGridSource) {
+  return std::to_array<EnumName<GroupGridSource>>(
+      {{GroupGridSource::kBlockStart, "block_start"}, {GroupGridSource::kCurrent, "current"}});
+}
 
 struct ColumnOptions {
   std::int64_t block = 128;  // columns per lazy update; no effect on the result but by kBlockStart

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "harness/core/error.h"
-#include "harness/core/suggest.h"
 #include "methods/quant/quantile.h"
 
 namespace assay::quant {
@@ -17,19 +16,6 @@ namespace {
 
 constexpr double kMseExponent = 2.4;
 constexpr double kFloat32Epsilon = 1.1920928955078125e-07;
-
-template <typename Enum>
-Enum named(const std::string& name, const char* what,
-           const std::vector<std::pair<std::string, Enum>>& values) {
-  std::vector<std::string> legal;
-  for (const auto& [each, value] : values) {
-    if (each == name) return value;
-    legal.push_back(each);
-  }
-  throw Error(ErrorKind::kConfig,
-              fmt::format("{} '{}' is not known{}", what, name, suggestion(name, legal)),
-              {{"value", name}});
-}
 
 struct Ends {
   at::Tensor low, high;  // [.., rows, 1]; low <= 0 <= high, never both 0
@@ -154,22 +140,6 @@ void require_percentile(double percentile) {
   if (percentile > 0.5 && percentile <= 1) return;
   throw Error(ErrorKind::kConfig,
               fmt::format("percentile = {}: expected more than 0.5, at most 1", percentile));
-}
-
-RangeSearch range_search_from(const std::string& name) {
-  return named<RangeSearch>(name, "range",
-                            {{"minmax", RangeSearch::kMinMax},
-                             {"percentile", RangeSearch::kPercentile},
-                             {"mse_gptq", RangeSearch::kMseGptq},
-                             {"mse", RangeSearch::kMse},
-                             {"hessian", RangeSearch::kHessian}});
-}
-
-Granularity granularity_from(const std::string& name) {
-  return named<Granularity>(name, "granularity",
-                            {{"tensor", Granularity::kTensor},
-                             {"channel", Granularity::kChannel},
-                             {"group", Granularity::kGroup}});
 }
 
 Grid find_grid(const at::Tensor& weight, const GridOptions& options, const at::Tensor& hessian) {

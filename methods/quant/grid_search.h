@@ -2,8 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <string>
-
+#include "harness/core/enum_names.h"
 #include "methods/quant/grid.h"
 
 // How the range of an affine grid is chosen.
@@ -11,6 +10,12 @@
 namespace assay::quant {
 
 enum class Granularity { kTensor, kChannel, kGroup };
+
+constexpr auto enum_names(Granularity) {
+  return std::to_array<EnumName<Granularity>>({{Granularity::kTensor, "tensor"},
+                                               {Granularity::kChannel, "channel"},
+                                               {Granularity::kGroup, "group"}});
+}
 
 enum class RangeSearch {
   kMinMax,      // the full range, 0 included
@@ -20,9 +25,13 @@ enum class RangeSearch {
   kHessian,     // 100 shrunk ranges, zero point floor and ceil, least dw H dw^T
 };
 
-// "minmax", "percentile", "mse_gptq", "mse", "hessian". Throws Error(kConfig) for another name.
-RangeSearch range_search_from(const std::string& name);
-Granularity granularity_from(const std::string& name);  // "tensor", "channel", "group"
+constexpr auto enum_names(RangeSearch) {
+  return std::to_array<EnumName<RangeSearch>>({{RangeSearch::kMinMax, "minmax"},
+                                               {RangeSearch::kPercentile, "percentile"},
+                                               {RangeSearch::kMseGptq, "mse_gptq"},
+                                               {RangeSearch::kMse, "mse"},
+                                               {RangeSearch::kHessian, "hessian"}});
+}
 
 // Throws Error(kConfig) unless above 0.5 and at most 1: the range of `percentile` lies between the
 // quantiles 1 - percentile and percentile.

@@ -7,13 +7,6 @@
 
 namespace assay::quant {
 
-MomentUnit moment_unit_from(const std::string& name) {
-  if (name == "token") return MomentUnit::kToken;
-  if (name == "sequence") return MomentUnit::kSequence;
-  throw Error(ErrorKind::kConfig,
-              fmt::format("moment_unit '{}' is not known: expected token or sequence", name));
-}
-
 void MomentAccumulator::add(const at::Tensor& inputs) {
   const at::Tensor flat = inputs.reshape({-1, inputs.size(-1)});
   const at::Tensor partial = at::matmul(flat.t(), flat).to(at::kDouble);

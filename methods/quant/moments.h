@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "harness/core/enum_names.h"
 #include "harness/models/tap.h"
 #include "methods/quant/chunk.h"
 
@@ -17,7 +18,10 @@ namespace assay::quant {
 // What n counts. GPTQ's release counts sequences, so its H is `context` times larger.
 enum class MomentUnit { kToken, kSequence };
 
-MomentUnit moment_unit_from(const std::string& name);  // "token", "sequence"
+constexpr auto enum_names(MomentUnit) {
+  return std::to_array<EnumName<MomentUnit>>(
+      {{MomentUnit::kToken, "token"}, {MomentUnit::kSequence, "sequence"}});
+}
 
 // Partial sums over fixed chunks in the working dtype, added in chunk order in float64: the result
 // does not depend on who computed a chunk.

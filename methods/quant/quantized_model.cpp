@@ -7,6 +7,7 @@
 
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
+#include "harness/core/json_members.h"
 #include "harness/models/tensor_file.h"
 
 namespace assay::quant {
@@ -26,14 +27,6 @@ at::Tensor tensor_named(const models::TensorMap& tensors, const std::string& nam
   const auto found = tensors.find(name);
   if (found == tensors.end()) refuse(file, fmt::format("tensor '{}' is missing", name));
   return found->second;
-}
-
-std::int64_t integer(const Json& json, const char* name, const std::string& layer,
-                     const std::filesystem::path& file) {
-  if (!json.is_object() || !json.contains(name) || !json[name].is_number_integer()) {
-    refuse(file, fmt::format("layer '{}': '{}' must be an integer", layer, name));
-  }
-  return json[name].get<std::int64_t>();
 }
 
 void check_layer(const std::string& name, const QuantizedLayer& layer,
@@ -73,22 +66,19 @@ void check_layer(const std::string& name, const QuantizedLayer& layer,
 QuantizedLayer read_layer(const std::string& name, const Json& json,
                           const models::TensorMap& tensors, const std::filesystem::path& codes,
                           const std::filesystem::path& description) {
+  const std::string what = fmt::format("{}: layer '{}'", description.string(), name);
   QuantizedLayer layer;
-  const std::int64_t bits = integer(json, "bits", name, description);
+  const std::int64_t bits = integer_member(json, "bits", what);
   if (bits < 1 || bits > 16) {
     refuse(description, fmt::format("layer '{}': bits {} are not from 1 to 16", name, bits));
   }
   layer.grid.bits = static_cast<int>(bits);
-  layer.grid.group = integer(json, "group", name, description);
+  layer.grid.group = integer_member(json, "group", what);
   if (layer.grid.group == 0 || layer.grid.group < -1) {
     refuse(description,
            fmt::format("layer '{}': group {} is neither -1 nor above 0", name, layer.grid.group));
   }
-  const Json symmetric = json.value("symmetric", Json(false));
-  if (!symmetric.is_boolean()) {
-    refuse(description, fmt::format("layer '{}': 'symmetric' must be true or false", name));
-  }
-  layer.grid.symmetric = symmetric.get<bool>();
+  layer.grid.symmetric = flag_member_or(json, "symmetric", false, what);
   layer.code = tensor_named(tensors, name + ".code", codes);
   layer.grid.scale = tensor_named(tensors, name + ".scale", codes);
   layer.grid.zero = tensor_named(tensors, name + ".zero", codes);

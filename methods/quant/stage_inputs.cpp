@@ -86,6 +86,35 @@ at::Tensor calibration_inputs(const StageContext& context, const models::Network
                                                               : tokens_for(context, network);
 }
 
+std::vector<ParameterSchema> calibration_parameters(std::int64_t samples) {
+  return {{.name = "samples",
+           .type = ParameterType::kInteger,
+           .default_value = samples,
+           .unit = "samples",
+           .minimum = 1,
+           .maximum = 100000,
+           .doc = "Calibration images or token windows."},
+          {.name = "context",
+           .type = ParameterType::kInteger,
+           .default_value = 0,
+           .unit = "tokens",
+           .minimum = 0,
+           .maximum = 1 << 20,
+           .doc = "Length of a calibration window; 0 takes the network's own, at most 2048."}};
+}
+
+std::vector<InputDeclaration> calibration_data(const std::string& when) {
+  const std::string also = when.empty() ? "" : "," + when;
+  return {{.name = "images",
+           .stage = "sample_images",
+           .split = "train",
+           .when = "task:classification" + also},
+          {.name = "tokens",
+           .stage = "sample_calibration",
+           .split = "train",
+           .when = "task:language" + also}};
+}
+
 std::int64_t calibration_chunk(const models::Network& network) {
   return network.info().task == models::Task::kClassification ? kImageChunk : kSequenceChunk;
 }

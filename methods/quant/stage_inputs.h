@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "harness/core/bits.h"
 #include "harness/core/stage_context.h"
@@ -31,6 +32,14 @@ void widen(models::Network& network);
 //   input "tokens" (tokens.safetensors: tokens [n, context]) -> int64.
 // Throws Error(kData) if shapes or token ids do not fit the network.
 at::Tensor calibration_inputs(const StageContext& context, const models::Network& network);
+
+// The parameters of the stages that draw calibration data: how many images or token windows, by
+// default `samples`, and how long a window is.
+std::vector<ParameterSchema> calibration_parameters(std::int64_t samples);
+
+// The calibration data of a stage: its inputs "images" or "tokens" by task, of the split "train",
+// where all of `when` holds.
+std::vector<InputDeclaration> calibration_data(const std::string& when = "");
 
 // Rows of one pass: kImageChunk or kSequenceChunk by task.
 std::int64_t calibration_chunk(const models::Network& network);

@@ -5,7 +5,8 @@
 #include <fmt/format.h>
 
 #include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
+#include "harness/core/declared_options.h"
+#include "methods/quant/stage_inputs.h"
 #include "methods/rtn/rounding.h"
 
 namespace assay::rtn {
@@ -13,33 +14,80 @@ namespace {
 
 constexpr const char* kRanges = "ranges.json";
 
-Options options_of(const StageContext& context) {
-  const StageParameters parameters(context);
-  return {.activation_bits = parameters.bits("a_bits"),
-          .range = parameters.text("range"),
-          .percentile = parameters.real("percentile"),
-          .symmetric = parameters.flag("symmetric"),
-          .scheme = quant::activation_scheme_from(parameters.text("act")),
-          .layers = parameters.text("layers"),
-          .sites = parameters.text("sites")};
+void visit_range(Options& o, OptionVisitor& option) {
+  option(o.range, {.name = "range",
+                   .choices = {"minmax", "percentile", "mse"},
+                   .doc = "How the range of weights and of static activations is chosen."});
+  option(o.percentile,
+         {.name = "percentile",
+          .minimum = 0.5,
+          .maximum = 1,
+          .doc = "Upper quantile of `range: percentile`; the lower one is 1 - percentile.",
+          .when = "range=percentile"});
 }
 
-// Those of the stage that rounds.
-Options rounding_options_of(const StageContext& context) {
-  const StageParameters parameters(context);
-  Options options = options_of(context);
-  options.weight_bits = parameters.bits("w_bits");
-  const std::string part = parameters.text("quantize");
-  if (part == "activations") options.weight_bits = kFloatBits;
-  if (part == "weights") options.activation_bits = kFloatBits;
-  options.granularity = quant::granularity_from(parameters.text("granularity"));
-  options.group = parameters.integer("group");
+void visit_places(Options& o, OptionVisitor& option) {
+  option(o.symmetric, {.name = "symmetric", .doc = "Zero points in the middle of the range."});
+  option(o.scheme,
+         {.name = "act",
+          .doc = "Range of activations: calibrated, of the current tensor, or of each token.",
+          .when = "quantizes_activations,quantize!=weights"});
+  option(o.layers,
+         {.name = "layers",
+          .choices = {"auto", "all", "blocks", "inner"},
+          .doc = "Rounded layers: all, those of the blocks, or all but the first and last; auto: "
+                 "all for classification, blocks for language models."});
+  option(o.sites,
+         {.name = "sites",
+          .choices = {"auto", "network", "inputs"},
+          .doc = "Quantized activations: the sites that the family names or the inputs of the "
+                 "rounded layers; auto: network for classification, inputs for language models.",
+          .when = "quantizes_activations,quantize!=weights"});
+  option.bits(o.activation_bits, "a_bits");
+}
+
+// Of rtn.observe.
+struct ObserveOptions : Options {
+  void visit(OptionVisitor& option) {
+    visit_range(*this, option);
+    visit_places(*this, option);
+  }
+};
+
+// Of rtn.quantize.
+struct QuantizeOptions : Options {
+  std::string part = "both";
+
+  void visit(OptionVisitor& option) {
+    visit_range(*this, option);
+    option(part, {.name = "quantize",
+                  .choices = {"both", "weights", "activations"},
+                  .doc = "What is rounded; the other half of the bits is left to the next method "
+                         "of a composition (`rtn + gptq`)."});
+    option(granularity, {.name = "granularity",
+                         .doc = "What shares a scale and zero point of a weight.",
+                         .when = "quantizes_weights,quantize!=activations"});
+    option(group, {.name = "group",
+                   .unit = "columns",
+                   .minimum = 1,
+                   .doc = "Input columns per group of `granularity: group`.",
+                   .when = "granularity=group"});
+    visit_places(*this, option);
+    option.bits(weight_bits, "w_bits");
+  }
+};
+
+// With the half that is left to the next method as float.
+Options rounding_options(const StageContext& context) {
+  auto options = options_from<QuantizeOptions>(context);
+  if (options.part == "activations") options.weight_bits = kFloatBits;
+  if (options.part == "weights") options.activation_bits = kFloatBits;
   return options;
 }
 
 Json observe(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
-  const Options options = options_of(context);
+  const auto options = options_from<ObserveOptions>(context);
   const quant::MethodNetwork loaded = loader(context);
   models::Network* network = loaded.network.get();
   quant::widen(*network);
@@ -54,7 +102,7 @@ Json observe(StageContext& context, const quant::ModelLoader& loader) {
 
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
-  const Options options = rounding_options_of(context);
+  const Options options = rounding_options(context);
   quant::Ranges ranges;
   if (options.activation_bits != kFloatBits &&
       options.scheme == quant::ActivationScheme::kTensorStatic) {
@@ -68,129 +116,62 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   return quantization_result(*loaded.network, loaded.before, model);
 }
 
+Rounding rounds(const StageContext& context) {
+  const Options options = rounding_options(context);
+  const StageParameters asked(context);
+  return {.weights = options.weight_bits != kFloatBits,
+          .activations = options.activation_bits != kFloatBits,
+          .weight_bits = asked.bits("w_bits"),
+          .activation_bits = asked.bits("a_bits")};
+}
+
 }  // namespace
-
-bool rounds_weights(const StageContext& context) {
-  return rounding_options_of(context).weight_bits != kFloatBits;
-}
-
-bool rounds_activations(const StageContext& context) {
-  return rounding_options_of(context).activation_bits != kFloatBits;
-}
-
-void check(const StageContext& context, const models::Network& network) {
-  const bool rounds = StageParameters(context).has("w_bits");
-  check(network, rounds ? rounding_options_of(context) : options_of(context));
-}
-
-MethodDeclaration declaration() {
-  using enum ParameterType;
-  return {
-      .name = "rtn",
-      .title = "Round to nearest",
-      .parameters =
-          {{.name = "range",
-            .type = kString,
-            .default_value = "minmax",
-            .choices = {"minmax", "percentile", "mse"},
-            .doc = "How the range of weights and of static activations is chosen."},
-           {.name = "percentile",
-            .type = kReal,
-            .default_value = 0.9999,
-            .minimum = 0.5,
-            .maximum = 1,
-            .doc = "Upper quantile of `range: percentile`; the lower one is 1 - percentile.",
-            .when = "range=percentile"},
-           {.name = "quantize",
-            .type = kString,
-            .default_value = "both",
-            .choices = {"both", "weights", "activations"},
-            .doc = "What is rounded; the other half of the bits is left to the next method of a "
-                   "composition (`rtn + gptq`)."},
-           {.name = "granularity",
-            .type = kString,
-            .default_value = "channel",
-            .choices = {"tensor", "channel", "group"},
-            .doc = "What shares a scale and zero point of a weight.",
-            .when = "quantizes_weights,quantize!=activations"},
-           {.name = "group",
-            .type = kInteger,
-            .default_value = 128,
-            .unit = "columns",
-            .minimum = 1,
-            .doc = "Input columns per group of `granularity: group`.",
-            .when = "granularity=group"},
-           {.name = "symmetric",
-            .type = kBool,
-            .default_value = false,
-            .doc = "Zero points in the middle of the range."},
-           {.name = "act",
-            .type = kString,
-            .default_value = "tensor_static",
-            .choices = {"tensor_static", "tensor_dynamic", "token"},
-            .doc = "Range of activations: calibrated, of the current tensor, or of each token.",
-            .when = "quantizes_activations,quantize!=weights"},
-           {.name = "layers",
-            .type = kString,
-            .default_value = "auto",
-            .choices = {"auto", "all", "blocks", "inner"},
-            .doc = "Rounded layers: all, those of the blocks, or all but the first and last; auto: "
-                   "all for classification, blocks for language models."},
-           {.name = "sites",
-            .type = kString,
-            .default_value = "auto",
-            .choices = {"auto", "network", "inputs"},
-            .doc = "Quantized activations: the sites that the family names or the inputs of the "
-                   "rounded layers; auto: network for classification, inputs for language models.",
-            .when = "quantizes_activations,quantize!=weights"},
-           {.name = "samples",
-            .type = kInteger,
-            .default_value = 32,
-            .unit = "samples",
-            .minimum = 1,
-            .maximum = 100000,
-            .doc = "Calibration images or token windows."},
-           {.name = "context",
-            .type = kInteger,
-            .default_value = 0,
-            .unit = "tokens",
-            .minimum = 0,
-            .maximum = 1 << 20,
-            .doc = "Length of a calibration window; 0 takes the network's own, at most 2048."}},
-      .reads_bits = true,
-      .calibration = "calibration",
-      .traits = {"quantizer"},
-      .network = "rtn.quantize",
-      .values = quant::network_values()};
-}
-
-std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
-  const StageDeclaration observing{
-      .name = "rtn.observe",
-      .revision = 3,
-      .reads = {"range", "percentile", "symmetric", "act", "layers", "sites", "a_bits"},
-      .reads_model = true,
-      .reads_network = true,
-      .inputs = {{.name = "images",
-                  .stage = "sample_images",
-                  .split = "train",
-                  .when = "task:classification"},
-                 {.name = "tokens",
-                  .stage = "sample_calibration",
-                  .split = "train",
-                  .when = "task:language"}}};
-  const StageDeclaration quantizing{
-      .name = "rtn.quantize",
-      .revision = 4,
-      .reads = {"range", "percentile", "quantize", "granularity", "group", "symmetric", "act",
-                "layers", "sites", "w_bits", "a_bits"},
-      .reads_model = true,
-      .reads_network = true,
-      .inputs = {{.name = "ranges",
-                  .stage = "rtn.observe",
-                  .when = "quantizes_activations,act=tensor_static,quantize!=weights"}}};
-  return {{observing, [loader](StageContext& context) { return observe(context, loader); }},
-          {quantizing, [loader](StageContext& context) { return quantize(context, loader); }}};
-}
-
 }  // namespace assay::rtn
+
+namespace assay {
+
+Method rtn_method() {
+  using namespace rtn;
+  std::vector<ParameterSchema> parameters = schemas_of<QuantizeOptions>();
+  const std::vector<ParameterSchema> calibration = quant::calibration_parameters(32);
+  parameters.insert(parameters.end(), calibration.begin(), calibration.end());
+  return {
+      .declaration = {.name = "rtn",
+                      .title = "Round to nearest",
+                      .parameters = std::move(parameters),
+                      .reads_bits = true,
+                      .calibration = "calibration",
+                      .traits = {"quantizer"},
+                      .network = "rtn.quantize",
+                      .values = quant::network_values()},
+      .stages =
+          {{.declaration = {.name = "rtn.observe",
+                            .revision = 3,
+                            .reads = names_of<ObserveOptions>(),
+                            .reads_model = true,
+                            .reads_network = true,
+                            .inputs = quant::calibration_data()},
+            .run = observe,
+            .check =
+                [](const PlannedStage& stage) {
+                  check(stage.network, options_from<ObserveOptions>(stage.context));
+                }},
+           {.declaration =
+                {.name = "rtn.quantize",
+                 .revision = 4,
+                 .reads = names_of<QuantizeOptions>(),
+                 .reads_model = true,
+                 .reads_network = true,
+                 .inputs = {{.name = "ranges",
+                             .stage = "rtn.observe",
+                             .when = "quantizes_activations,act=tensor_static,quantize!=weights"}}},
+            .run = quantize,
+            .check =
+                [](const PlannedStage& stage) {
+                  check(stage.network, rounding_options(stage.context));
+                },
+            .rounds = rounds}},
+      .canary = canary};
+}
+
+}  // namespace assay

@@ -54,7 +54,8 @@ void check_activations(const models::Network& network, const Options& options) {
 }  // namespace
 
 void check(const models::Network& network, const Options& options) {
-  if (options.range == "percentile") quant::require_percentile(options.percentile);
+  if (options.range == quant::RangeSearch::kPercentile)
+    quant::require_percentile(options.percentile);
   quant::require_levels("w_bits", options.weight_bits, options.symmetric);
   if (options.activation_bits != kFloatBits) check_activations(network, options);
 }
@@ -88,8 +89,8 @@ quant::ObserverOptions observer_options(const Options& options) {
   quant::ObserverOptions out{.percentile = options.percentile,
                              .bits = options.activation_bits,
                              .symmetric = options.symmetric};
-  if (options.range == "percentile") out.kind = quant::ObserverKind::kPercentile;
-  if (options.range == "mse") out.kind = quant::ObserverKind::kMse;
+  if (options.range == quant::RangeSearch::kPercentile) out.kind = quant::ObserverKind::kPercentile;
+  if (options.range == quant::RangeSearch::kMse) out.kind = quant::ObserverKind::kMse;
   return out;
 }
 
@@ -98,7 +99,7 @@ quant::QuantizedModel round_to_nearest(const models::Network& network, const Opt
   quant::QuantizedModel model{.method = "rtn"};
   if (options.weight_bits != kFloatBits) {
     const quant::GridOptions grid{.bits = options.weight_bits,
-                                  .search = quant::range_search_from(options.range),
+                                  .search = options.range,
                                   .granularity = options.granularity,
                                   .group = options.group,
                                   .symmetric = options.symmetric,

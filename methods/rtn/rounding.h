@@ -15,7 +15,7 @@ namespace assay::rtn {
 struct Options {
   int weight_bits = 8;       // 16: weights stay
   int activation_bits = 16;  // 16: activations stay
-  std::string range = "minmax";
+  quant::RangeSearch range = quant::RangeSearch::kMinMax;  // or kPercentile, kMse
   double percentile = 0.9999;
   quant::Granularity granularity = quant::Granularity::kChannel;
   std::int64_t group = 128;  // kGroup only

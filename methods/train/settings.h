@@ -1,9 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "harness/core/catalogue.h"
+#include "harness/core/declared_options.h"
 #include "methods/train/adamw.h"
 
 namespace assay::train {
@@ -23,6 +22,8 @@ struct Settings {
   bool flip = false;
   std::int64_t window = 0;  // tokens; 0: the network's context
 
+  void visit(OptionVisitor& option);
+
   // Steps of a run on `samples` samples (images, or windows of a text). Throws Error(kConfig) if a
   // batch does not fit into the samples, or there is no step.
   std::int64_t total_steps(std::int64_t samples) const;
@@ -30,10 +31,5 @@ struct Settings {
   // Throws Error(kConfig) if there is no step whatever the samples are.
   void require_steps() const;
 };
-
-std::vector<ParameterSchema> parameter_schemas();
-
-// From recipe()["parameters"]; throws Error(kConfig) as checked_parameters does.
-Settings settings_from(const Json& parameters);
 
 }  // namespace assay::train

@@ -65,7 +65,7 @@ void copy_tokenizer(const StageContext& context, const std::filesystem::path& fo
 
 Json run(StageContext& context, const quant::ModelLoader& loader) {
   const std::uint64_t seed = seed_of(context);
-  const Settings settings = settings_from(context.recipe().at("parameters"));
+  const Settings settings = options_from<Settings>(context);
   const std::unique_ptr<models::Network> network = start_network(context, seed, loader);
   const std::unique_ptr<Batches> batches = data_for(*network, settings, context, seed);
   Trainer trainer(*network, *batches, settings);
@@ -82,49 +82,53 @@ Json run(StageContext& context, const quant::ModelLoader& loader) {
             {"parameters", parameters}}}};
 }
 
-}  // namespace
-
-void check(const StageContext& context, const models::Network& network,
-           std::optional<std::int64_t> data) {
-  const Settings settings = settings_from(context.recipe().at("parameters"));
-  const models::NetworkInfo& info = network.info();
+void check(const PlannedStage& stage) {
+  const auto settings = options_from<Settings>(stage.context);
+  const models::NetworkInfo& info = stage.network.info();
   if (info.task != models::Task::kLanguage) {
-    if (!data) return settings.require_steps();
-    settings.total_steps(*data);
+    if (!stage.samples) return settings.require_steps();
+    settings.total_steps(*stage.samples);
     return;
   }
   require_window(info, settings);
-  if (!data) return settings.require_steps();
-  require_tokens(info, settings, *data);
-  settings.total_steps(*data / window_of(info, settings));
+  if (!stage.samples) return settings.require_steps();
+  require_tokens(info, settings, *stage.samples);
+  settings.total_steps(*stage.samples / window_of(info, settings));
 }
 
-MethodDeclaration declaration() {
-  MethodDeclaration m;
-  m.name = "train";
-  m.title = "Training with AdamW, warm-up and cosine decay";
-  m.paper = "Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019";
-  m.parameters = parameter_schemas();
-  m.calibration = "training";
-  m.traits = {"trains"};
-  m.network = "train";
-  m.precisions = {"float32", "float64"};  // small steps vanish in half precision
-  return m;
-}
-
-std::vector<StageImplementation> stages(const quant::ModelLoader& loader) {
-  StageDeclaration s;
-  s.name = "train";
-  s.revision = 3;
-  for (const ParameterSchema& schema : parameter_schemas()) s.reads.push_back(schema.name);
-  s.reads_model = true;
-  s.reads_tokenizer = true;
-  s.reads_network = true;
-  s.reads_data = true;
-  s.inputs = {{.name = "tokens", .stage = "tokenize", .split = "train", .when = "task:language"}};
-  s.random = "seed";
-  s.resources.memory_bytes = std::int64_t{1} << 30;
-  return {{s, [loader](StageContext& context) { return run(context, loader); }}};
-}
-
+}  // namespace
 }  // namespace assay::train
+
+namespace assay {
+
+Method train_method() {
+  using namespace train;
+  return {
+      .declaration = {.name = "train",
+                      .title = "Training with AdamW, warm-up and cosine decay",
+                      .paper =
+                          "Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019",
+                      .parameters = schemas_of<Settings>(),
+                      .calibration = "training",
+                      .traits = {"trains"},
+                      .network = "train",
+                      // Small steps vanish in half precision.
+                      .precisions = {"float32", "float64"}},
+      .stages = {{.declaration = {.name = "train",
+                                  .revision = 3,
+                                  .reads = names_of<Settings>(),
+                                  .reads_model = true,
+                                  .reads_tokenizer = true,
+                                  .reads_data = true,
+                                  .reads_network = true,
+                                  .inputs = {{.name = "tokens",
+                                              .stage = "tokenize",
+                                              .split = "train",
+                                              .when = "task:language"}},
+                                  .random = "seed",
+                                  .resources = {.memory_bytes = std::int64_t{1} << 30}},
+                  .run = run,
+                  .check = check}}};
+}
+
+}  // namespace assay

@@ -12,6 +12,7 @@
 #include "results/board/provenance.h"
 #include "results/board/quantization.h"
 #include "results/board/rows.h"
+#include "results/board/series.h"
 
 namespace assay::results {
 namespace {
@@ -171,8 +172,12 @@ std::vector<Table> show(Reader& reader, const TrialSummary& trial) {
   const std::vector<TrialStageSummary> of_trial = reader.stages_of(trial.id);
   Table about = facts(reader, trial);
   add_quantization(rows, about);
-  return {std::move(about), figures(rows), stages(of_trial), inputs_table(of_trial),
-          protocols_table(reader, rows)};
+  std::vector<Table> tables{std::move(about), figures(rows), stages(of_trial)};
+  if (Table series = series_table(of_trial); !series.rows.empty())
+    tables.push_back(std::move(series));
+  tables.push_back(inputs_table(of_trial));
+  tables.push_back(protocols_table(reader, rows));
+  return tables;
 }
 
 Table table_of(const QueryResult& result) {

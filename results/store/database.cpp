@@ -15,6 +15,7 @@
 #include "harness/core/error.h"
 #include "results/store/file_system.h"
 #include "results/store/migrations.h"
+#include "results/store/schema.h"
 #include "results/store/sqlite_error.h"
 
 namespace assay::results {

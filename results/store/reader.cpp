@@ -119,7 +119,7 @@ class Reader::Impl {
           key = std::move(next);
           result.reset();
           text = rows.getColumn(1).getString();
-          if (!is_as_published(text)) result = result_from(key, text);
+          if (published_digest(text).empty()) result = result_from(key, text);
         }
         if (rows.getColumn(2).isNull()) continue;
         if (rows.getColumn(4).getInt() == 0) damaged(key);  // the figure of another trial
@@ -264,7 +264,9 @@ std::vector<TrialStageSummary> Reader::stages_of(const std::string& trial) {
       "ELSE '' END AS note, coalesce((SELECT a.log_path FROM attempt a WHERE a.stage = s.key ORDER "
       "BY "
       "a.number DESC LIMIT 1), '') AS log_path, (SELECT count(*) FROM attempt a WHERE a.stage = "
-      "s.key) AS attempts FROM stage s JOIN trial_stage ts ON ts.stage = s.key AND ts.current = 1 "
+      "s.key) AS attempts, CASE WHEN s.state = 'done' THEN coalesce(json_extract(s.result, "
+      "'$.series'), '{}') ELSE '{}' END AS series FROM stage s JOIN trial_stage ts ON ts.stage = "
+      "s.key AND ts.current = 1 "
       "WHERE ts.trial = ?) ORDER BY name, key",
       trial);
 }

@@ -163,6 +163,7 @@ struct TrialStageSummary {
   std::optional<double> wall_s;
   std::string log_path;  // of its last attempt, relative to the run folder; "": none
   int attempts = 0;
+  Json series = Json::object();  // of its result: name -> [[step, value], ...]
 
   static void fields(auto& r, auto&& visit) {
     visit("key", r.key);
@@ -178,6 +179,7 @@ struct TrialStageSummary {
     visit("wall_s", r.wall_s);
     visit("log_path", r.log_path);
     visit("attempts", r.attempts);
+    visit("series", r.series);
   }
 };
 

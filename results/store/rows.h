@@ -5,6 +5,7 @@
 #include <string>
 
 #include "harness/core/json.h"
+#include "harness/plan/record.h"
 
 // Rows of the tables (docs/formats/database.md), each with its one field list: it gives the columns
 // of INSERT and SELECT and their order.
@@ -105,39 +106,11 @@ struct TrialStageRow {
 };
 
 struct AttemptRow {
-  std::string stage;
-  int number = 1;
-  std::string outcome;
-  std::string message;
-  Json context = Json::object();
-  bool quarantined = false;
-  std::string slot;
-  std::string host;
-  double started_unix_s = 0;
-  double ended_unix_s = 0;
-  std::optional<double> cpu_s;
-  std::optional<std::int64_t> peak_memory_bytes;
-  std::optional<int> exit_code;
-  int signal = 0;
-  std::string log_path;
+  plan::AttemptRecord record;
   std::string environment;  // digest of its facts
 
   static void fields(auto& r, auto&& visit) {
-    visit("stage", r.stage);
-    visit("number", r.number);
-    visit("outcome", r.outcome);
-    visit("message", r.message);
-    visit("context", r.context);
-    visit("quarantined", r.quarantined);
-    visit("slot", r.slot);
-    visit("host", r.host);
-    visit("started_unix_s", r.started_unix_s);
-    visit("ended_unix_s", r.ended_unix_s);
-    visit("cpu_s", r.cpu_s);
-    visit("peak_memory_bytes", r.peak_memory_bytes);
-    visit("exit_code", r.exit_code);
-    visit("signal", r.signal);
-    visit("log_path", r.log_path);
+    plan::AttemptRecord::fields(r.record, visit);
     visit("environment", r.environment);
   }
 };

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/core/artifact_files.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
 #include "results/store/checksum.h"
@@ -31,25 +32,6 @@ std::optional<T> measured(T value) {
   return value < 0 ? std::nullopt : std::optional<T>(value);
 }
 
-AttemptRow row_of(const plan::AttemptRecord& a, const std::string& environment) {
-  return {.stage = a.key,
-          .number = a.number,
-          .outcome = a.outcome,
-          .message = a.message,
-          .context = a.context,
-          .quarantined = a.quarantined,
-          .slot = a.slot,
-          .host = a.host,
-          .started_unix_s = a.started_unix_s,
-          .ended_unix_s = a.ended_unix_s,
-          .cpu_s = measured(a.cpu_s),
-          .peak_memory_bytes = measured(a.peak_memory_bytes),
-          .exit_code = measured(a.exit_code),
-          .signal = a.signal,
-          .log_path = a.log_path,
-          .environment = environment};
-}
-
 plan::StageState state_from(const std::string& name) {
   for (const auto state :
        {plan::StageState::kDone, plan::StageState::kFailed, plan::StageState::kBlocked}) {
@@ -60,6 +42,8 @@ plan::StageState state_from(const std::string& name) {
 
 // Of the text of a result; "": it is damaged, or of an old version.
 std::string recorded_digest(const std::string& text) {
+  if (const std::string_view digest = published_digest(text); !digest.empty())
+    return std::string(digest);
   const std::optional<Json> result = published_result(text);
   return result ? digest_of(*result) : "";
 }
@@ -228,7 +212,7 @@ class DatabaseSink::Impl {
   }
 
   void write(const plan::AttemptRecord& record) {
-    writers_->attempt(row_of(record, environment_id(record.environment)));
+    writers_->attempt({record, environment_id(record.environment)});
   }
 
   // The row that holds these facts. Nearly all attempts of a run share a few of them.

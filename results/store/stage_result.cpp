@@ -10,6 +10,7 @@ namespace assay::results {
 std::optional<Json> published_result(const std::string& text) {
   try {
     Json result = parse_json(text, "result of a stage");
+    if (!published_digest(text).empty()) return result;
     const bool named = result.is_object() && result.contains("digest");
     if (named && result["digest"] != result_digest(result)) return std::nullopt;
     return result;

@@ -97,10 +97,12 @@ TEST_F(TokenizerForms, malformed_definitions_are_errors_that_name_the_file) {
   };
   config({{"added_tokens_decoder", {{"x", {{"content", "a"}}}}}}, "added_tokens_decoder: id \"x\"");
   config({{"added_tokens_decoder", {{"-1", {{"content", "a"}}}}}}, "id \"-1\"");
-  config({{"added_tokens_decoder", {{"300", {{"content", 3}}}}}}, "content is not a text");
+  config({{"added_tokens_decoder", {{"300", {{"content", 3}}}}}},
+         "'content' must be a text, not 3");
   config({{"added_tokens_decoder", {{"300", {{"content", ""}}}}}}, "added token 300 is empty");
   config({{"added_tokens_decoder", Json::array({1})}}, "added_tokens_decoder is not an object");
-  config({{"added_tokens_decoder", {{"300", {{"content", "a"}, {"lstrip", 1}}}}}}, "lstrip is not");
+  config({{"added_tokens_decoder", {{"300", {{"content", "a"}, {"lstrip", 1}}}}}},
+         "'lstrip' must be true or false");
   std::filesystem::remove(folder_ / "tokenizer_config.json");
   write_json("added_tokens.json", {{"a", "b"}});
   refused(ErrorKind::kData, {"added_tokens.json: 'a'"});

@@ -183,10 +183,10 @@ TEST_F(TokenizerTest, malformed_files_are_errors_that_name_the_part) {
   const auto malformed = [&](const std::string& piece, const Json& json) {
     refused(ErrorKind::kData, piece, json);
   };
-  malformed("model is not an object", Json::object());
-  malformed("model is not an object", with("/model", 3));
-  malformed("vocab is not an object", with("/model/vocab", Json::array()));
-  malformed("merges is not a list", with("/model/merges", "a b"));
+  malformed("'model' is missing in {}", Json::object());
+  malformed("'model' must be an object, not 3", with("/model", 3));
+  malformed("'vocab' must be an object, not []", with("/model/vocab", Json::array()));
+  malformed("'merges' must be a list", with("/model/merges", "a b"));
   malformed("id -1", with("/model/vocab/ab", -1));
   malformed("id 1e+30", with("/model/vocab/ab", 1e30));
   malformed("id 4294967295", with("/model/vocab/ab", 4294967295u));
@@ -196,8 +196,9 @@ TEST_F(TokenizerTest, malformed_files_are_errors_that_name_the_part) {
   malformed("not in the vocabulary", with("/model/merges/0", "a q"));
   malformed("added token '<|end|>': id", with("/added_tokens/0/id", "x"));
   malformed("is empty", with("/added_tokens/0/content", ""));
-  malformed("type is not a text", with("/pre_tokenizer", Json::object()));
-  malformed("add_prefix_space is not true or false", with("/pre_tokenizer/add_prefix_space", 1));
+  malformed("pre_tokenizer: 'type' is missing", with("/pre_tokenizer", Json::object()));
+  malformed("'add_prefix_space' must be true or false, not 1",
+            with("/pre_tokenizer/add_prefix_space", 1));
   write("tokenizer.json", "{\"model\": ");
   expect_error(ErrorKind::kData, "tokenizer.json", [&] { tokenizer_at(folder_); });
   write("tokenizer.json", std::string(10000, '['));

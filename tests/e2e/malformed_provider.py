@@ -11,7 +11,7 @@ import time
 
 HOWS = ["ends_the_process", "text_instead_of_json", "bytes_instead_of_json", "invalid_utf8", "a_list", "deeply_nested", "no_type",
         "unknown_type", "wrong_type_of_field", "missing_field", "fractional_step", "too_long", "line_without_end", "downward",
-        "metric_is_text", "metric_is_nan", "unknown_failure_kind", "another_attempt", "closes_the_socket", "resident_is_a_number",
+        "metric_is_text", "metric_is_nan", "unknown_failure_kind", "another_attempt", "closes_the_socket", "result_is_a_number",
         "output_with_result_json", "output_with_a_link", "output_is_a_file", "huge_integer", "empty_line", "done_without_metrics"]
 
 
@@ -173,8 +173,8 @@ def misbehave(wire, run, how):
         wire.send(type="done", attempt="f00d.7", result={})
     elif how == "closes_the_socket":
         wire.socket.close()
-    elif how == "resident_is_a_number":
-        wire.send(type="done", attempt=attempt, result={}, resident=7)
+    elif how == "result_is_a_number":
+        wire.send(type="done", attempt=attempt, result=7)
     elif how == "huge_integer":
         wire.raw(b'{"type": "checkpoint", "attempt": "' + attempt.encode() + b'", "step": 1' + b"0" * 400 + b"}\n")
     elif how == "empty_line":

@@ -428,7 +428,7 @@ RUNS = {  # how: (kind, pieces)
     "unknown_failure_kind": ("crash", ["'oops'", "method"]),
     "another_attempt": ("timeout", ["stall_timeout"]),
     "closes_the_socket": ("crash", ["closed"]),
-    "resident_is_a_number": ("crash", ["'resident'", "7"]),
+    "result_is_a_number": ("crash", ["'result'", "7"]),
     "output_with_result_json": ("data", ["result.json"]),
     "output_with_a_link": ("data", ["model.safetensors"]),
     "output_is_a_file": ("data", ["folder"]),

@@ -130,7 +130,7 @@ run: {{{settings}}}
                 pass
         return 0
 
-    def test_a_resumed_stage_costs_what_all_its_pieces_took(self):
+    def test_a_resumed_stage_has_the_cost_and_the_series_of_all_its_pieces(self):
         sweep = self.sweep("{echo_long: {value: [1], steps: [60], step_s: [0.05]}}")
         for number in signal.SIGTERM, signal.SIGKILL:
             before = self.spent()
@@ -145,6 +145,12 @@ run: {{{settings}}}
         [(wall_s, result)] = self.rows("run", "SELECT wall_s, result FROM stage WHERE name = 'echo.long'")
         self.assertEqual(json.loads(result)["cost"]["wall_s"], wall_s)
         self.assertGreater(wall_s, 2.7, "60 steps of 0.05 s")
+        losses = json.loads(result)["series"]["echo_loss"]
+        steps = [step for step, _ in losses]
+        self.assertEqual(steps, sorted(set(steps)), "no step is told twice")
+        self.assertEqual((steps[0], steps[-1]), (1, 60))
+        self.assertGreater(len(steps), 50, "a kill loses what was on its way, not what came before")
+        self.assertEqual(losses, [[step, 1 / step] for step in steps])
         [(last_s,)] = self.rows("run", "SELECT ended_unix_s - started_unix_s FROM attempt WHERE outcome = 'done' AND stage IN "
                                        "(SELECT key FROM stage WHERE name = 'echo.long')")
         self.assertLess(last_s, wall_s - 0.8, "it began anew")

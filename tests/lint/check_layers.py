@@ -31,9 +31,10 @@ TORCH = {
     "datasets": ["harness/core"],
     "harness/models": ["harness/core"],
     "methods/quant": ["harness/core", "harness/models", "datasets", "cluster/collective"],
-    "methods/*": ["harness/core", "harness/models", "datasets", "cluster/collective", "methods/quant"],
+    "methods/.": ["harness/core", "harness/models", "methods/quant"],
+    "methods/*": ["harness/core", "harness/models", "datasets", "cluster/collective", "methods/quant", "methods/."],
     "harness/evaluate": ["harness/core", "harness/models", "datasets", "cluster/collective"],
-    "harness/exec": ["harness/core", "harness/models", "datasets", "cluster/collective", "methods/quant", "methods/*",
+    "harness/exec": ["harness/core", "harness/models", "datasets", "cluster/collective", "methods/quant", "methods/.", "methods/*",
                      "harness/evaluate"],
 }
 # Pattern of a third-party header -> folders that own it.
@@ -53,10 +54,12 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 def folder_of(path, known):
     """The table's folder that a repository path lies in, or None."""
-    for folder in sorted((f for f in known if "*" not in f), key=len, reverse=True):
+    for folder in sorted((f for f in known if f[-1] not in "*."), key=len, reverse=True):
         if path.startswith(folder + "/"):
             return folder
-    return "methods/*" if path.startswith("methods/") else None
+    if not path.startswith("methods/"):
+        return None
+    return "methods/*" if path.count("/") > 1 else "methods/."
 
 
 def offences(path, text):
@@ -90,6 +93,8 @@ def self_test():
     assert offences("harness/app/a.cpp", "#include <ATen/ATen.h>"), "LibTorch in control code must be found"
     assert offences("methods/gptq/a.cpp", '#include "methods/rtn/rtn.h"'), "a method inside a method must be found"
     assert not offences("methods/gptq/a.cpp", '#include "methods/quant/grid.h"\n#include <vector>')
+    assert offences("methods/method.h", '#include "methods/rtn/rtn.h"'), "a method in what all share must be found"
+    assert not offences("methods/gptq/a.cpp", '#include "methods/method.h"')
     assert not offences("harness/plan/a.cpp", '#include "harness/core/error.h"')
 
 

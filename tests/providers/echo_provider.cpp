@@ -104,6 +104,11 @@ class Stage {
     made.progress = {done, total, unit};
     wire_.send(made);
   }
+  void metric(const char* name, double value, std::int64_t step) {
+    Message made = message(Type::kMetric);
+    made.name = name, made.value = value, made.step = step;
+    wire_.send(made);
+  }
   void checkpoint(std::int64_t step) {
     Message made = message(Type::kCheckpoint);
     made.step = step;
@@ -209,6 +214,7 @@ Json long_one(Stage& stage) {
     sleep_s(stage.parameter("step_s", 0.05));
     ++step;
     assay::write_file_atomically(path, Json{{"step", step}}.dump());
+    stage.metric("echo_loss", 1.0 / static_cast<double>(step), step);
     stage.checkpoint(step);
     stage.progress(step, steps, "steps");
   }

@@ -16,6 +16,7 @@
 #include "results/store/file_system.h"
 #include "results/store/migrations.h"
 #include "results/store/reader.h"
+#include "results/store/schema.h"
 #include "tests/results/sample_run.h"
 
 namespace assay::results {
@@ -348,7 +349,7 @@ TEST_F(DatabaseTest, an_empty_file_becomes_a_database) {
 }
 
 TEST_F(DatabaseTest, a_database_of_each_released_format_still_opens) {
-  // The schema of format 1 as it was released, not as migrations() has it now.
+  // The schema of format 1 as it was released.
   {
     SQLite::Database old(file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
     old.exec(read_file("tests/results/golden/format_1.sql"));
@@ -359,6 +360,35 @@ TEST_F(DatabaseTest, a_database_of_each_released_format_still_opens) {
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(rows[0].trial, "1fadcf1a043bea9c");
   EXPECT_DOUBLE_EQ(rows[0].value.value(), 91.25);
+}
+
+TEST_F(DatabaseTest, an_old_one_that_was_brought_forward_has_the_schema_of_a_new_one) {
+  SQLite::Database old(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+  old.exec(read_file("tests/results/golden/format_1.sql"));
+  SQLite::Database fresh(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+  for (SQLite::Database* each : {&old, &fresh}) migrate(*each);
+  const auto listed = [](SQLite::Database& database, const std::string& sql) {
+    std::vector<std::string> rows;
+    SQLite::Statement query(database, sql);
+    while (query.executeStep()) {
+      std::string& row = rows.emplace_back();
+      for (int i = 0; i < query.getColumnCount(); ++i) row += query.getColumn(i).getString() + "|";
+    }
+    return rows;
+  };
+  for (const char* sql :
+       {"SELECT t.name, t.strict, t.wr, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk FROM "
+        "pragma_table_list t, pragma_table_xinfo(t.name) c WHERE t.schema = 'main' AND t.type = "
+        "'table' AND t.name NOT LIKE 'sqlite_%' ORDER BY t.name, c.cid",
+        "SELECT t.name, f.\"table\", f.\"from\", f.\"to\" FROM pragma_table_list t, "
+        "pragma_foreign_key_list(t.name) f WHERE t.schema = 'main' ORDER BY 1, 2, 3, 4",
+        "SELECT i.name, i.tbl_name, c.name FROM sqlite_master i, pragma_index_info(i.name) c WHERE "
+        "i.type = 'index' ORDER BY i.name, c.seqno",
+        "SELECT name, sql FROM sqlite_master WHERE type = 'view' ORDER BY name",
+        "PRAGMA user_version", "PRAGMA application_id"}) {
+    EXPECT_FALSE(listed(fresh, sql).empty()) << sql;
+    EXPECT_EQ(listed(old, sql), listed(fresh, sql)) << sql;
+  }
 }
 
 TEST_F(DatabaseTest, every_table_is_strict_and_foreign_keys_hold) {

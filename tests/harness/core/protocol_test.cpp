@@ -41,12 +41,12 @@ TEST(Protocol, a_run_survives_the_wire) {
 TEST(Protocol, malformed_messages_name_sender_field_and_value) {
   EXPECT_THAT(refusal("{"), HasSubstr("executor 3: not valid JSON"));
   EXPECT_THAT(refusal("[1]"), HasSubstr("must be a JSON object"));
-  EXPECT_THAT(refusal("{}"), HasSubstr("lacks field 'type'"));
+  EXPECT_THAT(refusal("{}"), HasSubstr("'type' is missing in {}"));
   EXPECT_THAT(refusal(R"({"type": "dne"})"),
               HasSubstr("unknown message type 'dne'; did you mean 'done'?"));
   EXPECT_THAT(
       refusal(R"({"type": "progress", "attempt": "a", "done": "x", "total": 1, "unit": ""})"),
-      HasSubstr("field 'done' must be an integer, not \"x\""));
+      HasSubstr("'done' must be an integer, not \"x\""));
   EXPECT_THAT(refusal(R"({"type": "failed", "attempt": "a", "kind": "bad", "message": ""})"),
               HasSubstr("unknown failure kind 'bad'"));
   EXPECT_THAT(refusal(std::string(kMaxLineBytes + 1, ' ')), HasSubstr("over the limit"));

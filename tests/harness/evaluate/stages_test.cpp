@@ -212,7 +212,9 @@ TEST_F(StagesTest, calibration_windows_and_images_are_found_by_methods) {
   windows.inputs["tokens"] = root_ / "tokens";
   windows.recipe_json = {{"parameters", {{"samples", 5}, {"context", 64}}}, {"seed", 1}};
   windows.run(body("sample_calibration"));
-  EXPECT_EQ(datasets::read_calibration_windows(windows.folder).sizes(), (at::IntArrayRef{5, 64}));
+  const at::Tensor tokens =
+      models::load_tensors(windows.folder / datasets::kWindowsFile).at(datasets::kWindowsName);
+  EXPECT_EQ(tokens.sizes(), (at::IntArrayRef{5, 64}));
 
   FakeContext images;
   give_images(images);
@@ -220,9 +222,9 @@ TEST_F(StagesTest, calibration_windows_and_images_are_found_by_methods) {
   images.recipe_json["parameters"] = {{"samples", 4}};
   images.recipe_json["seed"] = 0;
   images.run(body("sample_images"));
-  const datasets::ImageBatch batch = datasets::read_sampled_images(images.folder);
-  EXPECT_EQ(batch.images.sizes(), (at::IntArrayRef{4, 3, 32, 32}));
-  EXPECT_EQ(batch.labels.sizes(), (at::IntArrayRef{4}));
+  const models::TensorMap batch = models::load_tensors(images.folder / datasets::kImagesFile);
+  EXPECT_EQ(batch.at("images").sizes(), (at::IntArrayRef{4, 3, 32, 32}));
+  EXPECT_EQ(batch.at("labels").sizes(), (at::IntArrayRef{4}));
 }
 
 TEST_F(StagesTest, latency_is_given_for_every_batch_size) {

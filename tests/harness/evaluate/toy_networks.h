@@ -29,7 +29,6 @@ class ToyNetwork : public models::Network {
   at::Tensor head(const at::Tensor& hidden, models::Tap&) const override { return logits_(hidden); }
   std::vector<models::Layer> layers() const override { return {}; }
   std::vector<std::string> sites() const override { return {}; }
-  std::vector<std::string> taps() const override { return {}; }
 
  private:
   models::NetworkInfo info_;

@@ -74,26 +74,13 @@ class SmallCnns : public testing::Test {
   }
 };
 
-TEST_F(SmallCnns, every_tap_fires_once_in_the_declared_order_and_changes_no_bit) {
+TEST_F(SmallCnns, every_site_fires_once_in_the_declared_order_and_changes_no_bit) {
   const c10::NoGradGuard no_grad;
   for (const auto& network : all()) {
     const at::Tensor images = hash_images({2, 3, 64, 64}, at::kFloat);
     Recorder recorder;
     EXPECT_TRUE(at::equal(network->forward(images), network->forward(images, recorder)));
-    EXPECT_EQ(recorder.order, network->taps());
-  }
-}
-
-TEST_F(SmallCnns, layers_sites_and_aliases_name_what_exists) {
-  for (const auto& network : all()) {
-    for (const Layer& layer : network->layers()) {
-      EXPECT_TRUE(network->parameters().contains(layer.name + ".weight")) << layer.name;
-      EXPECT_NO_THROW(network->resolve_site(layer.input_site));
-      EXPECT_NO_THROW(network->resolve_site(layer.output_site));
-    }
-    for (const std::string& site : network->sites()) EXPECT_EQ(network->resolve_site(site), site);
-    for (const auto& [alias, site] : network->aliases())
-      EXPECT_EQ(network->resolve_site(site), site) << alias;
+    expect_sites(*network, recorder);
   }
 }
 

@@ -56,7 +56,7 @@ TEST_F(Language, fused_and_explicit_attention_agree_and_taps_fire_in_order) {
     Recorder recorder;
     EXPECT_TRUE(
         at::allclose(network->forward(tokens()), network->forward(tokens(), recorder), 1e-9, 1e-9));
-    EXPECT_EQ(recorder.order, network->taps());
+    expect_sites(*network, recorder);
   }
 }
 
@@ -90,17 +90,6 @@ TEST_F(Language, the_head_works_on_a_slice) {
       hidden = network->unit(i, hidden, nothing);
     EXPECT_TRUE(at::allclose(network->head(hidden.narrow(1, 16, 1), nothing),
                              network->forward(tokens()).narrow(1, 16, 1)));
-  }
-}
-
-TEST_F(Language, layers_name_parameters_and_taps_that_exist) {
-  for (const auto& network : all(at::kFloat)) {
-    for (const Layer& layer : network->layers()) {
-      EXPECT_TRUE(network->parameters().contains(layer.name + ".weight")) << layer.name;
-      EXPECT_NO_THROW(network->resolve_site(layer.input_site));
-      EXPECT_NO_THROW(network->resolve_site(layer.output_site));
-    }
-    EXPECT_EQ(network->resolve_site("blocks.1.attn.v.in"), "blocks.1.attn.q.in");
   }
 }
 

@@ -1,7 +1,9 @@
 #include "tests/harness/models/network_cases.h"
 
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace assay::models {
@@ -61,6 +63,27 @@ at::Tensor Recorder::operator()(std::string_view site, const at::Tensor& value) 
   order.emplace_back(site);
   values[std::string(site)] = value.clone();
   return value;
+}
+
+void expect_sites(const Network& network, const Recorder& recorder) {
+  EXPECT_EQ(recorder.order.size(), recorder.values.size()) << "a site fires twice";
+  for (const Layer& layer : network.layers()) {
+    EXPECT_TRUE(network.parameters().contains(layer.name + ".weight")) << layer.name;
+    EXPECT_TRUE(recorder.values.contains(layer.input_site)) << layer.name;
+    EXPECT_TRUE(recorder.values.contains(layer.output_site)) << layer.name;
+  }
+  auto from = recorder.order.begin();
+  for (const std::string& site : network.sites()) {
+    from = std::find(from, recorder.order.end(), site);
+    ASSERT_NE(from, recorder.order.end()) << site << " does not fire, or not in this order";
+  }
+}
+
+std::string input_site_of(const Network& network, std::int64_t unit) {
+  for (const Layer& layer : network.layers())
+    if (layer.unit == unit) return layer.input_site;
+  ADD_FAILURE() << "unit " << unit << " has no layer";
+  return "";
 }
 
 }  // namespace assay::models

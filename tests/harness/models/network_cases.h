@@ -38,4 +38,11 @@ class Recorder : public Tap {
   std::map<std::string, at::Tensor> values;
 };
 
+// Expects of a network and of a pass that was recorded: layers name parameters and sites that
+// exist, every site fires once, and those of sites() in their order.
+void expect_sites(const Network& network, const Recorder& recorder);
+
+// The site that carries the input of a unit's first layer.
+std::string input_site_of(const Network& network, std::int64_t unit);
+
 }  // namespace assay::models

@@ -148,12 +148,13 @@ TEST_F(CifarParity, mobilenet_equals_torchvision) {
   const at::Tensor eight = images().values.narrow(0, 0, 8);
   Recorder recorder;
   expect_close(network->forward(eight, recorder), want.at("logits"), "logits", 1e-3, 1e-3);
-  const auto site = [&](const char* name) {
-    return recorder.values.at(network->resolve_site(name));
+  // features.i is unit i - 1, and what it gives is the input of the next.
+  const auto given_by = [&](std::int64_t feature) {
+    return recorder.values.at(input_site_of(*network, feature));
   };
-  expect_close(site("features.3.out").narrow(0, 0, 2), want.at("features.3"), "features.3", 1e-3);
-  expect_close(site("features.7.out").narrow(0, 0, 2), want.at("features.7"), "features.7", 1e-3);
-  expect_close(site("features.17.out"), want.at("features.17"), "features.17", 1e-3);
+  expect_close(given_by(3).narrow(0, 0, 2), want.at("features.3"), "features.3", 1e-3);
+  expect_close(given_by(7).narrow(0, 0, 2), want.at("features.7"), "features.7", 1e-3);
+  expect_close(given_by(17), want.at("features.17"), "features.17", 1e-3);
 }
 
 TEST_F(Parity, language_models_equal_transformers) {
@@ -164,7 +165,7 @@ TEST_F(Parity, language_models_equal_transformers) {
     const at::Tensor logits = network->forward(want.at("tokens"), recorder);
     const auto expect_tensor = [&](const std::string& site, const std::string& key) {
       const at::Tensor& wanted = want.at(key);
-      expect_close(recorder.values.at(network->resolve_site(site)), wanted, name + " " + key, 0,
+      expect_close(recorder.values.at(site), wanted, name + " " + key, 0,
                    1e-5 * wanted.abs().max().item<double>());
     };
     for (std::int64_t i = 0; i < network->unit_count(); ++i) {
@@ -175,9 +176,10 @@ TEST_F(Parity, language_models_equal_transformers) {
       for (const char* head : {"q", "k", "v"})
         expect_tensor(ours + "attn." + head + ".out", theirs + head + "_proj.out");
       expect_tensor(ours + "attn.out.in", theirs + "attn_concat");
-      expect_tensor(ours + "out", theirs + "out");
+      const bool last = i + 1 == network->unit_count();
+      expect_tensor(last ? "norm.in" : "blocks." + std::to_string(i + 1) + ".in", theirs + "out");
     }
-    expect_tensor("norm.out", "final_norm.out");
+    expect_tensor("head.in", "final_norm.out");
     expect_tensor("head.out", "logits");
     EXPECT_TRUE(at::allclose(network->forward(want.at("tokens")), logits, 1e-4, 1e-4));
     network->to(at::kDouble);

@@ -22,7 +22,7 @@ class conductor : public testing::Test {
     inventory_.artifacts.resize(plan_.stages.size());
     conductor_.emplace(plan_, "run", options, inventory_, store_, sink_, progress_);
     conductor_->start();
-    id_ = conductor_->join(site_, {"host", {"host/0.0"}, {}});
+    id_ = conductor_->join(handle_, {"host", {"host/0.0"}, {}});
     conductor_->settle();
   }
   void take(const supervise::Report& r) {
@@ -35,26 +35,26 @@ class conductor : public testing::Test {
   plan::Plan plan_ = two_stages();
   Inventory inventory_;
   RecordingSink sink_;
-  RecordingSite site_;
+  RecordingSupervisor handle_;
   RecordingProgress progress_;
   std::optional<Conductor> conductor_;
-  Conductor::SiteId id_ = 0;
+  Conductor::SupervisorId id_ = 0;
 };
 
 TEST_F(conductor, hands_the_paths_of_inputs_to_their_consumer) {
   begin();
-  ASSERT_THAT(site_.started, SizeIs(1));
+  ASSERT_THAT(handle_.started, SizeIs(1));
   take(report(ReportKind::kPublished, 'a'));
-  ASSERT_THAT(site_.started, SizeIs(2));
-  EXPECT_EQ(site_.started[1].assignment.inputs.at("made"), "/store/" + key_of('a'));
+  ASSERT_THAT(handle_.started, SizeIs(2));
+  EXPECT_EQ(handle_.started[1].assignment.inputs.at("made"), "/store/" + key_of('a'));
 }
 
 TEST_F(conductor, records_a_stage_before_it_starts_the_next) {
   begin();
-  sink_.on_commit = [this] { EXPECT_THAT(site_.started, SizeIs(1)); };
+  sink_.on_commit = [this] { EXPECT_THAT(handle_.started, SizeIs(1)); };
   take(report(ReportKind::kPublished, 'a'));
   EXPECT_THAT(sink_.groups, SizeIs(1));
-  EXPECT_THAT(site_.started, SizeIs(2));
+  EXPECT_THAT(handle_.started, SizeIs(2));
 }
 
 TEST_F(conductor, starts_nothing_more_when_the_database_cannot_be_written) {
@@ -62,7 +62,7 @@ TEST_F(conductor, starts_nothing_more_when_the_database_cannot_be_written) {
   sink_.full = true;
   conductor_->take(id_, report(ReportKind::kPublished, 'a'));
   EXPECT_THROW(conductor_->settle(), Error);
-  EXPECT_THAT(site_.started, SizeIs(1));
+  EXPECT_THAT(handle_.started, SizeIs(1));
 }
 
 TEST_F(conductor, waits_while_another_process_holds_the_database) {
@@ -70,14 +70,14 @@ TEST_F(conductor, waits_while_another_process_holds_the_database) {
   sink_.held = true;
   take(report(ReportKind::kPublished, 'a'));
   take(failure('x', ErrorKind::kLost));  // of no stage of ours: another round, the same wait
-  EXPECT_THAT(site_.started, SizeIs(1));
+  EXPECT_THAT(handle_.started, SizeIs(1));
   EXPECT_FALSE(conductor_->settled());
   EXPECT_THAT(progress_.lines, testing::Contains(HasSubstr("held by another process")).Times(1));
   sink_.held = false;
   conductor_->settle();
   EXPECT_TRUE(conductor_->settled());
   EXPECT_THAT(sink_.stages(), SizeIs(1));
-  EXPECT_THAT(site_.started, SizeIs(2));
+  EXPECT_THAT(handle_.started, SizeIs(2));
 }
 
 TEST_F(conductor, stops_what_runs_although_the_database_is_held) {
@@ -86,14 +86,14 @@ TEST_F(conductor, stops_what_runs_although_the_database_is_held) {
   inventory_.artifacts.resize(2);
   conductor_.emplace(plan_, "run", schedule::Options{}, inventory_, store_, sink_, progress_);
   conductor_->start();
-  id_ = conductor_->join(site_, {"host", {"host/0.0", "host/0.1"}, {}});
+  id_ = conductor_->join(handle_, {"host", {"host/0.0", "host/0.1"}, {}});
   conductor_->settle();
   sink_.held = true;
   take(report(ReportKind::kPublished, 'a', 1, 0));
   conductor_->stop(schedule::StopReason::kSignal, false, "Terminated", 0.7);
   conductor_->settle();
-  EXPECT_THAT(site_.stopped, testing::ElementsAre(key_of('b') + ".1"));
-  EXPECT_DOUBLE_EQ(site_.grace_s, 0.7);
+  EXPECT_THAT(handle_.stopped, testing::ElementsAre(key_of('b') + ".1"));
+  EXPECT_DOUBLE_EQ(handle_.grace_s, 0.7);
 }
 
 TEST_F(conductor, a_stop_does_not_overtake_a_start_that_waits_for_the_database) {
@@ -102,11 +102,11 @@ TEST_F(conductor, a_stop_does_not_overtake_a_start_that_waits_for_the_database) 
   take(report(ReportKind::kPublished, 'a'));  // 'b' is to start, when the records are durable
   conductor_->stop(schedule::StopReason::kSignal, false, "Terminated");
   conductor_->settle();
-  EXPECT_THAT(site_.stopped, testing::IsEmpty());
+  EXPECT_THAT(handle_.stopped, testing::IsEmpty());
   sink_.held = false;
   conductor_->settle();
-  EXPECT_THAT(site_.started, SizeIs(2));
-  EXPECT_THAT(site_.stopped, testing::ElementsAre(key_of('b') + ".1"));
+  EXPECT_THAT(handle_.started, SizeIs(2));
+  EXPECT_THAT(handle_.stopped, testing::ElementsAre(key_of('b') + ".1"));
 }
 
 TEST_F(conductor, commits_one_group_a_round) {
@@ -115,7 +115,7 @@ TEST_F(conductor, commits_one_group_a_round) {
   inventory_.artifacts.resize(2);
   conductor_.emplace(plan_, "run", schedule::Options{}, inventory_, store_, sink_, progress_);
   conductor_->start();
-  id_ = conductor_->join(site_, {"host", {"host/0.0", "host/0.1"}, {}});
+  id_ = conductor_->join(handle_, {"host", {"host/0.0", "host/0.1"}, {}});
   conductor_->settle();
   conductor_->take(id_, report(ReportKind::kPublished, 'a', 1, 0));
   conductor_->take(id_, report(ReportKind::kPublished, 'b', 1, 1));
@@ -160,7 +160,7 @@ TEST_F(conductor, a_failure_is_shown_with_its_log_and_blocks_the_rest) {
 
 TEST_F(conductor, a_lost_site_gives_its_stage_to_another) {
   begin();
-  RecordingSite other;
+  RecordingSupervisor other;
   conductor_->leave(id_, "rank 1 is silent");
   conductor_->join(other, {"elsewhere", {"elsewhere/1.0"}, {}});
   conductor_->settle();
@@ -168,7 +168,7 @@ TEST_F(conductor, a_lost_site_gives_its_stage_to_another) {
   EXPECT_EQ(other.started[0].assignment.number, 2);
   EXPECT_EQ(sink_.attempts().at(0).outcome, "lost");
   EXPECT_EQ(sink_.attempts().at(0).host, "host");
-  // What the lost site still says is no longer heard.
+  // What the lost supervisor still says is no longer heard.
   take(report(ReportKind::kPublished, 'a', 1));
   EXPECT_EQ(conductor_->status().stages_done, 0);
 }
@@ -193,8 +193,8 @@ TEST_F(conductor, a_result_of_another_run_is_recorded_as_reused) {
   EXPECT_TRUE(stage.reused);
   EXPECT_EQ(stage.result.at("metrics").at("value"), 7);
   EXPECT_THAT(sink_.attempts(), SizeIs(0));
-  ASSERT_THAT(site_.started, SizeIs(2));
-  EXPECT_EQ(site_.started[1].assignment.inputs.at("made"), "/store/found");
+  ASSERT_THAT(handle_.started, SizeIs(2));
+  EXPECT_EQ(handle_.started[1].assignment.inputs.at("made"), "/store/found");
   EXPECT_EQ(conductor_->status().stages_reused, 1);
 }
 
@@ -207,14 +207,14 @@ TEST_F(conductor, waits_for_a_stage_that_another_run_computes) {
   take(taken);
   conductor_->tick();
   conductor_->settle();
-  EXPECT_THAT(site_.started, SizeIs(1));
+  EXPECT_THAT(handle_.started, SizeIs(1));
   EXPECT_THAT(progress_.lines.back(), HasSubstr("which run other computes"));
   const supervise::Finished made{
       key_of('a'), "", {{"key", key_of('a')}, {"stage", "make"}}, {}, ""};
   other.publish({&made, 1});
   conductor_->tick();
   conductor_->settle();
-  ASSERT_THAT(site_.started, SizeIs(2));
+  ASSERT_THAT(handle_.started, SizeIs(2));
   EXPECT_EQ(conductor_->status().stages_reused, 1);
 }
 
@@ -226,19 +226,19 @@ TEST_F(conductor, computes_a_stage_that_the_other_run_gave_up) {
   other.release(key_of('a'), "other");
   conductor_->tick();
   conductor_->settle();
-  ASSERT_THAT(site_.started, SizeIs(2));
-  EXPECT_EQ(site_.started[1].assignment.stage.key, key_of('a'));
+  ASSERT_THAT(handle_.started, SizeIs(2));
+  EXPECT_EQ(handle_.started[1].assignment.stage.key, key_of('a'));
 }
 
 TEST_F(conductor, an_artifact_that_has_gone_is_made_again) {
   begin();
   take(report(ReportKind::kPublished, 'a'));
-  ASSERT_THAT(site_.started, SizeIs(2));
+  ASSERT_THAT(handle_.started, SizeIs(2));
   auto lost = failure('b', ErrorKind::kLost);
   lost.lost_inputs = {key_of('a')};
   take(lost);
-  ASSERT_THAT(site_.started, SizeIs(3));
-  EXPECT_EQ(site_.started[2].assignment.stage.key, key_of('a'));
+  ASSERT_THAT(handle_.started, SizeIs(3));
+  EXPECT_EQ(handle_.started[2].assignment.stage.key, key_of('a'));
   EXPECT_EQ(conductor_->status().stages_done, 0);
   take(report(ReportKind::kPublished, 'a', 2));
   take(report(ReportKind::kPublished, 'b', 2));
@@ -255,8 +255,8 @@ TEST_F(conductor, an_input_that_only_a_supervisor_missed_is_read_again) {
   auto lost = failure('b', ErrorKind::kLost);
   lost.lost_inputs = {key_of('a')};
   take(lost);
-  ASSERT_THAT(site_.started, SizeIs(3));
-  EXPECT_EQ(site_.started[2].assignment.stage.key, key_of('b'));
+  ASSERT_THAT(handle_.started, SizeIs(3));
+  EXPECT_EQ(handle_.started[2].assignment.stage.key, key_of('b'));
 }
 
 TEST_F(conductor, nondeterminism_becomes_an_event) {
@@ -295,7 +295,7 @@ TEST_F(conductor, a_stop_reaches_what_runs) {
   begin();
   conductor_->stop(schedule::StopReason::kSignal, false, "Interrupt");
   conductor_->settle();
-  EXPECT_THAT(site_.stopped, testing::ElementsAre(key_of('a') + ".1"));
+  EXPECT_THAT(handle_.stopped, testing::ElementsAre(key_of('a') + ".1"));
   take(failure('a', ErrorKind::kLost));
   ASSERT_TRUE(conductor_->finish());
   EXPECT_EQ(conductor_->finish()->outcome, schedule::Outcome::kStopped);

@@ -44,7 +44,7 @@ class ranks : public testing::Test {
     say(to_json(supervise::HostNumerics{"h", "avx2", false}));
     turn(now);
     heard();
-    say(to_json(SiteOffer{"elsewhere", {"elsewhere/1.0"}, {}}));
+    say(to_json(SupervisorOffer{"elsewhere", {"elsewhere/1.0"}, {}}));
     turn(now);
   }
 
@@ -163,7 +163,7 @@ TEST_F(ranks, one_that_was_given_up_and_speaks_again_is_taken_back) {
   say(to_json(supervise::HostNumerics{"h", "avx2", false}));
   turn(then + 71);
   EXPECT_EQ(heard().at(0).at("type"), "welcome");
-  say(to_json(SiteOffer{"elsewhere", {"elsewhere/1.0"}, {}}));
+  say(to_json(SupervisorOffer{"elsewhere", {"elsewhere/1.0"}, {}}));
   turn(then + 72);
   const Command command = command_from(heard().at(0).at("commands").at(0));
   EXPECT_EQ(command.assignment.attempt(), key_of('a') + ".2");
@@ -222,7 +222,7 @@ TEST_F(ranks, malformed_text_is_an_error) {
 TEST(messages, a_report_comes_back) {
   supervise::Report sent = report(ReportKind::kPublished, 'a', 3, 2);
   sent.nondeterminism = "x";
-  sent.resident = {"model"};
+  sent.lost_inputs = {"key"};
   sent.record.environment = {{"cpu", "z"}};
   EXPECT_EQ(to_json(report_from(to_json(sent))), to_json(sent));
 }

@@ -61,7 +61,7 @@ class RecordingSink : public plan::RunSink {
   std::function<void()> on_commit;
 };
 
-class RecordingSite : public Site {
+class RecordingSupervisor : public SupervisorHandle {
  public:
   void start(std::size_t slot, const supervise::Assignment& assignment) override {
     started.push_back({slot, assignment});

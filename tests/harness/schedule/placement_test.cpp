@@ -386,6 +386,21 @@ TEST(queue_ahead, what_waits_behind_a_late_stage_is_taken_back) {
   EXPECT_EQ(s.on(1), "b");
 }
 
+TEST(queue_ahead, what_waits_behind_a_long_stage_moves_to_a_slot_that_runs_dry) {
+  Scenario s;
+  s.options().stage_wall_s = {{"work", 2}};
+  for (const char* label : {"a", "b", "c"}) s.stage(label).name = "work";
+  s.start();
+  s.join(0);
+  s.join(1);
+  s.wait(0.5);
+  ASSERT_EQ(s.ahead(0), "c");
+  s.done("b", 0.5);
+  ASSERT_EQ(s.all<RetractStage>().size(), 1u) << "a has more than a second to go";
+  s.send(StageReturned{s.all<RetractStage>()[0].attempt});
+  EXPECT_EQ(s.on(1), "c");
+}
+
 // The slot begins what waits before anybody is told that the stage before it ended.
 TEST(queue_ahead, what_began_while_a_stop_was_on_its_way_is_stopped_too) {
   Scenario s;

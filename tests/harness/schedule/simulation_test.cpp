@@ -1,4 +1,4 @@
-#include "harness/schedule/simulation.h"
+#include "tests/harness/schedule/simulation.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -29,13 +29,10 @@ std::vector<Message> one_of_each() {
   m.name = "loss";
   m.value = 0.5;
   m.step = 3;
-  m.address = "h:1";
   m.result = {{"metrics", {{"top1", 1.0}}}};
-  m.resident = {"a"};
   m.failure = {"method", "why", {{"layer", "fc"}}};
   m.run = {"k.1", "s", "k", {{"seed", 1}}, {{"data", Json::object()}}, {{"a", "/a"}}, "/o", "/r"};
   m.grace_s = 5;
-  m.peers = Json::array({{{"address", "h:1"}}});
   std::vector<Message> all;
   for (int type = 0; type <= static_cast<int>(Type::kExit); ++type) {
     m.type = static_cast<Type>(type);

@@ -30,7 +30,9 @@ class GptqStage : public ::testing::Test {
   static std::string codes(FakeContext& context) {
     return read_file(context.output() / "codes.safetensors");
   }
-  static Json run(FakeContext& context) { return body_of(stages(opt), "gptq.quantize")(context); }
+  static Json run(FakeContext& context) {
+    return body_of(implementations(gptq_method(), opt), "gptq.quantize")(context);
+  }
 
   Folder tokens_;
 };
@@ -38,11 +40,11 @@ class GptqStage : public ::testing::Test {
 TEST_F(GptqStage, canary) { canary(); }
 
 TEST_F(GptqStage, goes_on_from_its_checkpoint_with_the_same_bytes) {
-  FakeContext whole(parameters_of(declaration(), {}, 3, 16));
+  FakeContext whole(parameters_of(gptq_method().declaration, {}, 3, 16));
   prepare(whole);
   run(whole);
   EXPECT_EQ(whole.checkpoints, (std::vector<std::int64_t>{1, 2}));
-  FakeContext broken(parameters_of(declaration(), {}, 3, 16));
+  FakeContext broken(parameters_of(gptq_method().declaration, {}, 3, 16));
   prepare(broken);
   broken.stop_at_checkpoint = 1;
   EXPECT_THAT(refusal([&] { run(broken); }), HasSubstr("lost: stopped after 1 of 2 blocks"));
@@ -63,7 +65,7 @@ TEST_F(GptqStage, every_option_runs_and_its_artifact_loads) {
                          {{"grid", "mse"}, {"symmetric", true}},
                          {{"true_sequential", true}},
                          {{"moment_unit", "token"}}}) {
-    FakeContext context(parameters_of(declaration(), given, 3, 16));
+    FakeContext context(parameters_of(gptq_method().declaration, given, 3, 16));
     prepare(context);
     run(context);
     const std::unique_ptr<models::Network> network = opt(context);
@@ -77,20 +79,22 @@ TEST_F(GptqStage, images_calibrate_vision_transformers) {
   const Folder images;
   models::save_tensors(images.path() / "images.safetensors",
                        {{"images", at::randint(0, 256, {5, 3, 16, 16}, at::kByte)}});
-  FakeContext context(parameters_of(declaration(), {}, 4, 16));
+  FakeContext context(parameters_of(gptq_method().declaration, {}, 4, 16));
   context.inputs["images"] = images.path();
-  const Json result = body_of(stages([](StageContext&) { return quant::canary_network("vit"); }),
-                              "gptq.quantize")(context);
+  const Json result = body_of(
+      implementations(gptq_method(), [](StageContext&) { return quant::canary_network("vit"); }),
+      "gptq.quantize")(context);
   EXPECT_EQ(result["metrics"]["quantized_layers"], 8);
 }
 
 TEST_F(GptqStage, what_it_does_not_offer_is_refused) {
-  FakeContext propagating(parameters_of(declaration(), {{"propagate", "float"}}, 3, 16));
+  FakeContext propagating(
+      parameters_of(gptq_method().declaration, {{"propagate", "float"}}, 3, 16));
   EXPECT_THAT(refusal([&] { run(propagating); }), HasSubstr("unsupported: propagate 'float'"));
-  FakeContext activations(parameters_of(declaration(), {}, 3, 8));
+  FakeContext activations(parameters_of(gptq_method().declaration, {}, 3, 8));
   EXPECT_THAT(refusal([&] { run(activations); }),
               HasSubstr("unsupported: gptq quantizes weights only"));
-  FakeContext bad(parameters_of(declaration(), {}, 3, 16));
+  FakeContext bad(parameters_of(gptq_method().declaration, {}, 3, 16));
   const Folder tokens;
   models::save_tensors(tokens.path() / "tokens.safetensors",
                        {{"tokens", at::full({2, 4}, 64, at::kInt)}});
@@ -109,9 +113,9 @@ TEST_F(GptqStage, works_on_a_network_whose_activations_are_quantized_and_only_on
     loaded.before.add({.method = "test", .activations = quantizers});
     return loaded;
   };
-  FakeContext context(parameters_of(declaration(), {}, 3, 4));
+  FakeContext context(parameters_of(gptq_method().declaration, {}, 3, 4));
   prepare(context);
-  const Json result = body_of(stages(rounded), "gptq.quantize")(context);
+  const Json result = body_of(implementations(gptq_method(), rounded), "gptq.quantize")(context);
   EXPECT_EQ(result["quantization"]["activations"]["sites"], quantizers.size());
   EXPECT_EQ(result["metrics"]["float_layers"], 0);
   // By hand: the same walk over a network that was written with these quantizers in it.
@@ -126,7 +130,7 @@ TEST_F(GptqStage, works_on_a_network_whose_activations_are_quantized_and_only_on
     EXPECT_TRUE(made.layers.at(name).code.equal(layer.code)) << name;
     EXPECT_TRUE(made.layers.at(name).grid.scale.equal(layer.grid.scale)) << name;
   }
-  FakeContext plain(parameters_of(declaration(), {}, 3, 16));
+  FakeContext plain(parameters_of(gptq_method().declaration, {}, 3, 16));
   prepare(plain);
   run(plain);
   EXPECT_NE(codes(context), codes(plain));
@@ -138,16 +142,38 @@ TEST_F(GptqStage, weights_that_are_not_finite_are_refused_by_layer) {
     network->parameters().at("model.decoder.layers.1.fc1.weight")[0][0] = INFINITY;
     return quant::MethodNetwork(std::move(network));
   };
-  FakeContext context(parameters_of(declaration(), {}, 3, 16));
+  FakeContext context(parameters_of(gptq_method().declaration, {}, 3, 16));
   prepare(context);
-  EXPECT_THAT(refusal([&] { body_of(stages(broken), "gptq.quantize")(context); }),
-              HasSubstr("method: layer 'model.decoder.layers.1.fc1': the weight holds NaN"));
+  EXPECT_THAT(
+      refusal([&] { body_of(implementations(gptq_method(), broken), "gptq.quantize")(context); }),
+      HasSubstr("method: layer 'model.decoder.layers.1.fc1': the weight holds NaN"));
+}
+
+// Raise the stage's revision when these texts move on purpose: a stored result keeps its own.
+TEST_F(GptqStage, golden_result_behind_another_method_of_revision_4) {
+  const quant::ModelLoader rounded = [](StageContext&) {
+    quant::MethodNetwork loaded(quant::canary_network("opt"));
+    std::map<std::string, quant::ActivationQuantizer, std::less<>> quantizers;
+    for (const std::string& site : loaded.network->sites()) {
+      quantizers[site] = {.scheme = quant::ActivationScheme::kToken, .bits = 8};
+    }
+    loaded.tap = std::make_shared<quant::ActivationTap>(quantizers);
+    loaded.before.add({.method = "first", .activations = quantizers});
+    return loaded;
+  };
+  FakeContext context(parameters_of(gptq_method().declaration, {}, 3, 8));
+  prepare(context);
+  const Json result = body_of(implementations(gptq_method(), rounded), "gptq.quantize")(context);
+  EXPECT_EQ(result["quantization"].dump(),
+            R"({"activations":{"digest":"420b10a0f3f2","rounding":["round(x/s) + z"],"sites":8},)"
+            R"("weights":{"digest":"53ed67b5dffc","float_layers":[],"layers":12}})");
+  EXPECT_EQ(result.value("note", ""), "");
 }
 
 // Raise the stage's revision when these numbers move on purpose.
 TEST_F(GptqStage, golden_output_of_revision_4) {
-  EXPECT_EQ(stages(opt).front().declaration.revision, 4);
-  FakeContext context(parameters_of(declaration(), {}, 4, 16));
+  EXPECT_EQ(implementations(gptq_method(), opt).front().declaration.revision, 4);
+  FakeContext context(parameters_of(gptq_method().declaration, {}, 4, 16));
   prepare(context);
   const Json result = run(context);
   const quant::QuantizedModel model = quant::load_quantized(context.output());

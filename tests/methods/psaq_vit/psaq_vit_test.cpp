@@ -17,8 +17,8 @@ using ::testing::HasSubstr;
 std::unique_ptr<models::Network> vit(StageContext&) { return quant::canary_network("vit"); }
 
 Json small(int weight_bits = 8, int activation_bits = 8) {
-  return parameters_of(declaration(), {{"images", 3}, {"rounds", 2}, {"steps", 40}}, weight_bits,
-                       activation_bits);
+  return parameters_of(psaq_vit_method().declaration, {{"images", 3}, {"rounds", 2}, {"steps", 40}},
+                       weight_bits, activation_bits);
 }
 
 std::string images(FakeContext& context) {
@@ -58,7 +58,7 @@ TEST(PsaqVit, pixels_stay_in_range_and_parameters_get_no_gradient) {  // PS-T11
 }
 
 TEST(PsaqVit, synthesis_goes_on_from_its_checkpoint_with_the_same_bytes) {
-  const StageBody body = body_of(stages(vit), "psaq_vit.synthesize");
+  const StageBody body = body_of(implementations(psaq_vit_method(), vit), "psaq_vit.synthesize");
   FakeContext whole(small());
   body(whole);
   EXPECT_EQ(whole.checkpoints, (std::vector<std::int64_t>{50}));
@@ -75,20 +75,23 @@ TEST(PsaqVit, synthesis_goes_on_from_its_checkpoint_with_the_same_bytes) {
 
 TEST(PsaqVit, images_become_ranges_and_ranges_a_quantized_model) {
   FakeContext making(small()), observing(small()), quantizing(small(4, 8)), weights(small(4, 16));
-  body_of(stages(vit), "psaq_vit.synthesize")(making);
+  body_of(implementations(psaq_vit_method(), vit), "psaq_vit.synthesize")(making);
   observing.inputs["images"] = making.output();
-  body_of(stages(vit), "psaq_vit.observe")(observing);
+  body_of(implementations(psaq_vit_method(), vit), "psaq_vit.observe")(observing);
   quantizing.inputs["ranges"] = observing.output();
-  EXPECT_EQ(body_of(stages(vit), "psaq_vit.quantize")(quantizing)["metrics"]["quantized_sites"],
+  EXPECT_EQ(body_of(implementations(psaq_vit_method(), vit),
+                    "psaq_vit.quantize")(quantizing)["metrics"]["quantized_sites"],
             27);
-  EXPECT_EQ(body_of(stages(vit), "psaq_vit.quantize")(weights)["metrics"]["quantized_sites"], 0);
+  EXPECT_EQ(body_of(implementations(psaq_vit_method(), vit),
+                    "psaq_vit.quantize")(weights)["metrics"]["quantized_sites"],
+            0);
   const std::unique_ptr<models::Network> network = vit(making);
   const auto tap = quant::apply_quantized(*network, quantizing.output());
   EXPECT_TRUE(tap->wants("blocks.0.attn.logits"));
 }
 
 TEST(PsaqVit, bits_do_not_enter_the_images) {
-  for (const StageImplementation& stage : stages(vit)) {
+  for (const StageImplementation& stage : implementations(psaq_vit_method(), vit)) {
     if (stage.declaration.name != "psaq_vit.synthesize") continue;
     EXPECT_THAT(stage.declaration.reads, ::testing::Not(::testing::Contains("w_bits")));
     EXPECT_EQ(stage.declaration.random, "seed");
@@ -103,14 +106,17 @@ TEST(PsaqVit, makes_no_images_through_quantizers_without_gradients) {
     return loaded;
   };
   FakeContext context(small());
-  EXPECT_THAT(refusal([&] { body_of(stages(rounded), "psaq_vit.synthesize")(context); }),
+  EXPECT_THAT(refusal([&] {
+                body_of(implementations(psaq_vit_method(), rounded),
+                        "psaq_vit.synthesize")(context);
+              }),
               HasSubstr("unsupported: psaq_vit makes its images by gradients"));
 }
 
 // Raise the stage's revision when these numbers move on purpose.
 TEST(PsaqVit, golden_output_of_revisions_2_2_4) {
   std::vector<int> revisions;
-  for (const StageImplementation& stage : stages(vit)) {
+  for (const StageImplementation& stage : implementations(psaq_vit_method(), vit)) {
     revisions.push_back(stage.declaration.revision);
   }
   EXPECT_EQ(revisions, (std::vector<int>{2, 2, 4}));

@@ -181,7 +181,8 @@ TEST(GridSearch, refusals_name_the_option) {
               HasSubstr("second moments"));
   EXPECT_THAT(refusal([&] { find_grid(weight / 0.0, {}); }),
               HasSubstr("method: the weight holds NaN"));
-  EXPECT_THAT(refusal([] { range_search_from("minmux"); }), HasSubstr("did you mean 'minmax'?"));
+  EXPECT_THAT(refusal([] { enum_from<RangeSearch>("minmux", "range"); }),
+              HasSubstr("did you mean 'minmax'?"));
 }
 
 TEST(Grid, one_symmetric_bit_would_round_everything_to_zero_and_is_refused) {

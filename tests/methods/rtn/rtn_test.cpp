@@ -20,14 +20,14 @@ using ::testing::HasSubstr;
 std::unique_ptr<models::Network> vit(StageContext&) { return quant::canary_network("vit"); }
 
 Json parameters(const Json& given, int weight_bits, int activation_bits) {
-  return parameters_of(declaration(), given, weight_bits, activation_bits);
+  return parameters_of(rtn_method().declaration, given, weight_bits, activation_bits);
 }
 
 TEST(Rtn, canary) { canary(); }
 
 TEST(Rtn, weights_alone_need_no_calibration) {
   FakeContext context(parameters({}, 4, 16));
-  const Json result = body_of(stages(vit), "rtn.quantize")(context);
+  const Json result = body_of(implementations(rtn_method(), vit), "rtn.quantize")(context);
   EXPECT_EQ(result["metrics"]["quantized_sites"], 0);
   EXPECT_EQ(result["metrics"]["quantized_layers"], 10);
   const std::unique_ptr<models::Network> network = vit(context);
@@ -43,10 +43,10 @@ TEST(Rtn, observed_ranges_become_quantizers) {
   for (const std::string range : {"minmax", "percentile", "mse"}) {
     FakeContext observing(parameters({{"range", range}}, 8, 8));
     observing.inputs["images"] = images.path();
-    body_of(stages(vit), "rtn.observe")(observing);
+    body_of(implementations(rtn_method(), vit), "rtn.observe")(observing);
     FakeContext quantizing(parameters({{"range", range}}, 8, 8));
     quantizing.inputs["ranges"] = observing.output();
-    const Json result = body_of(stages(vit), "rtn.quantize")(quantizing);
+    const Json result = body_of(implementations(rtn_method(), vit), "rtn.quantize")(quantizing);
     EXPECT_EQ(result["metrics"]["quantized_sites"], 27);
     const quant::QuantizedModel model = quant::load_quantized(quantizing.output());
     EXPECT_NE(model.activations.at("head.out").scale, 1);
@@ -66,20 +66,20 @@ TEST(Rtn, layers_and_sites_can_be_chosen) {
 
 TEST(Rtn, bits_and_calibration_data_are_checked) {
   FakeContext wide(parameters({}, 17, 16));
-  EXPECT_THAT(refusal([&] { body_of(stages(vit), "rtn.quantize")(wide); }),
+  EXPECT_THAT(refusal([&] { body_of(implementations(rtn_method(), vit), "rtn.quantize")(wide); }),
               HasSubstr("config: parameter 'w_bits' = 17"));
   const Folder images;
   models::save_tensors(images.path() / "images.safetensors", {{"images", at::zeros({2, 3, 8, 8})}});
   FakeContext other(parameters({}, 8, 8));
   other.inputs["images"] = images.path();
-  EXPECT_THAT(refusal([&] { body_of(stages(vit), "rtn.observe")(other); }),
+  EXPECT_THAT(refusal([&] { body_of(implementations(rtn_method(), vit), "rtn.observe")(other); }),
               HasSubstr("images are [2, 3, 8, 8]"));
 }
 
 TEST(Rtn, rounds_only_what_it_is_told_to) {
   const auto made = [](const char* part) {
     FakeContext context(parameters({{"quantize", part}, {"act", "tensor_dynamic"}}, 4, 8));
-    return body_of(stages(vit), "rtn.quantize")(context)["metrics"];
+    return body_of(implementations(rtn_method(), vit), "rtn.quantize")(context)["metrics"];
   };
   EXPECT_EQ(made("weights")["quantized_sites"], 0);
   EXPECT_EQ(made("weights")["float_layers"], 0);
@@ -106,7 +106,7 @@ TEST(Rtn, ranges_are_observed_behind_the_quantizers_that_are_there) {
   const auto range = [&](const quant::ModelLoader& loader) {
     FakeContext context(parameters({}, 8, 8));
     context.inputs["images"] = images.path();
-    body_of(stages(loader), "rtn.observe")(context);
+    body_of(implementations(rtn_method(), loader), "rtn.observe")(context);
     const std::string file = (context.output() / "ranges.json").string();
     return quant::ranges_from(parse_json(read_file(file), file), file).at("head.out").high;
   };
@@ -120,27 +120,48 @@ TEST(Rtn, weights_that_are_not_finite_and_one_symmetric_bit_are_refused_by_layer
     return quant::MethodNetwork(std::move(network));
   };
   FakeContext context(parameters({}, 4, 16));
-  EXPECT_THAT(refusal([&] { body_of(stages(broken), "rtn.quantize")(context); }),
-              HasSubstr("method: layer 'blocks.1.mlp.fc2': the weight holds NaN or infinities"));
+  EXPECT_THAT(
+      refusal([&] { body_of(implementations(rtn_method(), broken), "rtn.quantize")(context); }),
+      HasSubstr("method: layer 'blocks.1.mlp.fc2': the weight holds NaN or infinities"));
   FakeContext one(parameters({{"symmetric", true}}, 1, 16));
-  EXPECT_THAT(refusal([&] { body_of(stages(vit), "rtn.quantize")(one); }),
+  EXPECT_THAT(refusal([&] { body_of(implementations(rtn_method(), vit), "rtn.quantize")(one); }),
               HasSubstr("unsupported: layer 'patch_embed.proj': a symmetric weight grid of 1 bit"));
   FakeContext act(parameters({{"symmetric", true}, {"act", "tensor_dynamic"}}, 16, 1));
-  EXPECT_THAT(refusal([&] { body_of(stages(vit), "rtn.quantize")(act); }),
+  EXPECT_THAT(refusal([&] { body_of(implementations(rtn_method(), vit), "rtn.quantize")(act); }),
               HasSubstr("unsupported: symmetric activations of 1 bit"));
 }
 
 TEST(Rtn, a_percentile_that_is_no_upper_quantile_is_refused_before_it_runs) {
   const auto network = quant::canary_network("vit");
-  FakeContext half(parameters({{"range", "percentile"}, {"percentile", 0.5}}, 4, 16));
-  EXPECT_THAT(refusal([&] { check(half, *network); }), HasSubstr("expected more than 0.5"));
-  FakeContext more(parameters({{"range", "percentile"}, {"percentile", 0.9}}, 4, 16));
-  EXPECT_NO_THROW(check(more, *network));
+  const auto check = [&](double percentile) {
+    FakeContext context(parameters({{"range", "percentile"}, {"percentile", percentile}}, 4, 16));
+    rtn_method().stages.at(1).check({.context = context, .network = *network});
+  };
+  EXPECT_THAT(refusal([&] { check(0.5); }), HasSubstr("expected more than 0.5"));
+  EXPECT_NO_THROW(check(0.9));
+}
+
+// Raise the stage's revision when these texts move on purpose: a stored result keeps its own.
+TEST(Rtn, golden_result_behind_another_method_of_revision_4) {
+  const quant::ModelLoader rounded = [](StageContext& context) {
+    quant::MethodNetwork loaded(vit(context));
+    loaded.before.add(round_to_nearest(*loaded.network, {.weight_bits = 4}, {}));
+    return loaded;
+  };
+  FakeContext context(parameters({{"layers", "inner"}}, 4, 16));
+  const Json result = body_of(implementations(rtn_method(), rounded), "rtn.quantize")(context);
+  EXPECT_EQ(result["quantization"].dump(),
+            R"({"activations":null,)"
+            R"("weights":{"digest":"6dafc75a146e","float_layers":[],"layers":10}})");
+  EXPECT_EQ(result["note"],
+            "rtn rounds the weights of 8 layers that a method before it had rounded already: what "
+            "it can still change is little; of the two, rtn can leave weights alone (quantize: "
+            "activations)");
 }
 
 // Raise the stage's revision when these numbers move on purpose.
 TEST(Rtn, golden_output_of_revisions_3_4) {
-  for (const StageImplementation& stage : stages(vit)) {
+  for (const StageImplementation& stage : implementations(rtn_method(), vit)) {
     EXPECT_EQ(stage.declaration.revision, stage.declaration.name == "rtn.quantize" ? 4 : 3);
   }
   const std::unique_ptr<models::Network> network = quant::canary_network("vit");

@@ -53,13 +53,6 @@ class ChainNetwork : public Network {
     return out;
   }
 
-  std::vector<std::string> taps() const override {
-    std::vector<std::string> out;
-    for (const Layer& layer : layers())
-      out.insert(out.end(), {layer.input_site, layer.output_site});
-    return out;
-  }
-
   static std::string name(std::int64_t index) {
     return "units." + std::to_string(index) + ".linear";
   }

@@ -40,7 +40,6 @@ class TappedNetwork : public Network {
   }
   std::vector<Layer> layers() const override { return inner_.layers(); }
   std::vector<std::string> sites() const override { return inner_.sites(); }
-  std::vector<std::string> taps() const override { return inner_.taps(); }
 
  private:
   Network& inner_;

@@ -8,6 +8,10 @@
 namespace assay::train {
 namespace {
 
+Settings settings_from(const Json& given) {
+  return options_from<Settings>(checked_parameters(schemas_of<Settings>(), given, "train"));
+}
+
 TEST(Settings, defaults_come_from_one_list) {
   const Settings settings = settings_from(Json::object());
   EXPECT_EQ(settings.batch, Settings().batch);
@@ -15,8 +19,10 @@ TEST(Settings, defaults_come_from_one_list) {
 }
 
 TEST(Settings, a_value_out_of_range_names_the_parameter) {
+  Json parameters = checked_parameters(schemas_of<Settings>(), Json::object(), "train");
+  parameters["smoothing"] = 1.5;
   try {
-    settings_from({{"smoothing", 1.5}});
+    options_from<Settings>(parameters);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kConfig);
@@ -35,8 +41,8 @@ TEST(Settings, a_batch_larger_than_the_data_and_no_step_at_all_are_errors) {
 }
 
 TEST(Declaration, the_stage_reads_every_parameter_of_the_method) {
-  const MethodDeclaration method = declaration();
-  const StageDeclaration stage = stages({}).at(0).declaration;
+  const MethodDeclaration method = train_method().declaration;
+  const StageDeclaration stage = train_method().stages.at(0).declaration;
   EXPECT_EQ(method.network, stage.name);
   EXPECT_EQ(method.parameters.size(), stage.reads.size());
   EXPECT_EQ(stage.random, "seed");

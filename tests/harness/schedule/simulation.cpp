@@ -1,4 +1,4 @@
-#include "harness/schedule/simulation.h"
+#include "tests/harness/schedule/simulation.h"
 
 #include <fmt/format.h>
 
@@ -7,20 +7,18 @@
 #include <tuple>
 
 #include "harness/core/digest.h"
+#include "harness/core/philox.h"
 
 namespace assay::schedule {
 namespace {
 
-// SplitMix64: a draw in [0, 1) that depends on its arguments only.
+// A draw in [0, 1) that depends on its arguments only.
 double draw(std::uint64_t seed, std::uint64_t stream, std::uint64_t a, std::uint64_t b) {
-  std::uint64_t x = seed;
-  for (const std::uint64_t part : {stream, a, b}) {
-    x += 0x9e3779b97f4a7c15ULL + part;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-    x ^= x >> 31;
-  }
-  return static_cast<double>(x >> 11) * 0x1.0p-53;
+  const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
+  const auto words =
+      philox4x32({low(a), low(a >> 32), low(b), low(stream)}, {low(seed), low(seed >> 32)});
+  const std::uint64_t bits = words[0] | std::uint64_t{words[1]} << 32;
+  return static_cast<double>(bits >> 11) * 0x1.0p-53;
 }
 
 enum Stream : std::uint64_t { kCrash = 1, kLost, kMethod, kSlow, kWhen, kSlotLife };

@@ -9,9 +9,9 @@
 namespace assay::run {
 
 // A supervisor as the conductor sees it: in this process, or in another rank.
-class Site {
+class SupervisorHandle {
  public:
-  virtual ~Site() = default;
+  virtual ~SupervisorHandle() = default;
   virtual void start(std::size_t slot, const supervise::Assignment& assignment) = 0;
   virtual void stop(const std::string& attempt, double grace_s) = 0;
   virtual void kill(const std::string& attempt) = 0;
@@ -21,16 +21,16 @@ class Site {
 };
 
 // What a supervisor offers.
-struct SiteOffer {
+struct SupervisorOffer {
   std::string host;
   std::vector<std::string> slots;  // names
   Resources share;                 // of each slot
 };
 
 // The supervisor of this process.
-class LocalSite : public Site {
+class LocalSupervisor : public SupervisorHandle {
  public:
-  explicit LocalSite(supervise::Supervisor& supervisor) : supervisor_(supervisor) {}
+  explicit LocalSupervisor(supervise::Supervisor& supervisor) : supervisor_(supervisor) {}
   void start(std::size_t slot, const supervise::Assignment& assignment) override;
   void stop(const std::string& attempt, double grace_s) override;
   void kill(const std::string& attempt) override;

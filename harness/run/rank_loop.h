@@ -11,7 +11,7 @@ namespace assay::run {
 // the exit code 0. Throws Error(kEnvironment) if its environment does not do (the store is not
 // shared, no slot), Error(kLost) if rank 0, the process `coordinator`, is gone, and what the store
 // throws when the disk is full.
-int run_worker(schedule::Transport& transport, const supervise::ProcessIdentity& coordinator,
-               StopSignals& signals);
+int run_rank(schedule::Transport& transport, const supervise::ProcessIdentity& coordinator,
+             StopSignals& signals);
 
 }  // namespace assay::run

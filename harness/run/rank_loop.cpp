@@ -1,4 +1,4 @@
-#include "harness/run/worker.h"
+#include "harness/run/rank_loop.h"
 
 #include <fmt/format.h>
 
@@ -85,9 +85,9 @@ class Exchange {
   double looked_s_ = 0;
 };
 
-class Worker {
+class RankLoop {
  public:
-  Worker(schedule::Transport& transport, Exchange& exchange, const Welcome& welcome)
+  RankLoop(schedule::Transport& transport, Exchange& exchange, const Welcome& welcome)
       : exchange_(exchange), store_(welcome.store) {
     store_.check_nonce(welcome.nonce);
     Slots slots = slots_of_this_node(
@@ -104,7 +104,7 @@ class Worker {
     options.stage_timeout_s = welcome.stage_timeout_s;
     offer_ = slots.offer;
     supervisor_.emplace(store_, std::move(options));
-    site_.emplace(*supervisor_);
+    handle_.emplace(*supervisor_);
   }
 
   // Until rank 0 says bye (true) or again (false).
@@ -145,16 +145,16 @@ class Worker {
       const Command command = command_from(json);
       switch (command.kind) {
         case Command::Kind::kStart:
-          site_->start(command.slot, command.assignment);
+          handle_->start(command.slot, command.assignment);
           break;
         case Command::Kind::kStop:
-          site_->stop(command.attempt, command.grace_s);
+          handle_->stop(command.attempt, command.grace_s);
           break;
         case Command::Kind::kKill:
-          site_->kill(command.attempt);
+          handle_->kill(command.attempt);
           break;
         case Command::Kind::kRetract:
-          site_->retract(command.attempt);
+          handle_->retract(command.attempt);
           break;
       }
     }
@@ -162,9 +162,9 @@ class Worker {
 
   Exchange& exchange_;
   supervise::Store store_;
-  SiteOffer offer_;
+  SupervisorOffer offer_;
   std::optional<supervise::Supervisor> supervisor_;
-  std::optional<LocalSite> site_;
+  std::optional<LocalSupervisor> handle_;
   std::optional<End> end_;
 };
 
@@ -182,15 +182,15 @@ std::optional<Welcome> welcome_by(Exchange& exchange, const supervise::HostNumer
 
 }  // namespace
 
-int run_worker(schedule::Transport& transport, const supervise::ProcessIdentity& coordinator,
-               StopSignals& signals) {
+int run_rank(schedule::Transport& transport, const supervise::ProcessIdentity& coordinator,
+             StopSignals& signals) {
   Exchange exchange(transport, coordinator, signals);
   const supervise::HostNumerics host = supervise::host_numerics();
   while (const auto welcome = welcome_by(exchange, host)) {
     spec::RunSettings settled;
     settled.cpu_level = welcome->cpu_level;
     check_hosts(settled, {host});  // a rank that said hello after the plan was made
-    if (Worker(transport, exchange, *welcome).run()) break;
+    if (RankLoop(transport, exchange, *welcome).run()) break;
   }
   return 0;
 }

@@ -1,4 +1,4 @@
-#include "harness/run/worker.h"
+#include "harness/run/rank_loop.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -71,20 +71,20 @@ class WorkerTest : public ::testing::Test {
 
 TEST_F(WorkerTest, asks_again_until_rank_0_has_planned) {
   Scripted rank_0({wait_, wait_, bye_});
-  EXPECT_EQ(run_worker(rank_0, supervise::this_process(), signals_), 0);
+  EXPECT_EQ(run_rank(rank_0, supervise::this_process(), signals_), 0);
   EXPECT_THAT(rank_0.heard, testing::ElementsAre("hello", "hello", "hello"));
 }
 
 TEST_F(WorkerTest, starts_over_when_it_was_given_up) {
   Scripted rank_0({welcome(), again_, welcome(), bye_});
-  EXPECT_EQ(run_worker(rank_0, supervise::this_process(), signals_), 0);
+  EXPECT_EQ(run_rank(rank_0, supervise::this_process(), signals_), 0);
   EXPECT_THAT(rank_0.heard, testing::ElementsAre("hello", "ready", "hello", "ready"));
 }
 
 TEST_F(WorkerTest, passes_its_signals_on) {
   ::kill(::getpid(), SIGTERM);
   Scripted rank_0({wait_, bye_});
-  EXPECT_EQ(run_worker(rank_0, supervise::this_process(), signals_), 0);
+  EXPECT_EQ(run_rank(rank_0, supervise::this_process(), signals_), 0);
   EXPECT_THAT(rank_0.heard, testing::ElementsAre("hello", "signal"));
 }
 
@@ -93,7 +93,7 @@ TEST_F(WorkerTest, leaves_soon_after_rank_0_has_died) {
   for (const bool welcomed : {false, true}) {
     Scripted rank_0(welcomed ? std::deque<Json>{welcome()} : std::deque<Json>{});
     try {
-      run_worker(rank_0, somebody_dead(), signals_);
+      run_rank(rank_0, somebody_dead(), signals_);
       FAIL();
     } catch (const Error& e) {
       EXPECT_EQ(e.kind(), ErrorKind::kLost);

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/core/json.h"
+
+namespace assay::supervise {
+
+// Figures that a stage reported while it ran, a loss for example, in the order in which they came:
+// what a reader draws as curves. A series that grows beyond kMaxPoints keeps every second point and
+// from then on every second new one, and so on, so that it spans the whole stage; the newest point
+// is always there.
+class Series {
+ public:
+  static constexpr std::size_t kMaxPoints = 1024;  // of one series
+  static constexpr std::size_t kMaxNames = 32;
+  static constexpr std::size_t kMaxNameBytes = 100;
+
+  // False if it was dropped: the name is too long, or there are too many of them.
+  bool add(const std::string& name, std::int64_t step, double value);
+  bool empty() const { return series_.empty(); }
+
+  // {name: [[step, value], ...]}: member `series` of result.json.
+  Json points() const;
+
+  // Beside the checkpoints in a stage's folder: the attempt that goes on from them goes on with the
+  // series. None where no attempt has left a file, or it does not parse. A file that cannot be
+  // written is only a curve that begins later.
+  static Series from(const std::filesystem::path& checkpoints);
+  void save(const std::filesystem::path& checkpoints) const;
+
+ private:
+  using Point = std::pair<std::int64_t, double>;
+  struct One {
+    std::size_t every = 1;  // of the points that came, those whose number it divides are kept
+    std::size_t seen = 0;
+    std::vector<Point> kept;
+    Point newest;
+  };
+  std::map<std::string, One> series_;
+};
+
+inline constexpr const char* kSeriesFile = ".assay-series.json";
+
+}  // namespace assay::supervise
