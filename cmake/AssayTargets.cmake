@@ -108,6 +108,28 @@ std::vector<@type@> @function@() {
 ]=])
 endfunction()
 
+# assay_call_list(FILE HEADER NAMESPACE FUNCTION PARAMETER KIND NAME...): the same for calls: FUNCTION(PARAMETER) calls NAME_KIND of it for each NAME.
+function(assay_call_list file header namespace function parameter kind)
+  set(declarations "")
+  set(calls "")
+  foreach(name ${ARGN})
+    string(APPEND declarations "void ${name}_${kind}(${parameter});\n")
+    string(APPEND calls "  ${name}_${kind}(it);\n")
+  endforeach()
+  file(CONFIGURE OUTPUT "${file}" @ONLY CONTENT [=[
+// Written by assay_call_list() of cmake/AssayTargets.cmake.
+#include "@header@"
+
+namespace @namespace@ {
+
+@declarations@
+void @function@(@parameter@ it) {
+@calls@}
+
+}  // namespace @namespace@
+]=])
+endfunction()
+
 # assay_test(NAME SOURCES ... LINK ... [LABELS unit] [TORCH]): one GoogleTest program, each case a CTest.
 function(assay_test name)
   cmake_parse_arguments(A "TORCH" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})

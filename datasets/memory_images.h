@@ -1,9 +1,10 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "datasets/image_set.h"
-#include "harness/core/input_file.h"
 
 namespace assay::datasets {
 
@@ -12,11 +13,7 @@ namespace assay::datasets {
 std::unique_ptr<ImageSet> memory_images(at::Tensor images, at::Tensor labels, std::int64_t classes,
                                         const std::string& source);
 
-// Two IDX files, images [N, H, W] or [N, C, H, W] and labels [N]. `classes`: 0 = largest label + 1.
-std::unique_ptr<ImageSet> open_idx(const InputFile& images, const InputFile& labels,
-                                   std::int64_t classes);
-
-// CIFAR-10 binary files: records of 3,073 bytes, label and 3 x 32 x 32 values.
-std::unique_ptr<ImageSet> open_cifar(const FileSet& files);
+// uint8 values of that shape, copied.
+at::Tensor byte_tensor(const std::string& bytes, const std::vector<std::int64_t>& shape);
 
 }  // namespace assay::datasets

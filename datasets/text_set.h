@@ -12,10 +12,4 @@ namespace assay::datasets {
 // Throws Error(kData) naming the file that is malformed.
 std::vector<std::string> open_documents(const Json& data, const FileSet& files);
 
-// Of reader `text`: a separator cuts a file as it is. Throws Error(kConfig).
-void check_separator(const std::string& separator, const std::string& join);
-
-// Of reader `austen`: throws Error(kConfig) for a split without a novel.
-[[noreturn]] void refuse_no_novel(const std::string& split);
-
 }  // namespace assay::datasets

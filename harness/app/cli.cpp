@@ -52,11 +52,7 @@ Cli::Cli()
       "\n`assay COMMAND --help` shows the options of a command with examples.\n"
       "Exit codes: 0 done, 1 some trials failed, 2 refused (usage, sweep, missing file),\n"
       "3 stopped (the same command resumes), 4 environment (disk, store, database, no slot).");
-  for (const auto& add :
-       {add_plan_command, add_run_command, add_watch_commands, add_result_commands,
-        add_describe_command, add_store_commands, add_doctor_command, add_generated_commands}) {
-    add(*this);
-  }
+  add_commands(*this);
 }
 
 Cli::~Cli() = default;

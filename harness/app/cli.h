@@ -109,15 +109,8 @@ class Command {
   CLI::Option* last_ = nullptr;
 };
 
-// One function for each group of commands, command_*.cpp.
-void add_plan_command(Cli& cli);
-void add_run_command(Cli& cli);
-void add_watch_commands(Cli& cli);   // status, logs, cancel
-void add_result_commands(Cli& cli);  // board, export, query, show
-void add_compare_command(Cli& cli);
-void add_describe_command(Cli& cli);
-void add_doctor_command(Cli& cli);
-void add_store_commands(Cli& cli);      // store ls, store gc, save
-void add_generated_commands(Cli& cli);  // completion, man
+// Declares the commands of every command_NAME.cpp (CMakeLists.txt lists the names): each defines
+// `void NAME_commands(Cli& cli)`.
+void add_commands(Cli& cli);
 
 }  // namespace assay::app

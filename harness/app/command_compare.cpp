@@ -171,7 +171,7 @@ results::Table comparison(const CompareRequest& request) {
 
 }  // namespace
 
-void add_compare_command(Cli& cli) {
+void compare_commands(Cli& cli) {
   Command command(
       cli, "compare", "Paired comparison of two trials: difference, interval, flips",
       "  assay compare 3f2a 9c41\n"

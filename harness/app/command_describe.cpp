@@ -141,7 +141,7 @@ supervise::Providers known_providers(const std::string& sweep) {
 
 }  // namespace
 
-void add_describe_command(Cli& cli) {
+void describe_commands(Cli& cli) {
   Command command(
       cli, "describe", "Methods, models, data readers and metrics with their parameters",
       "  assay describe                 # everything there is\n"

@@ -189,7 +189,7 @@ int doctor(const Cli& cli) {
 
 }  // namespace
 
-void add_doctor_command(Cli& cli) {
+void doctor_commands(Cli& cli) {
   Command command(cli, "doctor", "What this machine offers; each problem with its mend",
                   "  assay doctor\n  assay doctor --format json");
   command.format();

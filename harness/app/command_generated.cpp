@@ -97,7 +97,7 @@ void put(const std::string& text) { fmt::print("{}", text); }
 
 }  // namespace
 
-void add_generated_commands(Cli& cli) {
+void generated_commands(Cli& cli) {
   Command completion(cli, "completion", "Shell completion", "  source <(assay completion bash)");
   const auto shell = std::make_shared<std::string>();
   completion.hidden();

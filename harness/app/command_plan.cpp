@@ -106,7 +106,7 @@ int plan_sweep(const Cli& cli, const run::SweepRequest& request, const std::file
   return run::kDone;
 }
 
-void add_plan_command(Cli& cli) {
+void plan_commands(Cli& cli) {
   Command command(cli, "plan", "Check a sweep and show what would run; nothing runs",
                   "  assay plan sweeps/demo.yaml\n"
                   "  assay plan sweeps/demo.yaml --format json\n"

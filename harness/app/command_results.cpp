@@ -117,9 +117,8 @@ void add_show(Cli& cli) {
 
 }  // namespace
 
-void add_result_commands(Cli& cli) {
+void results_commands(Cli& cli) {
   add_board(cli);
-  add_compare_command(cli);
   add_export(cli);
   add_query(cli);
   add_show(cli);

@@ -20,7 +20,7 @@ void add_sweep_options(Command& command, run::SweepRequest& request) {
       "--no-share", [&request] { request.share = false; }, "Give each trial stages of its own");
 }
 
-void add_run_command(Cli& cli) {
+void run_commands(Cli& cli) {
   Command command(
       cli, "run", "Run a sweep, or go on with it: exactly the missing work",
       "  assay run sweeps/demo.yaml                   # all slots of this machine\n"

@@ -173,7 +173,7 @@ void add_save(Cli& cli) {
 
 }  // namespace
 
-void add_store_commands(Cli& cli) {
+void store_commands(Cli& cli) {
   add_store(cli);
   add_save(cli);
 }

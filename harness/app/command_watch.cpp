@@ -250,7 +250,7 @@ void add_cancel(Cli& cli) {
 
 }  // namespace
 
-void add_watch_commands(Cli& cli) {
+void watch_commands(Cli& cli) {
   add_status(cli);
   add_logs(cli);
   add_cancel(cli);

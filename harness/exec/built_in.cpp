@@ -1,6 +1,6 @@
 // What assay-exec offers. Methods are listed in methods/CMakeLists.txt.
 
-#include "datasets/readers.h"
+#include "datasets/reader.h"
 #include "harness/evaluate/stages.h"
 #include "harness/exec/inspector.h"
 #include "harness/exec/network_loader.h"

@@ -39,7 +39,7 @@ bool ends_attempt(ReportKind kind) {
 }  // namespace
 
 Conductor::Conductor(const plan::Plan& plan, const std::string& run_id, schedule::Options options,
-                     Inventory inventory, supervise::Store& store, plan::RunSink& sink,
+                     Inventory inventory, supervise::Store& store, record::RunSink& sink,
                      RunProgress& progress)
     : plan_(plan),
       run_id_(run_id),
@@ -264,7 +264,7 @@ void Conductor::perform(const schedule::Action& action) {
 
 void Conductor::decide(const schedule::RecordAttempt& action) {
   const plan::Stage& stage = plan_.stages[action.attempt.stage];
-  plan::AttemptRecord record;
+  record::AttemptRecord record;
   if (report_ != nullptr && report_->attempt == attempt_text(action.attempt)) {
     record = report_->record;
   } else {  // its slot was lost with it
@@ -289,7 +289,7 @@ void Conductor::decide(const schedule::RecordAttempt& action) {
 
 void Conductor::decide(const schedule::SettleStage& action) {
   const plan::Stage& stage = plan_.stages[action.stage];
-  plan::StageRecord record;
+  record::StageRecord record;
   record.key = stage.key;
   record.state = action.state;
   record.kind = action.kind;
@@ -300,12 +300,12 @@ void Conductor::decide(const schedule::SettleStage& action) {
   } else if (report_ != nullptr && report_->key == stage.key) {
     record.wall_s = wall_of(*report_);
     log = report_->record.log_path;
-    if (action.state == plan::StageState::kDone) {
+    if (action.state == record::StageState::kDone) {
       record.result = report_->artifact.result;
       record.size_bytes = report_->artifact.size_bytes;
     }
   }
-  if (action.state == plan::StageState::kDone) {
+  if (action.state == record::StageState::kDone) {
     const auto counts = coordinator_.counts();
     progress_.line(fmt::format("{} {}/{} {} {}", action.reused ? "found" : "done",
                                counts.done + counts.reused, counts.total, stage.label,
@@ -313,7 +313,7 @@ void Conductor::decide(const schedule::SettleStage& action) {
     for (const std::size_t trial : trials_of_[action.stage]) {
       trials_done_ += --open_stages_[trial] == 0 ? 1 : 0;
     }
-  } else if (action.state == plan::StageState::kFailed) {
+  } else if (action.state == record::StageState::kFailed) {
     failures_.push_back({stage.label, stage.key, action.kind, action.message, log});
   }
   group_.stages.push_back(std::move(record));

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "harness/plan/record.h"
+#include "harness/record/sink.h"
 #include "harness/run/progress.h"
 #include "harness/run/run_status.h"
 #include "harness/run/supervisor_handle.h"
@@ -21,7 +21,7 @@ namespace assay::run {
 struct Inventory {
   std::vector<schedule::Known> known;              // one a stage
   std::vector<std::filesystem::path> artifacts;    // of the stages in the store
-  std::vector<plan::StageRecord> missing_records;  // in the store, but not in the database
+  std::vector<record::StageRecord> missing_records;  // in the store, but not in the database
 };
 
 // Stands between the coordinator, which decides, and supervisors, store and database, which do:
@@ -32,7 +32,7 @@ class Conductor {
   using SupervisorId = std::size_t;
 
   Conductor(const plan::Plan& plan, const std::string& run_id, schedule::Options options,
-            Inventory inventory, supervise::Store& store, plan::RunSink& sink,
+            Inventory inventory, supervise::Store& store, record::RunSink& sink,
             RunProgress& progress);
 
   void start();
@@ -106,7 +106,7 @@ class Conductor {
   schedule::Coordinator coordinator_;
   Inventory inventory_;
   supervise::Store& store_;
-  plan::RunSink& sink_;
+  record::RunSink& sink_;
   RunProgress& progress_;
   std::unordered_map<std::string, schedule::StageIndex> index_of_;  // by key; look-ups only
   std::vector<JoinedSupervisor> supervisors_;
@@ -117,7 +117,7 @@ class Conductor {
   std::set<schedule::StageIndex> elsewhere_;    // that other runs compute
   const supervise::Report* report_ = nullptr;   // that led to the actions being decided
   const supervise::Artifact* found_ = nullptr;  // the same, of a stage that the store held
-  plan::RecordGroup group_;
+  record::RecordGroup group_;
   std::vector<schedule::Action> commands_;
   std::vector<std::size_t> open_stages_;  // of each trial, not yet done
   std::vector<std::vector<std::size_t>> trials_of_;

@@ -73,7 +73,7 @@ void Conductor::decide(const schedule::ReviveStage& action) {
   const plan::Stage& stage = plan_.stages[action.stage];
   const std::string message = stage.label + " is gone from the store and is made again";
   inventory_.artifacts[action.stage].clear();
-  plan::StageRecord record;
+  record::StageRecord record;
   record.key = stage.key;
   group_.stages.push_back(std::move(record));
   group_.events.push_back({supervise::unix_seconds(), "artifact_lost", stage.key, message});

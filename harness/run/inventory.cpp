@@ -49,10 +49,10 @@ std::vector<bool> forced_stages(const plan::Plan& plan, const std::vector<std::s
 
 }  // namespace
 
-plan::StageRecord found_in_store(const plan::Stage& stage, const supervise::Artifact& artifact) {
-  plan::StageRecord record;
+record::StageRecord found_in_store(const plan::Stage& stage, const supervise::Artifact& artifact) {
+  record::StageRecord record;
   record.key = stage.key;
-  record.state = plan::StageState::kDone;
+  record.state = record::StageState::kDone;
   record.reused = true;
   record.result = artifact.result;
   record.size_bytes = artifact.size_bytes;
@@ -64,7 +64,7 @@ plan::StageRecord found_in_store(const plan::Stage& stage, const supervise::Arti
   return record;
 }
 
-Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
+Inventory take_inventory(const plan::Plan& plan, const record::History& history,
                          supervise::Store& store, const InventoryRequest& request) {
   Inventory inventory;
   inventory.known.resize(plan.stages.size());
@@ -87,11 +87,11 @@ Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
     if (const auto artifact = store.lookup(stage.key, scope)) {
       known.in_store = true;
       inventory.artifacts[i] = artifact->path;
-      const bool done = recorded && past->second.state == plan::StageState::kDone;
+      const bool done = recorded && past->second.state == record::StageState::kDone;
       const bool same = done && past->second.digest == artifact->result.at("digest");
       if (!same) inventory.missing_records.push_back(found_in_store(stage, *artifact));
       damaged_records += done && !same ? 1 : 0;
-    } else if (recorded && past->second.state == plan::StageState::kFailed &&
+    } else if (recorded && past->second.state == record::StageState::kFailed &&
                !request.retry_failed && !worth_another_try(past->second.kind)) {
       known.failed = true;
       known.kind = past->second.kind;

@@ -18,11 +18,11 @@ struct InventoryRequest {
 // Looks every stage up in the store, which is the truth, and in what the database knows. Forced
 // stages and what rests on them are removed from the store. Throws Error(kConfig) for a name in
 // `force` that no stage of the plan has.
-Inventory take_inventory(const plan::Plan& plan, const plan::History& history,
+Inventory take_inventory(const plan::Plan& plan, const record::History& history,
                          supervise::Store& store, const InventoryRequest& request);
 
 // The record of a stage whose artifact was found in the store.
-plan::StageRecord found_in_store(const plan::Stage& stage, const supervise::Artifact& artifact);
+record::StageRecord found_in_store(const plan::Stage& stage, const supervise::Artifact& artifact);
 
 // Providers that have at least `stages` stages still to run.
 std::vector<std::string> providers_with_work(const plan::Plan& plan, const Inventory& inventory,

@@ -86,7 +86,7 @@ void visit_offer(T& o, const Visit& visit) {
 
 template <typename T, typename Visit>
 void visit_record(T& r, const Visit& visit) {
-  plan::AttemptRecord::fields(r, visit);
+  record::AttemptRecord::fields(r, visit);
   visit("environment", r.environment);
 }
 

@@ -38,7 +38,7 @@ bool is_held_elsewhere(const Error& error) {
   return code == kBusy || code == kLocked;
 }
 
-std::unique_ptr<plan::RunSink> open_database(const RunFolder& folder, const RunHooks& hooks) {
+std::unique_ptr<record::RunSink> open_database(const RunFolder& folder, const RunHooks& hooks) {
   try {
     return hooks.open_sink(folder.database());
   } catch (const Error& e) {

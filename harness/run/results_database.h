@@ -17,7 +17,7 @@ bool is_damaged(const Error& error);
 bool is_held_elsewhere(const Error& error);
 
 // Opens the database of a run; one that is damaged is moved aside, and a new one made.
-std::unique_ptr<plan::RunSink> open_database(const RunFolder& folder, const RunHooks& hooks);
+std::unique_ptr<record::RunSink> open_database(const RunFolder& folder, const RunHooks& hooks);
 
 // Does `work`, again and again while another process holds the database and `go_on` says so. Throws
 // what `work` throws, in the end also that the database is held.

@@ -264,8 +264,8 @@ class Run {
   Slots slots_;
   std::optional<RunFolder> folder_;  // holds the lock: outlives what is written under it
   std::optional<supervise::Store> store_;
-  std::unique_ptr<plan::RunSink> sink_;
-  plan::History history_;
+  std::unique_ptr<record::RunSink> sink_;
+  record::History history_;
   Inventory inventory_;
   schedule::Options options_;
 };

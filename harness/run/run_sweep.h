@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "harness/core/error.h"
-#include "harness/plan/record.h"
+#include "harness/record/sink.h"
 #include "harness/run/load_plan.h"
 
 namespace assay::run {
@@ -25,7 +25,7 @@ struct RunRequest {
 struct RunHooks {
   // Opens the database of a run folder. Throws Error(kEnvironment) or Error(kData) if it is
   // damaged: then it is moved aside and opened anew.
-  std::function<std::unique_ptr<plan::RunSink>(const std::filesystem::path& database)> open_sink;
+  std::function<std::unique_ptr<record::RunSink>(const std::filesystem::path& database)> open_sink;
   // After the database is closed: boards and reports. May be empty.
   std::function<void(const std::filesystem::path& run_folder)> after;
 };

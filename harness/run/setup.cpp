@@ -9,7 +9,7 @@
 
 namespace assay::run {
 
-schedule::Options coordinator_options(const LoadedSweep& loaded, const plan::History& history,
+schedule::Options coordinator_options(const LoadedSweep& loaded, const record::History& history,
                                       bool alone) {
   const spec::RunSettings& settings = loaded.sweep.run;
   schedule::Options options;
@@ -47,8 +47,8 @@ supervise::Root root_of(const plan::Plan& plan, const RunFolder& folder,
   return root;
 }
 
-plan::RunStart run_start(const RunRequest& request, const LoadedSweep& loaded) {
-  plan::RunStart start;
+record::RunStart run_start(const RunRequest& request, const LoadedSweep& loaded) {
+  record::RunStart start;
   start.unix_s = supervise::unix_seconds();
   start.assay_version = kBuildInfo.version;
   start.commit = kBuildInfo.commit;

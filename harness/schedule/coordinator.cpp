@@ -29,7 +29,7 @@ Coordinator::Coordinator(const plan::Plan& plan, Options options, const std::vec
     for (const StageIndex user : graph_.consumers(i)) work.open_consumers += in_store[user] ? 0 : 1;
     if (!needed[i]) {
       work.phase = Phase::kSettled;
-      work.settled = plan::StageState::kDone;
+      work.settled = record::StageState::kDone;
       counts_.reused += in_store[i] ? 1 : 0;
     } else {
       ++unsettled_;
@@ -44,7 +44,7 @@ Coordinator::Coordinator(const plan::Plan& plan, Options options, const std::vec
   // The database has the old failures already; what they block may be new.
   std::erase_if(actions_, [](const Action& action) {
     const auto* settle = std::get_if<SettleStage>(&action);
-    return settle != nullptr && settle->state == plan::StageState::kFailed;
+    return settle != nullptr && settle->state == record::StageState::kFailed;
   });
 }
 
@@ -147,13 +147,13 @@ void Coordinator::handle(const StageDone& event) {
 void Coordinator::settle_done(StageIndex stage, bool reused) {
   Work& work = work_[stage];
   work.phase = Phase::kSettled;
-  work.settled = plan::StageState::kDone;
+  work.settled = record::StageState::kDone;
   work.available = true;
   work.reused = reused;
   --unsettled_;
   --open_by_name_[stage_of(stage).name];
   ++(reused ? counts_.reused : counts_.done);
-  actions_.emplace_back(SettleStage{stage, plan::StageState::kDone, "", "", reused});
+  actions_.emplace_back(SettleStage{stage, record::StageState::kDone, "", "", reused});
   for (const StageIndex consumer : graph_.consumers(stage)) {
     Work& next = work_[consumer];
     if (next.phase == Phase::kSettled) continue;
@@ -162,7 +162,7 @@ void Coordinator::settle_done(StageIndex stage, bool reused) {
   for (const StageIndex input : graph_.inputs(stage)) {
     Work& read = work_[input];
     if (--read.open_consumers == 0 && stage_of(input).retention == Retention::kTemporary &&
-        read.settled == plan::StageState::kDone) {
+        read.settled == record::StageState::kDone) {
       read.available = false;
       actions_.emplace_back(DropArtifact{input});
     }

@@ -76,7 +76,7 @@ class Coordinator {
   bool finished() const { return finished_; }
   bool stopping() const { return stopping_; }
   Counts counts() const;
-  plan::StageState state(StageIndex stage) const { return work_[stage].settled; }
+  record::StageState state(StageIndex stage) const { return work_[stage].settled; }
   bool needed(StageIndex stage) const { return work_[stage].needed; }
   const SlotPool& slots() const { return slots_; }
   std::size_t ready() const { return ready_.size(); }
@@ -87,7 +87,7 @@ class Coordinator {
   enum class Phase { kWaiting, kReady, kReserved, kPlaced, kElsewhere, kSettled };
   struct Work {
     Phase phase = Phase::kWaiting;
-    plan::StageState settled = plan::StageState::kPending;
+    record::StageState settled = record::StageState::kPending;
     bool needed = false;
     bool available = false;  // its artifact is in the store, as far as is known
     bool reused = false;     // and was not made by this run

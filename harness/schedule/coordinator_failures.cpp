@@ -73,12 +73,12 @@ void Coordinator::settle_failed(StageIndex stage, std::string kind, const std::s
   Work& work = work_[stage];
   if (work.phase == Phase::kSettled) return;
   work.phase = Phase::kSettled;
-  work.settled = plan::StageState::kFailed;
+  work.settled = record::StageState::kFailed;
   --unsettled_;
   --open_by_name_[stage_of(stage).name];
   ++counts_.failed;
   const std::string cause = kind + ": " + message;
-  actions_.emplace_back(SettleStage{stage, plan::StageState::kFailed, std::move(kind), message});
+  actions_.emplace_back(SettleStage{stage, record::StageState::kFailed, std::move(kind), message});
   fail_trials(stage);
   block_consumers(stage);
   if (!started_) return;  // a failure of an earlier run

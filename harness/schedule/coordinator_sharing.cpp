@@ -48,7 +48,7 @@ void Coordinator::handle(const InputsLost& event) {
 // Its artifact is gone: it runs again, and what it reads if that is gone too.
 void Coordinator::revive(StageIndex stage) {
   Work& work = work_[stage];
-  if (work.phase != Phase::kSettled || work.settled != plan::StageState::kDone) return;
+  if (work.phase != Phase::kSettled || work.settled != record::StageState::kDone) return;
   const std::string& name = stage_of(stage).name;
   if (!work.available && !work.needed) {
     ++counts_.total;  // a temporary artifact that nobody missed so far
@@ -56,7 +56,7 @@ void Coordinator::revive(StageIndex stage) {
     --(work.reused ? counts_.reused : counts_.done);
   }
   work.phase = Phase::kWaiting;
-  work.settled = plan::StageState::kPending;
+  work.settled = record::StageState::kPending;
   work.needed = true;
   ++unsettled_;
   ++open_by_name_[name];
@@ -99,7 +99,7 @@ void Coordinator::hold_back(StageIndex stage) {
 void Coordinator::block_if_inputs_failed(StageIndex stage) {
   for (const StageIndex input : graph_.inputs(stage)) {
     const Work& read = work_[input];
-    if (read.phase != Phase::kSettled || read.settled == plan::StageState::kDone) continue;
+    if (read.phase != Phase::kSettled || read.settled == record::StageState::kDone) continue;
     settle_blocked(stage, "rests on " + stage_of(input).label + ", which failed");
     block_consumers(stage);
     return;
@@ -109,11 +109,11 @@ void Coordinator::block_if_inputs_failed(StageIndex stage) {
 void Coordinator::settle_blocked(StageIndex stage, const std::string& message) {
   Work& work = work_[stage];
   work.phase = Phase::kSettled;
-  work.settled = plan::StageState::kBlocked;
+  work.settled = record::StageState::kBlocked;
   --unsettled_;
   --open_by_name_[stage_of(stage).name];
   ++counts_.blocked;
-  actions_.emplace_back(SettleStage{stage, plan::StageState::kBlocked, "", message});
+  actions_.emplace_back(SettleStage{stage, record::StageState::kBlocked, "", message});
   fail_trials(stage);
 }
 

@@ -9,7 +9,7 @@
 
 #include "harness/core/catalogue.h"
 #include "harness/core/error.h"
-#include "harness/plan/record.h"
+#include "harness/record/records.h"
 
 // What the coordinator is told and what it answers. Values only: the drivers (local, MPI,
 // simulation) turn descriptors, messages or virtual time into events, and carry out actions.
@@ -123,7 +123,7 @@ struct RecordAttempt {
 // A stage was decided; a row of the database.
 struct SettleStage {
   StageIndex stage = 0;
-  plan::StageState state = plan::StageState::kDone;
+  record::StageState state = record::StageState::kDone;
   std::string kind;
   std::string message;
   bool reused = false;  // done, and made by another run

@@ -9,8 +9,8 @@
 #include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/core/protocol.h"
-#include "harness/plan/record.h"
 #include "harness/plan/stage.h"
+#include "harness/record/records.h"
 #include "harness/supervise/provider_files.h"
 #include "harness/supervise/store.h"
 
@@ -73,7 +73,7 @@ struct Report {
   bool checkpointed = false;            // kFailed: a checkpoint was made in this attempt
   bool unusable = false;  // kFailed: the slot cannot start the provider; no fault of the stage
   std::vector<std::string> lost_inputs;  // kFailed: keys of inputs that are gone from the store
-  plan::AttemptRecord record;            // kPublished, kFailed: complete but for `quarantined`
+  record::AttemptRecord record;          // kPublished, kFailed: complete but for `quarantined`
 };
 
 }  // namespace assay::supervise

@@ -26,7 +26,7 @@ bool is_exact(const Json& number) {
 }  // namespace
 
 Json assembled_result(const Json& returned, const plan::Stage& stage, const Json& files,
-                      const plan::AttemptRecord& record, const Spent& before) {
+                      const record::AttemptRecord& record, const Spent& before) {
   Json result = returned;
   for (const char* name : {"stage", "key", "files", "attempt", "digest", "digests", "series"}) {
     if (result.contains(name))

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "harness/core/json.h"
-#include "harness/plan/record.h"
 #include "harness/plan/stage.h"
+#include "harness/record/records.h"
 #include "harness/supervise/spent.h"
 
 namespace assay::supervise {
@@ -12,6 +12,6 @@ namespace assay::supervise {
 // Error(kData) if it returned a member that is not its to set, or metrics that are no numbers.
 // `before`: what went into the checkpoints that it went on from; it counts as cost.
 Json assembled_result(const Json& returned, const plan::Stage& stage, const Json& files,
-                      const plan::AttemptRecord& record, const Spent& before = {});
+                      const record::AttemptRecord& record, const Spent& before = {});
 
 }  // namespace assay::supervise

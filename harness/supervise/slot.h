@@ -162,7 +162,7 @@ class Slot {
                       std::vector<Report>& reports);
   void copy_output(OwnExecutor& from);
   Report report(ReportKind kind) const;
-  plan::AttemptRecord record();
+  record::AttemptRecord record();
   Spent spent();  // with the attempts before
   Json environment() const;
 

@@ -174,9 +174,9 @@ Report Slot::report(ReportKind kind) const {
   return out;
 }
 
-plan::AttemptRecord Slot::record() {
+record::AttemptRecord Slot::record() {
   const Running& now = *running_;
-  plan::AttemptRecord made;
+  record::AttemptRecord made;
   made.key = now.assignment.stage.key;
   made.number = now.assignment.number;
   made.slot = own_.name;

@@ -317,7 +317,7 @@ class BoardMaker {
                         .vs_float = std::any_of(lines.begin(), lines.end(), [&](const auto& each) {
                           return float_of(key, each.second).has_value();
                         })};
-    const std::map<std::string, std::string> parameters = telling_parameters(shown, chosen_);
+    const std::map<std::string, std::string> parameters = distinguishing_parameters(shown, chosen_);
     const std::string quantized = quantization_text(protocol);
     Table table{.title = title_of(key, row, models.size()) +
                          (quantized.empty() ? "" : ", quantized: " + quantized),

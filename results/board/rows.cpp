@@ -71,8 +71,8 @@ std::map<std::string, std::string> parameters_of(const Json& identity) {
   return parameters;
 }
 
-std::map<std::string, std::string> telling_parameters(const std::vector<const ResultRow*>& rows,
-                                                      const std::map<std::string, Json>& chosen) {
+std::map<std::string, std::string> distinguishing_parameters(
+    const std::vector<const ResultRow*>& rows, const std::map<std::string, Json>& chosen) {
   using Values = std::map<std::string, std::set<std::string>>;  // by parameter
   std::map<std::string, std::map<std::string, std::string>> of_trial;
   std::map<std::tuple<std::string, std::string, std::string>, Values>

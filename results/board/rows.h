@@ -33,7 +33,7 @@ std::map<std::string, std::string> parameters_of(const Json& identity);
 // What a board says of each trial's parameters, "images=32 steps=100" or "": those that are off
 // their defaults, and those in which it differs from another row of the same model, method and
 // bits. `chosen`: by trial, parameters off their defaults.
-std::map<std::string, std::string> telling_parameters(const std::vector<const ResultRow*>& rows,
-                                                      const std::map<std::string, Json>& chosen);
+std::map<std::string, std::string> distinguishing_parameters(
+    const std::vector<const ResultRow*>& rows, const std::map<std::string, Json>& chosen);
 
 }  // namespace assay::results

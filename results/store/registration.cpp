@@ -38,7 +38,7 @@ TrialRow row_of(const plan::PlannedTrial& trial, const plan::Plan& plan) {
 }
 
 std::int64_t insert_sweep(SQLite::Database& database, const plan::Plan& plan,
-                          const plan::RunStart& start) {
+                          const record::RunStart& start) {
   SweepRow row{.name = plan.sweep,
                .started_unix_s = start.unix_s,
                .assay_version = start.assay_version,
@@ -55,7 +55,7 @@ std::int64_t insert_sweep(SQLite::Database& database, const plan::Plan& plan,
   return database.getLastInsertRowid();
 }
 
-bool is_partial(const plan::RunStart& start) {
+bool is_partial(const record::RunStart& start) {
   const auto only = start.options.find("only");
   return only != start.options.end() && only->is_string() && !only->get<std::string>().empty();
 }
@@ -116,7 +116,7 @@ class Registrar {
 }  // namespace
 
 std::int64_t register_plan(SQLite::Database& database, const plan::Plan& plan,
-                           const plan::RunStart& start) {
+                           const record::RunStart& start) {
   const std::int64_t id = insert_sweep(database, plan, start);
   if (!is_partial(start)) database.exec("UPDATE trial SET current = 0");
   Insert<StageRow> stage(

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "harness/plan/plan.h"
-#include "harness/plan/record.h"
+#include "harness/record/sink.h"
 
 namespace SQLite {
 class Database;
@@ -31,7 +31,7 @@ using AwaitedMetrics = std::map<std::string, std::vector<Awaited>>;
 // transaction. Returns the id of the new row of `sweep`. Writing the same plan again changes
 // nothing but that row.
 std::int64_t register_plan(SQLite::Database& database, const plan::Plan& plan,
-                           const plan::RunStart& start);
+                           const record::RunStart& start);
 
 AwaitedMetrics awaited_metrics(const plan::Plan& plan);
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "harness/core/json.h"
-#include "harness/plan/record.h"
+#include "harness/record/records.h"
 
 // Rows of the tables (docs/formats/database.md), each with its one field list: it gives the columns
 // of INSERT and SELECT and their order.
@@ -106,11 +106,11 @@ struct TrialStageRow {
 };
 
 struct AttemptRow {
-  plan::AttemptRecord record;
+  record::AttemptRecord record;
   std::string environment;  // digest of its facts
 
   static void fields(auto& r, auto&& visit) {
-    plan::AttemptRecord::fields(r.record, visit);
+    record::AttemptRecord::fields(r.record, visit);
     visit("environment", r.environment);
   }
 };

@@ -32,12 +32,12 @@ std::optional<T> measured(T value) {
   return value < 0 ? std::nullopt : std::optional<T>(value);
 }
 
-plan::StageState state_from(const std::string& name) {
+record::StageState state_from(const std::string& name) {
   for (const auto state :
-       {plan::StageState::kDone, plan::StageState::kFailed, plan::StageState::kBlocked}) {
+       {record::StageState::kDone, record::StageState::kFailed, record::StageState::kBlocked}) {
     if (name == name_of(state)) return state;
   }
-  return plan::StageState::kPending;
+  return record::StageState::kPending;
 }
 
 // Of the text of a result; "": it is damaged, or of an old version.
@@ -77,8 +77,8 @@ class DatabaseSink::Impl {
     files_.check();
   }
 
-  plan::History history() {
-    plan::History history;
+  record::History history() {
+    record::History history;
     SQLite::Statement stages(
         database_,
         "SELECT s.key, s.state, s.kind, s.message, coalesce(max(a.number), 0), "
@@ -110,7 +110,7 @@ class DatabaseSink::Impl {
     return history;
   }
 
-  void begin(const plan::Plan& plan, const plan::RunStart& start) {
+  void begin(const plan::Plan& plan, const record::RunStart& start) {
     prepare();
     awaited_ = awaited_metrics(plan);
     sweep_ = register_plan(database_, plan, start);
@@ -126,11 +126,11 @@ class DatabaseSink::Impl {
     }
   }
 
-  void commit(const plan::RecordGroup& group) {
+  void commit(const record::RecordGroup& group) {
     prepare();
-    for (const plan::StageRecord& record : group.stages) write(record);
-    for (const plan::AttemptRecord& record : group.attempts) write(record);
-    for (const plan::EventRecord& e : group.events) {
+    for (const record::StageRecord& record : group.stages) write(record);
+    for (const record::AttemptRecord& record : group.attempts) write(record);
+    for (const record::EventRecord& e : group.events) {
       writers_->event({.unix_s = e.unix_s, .kind = e.kind, .stage = e.key, .message = e.message});
     }
   }
@@ -211,7 +211,7 @@ class DatabaseSink::Impl {
     if (!writers_) writers_.emplace(database_);
   }
 
-  void write(const plan::AttemptRecord& record) {
+  void write(const record::AttemptRecord& record) {
     writers_->attempt({record, environment_id(record.environment)});
   }
 
@@ -228,7 +228,7 @@ class DatabaseSink::Impl {
     return id;
   }
 
-  void write(const plan::StageRecord& record) {
+  void write(const record::StageRecord& record) {
     const int changed = run(writers_->stage, std::string(name_of(record.state)), record.kind,
                             record.message, record.reused, record.result,
                             measured(record.size_bytes), measured(record.wall_s), record.key);
@@ -236,7 +236,7 @@ class DatabaseSink::Impl {
       throw Error(ErrorKind::kData, "stage " + record.key + " is not part of the registered plan",
                   {{"stage", record.key}});
     }
-    if (record.state != plan::StageState::kDone) {
+    if (record.state != record::StageState::kDone) {
       SQLite::Statement clear(database_,
                               "UPDATE metric SET value = NULL, fingerprint = NULL WHERE stage = ?");
       run(clear, record.key);
@@ -282,7 +282,7 @@ DatabaseSink::DatabaseSink(const std::filesystem::path& path)
     : impl_(std::make_unique<Impl>(path)) {}
 DatabaseSink::~DatabaseSink() = default;
 
-plan::History DatabaseSink::history() {
+record::History DatabaseSink::history() {
   try {
     return impl_->history();
   } catch (const SQLite::Exception& e) {
@@ -290,11 +290,11 @@ plan::History DatabaseSink::history() {
   }
 }
 
-void DatabaseSink::begin(const plan::Plan& plan, const plan::RunStart& start) {
+void DatabaseSink::begin(const plan::Plan& plan, const record::RunStart& start) {
   impl_->transact([&] { impl_->begin(plan, start); });
 }
 
-void DatabaseSink::commit(const plan::RecordGroup& group) {
+void DatabaseSink::commit(const record::RecordGroup& group) {
   if (group.empty()) return;
   impl_->transact([&] { impl_->commit(group); });
 }

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "harness/plan/record.h"
+#include "harness/record/sink.h"
 
 namespace assay::results {
 
@@ -14,15 +14,15 @@ namespace assay::results {
 //
 // Every member throws Error(kEnvironment) with {"sqlite", "5"} in its context after a second during
 // which another process held the database: nothing was changed, and the call may be repeated.
-class DatabaseSink : public plan::RunSink {
+class DatabaseSink : public record::RunSink {
  public:
   // Opens or creates it. Throws Error(kEnvironment) for a damaged, foreign or newer database.
   explicit DatabaseSink(const std::filesystem::path& path);
   ~DatabaseSink() override;
 
-  plan::History history() override;
-  void begin(const plan::Plan& plan, const plan::RunStart& start) override;
-  void commit(const plan::RecordGroup& group) override;
+  record::History history() override;
+  void begin(const plan::Plan& plan, const record::RunStart& start) override;
+  void commit(const record::RecordGroup& group) override;
   void end(double unix_s, int exit_code) override;
 
  private:

@@ -7,7 +7,7 @@
 
 #include "datasets/austen.h"
 #include "datasets/image_set.h"
-#include "datasets/readers.h"
+#include "datasets/reader.h"
 #include "datasets/text_set.h"
 #include "datasets/token_set.h"
 #include "datasets/tokenizer.h"

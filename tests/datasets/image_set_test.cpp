@@ -8,7 +8,7 @@
 #include "datasets/image_codec.h"
 #include "datasets/image_subset.h"
 #include "datasets/memory_images.h"
-#include "datasets/readers.h"
+#include "datasets/reader.h"
 #include "datasets/sampling.h"
 #include "tests/datasets/codecs_for_tests.h"
 #include "tests/datasets/files_for_tests.h"

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "datasets/readers.h"
+#include "datasets/reader.h"
 #include "datasets/text_rules.h"
 #include "tests/datasets/codecs_for_tests.h"
 #include "tests/datasets/files_for_tests.h"

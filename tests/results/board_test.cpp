@@ -245,7 +245,7 @@ TEST_F(BoardTest, notes_of_all_stages_of_a_trial_are_counted_line_by_line) {
   DatabaseSink sink(folder / "r.sqlite");
   sink.begin(plan, {});
   for (const plan::Stage& stage : plan.stages) {
-    plan::RecordGroup group = done(stage, metrics_of(stage));
+    record::RecordGroup group = done(stage, metrics_of(stage));
     if (stage.name == "a.quantize") group.stages[0].result["note"] = "one\ntwo";
     if (stage.name == "b.quantize") group.stages[0].result["note"] = "two";
     sink.commit(group);

@@ -128,7 +128,7 @@ TEST_F(DatabaseTest, one_that_is_held_says_so_and_loses_nothing) {
   DatabaseSink sink(file);
   const auto plan = SamplePlan().trial("rtn", "W8A8").plan();
   sink.begin(plan, {});
-  const plan::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
+  const record::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
   {
     SQLite::Database other(file.string(), SQLite::OPEN_READWRITE);
     other.exec("BEGIN EXCLUSIVE");
@@ -143,7 +143,7 @@ TEST_F(DatabaseTest, one_that_is_held_says_so_and_loses_nothing) {
 
 TEST_F(DatabaseTest, one_whose_files_go_while_a_run_writes_to_it_says_so) {
   const auto plan = SamplePlan().trial("rtn", "W8A8").plan();
-  const plan::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
+  const record::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
   const std::filesystem::path log = file.string() + "-wal", copy = folder / "copy";
   const std::vector<std::pair<std::function<void()>, std::string>> ways = {
       {[&] { std::filesystem::remove(file); }, "it was removed while this run wrote to it"},
@@ -180,7 +180,7 @@ TEST_F(DatabaseTest, one_whose_log_is_emptied_between_two_looks_says_so_at_the_e
 
 TEST_F(DatabaseTest, a_checkpoint_by_somebody_else_is_in_order) {
   DatabaseSink sink(file);
-  const plan::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
+  const record::RecordGroup group{{}, {}, {{1, "stopped", "", "because"}}};
   sink.begin(SamplePlan().trial("rtn", "W8A8").plan(), {});
   SQLite::Database(file.string(), SQLite::OPEN_READWRITE).exec("PRAGMA wal_checkpoint(TRUNCATE)");
   EXPECT_EQ(std::filesystem::file_size(file.string() + "-wal"), 0u);
@@ -195,7 +195,7 @@ TEST_F(DatabaseTest, a_result_that_is_not_what_was_published_is_refused) {
   const plan::Stage& evaluate = plan.stages.back();
   DatabaseSink sink(file);
   sink.begin(plan, {});
-  plan::RecordGroup group = done(evaluate, {{"top1", 75.5}});
+  record::RecordGroup group = done(evaluate, {{"top1", 75.5}});
   group.stages[0].result["digest"] = result_digest(group.stages[0].result);
   sink.commit(group);
   EXPECT_EQ(Reader(file).result(evaluate.key), group.stages[0].result);

@@ -49,7 +49,7 @@ TEST(export_rows, crashes_on_the_way_do_not_show) {
   {
     DatabaseSink sink(folder / "b.sqlite");
     sink.begin(plan.plan(), {});
-    plan::RecordGroup crash;
+    record::RecordGroup crash;
     crash.attempts.push_back(
         {.key = plan.plan().stages[3].key, .number = 1, .outcome = "crash", .message = "signal 9"});
     crash.events.push_back({.unix_s = 5, .kind = "slot_lost", .message = "host/0.1"});

@@ -131,7 +131,7 @@ TEST_F(QuantizationTest, values_of_the_network_are_columns_and_rows_of_the_expor
       if (stage.name == "rtn.quantize") {
         metrics = {{"bits_per_weight", 4.157}, {"float_layers", 2}, {"weight_bytes", 123456}};
       }
-      plan::RecordGroup group = done(stage, metrics);
+      record::RecordGroup group = done(stage, metrics);
       if (stage.name == "rtn.quantize") {
         group.stages[0].result["quantization"] = {
             {"weights", {{"layers", 16}, {"float_layers", {"patch_embed.proj", "head"}}}},

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "harness/core/digest.h"
-#include "harness/plan/record.h"
+#include "harness/record/records.h"
 #include "results/store/sink.h"
 
 namespace assay::results {
@@ -147,9 +147,9 @@ inline Json quantization_of_stage(const plan::Stage& stage) {
 }
 
 // One execution of a stage that went well.
-inline plan::RecordGroup done(const plan::Stage& stage, Json metrics, double seconds = 2,
-                              double start = 1000) {
-  plan::RecordGroup group;
+inline record::RecordGroup done(const plan::Stage& stage, Json metrics, double seconds = 2,
+                                double start = 1000) {
+  record::RecordGroup group;
   group.attempts.push_back({.key = stage.key,
                             .number = 1,
                             .outcome = "done",
@@ -164,7 +164,7 @@ inline plan::RecordGroup done(const plan::Stage& stage, Json metrics, double sec
                  {"files", {{"samples.safetensors", 640}}}};
   if (const Json said = quantization_of_stage(stage); !said.is_null()) result["quantization"] = said;
   group.stages.push_back({.key = stage.key,
-                          .state = plan::StageState::kDone,
+                          .state = record::StageState::kDone,
                           .result = std::move(result),
                           .size_bytes = 640,
                           .wall_s = seconds});

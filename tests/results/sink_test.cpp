@@ -50,33 +50,33 @@ TEST_F(SinkTest, a_database_opened_again_knows_its_history) {
   {
     DatabaseSink sink(file);
     run_all(sink, sample.plan());
-    plan::RecordGroup crash;
+    record::RecordGroup crash;
     crash.attempts.push_back({.key = sample.plan().stages[1].key,
                               .number = 2,
                               .outcome = "crash",
                               .message = "signal 11",
                               .quarantined = true});
     crash.stages.push_back({.key = sample.plan().stages[1].key,
-                            .state = plan::StageState::kFailed,
+                            .state = record::StageState::kFailed,
                             .kind = "crash",
                             .message = "signal 11"});
     sink.commit(crash);
   }
-  const plan::History history = DatabaseSink(file).history();
-  const plan::StageHistory& failed = history.stages.at(sample.plan().stages[1].key);
-  EXPECT_EQ(failed.state, plan::StageState::kFailed);
+  const record::History history = DatabaseSink(file).history();
+  const record::StageHistory& failed = history.stages.at(sample.plan().stages[1].key);
+  EXPECT_EQ(failed.state, record::StageState::kFailed);
   EXPECT_EQ(failed.attempts, 2);
   EXPECT_EQ(failed.kind, "crash");
   EXPECT_TRUE(failed.quarantined);
-  EXPECT_EQ(history.stages.at(sample.plan().stages[0].key).state, plan::StageState::kDone);
+  EXPECT_EQ(history.stages.at(sample.plan().stages[0].key).state, record::StageState::kDone);
   EXPECT_DOUBLE_EQ(history.stage_wall_s.at("evaluate"), 2.0);
 }
 
 TEST_F(SinkTest, a_group_is_all_or_nothing) {
   DatabaseSink sink(file);
   sink.begin(sample.plan(), {});
-  plan::RecordGroup group = done(sample.plan().stages[0], Json::object());
-  group.stages.push_back({.key = std::string(64, 'f'), .state = plan::StageState::kDone});
+  record::RecordGroup group = done(sample.plan().stages[0], Json::object());
+  group.stages.push_back({.key = std::string(64, 'f'), .state = record::StageState::kDone});
   EXPECT_THROW(sink.commit(group), Error);
   EXPECT_EQ(Reader(file).query("SELECT count(*) FROM attempt").rows.at(0).at(0), Json(0));
   EXPECT_EQ(Reader(file).query("SELECT count(*) FROM stage WHERE state = 'done'").rows.at(0).at(0),
@@ -95,9 +95,9 @@ TEST_F(SinkTest, an_attempt_that_is_there_already_is_left_alone) {
 TEST_F(SinkTest, a_stage_that_fails_after_all_takes_its_figures_along) {
   DatabaseSink sink(file);
   run_all(sink, sample.plan());
-  plan::RecordGroup group;
+  record::RecordGroup group;
   group.stages.push_back({.key = sample.plan().stages[2].key,
-                          .state = plan::StageState::kFailed,
+                          .state = record::StageState::kFailed,
                           .kind = "method",
                           .message = "diverged"});
   sink.commit(group);
@@ -188,7 +188,7 @@ TEST_F(SinkTest, a_database_rebuilt_from_the_store_gives_the_same_figures) {
   DatabaseSink sink(rebuilt);
   sink.begin(sample.plan(), {});
   for (const plan::Stage& stage : sample.plan().stages) {
-    plan::RecordGroup group = done(stage, metrics_of(stage));
+    record::RecordGroup group = done(stage, metrics_of(stage));
     group.attempts.clear();
     group.stages[0].reused = true;
     sink.commit(group);

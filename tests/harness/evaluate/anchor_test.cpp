@@ -3,10 +3,10 @@
 
 #include <cstdlib>
 
-#include "harness/core/checkpoint_layout.h"
-#include "datasets/memory_images.h"
+#include "datasets/image_set.h"
 #include "datasets/text_set.h"
 #include "datasets/tokenizer.h"
+#include "harness/core/checkpoint_layout.h"
 #include "harness/evaluate/language.h"
 #include "harness/models/tensor_file.h"
 
@@ -143,9 +143,10 @@ TEST(Anchor, the_byte_perplexity_of_a_byte_model_is_its_perplexity) {
 TEST(Anchor, cifar_resnets_are_right_on_their_counted_images) {
   const fs::path weights = test_data("data/weights/resnet-cifar10");
   NEED(weights);
-  const auto images =
-      datasets::open_cifar(FileSet({unplanned(test_data("data/images/cifar10/cifar10_test_lossless100_eran.bin")),
-                            unplanned(test_data("data/images/cifar10/cifar10_test_lossless200_abcrown.bin"))}));
+  const auto images = datasets::open_images(
+      {{"reader", "cifar_binary"}},
+      FileSet({unplanned(test_data("data/images/cifar10/cifar10_test_lossless100_eran.bin")),
+               unplanned(test_data("data/images/cifar10/cifar10_test_lossless200_abcrown.bin"))}));
   struct Case {
     int depth;
     std::int64_t correct;

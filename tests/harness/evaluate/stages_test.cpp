@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-#include "datasets/readers.h"
+#include "datasets/reader.h"
 #include "datasets/sampling.h"
 #include "harness/core/digest.h"
 #include "harness/core/input_file.h"

@@ -129,7 +129,7 @@ TEST_F(conductor, records_result_and_attempt_of_what_was_published) {
   begin();
   take(report(ReportKind::kPublished, 'a'));
   const auto stage = sink_.stages().at(0);
-  EXPECT_EQ(stage.state, plan::StageState::kDone);
+  EXPECT_EQ(stage.state, record::StageState::kDone);
   EXPECT_EQ(stage.result.at("metrics").at("value"), 7);
   EXPECT_DOUBLE_EQ(stage.wall_s, 2);
   const auto attempt = sink_.attempts().at(0);
@@ -155,7 +155,7 @@ TEST_F(conductor, a_failure_is_shown_with_its_log_and_blocks_the_rest) {
   EXPECT_EQ(status.failures[0].log, "logs/" + key_of('a') + ".1.log");
   EXPECT_EQ(status.stages_blocked, 1);
   EXPECT_THAT(progress_.lines.at(0), HasSubstr("method make"));
-  EXPECT_EQ(sink_.stages().at(1).state, plan::StageState::kBlocked);
+  EXPECT_EQ(sink_.stages().at(1).state, record::StageState::kBlocked);
 }
 
 TEST_F(conductor, a_lost_site_gives_its_stage_to_another) {

@@ -30,11 +30,11 @@ class TemporaryFolder {
 };
 
 // Keeps what it is given; can refuse like a full disk.
-class RecordingSink : public plan::RunSink {
+class RecordingSink : public record::RunSink {
  public:
-  plan::History history() override { return {}; }
-  void begin(const plan::Plan&, const plan::RunStart&) override {}
-  void commit(const plan::RecordGroup& group) override {
+  record::History history() override { return {}; }
+  void begin(const plan::Plan&, const record::RunStart&) override {}
+  void commit(const record::RecordGroup& group) override {
     if (full) throw Error(ErrorKind::kIo, "disk full");
     if (held) throw Error(ErrorKind::kEnvironment, "held by another process", {{"sqlite", "5"}});
     groups.push_back(group);
@@ -42,20 +42,20 @@ class RecordingSink : public plan::RunSink {
   }
   void end(double, int) override {}
 
-  std::vector<plan::AttemptRecord> attempts() const {
-    std::vector<plan::AttemptRecord> all;
+  std::vector<record::AttemptRecord> attempts() const {
+    std::vector<record::AttemptRecord> all;
     for (const auto& group : groups)
       all.insert(all.end(), group.attempts.begin(), group.attempts.end());
     return all;
   }
-  std::vector<plan::StageRecord> stages() const {
-    std::vector<plan::StageRecord> all;
+  std::vector<record::StageRecord> stages() const {
+    std::vector<record::StageRecord> all;
     for (const auto& group : groups)
       all.insert(all.end(), group.stages.begin(), group.stages.end());
     return all;
   }
 
-  std::vector<plan::RecordGroup> groups;
+  std::vector<record::RecordGroup> groups;
   bool full = false;
   bool held = false;
   std::function<void()> on_commit;

@@ -5,7 +5,7 @@
 namespace assay::schedule {
 namespace {
 
-using plan::StageState;
+using record::StageState;
 constexpr std::int64_t kGib = std::int64_t{1} << 30;
 
 class failures : public testing::TestWithParam<ErrorKind> {};

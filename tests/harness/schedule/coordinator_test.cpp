@@ -8,7 +8,7 @@
 namespace assay::schedule {
 namespace {
 
-using plan::StageState;
+using record::StageState;
 
 TEST(coordinator, an_empty_plan_is_finished_at_once) {
   Scenario s;

@@ -86,7 +86,7 @@ class Scenario {
     }
     return {index(label), -1, -1};
   }
-  plan::StageState state(const std::string& label) const {
+  record::StageState state(const std::string& label) const {
     return coordinator_->state(index(label));
   }
   Coordinator& coordinator() { return *coordinator_; }

@@ -6,7 +6,7 @@
 namespace assay::schedule {
 namespace {
 
-using plan::StageState;
+using record::StageState;
 using testing::SizeIs;
 
 TEST(sharing, a_stage_that_another_run_computes_frees_its_slot) {

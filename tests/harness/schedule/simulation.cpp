@@ -69,7 +69,7 @@ class Simulation {
       return std::tie(at_s, order) > std::tie(other.at_s, other.order);
     }
   };
-  struct Seat {
+  struct SimulatedSlot {
     SlotOffer offer;
     bool running = false;
     Attempt attempt;
@@ -91,7 +91,7 @@ class Simulation {
   }
 
   void join(const SlotOffer& offer) {
-    seats_[offer.id] = Seat{offer, false, {}, 0, {}};
+    slots_[offer.id] = SimulatedSlot{offer, false, {}, 0, {}};
     if (faults_.slot_life_s > 0) {
       const double u = draw(faults_.seed, kSlotLife, static_cast<std::uint64_t>(offer.id), 0);
       schedule(-faults_.slot_life_s * std::log1p(-u), [this, id = offer.id] { lose(id); });
@@ -100,11 +100,11 @@ class Simulation {
   }
 
   void lose(SlotId id) {
-    const auto found = seats_.find(id);
-    if (found == seats_.end()) return;
+    const auto found = slots_.find(id);
+    if (found == slots_.end()) return;
     SlotOffer offer = found->second.offer;
     if (found->second.running) result_.busy_s += now_s_ - found->second.since_s;
-    seats_.erase(found);
+    slots_.erase(found);
     offer.id = next_slot_++;
     schedule(faults_.slot_return_s, [this, offer] { join(offer); });
     send(SlotLost{id, "simulated loss"});
@@ -118,24 +118,24 @@ class Simulation {
 
   void perform(const StartStage& action) {
     schedule(faults_.network_s, [this, attempt = action.attempt] {
-      const auto seat = seats_.find(attempt.slot);
-      if (seat == seats_.end()) return;  // lost on the way: the coordinator knows
-      if (seat->second.running) {
-        seat->second.waiting.push_back(attempt);
+      const auto slot = slots_.find(attempt.slot);
+      if (slot == slots_.end()) return;  // lost on the way: the coordinator knows
+      if (slot->second.running) {
+        slot->second.waiting.push_back(attempt);
       } else {
-        begin(seat->second, attempt);
+        begin(slot->second, attempt);
       }
     });
   }
 
-  void begin(Seat& seat, const Attempt& attempt) {
-    seat.running = true;
-    seat.attempt = attempt;
-    seat.since_s = now_s_;
+  void begin(SimulatedSlot& slot, const Attempt& attempt) {
+    slot.running = true;
+    slot.attempt = attempt;
+    slot.since_s = now_s_;
     ++result_.started[attempt.stage];
     log_ +=
         fmt::format("start {} {} {} {:.9f}\n", attempt.stage, attempt.slot, attempt.number, now_s_);
-    check_start(seat, attempt);
+    check_start(slot, attempt);
     const auto stage = static_cast<std::uint64_t>(attempt.stage);
     const auto number = static_cast<std::uint64_t>(attempt.number);
     double length_s = duration_s_(plan_.stages[attempt.stage]);
@@ -148,12 +148,12 @@ class Simulation {
     schedule(length_s, [this, attempt, fault, length_s] { end(attempt, fault, length_s); });
   }
 
-  void check_start(const Seat& seat, const Attempt& attempt) {
+  void check_start(const SimulatedSlot& slot, const Attempt& attempt) {
     for (const StageIndex input : graph_.inputs(attempt.stage)) {
       if (!in_store_[input]) violation(fmt::format("{} started without its input", attempt.stage));
     }
-    for (const auto& [id, other] : seats_) {
-      if (id == attempt.slot || !other.running || other.offer.node != seat.offer.node) continue;
+    for (const auto& [id, other] : slots_) {
+      if (id == attempt.slot || !other.running || other.offer.node != slot.offer.node) continue;
       if (plan_.stages[attempt.stage].exclusive || plan_.stages[other.attempt.stage].exclusive) {
         violation(fmt::format("{} shares a node while timing", attempt.stage));
       }
@@ -161,22 +161,22 @@ class Simulation {
   }
 
   void end(const Attempt& attempt, std::optional<ErrorKind> fault, double length_s) {
-    const auto found = seats_.find(attempt.slot);
-    if (found == seats_.end() || !found->second.running || !(found->second.attempt == attempt)) {
+    const auto found = slots_.find(attempt.slot);
+    if (found == slots_.end() || !found->second.running || !(found->second.attempt == attempt)) {
       return;
     }
-    Seat& seat = found->second;
-    result_.busy_s += now_s_ - seat.since_s;
-    seat.running = false;
+    SimulatedSlot& slot = found->second;
+    result_.busy_s += now_s_ - slot.since_s;
+    slot.running = false;
     if (!fault) {
       if (in_store_[attempt.stage]) violation(fmt::format("{} published twice", attempt.stage));
       in_store_[attempt.stage] = true;
       ++result_.published[attempt.stage];
     }
-    if (!seat.waiting.empty()) {
-      const Attempt next = seat.waiting.front();
-      seat.waiting.erase(seat.waiting.begin());
-      begin(seat, next);
+    if (!slot.waiting.empty()) {
+      const Attempt next = slot.waiting.front();
+      slot.waiting.erase(slot.waiting.begin());
+      begin(slot, next);
     }
     if (fault) {
       send(StageFailed{attempt, *fault, "simulated fault", 0});
@@ -194,14 +194,15 @@ class Simulation {
 
   void perform(const RetractStage& action) {
     schedule(faults_.network_s, [this, attempt = action.attempt] {
-      const auto seat = seats_.find(attempt.slot);
-      if (seat == seats_.end() || std::erase(seat->second.waiting, attempt) == 0) return;
+      const auto slot = slots_.find(attempt.slot);
+      if (slot == slots_.end() || std::erase(slot->second.waiting, attempt) == 0) return;
       send(StageReturned{attempt});
     });
   }
 
   void perform(const SettleStage& action) {
-    log_ += fmt::format("settle {} {} {:.9f}\n", action.stage, plan::name_of(action.state), now_s_);
+    log_ +=
+        fmt::format("settle {} {} {:.9f}\n", action.stage, record::name_of(action.state), now_s_);
   }
 
   void perform(const DropArtifact& action) {
@@ -225,7 +226,7 @@ class Simulation {
   const std::function<double(const plan::Stage&)>& duration_s_;
   const Faults faults_;
   std::vector<bool> in_store_;
-  std::map<SlotId, Seat> seats_;
+  std::map<SlotId, SimulatedSlot> slots_;
   SlotId next_slot_ = 0;
   std::priority_queue<Entry> queue_;
   std::uint64_t order_ = 0;

@@ -6,7 +6,7 @@
 namespace assay::schedule {
 namespace {
 
-using plan::StageState;
+using record::StageState;
 using testing::HasSubstr;
 using testing::SizeIs;
 

@@ -18,7 +18,7 @@ plan::Stage stage() {
 }
 
 Json assembled(const Json& returned) {
-  return assembled_result(returned, stage(), Json::object(), plan::AttemptRecord());
+  return assembled_result(returned, stage(), Json::object(), record::AttemptRecord());
 }
 
 void expect_refused(const Json& returned, const std::string& problem) {
