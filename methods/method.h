@@ -51,7 +51,11 @@ struct Method {
   std::function<void()> canary = {};
 };
 
-// The stages with their loader, as a registry takes them.
+// What the method declares, with the stage NAME.canary if it has a canary.
+MethodDeclaration declaration_of(const Method& method);
+
+// The stages with their loader, as a registry takes them, the canary's with a revision that rises
+// with those of the others.
 std::vector<StageImplementation> implementations(const Method& method,
                                                  const quant::ModelLoader& loader);
 

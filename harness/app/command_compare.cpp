@@ -189,7 +189,7 @@ void compare_commands(Cli& cli) {
       .required();
   command.argument("b", request->right, "Trial B", "[RUN/]TRIAL").required();
   command.option("--run", request->run, "Run folder (default: the newest)", "RUN");
-  command.number("--resamples", bootstrap.resamples, "Of the bootstrap", "N (10000)", 1,
+  command.number("--resamples", bootstrap.resamples, "Of the bootstrap", "N (10000)", 100,
                  10'000'000);
   command.number("--seed", bootstrap.seed, "Of the bootstrap", "N (0)");
   command.number("--level", bootstrap.level, "Of the interval", "P (0.95)", 0.01, 0.9999);

@@ -22,9 +22,9 @@ std::string text_of(const Json& value) {
 
 std::string legal_values(const ParameterSchema& p) {
   if (!p.choices.empty()) return fmt::format("{}", fmt::join(p.choices, ", "));
-  if (p.minimum && p.maximum) return fmt::format("{:g} to {:g}", *p.minimum, *p.maximum);
-  if (p.minimum) return fmt::format("at least {:g}", *p.minimum);
-  if (p.maximum) return fmt::format("at most {:g}", *p.maximum);
+  if (p.minimum && p.maximum) return fmt::format("{} to {}", *p.minimum, *p.maximum);
+  if (p.minimum) return fmt::format("at least {}", *p.minimum);
+  if (p.maximum) return fmt::format("at most {}", *p.maximum);
   return "";
 }
 

@@ -142,6 +142,9 @@ struct MethodDeclaration {
                                     // boards show beside every figure of a trial: "bits_per_weight"
   std::vector<std::string> extra_stages;  // stages that run though nobody consumes them
   std::vector<std::string> precisions;    // values of run.precision that it can do; empty: all
+  // A stage that reads nothing and fails if the method does not do what it says on an example of
+  // its own; a trial of the method is done only with it. It is no part of the trial's identity.
+  std::string canary;
 
   bool operator==(const MethodDeclaration&) const = default;
 };

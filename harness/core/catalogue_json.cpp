@@ -56,7 +56,8 @@ void fields(MethodDeclaration& r, V& v) {
   v("name", r.name), v("title", r.title), v("paper", r.paper), v("families", r.families),
       v("parameters", r.parameters), v("reads_bits", r.reads_bits), v("calibration", r.calibration),
       v("traits", r.traits), v("switches", r.switches), v("network", r.network),
-      v("values", r.values), v("extra_stages", r.extra_stages), v("precisions", r.precisions);
+      v("values", r.values), v("extra_stages", r.extra_stages), v("precisions", r.precisions),
+      v("canary", r.canary);
 }
 template <typename V>
 void fields(MetricValue& r, V& v) {
@@ -330,6 +331,7 @@ void check_references(const Catalogue& catalogue) {
     }
     if (!method.network.empty()) require("method " + method.name, method.network);
     for (const std::string& stage : method.extra_stages) require("method " + method.name, stage);
+    if (!method.canary.empty()) require("method " + method.name, method.canary);
   }
   for (const FamilyDeclaration& family : catalogue.families) {
     refuse_conditions(family.configuration, "family " + family.name);

@@ -24,7 +24,7 @@ Registry built_in_registry() {
   registry.add_all(evaluate::metrics());
   registry.add_all(evaluate::evaluation_stages(resident));
   for (const Method& method : built_in_methods()) {
-    registry.add(method.declaration);
+    registry.add(declaration_of(method));
     registry.add_all(implementations(method, loader));
   }
   registry.add_inspection(&inspect);

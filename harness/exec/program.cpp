@@ -4,14 +4,17 @@
 #include <malloc.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "harness/core/error.h"
 #include "harness/core/suggest.h"
 #include "harness/exec/environment.h"
+#include "harness/exec/question_context.h"
 #include "harness/exec/serve.h"
 #include "harness/exec/version.h"
 
@@ -22,9 +25,10 @@ constexpr int kUsage = 2;
 constexpr int kBroken = 4;
 
 constexpr std::string_view kHelp =
-    "usage: assay-exec [--describe | --version | --help]\n"
+    "usage: assay-exec [--describe | --verify [METHOD] | --version | --help]\n"
     "Runs stages for `assay run`, which starts it; see docs/formats/protocol.md.\n"
     "  --describe  print the catalogue of methods, models, data sets and metrics as JSON\n"
+    "  --verify    run the canary of a method, or of each: a check on a tiny network\n"
     "  --version   print the versions of Assay and LibTorch\n"
     "environment: ASSAY_FD (protocol socket, 3), ASSAY_MKL_OVERRIDE=1|0 (MKL's kernels for Intel\n"
     "processors or its others; part of the numerics class)\n";
@@ -53,16 +57,45 @@ int complain(const Error& error, int code) {
   return code;
 }
 
-int answer(std::string_view option, Registry (*make_registry)()) {
+// Runs canaries and says of each whether it holds. 1 if one does not.
+int verify(const std::string& wanted, const Registry& registry) {
+  std::vector<std::string> names;
+  bool all_hold = true;
+  for (const MethodDeclaration& method : registry.catalogue().methods) {
+    if (method.canary.empty()) continue;
+    names.push_back(method.name);
+    if (!wanted.empty() && method.name != wanted) continue;
+    const Question nothing;
+    QuestionContext context(nothing);
+    try {
+      registry.body(method.canary)(context);
+      fmt::print("{}: holds\n", method.name);
+    } catch (const Error& error) {
+      fmt::print("{}: FAILS: {}\n", method.name, error.what());
+      all_hold = false;
+    }
+    std::fflush(stdout);
+  }
+  if (!wanted.empty() && std::find(names.begin(), names.end(), wanted) == names.end()) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("no method '{}' with a canary{}", wanted, suggestion(wanted, names)));
+  }
+  return all_hold ? 0 : 1;
+}
+
+int answer(std::string_view option, const std::string& argument, Registry (*make_registry)()) {
   if (option == "--version") {
     fmt::print("assay-exec {} (LibTorch {})\n", kVersion, libtorch_version());
   } else if (option == "--help") {
     fmt::print("{}", kHelp);
+  } else if (option == "--verify") {
+    start_numerics();
+    return verify(argument, make_registry());
   } else if (option == "--describe") {
     fmt::print("{}\n", to_json(make_registry().catalogue()).dump(2));
   } else {
     fmt::print(stderr, "assay-exec: unknown option '{}'{}\n{}", option,
-               suggestion(option, {"--describe", "--version", "--help"}), kHelp);
+               suggestion(option, {"--describe", "--verify", "--version", "--help"}), kHelp);
     return kUsage;
   }
   return 0;
@@ -90,17 +123,18 @@ int speak(Registry (*make_registry)()) {
 
 int run_program(int argc, char** argv, Registry (*make_registry)()) {
   keep_freed_memory();
-  if (argc > 2) {
+  const bool verifies = argc > 1 && std::string_view(argv[1]) == "--verify";
+  if (argc > (verifies ? 3 : 2)) {
     fmt::print(stderr, "{}", kHelp);
     return kUsage;
   }
   try {
-    if (argc == 2) return answer(argv[1], make_registry);
+    if (argc > 1) return answer(argv[1], argc > 2 ? argv[2] : "", make_registry);
     // Its supervisor's death is its own; a supervisor that died before this line closed the socket.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     return speak(make_registry);
   } catch (const Error& error) {
-    return complain(error, kBroken);
+    return complain(error, error.kind() == ErrorKind::kConfig ? kUsage : kBroken);
   } catch (const std::exception& error) {
     return complain(Error(ErrorKind::kEnvironment, error.what()), kBroken);
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "harness/core/digest.h"
@@ -81,7 +82,8 @@ class Planner {
   const ParameterSet& set_of(std::uint32_t step, const spec::Trial& trial);
   void add_trial(std::size_t index);
   void try_trial(std::size_t index);
-  void add_methods(const spec::Trial& trial, Request& request, std::vector<std::size_t>& roots);
+  void add_methods(const spec::Trial& trial, Request& request, std::vector<std::size_t>& roots,
+                   std::vector<std::size_t>& canaries);
   void add_metrics(const spec::Trial& trial, const Request& request, PlannedTrial& planned,
                    std::vector<std::size_t>& roots);
   static bool is_measured(const PlannedMetric& metric, const PlannedTrial& planned);
@@ -110,6 +112,7 @@ class Planner {
   Catalogue joined_;
   InputDigests& digests_;
   Plan plan_;
+  std::set<std::size_t> guarded_;  // stages that wait for a canary
   StageBuilder builder_;
   int method_split_ = 0;
   std::vector<const MethodDeclaration*> methods_;  // by step
@@ -282,8 +285,8 @@ void Planner::add_trial(std::size_t index) {
   if (request.data >= 0) {
     request.view = view_of(request, calibration_preprocessing(trial));
   }
-  std::vector<std::size_t> roots;
-  add_methods(trial, request, roots);
+  std::vector<std::size_t> roots, canaries;
+  add_methods(trial, request, roots, canaries);
   planned.network_stage = request.network;
   std::uint32_t content = 0;
   for (const std::size_t root : roots) {
@@ -301,6 +304,8 @@ void Planner::add_trial(std::size_t index) {
     plan_.left_out[i].trial = planned.id;
   }
   add_network_values(trial, planned);
+  // Not among the content: they decide nothing of the trial's figures.
+  roots.insert(roots.end(), canaries.begin(), canaries.end());
   add_closure(roots, planned);
 }
 
@@ -332,13 +337,16 @@ void Planner::check_precision(const std::vector<std::string>& offered, const std
 
 // Stages of the methods, left to right; each takes the network of the one before it.
 void Planner::add_methods(const spec::Trial& trial, Request& request,
-                          std::vector<std::size_t>& roots) {
+                          std::vector<std::size_t>& roots, std::vector<std::size_t>& canaries) {
   for (const std::uint32_t step : trial.steps) {
     request.parameters = &set_of(step, trial);
     const MethodDeclaration& method = *methods_[step];
+    if (!method.canary.empty()) canaries.push_back(builder_.stage(method.canary, request));
     int network = request.network;
     if (!method.network.empty()) {
       const std::size_t made = builder_.stage(method.network, request);
+      if (!method.canary.empty() && guarded_.insert(made).second)
+        plan_.after.push_back({.stage = made, .first = canaries.back()});
       roots.push_back(made);
       network = static_cast<int>(made);
     }

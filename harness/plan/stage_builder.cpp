@@ -407,7 +407,8 @@ std::uint32_t StageBuilder::content_of_model(std::uint32_t content) {
   if (found != model_contents_.end()) return found->second;
   Content model = contents_[content];
   std::erase_if(model, [](const auto& item) {
-    return item.first.starts_with("data.") || item.first.starts_with("revision.");
+    return item.first.starts_with("data.") || item.first.starts_with("revision.") ||
+           item.first.starts_with("code.");
   });
   return model_contents_.emplace(content, entered(model)).first->second;
 }

@@ -26,12 +26,15 @@ WorkGraph::WorkGraph(const plan::Plan& plan)
       }
       inputs_[i].push_back(found->second);
     }
-    std::sort(inputs_[i].begin(), inputs_[i].end());
-    inputs_[i].erase(std::unique(inputs_[i].begin(), inputs_[i].end()), inputs_[i].end());
-    for (const StageIndex input : inputs_[i]) consumers_[input].push_back(i);
     if (!index_of.emplace(stage.key, i).second) {
       throw Error(ErrorKind::kConfig, fmt::format("plan: two stages have the key {}", stage.key));
     }
+  }
+  for (const plan::After& each : plan.after) inputs_.at(each.stage).push_back(each.first);
+  for (StageIndex i = 0; i < size(); ++i) {
+    std::sort(inputs_[i].begin(), inputs_[i].end());
+    inputs_[i].erase(std::unique(inputs_[i].begin(), inputs_[i].end()), inputs_[i].end());
+    for (const StageIndex input : inputs_[i]) consumers_[input].push_back(i);
   }
   for (std::size_t t = 0; t < plan.trials.size(); ++t) {
     for (const std::size_t stage : plan.trials[t].stages) trials_.at(stage).push_back(t);

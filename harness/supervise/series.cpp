@@ -1,5 +1,7 @@
 #include "harness/supervise/series.h"
 
+#include <algorithm>
+#include <cmath>
 #include <system_error>
 
 #include "harness/core/atomic_file.h"
@@ -17,6 +19,13 @@ bool Series::add(const std::string& name, std::int64_t step, double value) {
   if (series_.size() >= kMaxNames && !series_.contains(name)) return false;
   One& one = series_[name];
   one.newest = {step, value};
+  if (std::isnan(value)) {
+    ++one.undefined;
+  } else {
+    const bool first = one.seen == one.undefined;
+    one.least = first ? value : std::min(one.least, value);
+    one.greatest = first ? value : std::max(one.greatest, value);
+  }
   if (one.seen++ % one.every != 0) return true;
   one.kept.push_back(one.newest);
   if (one.kept.size() <= kMaxPoints) return true;
@@ -26,11 +35,21 @@ bool Series::add(const std::string& name, std::int64_t step, double value) {
   return true;
 }
 
-Json Series::points() const {
+Json Series::to_json(const Point& point) {
+  return {point.first, std::isnan(point.second) ? Json() : Json(point.second)};
+}
+
+Json Series::summary() const {
   Json all = Json::object();
   for (const auto& [name, one] : series_) {
-    Json& points = all[name] = one.kept;
-    if ((one.seen - 1) % one.every != 0) points.push_back(one.newest);
+    Json points = Json::array();
+    for (const Point& point : one.kept) points.push_back(to_json(point));
+    if ((one.seen - 1) % one.every != 0) points.push_back(to_json(one.newest));
+    all[name] = {{"points", std::move(points)}, {"count", one.seen}, {"undefined", one.undefined}};
+    if (one.seen > one.undefined) {
+      all[name]["least"] = one.least;
+      all[name]["greatest"] = one.greatest;
+    }
   }
   return all;
 }
@@ -39,17 +58,25 @@ Series Series::from(const std::filesystem::path& checkpoints) {
   const std::filesystem::path file = checkpoints / kSeriesFile;
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored)) return {};
+  const auto point_from = [](const Json& json) {
+    return Point{json.at(0).get<std::int64_t>(),
+                 json.at(1).is_null() ? std::nan("") : json.at(1).get<double>()};
+  };
   Series series;
   try {
     const Json json = parse_json(read_file(file, kMaxFileBytes), file.string());
     for (const auto& item : json.items()) {
       One& one = series.series_[item.key()];
-      item.value().at("every").get_to(one.every);
-      item.value().at("seen").get_to(one.seen);
-      item.value().at("kept").get_to(one.kept);
-      item.value().at("newest").get_to(one.newest);
-      if (one.every == 0 || one.seen == 0 || one.kept.empty()) return {};
-      if (one.kept.size() > kMaxPoints || series.series_.size() > kMaxNames) return {};
+      const Json& saved = item.value();
+      saved.at("every").get_to(one.every);
+      saved.at("count").get_to(one.seen);
+      saved.at("undefined").get_to(one.undefined);
+      saved.at("least").get_to(one.least);
+      saved.at("greatest").get_to(one.greatest);
+      one.newest = point_from(saved.at("newest"));
+      if (one.every == 0 || one.seen == 0 || saved.at("kept").empty()) return {};
+      if (saved.at("kept").size() > kMaxPoints || series.series_.size() > kMaxNames) return {};
+      for (const Json& point : saved.at("kept")) one.kept.push_back(point_from(point));
     }
   } catch (const Error&) {
     return {};
@@ -63,8 +90,12 @@ void Series::save(const std::filesystem::path& checkpoints) const {
   if (empty()) return;
   Json json = Json::object();
   for (const auto& [name, one] : series_) {
-    json[name] = {
-        {"every", one.every}, {"seen", one.seen}, {"kept", one.kept}, {"newest", one.newest}};
+    Json kept = Json::array();
+    for (const Point& point : one.kept) kept.push_back(to_json(point));
+    json[name] = {{"every", one.every},           {"count", one.seen},
+                  {"undefined", one.undefined},   {"least", one.least},
+                  {"greatest", one.greatest},     {"kept", std::move(kept)},
+                  {"newest", to_json(one.newest)}};
   }
   try {
     write_file_atomically(checkpoints / kSeriesFile, json.dump() + "\n");

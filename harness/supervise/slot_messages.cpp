@@ -189,7 +189,6 @@ void Slot::handle(OwnExecutor& from, const std::string& provider, const protocol
 void Slot::note_metric(const protocol::Message& metric) {
   Running& now = *running_;
   now.progress_s = monotonic_seconds();
-  if (std::isnan(metric.value)) return;  // sent as null: there is nothing to draw
   if (now.series.add(metric.name, metric.step, metric.value) || now.dropped_series) return;
   now.dropped_series = true;
   log_warning(

@@ -84,7 +84,7 @@ Finished Slot::finished(const protocol::Message& done, Report& out) {
   out.record = record();
   out.record.outcome = "done";
   made.result = assembled_result(done.result, stage, files, out.record, now.before);
-  if (!now.series.empty()) made.result["series"] = now.series.points();
+  if (!now.series.empty()) made.result["series"] = now.series.summary();
   return made;
 }
 

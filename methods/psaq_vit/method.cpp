@@ -130,7 +130,8 @@ Json synthesize(StageContext& context, const quant::ModelLoader& loader) {
   while (state.iterations < synthesizer.total_iterations()) {
     const Losses losses = synthesizer.step(state);
     const std::int64_t done = state.iterations;
-    if ((done - 1) % kCheckpointEvery == 0) report(context, losses, done - 1);
+    if ((done - 1) % kCheckpointEvery == 0 || done == synthesizer.total_iterations())
+      report(context, losses, done - 1);
     const bool stopping = context.stop_requested();
     if (done % kCheckpointEvery == 0 || stopping) {
       save_state(context.resume_dir(), state);

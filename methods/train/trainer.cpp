@@ -133,7 +133,8 @@ void train_to_the_end(Trainer& trainer, StageContext& context, double checkpoint
     const double loss = trainer.step();
     const std::int64_t done = trainer.steps_done();
     context.progress(done, trainer.total_steps(), "steps");
-    if (done % 50 == 0) context.metric("loss", loss, done);
+    if (done == 1 || done % 50 == 0 || done == trainer.total_steps())
+      context.metric("loss", loss, done);
     const bool stop = context.stop_requested() && done < trainer.total_steps();
     if (stop || Clock::now() - saved >= period) {
       trainer.save(file);

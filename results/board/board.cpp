@@ -403,6 +403,8 @@ class BoardMaker {
     // Not all repeats of the row were timed.
     if (found->second.size() != line.values.size())
       cell.text += fmt::format(" (n {})", found->second.size());
+    // A number would be taken for one of all repeats.
+    if (found->second.size() != line.values.size()) cell.value = cell.text;
     return cell;
   }
 

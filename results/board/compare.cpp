@@ -261,10 +261,16 @@ void check_repeats(const std::filesystem::path& file, const std::string& name,
 ComparedRow find_row(Reader& reader, const std::string& name) {
   ComparedRow row{.label = name, .trials = {}};
   bool whole = false;  // the label of one trial
+  std::vector<TrialSummary> reordered;
   for (TrialSummary& trial : reader.trials()) {
     whole = whole || trial.id == name || trial.label == name;
-    if (without_seeds(trial.label) == name) row.trials.push_back(std::move(trial));
+    if (without_seeds(trial.label) == name) {
+      row.trials.push_back(std::move(trial));
+    } else if (same_words(without_seeds(trial.label), name)) {
+      reordered.push_back(std::move(trial));
+    }
   }
+  if (row.trials.empty() && !whole) row.trials = std::move(reordered);
   if (whole || row.trials.empty()) {
     TrialSummary trial = find_trial(reader, name);
     return {trial.label, {trial}};

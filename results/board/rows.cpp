@@ -46,7 +46,7 @@ std::string seeds_text(const Json& identity) {
 std::map<std::string, std::string> parameters_of(const Json& identity) {
   std::map<std::string, std::string> parameters;
   const auto text = [](const Json& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
+    return value.is_string() ? value.get<std::string>() : canonical_json(value);
   };
   if (!identity.is_object()) return parameters;
   if (identity.contains("calibration_data")) {

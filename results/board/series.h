@@ -8,8 +8,8 @@
 
 namespace assay::results {
 
-// The figures that stages reported while they ran, a row a series: its first, least, greatest and
-// last value, and its shape.
+// The figures that stages reported while they ran, one row for each series: its first, least,
+// greatest and last value, and its shape. Programs get the points.
 Table series_table(const std::vector<TrialStageSummary>& stages);
 
 // One character, U+2581 to U+2588, for each of at most `width` spans of equally many values: the

@@ -40,7 +40,9 @@ Table facts(Reader& reader, const TrialSummary& trial) {
                      (start->dirty ? " (with local changes)" : ""));
     add("host", start->host);
     add("run as", start->command_line);
-    add("repeat alone", fmt::format("assay run SWEEP --only \"id == '{}'\"", trial.id));
+    const Json limit = start->options.is_object() ? start->options.value("limit", Json()) : Json();
+    add("repeat alone", fmt::format("assay run SWEEP --only \"id == '{}'\"{}", trial.id,
+                                    limit.is_number() ? " --limit " + limit.dump() : ""));
   }
   return table;
 }
@@ -97,11 +99,19 @@ Table stages(const std::vector<TrialStageSummary>& of_trial) {
   return table;
 }
 
+// A composition is one word: "a + b" is not "b + a".
 std::multiset<std::string> words_of(const std::string& text) {
   std::istringstream words(text);
-  std::multiset<std::string> all;
-  for (std::string word; words >> word;) all.insert(word);
-  return all;
+  std::vector<std::string> all;
+  bool joins = false;  // the word before was a plus
+  for (std::string word; words >> word; joins = word == "+") {
+    if (!all.empty() && (joins || word == "+")) {
+      all.back() += " " + word;
+    } else {
+      all.push_back(word);
+    }
+  }
+  return {all.begin(), all.end()};
 }
 
 // Labels that hold every word of `name`: a board shows their parts in columns, in another order.
@@ -110,9 +120,9 @@ std::vector<std::string> with_words_of(const std::string& name,
   const std::multiset<std::string> words = words_of(name);
   std::vector<std::string> found;
   for (const std::string& label : labels) {
-    const bool all = std::all_of(words.begin(), words.end(), [&](const std::string& word) {
-      return (" " + label + " ").find(" " + word + " ") != std::string::npos;
-    });
+    const std::multiset<std::string> parts = words_of(label);
+    const bool all = std::all_of(words.begin(), words.end(),
+                                 [&](const std::string& word) { return parts.contains(word); });
     if (all && !words.empty()) found.push_back(label);
   }
   std::sort(found.begin(), found.end());
@@ -142,6 +152,10 @@ void refuse_ambiguous(const std::filesystem::path& file, const std::string& name
                           file.string(), name, trials.size(), ids));
 }
 
+bool same_words(const std::string& label, const std::string& name) {
+  return words_of(label) == words_of(name);
+}
+
 TrialSummary find_trial(Reader& reader, const std::string& name) {
   std::vector<TrialSummary> found, labelled, reordered;
   std::vector<std::string> legal;
@@ -149,7 +163,7 @@ TrialSummary find_trial(Reader& reader, const std::string& name) {
     legal.push_back(trial.label);
     if (trial.id == name) return trial;
     if (trial.label == name) labelled.push_back(trial);
-    if (words_of(trial.label) == words_of(name)) reordered.push_back(trial);
+    if (same_words(trial.label, name)) reordered.push_back(trial);
     if (name.size() >= kMinPrefix && trial.id.starts_with(name)) found.push_back(std::move(trial));
   }
   if (labelled.size() == 1) return labelled.front();

@@ -19,6 +19,10 @@ TrialSummary find_trial(Reader& reader, const std::string& name);
 
 // One trial: what it is, its figures, its stages with attempts and logs, the files behind them with
 // their digests, and the fields of its protocols.
+// Whether two labels have the same words in any order. The steps of a composition are one word, in
+// their order.
+bool same_words(const std::string& label, const std::string& name);
+
 std::vector<Table> show(Reader& reader, const TrialSummary& trial);
 
 // A query as a table.

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "harness/core/error.h"
+#include "harness/core/say.h"
 #include "harness/core/suggest.h"
 
 namespace assay::results {
@@ -24,13 +26,14 @@ std::string padded(const std::string& text, std::size_t width, bool right) {
   return right ? space + text : text + space;
 }
 
-// Control characters of messages and names must not reach a terminal.
+// Control characters of messages and names must not reach a terminal, nor marks that turn the
+// direction of writing.
 std::string printable(const std::string& text) {
   std::string out;
   for (const char c : text) {
     out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
   }
-  return out;
+  return harmless(out);
 }
 
 void trim_right(std::string& line) { line.erase(line.find_last_not_of(' ') + 1); }
@@ -97,17 +100,24 @@ std::string escaped_html(std::string_view text) {
   return replaced(text, {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}});
 }
 
+// Bars of a sparkline are no characters of LaTeX's fonts.
+std::string without_bars(std::string_view text) {
+  std::string out(text);
+  for (std::size_t at = 0; (at = out.find("\xE2\x96", at)) != std::string::npos;) out.erase(at, 3);
+  return out;
+}
+
 std::string escaped_latex(std::string_view text) {
-  return replaced(text, {{'&', "\\&"},
-                         {'%', "\\%"},
-                         {'$', "\\$"},
-                         {'#', "\\#"},
-                         {'_', "\\_"},
-                         {'{', "\\{"},
-                         {'}', "\\}"},
-                         {'~', "\\textasciitilde{}"},
-                         {'^', "\\textasciicircum{}"},
-                         {'\\', "\\textbackslash{}"}});
+  return replaced(without_bars(text), {{'&', "\\&"},
+                                       {'%', "\\%"},
+                                       {'$', "\\$"},
+                                       {'#', "\\#"},
+                                       {'_', "\\_"},
+                                       {'{', "\\{"},
+                                       {'}', "\\}"},
+                                       {'~', "\\textasciitilde{}"},
+                                       {'^', "\\textasciicircum{}"},
+                                       {'\\', "\\textbackslash{}"}});
 }
 
 std::string as_markdown(const Table& table) {
@@ -219,7 +229,14 @@ Cell text_cell(std::string text) {
 }
 
 Cell number_cell(double value, int decimals) {
-  return {fmt::format("{:.{}f}", value, decimals), value};
+  constexpr double kHuge = 1e12;
+  const double shown = std::fabs(value);
+  // Differences of equal figures may be off in their last bits.
+  constexpr double kNothing = 1e-12;
+  const bool hidden = shown < 0.5 * std::pow(10, -decimals) && shown > kNothing;
+  return {hidden || shown >= kHuge ? fmt::format("{:.3g}", value)
+                                   : fmt::format("{:.{}f}", value, decimals),
+          value};
 }
 
 Cell count_cell(std::int64_t value) { return {std::to_string(value), value}; }

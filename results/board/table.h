@@ -17,6 +17,7 @@ struct Cell {
 };
 
 Cell text_cell(std::string text);
+// Of a value that is not 0 and would show none of its digits, three of them: 1.5e-07.
 Cell number_cell(double value, int decimals);
 Cell count_cell(std::int64_t value);
 Cell empty_cell();  // shown "-", null to programs

@@ -163,7 +163,7 @@ struct TrialStageSummary {
   std::optional<double> wall_s;
   std::string log_path;  // of its last attempt, relative to the run folder; "": none
   int attempts = 0;
-  Json series = Json::object();  // of its result: name -> [[step, value], ...]
+  Json series = Json::object();  // of its result, by name (docs/formats/store.md)
 
   static void fields(auto& r, auto&& visit) {
     visit("key", r.key);

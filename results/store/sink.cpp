@@ -175,7 +175,9 @@ class DatabaseSink::Impl {
           environment(d,
                       "INSERT INTO environment (id, facts) VALUES (?, ?) ON CONFLICT DO NOTHING"),
           protocol(
-              d, "INSERT INTO protocol (fingerprint, fields) VALUES (?, ?) ON CONFLICT DO NOTHING"),
+              d,
+              "INSERT INTO protocol (fingerprint, fields) VALUES (?, ?) ON CONFLICT DO UPDATE SET "
+              "fields = excluded.fields"),
           metric(d,
                  "UPDATE metric SET value = ?, fingerprint = ? WHERE trial = ? AND stage = ? AND "
                  "metric = ? AND name = ? AND data = ? AND split = ? AND settings = ?"),

@@ -115,6 +115,31 @@ run: {{{settings}}}
         self.run_it(sweep)
         self.assertEqual(self.values(), [1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008])
 
+    def test_a_method_whose_canary_does_not_hold_makes_no_network(self):
+        script = self.own_provider("""
+def canary(stage):
+    if os.path.exists(os.path.join(HERE, "broken")):
+        raise Failure("method", "the canary rounds 0.5 to 2")
+    return {"metrics": {"holds": 1}}
+BODIES["echo.canary"] = canary
+""")
+        catalogue = self.folder / "echo_catalogue.json"
+        offered = json.loads(catalogue.read_text())
+        offered["stages"].append({"name": "echo.canary"})
+        offered["methods"][0]["canary"] = "echo.canary"
+        catalogue.write_text(json.dumps(offered))
+        sweep = self.sweep("{echo: {value: [1, 2]}, echo_file: {value: [3]}}", ["python3", str(script)])
+        (self.folder / "broken").touch()
+        self.assertIn("the canary rounds 0.5 to 2", self.run_it(sweep, code=1))
+        figures = self.rows("SELECT value FROM leaderboard WHERE name = 'echo_value' AND value IS NOT NULL")
+        self.assertEqual(figures, [(3,)])
+        self.assertEqual(self.rows("SELECT count(*) FROM stage WHERE name = 'echo.value' AND state = 'blocked'"), [(2,)])
+        self.assertEqual(self.rows("SELECT count(*) FROM attempt WHERE outcome = 'method'"), [(1,)])
+        (self.folder / "broken").unlink()
+        self.run_it(sweep, "--retry-failed")
+        self.assertEqual(self.values(), [1, 2, 3])
+        self.assertIn("0 stages run", self.run_it(sweep))
+
     # ---- artifacts
 
     MEASURED = """

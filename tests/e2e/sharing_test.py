@@ -145,7 +145,7 @@ run: {{{settings}}}
         [(wall_s, result)] = self.rows("run", "SELECT wall_s, result FROM stage WHERE name = 'echo.long'")
         self.assertEqual(json.loads(result)["cost"]["wall_s"], wall_s)
         self.assertGreater(wall_s, 2.7, "60 steps of 0.05 s")
-        losses = json.loads(result)["series"]["echo_loss"]
+        losses = json.loads(result)["series"]["echo_loss"]["points"]
         steps = [step for step, _ in losses]
         self.assertEqual(steps, sorted(set(steps)), "no step is told twice")
         self.assertEqual((steps[0], steps[-1]), (1, 60))

@@ -10,29 +10,43 @@ TEST(Sparkline, spans_the_range_of_the_means) {
   EXPECT_EQ(sparkline({0, 1, 2, 3, 4, 5, 6, 7}, 99), "▁▂▃▄▅▆▇█");
   EXPECT_EQ(sparkline({8, 8, 1, 1}, 2), "█▁");
   EXPECT_EQ(sparkline({3, 3, 3}, 5), "▁▁▁");
-  EXPECT_EQ(sparkline({-1e308, 1e308}, 2), "▁▁") << "a range beyond a double is drawn flat";
+  EXPECT_EQ(sparkline({-1e308, 1e308}, 2), "▁█") << "also a range beyond a double";
   EXPECT_EQ(sparkline({}, 5), "");
 }
 
-TEST(SeriesTable, has_a_row_a_series) {
-  TrialStageSummary train{.label = "train vit",
-                          .series = {{"loss", {{50, 2.5}, {100, 0.5}, {150, 1}}}}};
-  TrialStageSummary other{.label = "evaluate"};
-  const Table table = series_table({train, other});
+Json loss(const Json& points) {
+  return {
+      {"loss",
+       {{"points", points}, {"count", 7}, {"undefined", 1}, {"least", 0.5}, {"greatest", 9.0}}}};
+}
+
+TEST(SeriesTable, has_a_row_for_each_series) {
+  TrialStageSummary train{.key = "0123456789abcdef", .label = "train vit"};
+  train.series = loss({{50, 2.5}, {100, 0.5}, {120, nullptr}, {150, 1}});
+  const Table table = series_table({train, TrialStageSummary{.label = "evaluate"}});
   ASSERT_EQ(table.rows.size(), 1U);
   std::vector<std::string> texts;
   for (const Cell& cell : table.rows[0]) texts.push_back(cell.text);
-  EXPECT_EQ(texts, (std::vector<std::string>{"train vit", "loss", "3", "2.5000", "0.5000", "2.5000",
-                                             "1.0000", "150", "█▁▃"}));
-  EXPECT_EQ(table.rows[0].back().value, train.series["loss"]) << "programs get the points";
+  EXPECT_EQ(texts, (std::vector<std::string>{"train vit", "0123456789ab", "loss", "7", "2.5000",
+                                             "0.5000", "9.0000", "1.0000", "150", "█▁▃"}));
+  EXPECT_EQ(table.rows[0].back().value, train.series["loss"]["points"]);
+  ASSERT_EQ(table.notes.size(), 1U);
+  EXPECT_EQ(table.notes[0], "loss: 1 of 7 points are not defined (NaN or null)");
 }
 
 TEST(SeriesTable, what_another_hand_wrote_is_passed_over) {
-  for (const char* series : {"1", "[]", "[[1]]", "[[1, null]]", R"([["a", 1]])", "[[1.5, 1]]"}) {
-    TrialStageSummary stage{.label = "s", .series = {{"x", Json::parse(series)}}};
+  for (const char* points : {"1", "[]", "[[1]]", "[[1, null]]", R"([["a", 1]])", "[[1.5, 1]]"}) {
+    TrialStageSummary stage{.label = "s"};
+    stage.series = loss(Json::parse(points));
+    const Table table = series_table({stage});
+    ASSERT_EQ(table.rows.size(), 1U);
+    EXPECT_EQ(table.rows[0][4].text, "-") << points;
+  }
+  for (const Json& series : {Json(3), Json{{"x", 3}}, Json{{"x", {{"points", 1}}}}}) {
+    TrialStageSummary stage{.label = "s"};
+    stage.series = series;
     EXPECT_TRUE(series_table({stage}).rows.empty()) << series;
   }
-  EXPECT_TRUE(series_table({TrialStageSummary{.series = Json(3)}}).rows.empty());
 }
 
 }  // namespace

@@ -290,6 +290,29 @@ TEST_F(Planner, what_is_measured_is_no_part_of_a_trial) {
   EXPECT_EQ(plan(block + one).trials[0].id, id) << "its fingerprint tells that";
 }
 
+TEST_F(Planner, the_canary_of_a_method_precedes_its_networks_and_is_no_part_of_a_trial) {
+  const std::string block =
+      "trials:\n  - {model: opt, method: [gptq, smoothquant + gptq], bits: W4A8, seed: 3}\n"
+      "evaluate: [{metric: perplexity, split: test}]\n";
+  const Plan without = plan(block);
+  catalogue_.stages.push_back({.name = "gptq.canary"});
+  for (MethodDeclaration& method : catalogue_.methods) {
+    if (method.name == "gptq") method.canary = "gptq.canary";
+  }
+  const Plan with = plan(block);
+  EXPECT_EQ(with.stages.size(), without.stages.size() + 1) << "it runs once";
+  ASSERT_EQ(with.after.size(), 2U);
+  for (const After& each : with.after) {
+    EXPECT_EQ(with.stages[each.first].name, "gptq.canary");
+    EXPECT_EQ(with.stages[each.stage].name, "gptq.quantize");
+    EXPECT_LT(each.first, each.stage);
+  }
+  for (std::size_t i = 0; i < with.trials.size(); ++i) {
+    EXPECT_EQ(with.trials[i].id, without.trials[i].id);
+    EXPECT_THAT(with.trials[i].stages, ::testing::Contains(with.after[0].first));
+  }
+}
+
 TEST_F(Planner, a_seed_stands_only_in_recipes_of_random_stages) {
   const Plan made = plan(kVision);
   for (const Stage& each : made.stages) {

@@ -42,6 +42,21 @@ TEST(failure, blocks_everything_that_rests_on_it) {
   EXPECT_EQ(s.all<Finish>().back().outcome, Outcome::kSomeFailed);
 }
 
+TEST(failure, blocks_what_waits_for_it_without_reading_it) {
+  Scenario s;
+  s.stage("canary");
+  s.stage("network");
+  s.plan().after.push_back({.stage = 1, .first = 0});
+  s.start();
+  s.join(0);
+  s.join(1);
+  EXPECT_EQ(s.on(0), "canary");
+  EXPECT_EQ(s.on(1), "") << "it waits, though it reads nothing of it";
+  s.fail("canary", ErrorKind::kMethod);
+  EXPECT_EQ(s.state("network"), StageState::kBlocked);
+  EXPECT_EQ(s.starts("network"), 0);
+}
+
 TEST(failure, of_an_earlier_run_is_not_tried_again_and_blocks) {
   Scenario s;
   s.stage("make");

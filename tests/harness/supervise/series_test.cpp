@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "harness/core/atomic_file.h"
 #include "tests/harness/supervise/temporary_folder.h"
 
@@ -14,15 +16,34 @@ TEST(Series, points_stand_by_name_in_their_order) {
   EXPECT_TRUE(series.add("loss", 50, 2.5));
   EXPECT_TRUE(series.add("rate", 50, 1e-3));
   EXPECT_TRUE(series.add("loss", 100, 2.25));
-  EXPECT_EQ(series.points(),
-            (Json{{"loss", {{50, 2.5}, {100, 2.25}}}, {"rate", Json::array({{50, 1e-3}})}}));
+  const Json summary = series.summary();
+  EXPECT_EQ(summary.at("loss").at("points"), (Json{{50, 2.5}, {100, 2.25}}));
+  EXPECT_EQ(summary.at("rate").at("points"), Json::array({{50, 1e-3}}));
+}
+
+TEST(Series, points_without_a_value_stay_and_count) {
+  Series series;
+  const double nan = std::nan("");
+  for (const double value : {nan, 3.0, nan, -2.0}) series.add("loss", 1, value);
+  series.add("nothing", 1, nan);
+  EXPECT_EQ(series.summary().at("loss"),
+            (Json{{"points", {{1, nullptr}, {1, 3.0}, {1, nullptr}, {1, -2.0}}},
+                  {"count", 4},
+                  {"undefined", 2},
+                  {"least", -2.0},
+                  {"greatest", 3.0}}));
+  EXPECT_FALSE(series.summary().at("nothing").contains("least"));
 }
 
 TEST(Series, a_long_one_is_thinned_evenly_and_keeps_its_ends) {
   Series series;
   const std::int64_t count = 5 * static_cast<std::int64_t>(Series::kMaxPoints);
-  for (std::int64_t i = 0; i < count; ++i) series.add("loss", i, static_cast<double>(i));
-  const Json points = series.points().at("loss");
+  for (std::int64_t i = 0; i < count; ++i)
+    series.add("loss", i, i == 777 ? 1e6 : i == 1501 ? -5.0 : static_cast<double>(i));
+  EXPECT_EQ(series.summary().at("loss").at("count"), count);
+  EXPECT_EQ(series.summary().at("loss").at("greatest"), 1e6) << "though its point is not kept";
+  EXPECT_EQ(series.summary().at("loss").at("least"), -5.0);
+  const Json points = series.summary().at("loss").at("points");
   EXPECT_LE(points.size(), Series::kMaxPoints + 1);
   EXPECT_GE(points.size(), Series::kMaxPoints / 2);
   EXPECT_EQ(points.front(), (Json{0, 0.0}));
@@ -39,7 +60,7 @@ TEST(Series, names_are_few_and_short) {
     EXPECT_TRUE(series.add(std::to_string(i), 1, 1));
   EXPECT_FALSE(series.add("one more", 1, 1));
   EXPECT_TRUE(series.add("0", 2, 2));
-  EXPECT_EQ(series.points().size(), Series::kMaxNames);
+  EXPECT_EQ(series.summary().size(), Series::kMaxNames);
 }
 
 TEST(Series, the_next_attempt_goes_on_with_it) {
@@ -52,19 +73,22 @@ TEST(Series, the_next_attempt_goes_on_with_it) {
   }
   first.save(folder.path());
   Series second = Series::from(folder.path());
-  EXPECT_EQ(second.points(), first.points());
+  EXPECT_EQ(second.summary(), first.summary());
   for (std::int64_t i = last / 2 + 1; i <= last; ++i)
     second.add("loss", i, 1.0 / static_cast<double>(i));
-  EXPECT_EQ(second.points(), whole.points());
+  EXPECT_EQ(second.summary(), whole.summary());
 }
 
 TEST(Series, a_file_that_is_missing_or_damaged_is_none) {
   const TemporaryFolder folder;
   EXPECT_TRUE(Series::from(folder.path()).empty());
-  for (const char* text :
-       {"", "[]", "{", R"({"loss": 1})", R"({"loss": {"every": 1}})",
-        R"({"loss": {"every": 0, "seen": 1, "kept": [[1, 1]], "newest": [1, 1]}})",
-        R"({"loss": {"every": 1, "seen": 1, "kept": [["a", 1]], "newest": [1, 1]}})"}) {
+  for (
+      const char* text :
+      {"", "[1]", "{", R"({"loss": 1})", R"({"loss": {"every": 1}})",
+       R"({"loss": {"every": 0, "count": 1, "undefined": 0, "least": 1, "greatest": 1, "kept": [[1, 1]],
+            "newest": [1, 1]}})",
+       R"({"loss": {"every": 1, "count": 1, "undefined": 0, "least": 1, "greatest": 1, "kept": [["a", 1]],
+            "newest": [1, 1]}})"}) {
     write_file_atomically(folder.path() / kSeriesFile, text);
     EXPECT_TRUE(Series::from(folder.path()).empty()) << text;
   }

@@ -161,7 +161,7 @@ TEST(Rtn, golden_result_behind_another_method_of_revision_4) {
 
 // Raise the stage's revision when these numbers move on purpose.
 TEST(Rtn, golden_output_of_revisions_3_4) {
-  for (const StageImplementation& stage : implementations(rtn_method(), vit)) {
+  for (const MethodStage& stage : rtn_method().stages) {
     EXPECT_EQ(stage.declaration.revision, stage.declaration.name == "rtn.quantize" ? 4 : 3);
   }
   const std::unique_ptr<models::Network> network = quant::canary_network("vit");
