@@ -296,6 +296,25 @@ void refuse_conditions(const std::vector<ParameterSchema>& schemas, const std::s
   }
 }
 
+// Networks wait for canaries, so that nothing that a canary needs may be a network.
+void check_canary(const Catalogue& catalogue, const MethodDeclaration& method) {
+  const StageDeclaration& stage = *catalogue.find_stage(method.canary);
+  if (stage.reads_model || stage.reads_tokenizer || stage.reads_data || stage.reads_network ||
+      !stage.reads.empty() || !stage.inputs.empty() || !stage.random.empty()) {
+    Reader::refuse("method " + method.name,
+                   fmt::format("canary '{}' reads parameters, inputs, a model, data or a seed; a "
+                               "canary brings its own example along",
+                               method.canary));
+  }
+  for (const MethodDeclaration& other : catalogue.methods) {
+    if (other.network != method.canary) continue;
+    Reader::refuse("method " + method.name,
+                   fmt::format("canary '{}' makes the network of method '{}'; name a stage of its "
+                               "own",
+                               method.canary, other.name));
+  }
+}
+
 void check_references(const Catalogue& catalogue) {
   const std::set<std::string> stages = unique_names(catalogue.stages, "stages");
   unique_names(catalogue.methods, "methods");
@@ -331,7 +350,10 @@ void check_references(const Catalogue& catalogue) {
     }
     if (!method.network.empty()) require("method " + method.name, method.network);
     for (const std::string& stage : method.extra_stages) require("method " + method.name, stage);
-    if (!method.canary.empty()) require("method " + method.name, method.canary);
+    if (!method.canary.empty()) {
+      require("method " + method.name, method.canary);
+      check_canary(catalogue, method);
+    }
   }
   for (const FamilyDeclaration& family : catalogue.families) {
     refuse_conditions(family.configuration, "family " + family.name);

@@ -51,6 +51,24 @@ TEST(Catalogue, unknown_fields_and_dangling_stages_are_refused_by_place) {
               HasSubstr("did you mean 'quantize'?"));
 }
 
+TEST(Catalogue, a_canary_needs_nothing_and_is_no_network) {
+  Catalogue catalogue = small_catalogue();
+  catalogue.methods[0].canary = "tokenize";
+  EXPECT_EQ(catalogue_from(to_json(catalogue)), catalogue);
+  const auto refused = [&](const std::string& canary) {
+    catalogue.methods[0].canary = canary;
+    return refusal([&] { catalogue_from(to_json(catalogue)); });
+  };
+  EXPECT_THAT(refused("tokenise"), HasSubstr("did you mean 'tokenize'?"));
+  EXPECT_THAT(refused("quantize"), HasSubstr("a canary brings its own example along"));
+  catalogue.stages[1].reads_network = true;
+  EXPECT_THAT(refused("tokenize"), HasSubstr("a canary brings its own example along"));
+  // Two methods whose networks waited for one another would wait for ever.
+  catalogue.stages[1].reads_network = false;
+  catalogue.methods.push_back({.name = "n", .network = "tokenize"});
+  EXPECT_THAT(refused("tokenize"), HasSubstr("makes the network of method 'n'"));
+}
+
 TEST(Catalogue, conditions_of_parameters_look_at_other_parameters_and_need_a_default) {
   Catalogue catalogue = small_catalogue();
   const ParameterSchema scheme{
