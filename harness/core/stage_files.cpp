@@ -1,5 +1,7 @@
 #include "harness/core/stage_files.h"
 
+#include "harness/core/error.h"
+
 namespace assay {
 namespace {
 
@@ -12,6 +14,14 @@ const Json& files_in(const Json& whole, const char* member) {
 }
 
 }  // namespace
+
+const Json& data_of(const StageContext& context) {
+  const auto data = context.recipe().find("data");
+  if (data == context.recipe().end()) {
+    throw Error(ErrorKind::kConfig, "the recipe lacks 'data'");
+  }
+  return *data;
+}
 
 FileSet input_files(const Json& recipe, const Json& locations, const char* member,
                     std::shared_ptr<InputWatch> watch) {

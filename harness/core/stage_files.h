@@ -5,6 +5,9 @@
 
 namespace assay {
 
+// recipe()["data"]. Throws Error(kConfig) if the recipe has none.
+const Json& data_of(const StageContext& context);
+
 // What a stage may open of its model and of its data set: the files of the recipe with where they
 // lie. Empty if the stage declares no such input, or the model is a `config:` without files. Throws
 // Error(kConfig) if recipe and locations do not fit together.

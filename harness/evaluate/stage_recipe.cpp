@@ -4,13 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <map>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
 #include "harness/core/error.h"
-#include "harness/core/stage_classes.h"
 #include "harness/core/stage_files.h"
+#include "harness/core/stage_result.h"
 #include "harness/evaluate/network_traits.h"
 
 namespace assay::evaluate {
@@ -19,19 +17,7 @@ namespace {
 constexpr std::int64_t kDefaultContext = 2048;
 constexpr std::int64_t kMaxBatch = 1 << 16;
 
-const Json& member_of(const Json& json, const std::string& name, const char* what) {
-  const auto found = json.find(name);
-  if (!json.is_object() || found == json.end()) {
-    throw Error(ErrorKind::kConfig, fmt::format("the {} lacks '{}'", what, name));
-  }
-  return *found;
-}
-
 }  // namespace
-
-const Json& data_of(const StageContext& context) {
-  return member_of(context.recipe(), "data", "recipe");
-}
 
 bool has_class_list(const StageContext& context) {
   const Json model = context.recipe().value("model", Json::object());
@@ -84,16 +70,6 @@ datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples
   return plan;
 }
 
-std::shared_ptr<const datasets::ImageSet> images_of(StageContext& context) {
-  const Json& data = data_of(context);
-  // The recipe holds the digests of the files, so the key names their content.
-  const std::string key = fmt::format("images {}", sha256(canonical_json(data)));
-  return std::static_pointer_cast<const datasets::ImageSet>(
-      context.resident(key, [&]() -> std::shared_ptr<void> {
-        return datasets::open_images(data, data_files(context), class_names_of(context));
-      }));
-}
-
 Progress progress_of(StageContext& context, const char* unit) {
   return [&context, unit](std::int64_t done, std::int64_t total) {
     context.progress(done, total, unit);
@@ -101,13 +77,6 @@ Progress progress_of(StageContext& context, const char* unit) {
       throw Error(ErrorKind::kLost, fmt::format("stopped after {} of {} {}", done, total, unit));
     }
   };
-}
-
-Json fingerprint_of(const std::filesystem::path& artifact) {
-  const std::filesystem::path file =
-      std::filesystem::is_directory(artifact) ? artifact / "result.json" : artifact;
-  const Json result = parse_json(read_file(file), file.string());
-  return result.is_object() ? result.value("fingerprint", Json::object()) : Json::object();
 }
 
 JoinedShards join_shards(const StageContext& context, const std::vector<std::string>& names) {
@@ -147,19 +116,6 @@ void add_numerics(const StageContext& context, const models::Network& network, J
   const Json numerics = context.recipe().value("numerics", Json::object());
   fingerprint["device"] =
       numerics.is_object() ? numerics.value("device", Json("cpu")) : Json("cpu");
-}
-
-void add_note(Json& result, const std::string& note) {
-  const std::string before = result.value("note", "");
-  result["note"] = before.empty() ? note : before + "\n" + note;
-}
-
-void add_metric(Json& result, const std::string& name, double value) {
-  if (std::isfinite(value)) {
-    result["metrics"][name] = value;
-    return;
-  }
-  add_note(result, name + " is beyond the range of a double");
 }
 
 }  // namespace assay::evaluate

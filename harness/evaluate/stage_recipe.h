@@ -1,13 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "datasets/chunks.h"
-#include "datasets/image_set.h"
 #include "harness/core/stage_context.h"
 #include "harness/core/stage_parameters.h"
 #include "harness/evaluate/classification.h"
@@ -18,9 +15,6 @@
 // planner's or a foreign provider's fault: Error(kConfig) naming the member.
 
 namespace assay::evaluate {
-
-// recipe()["data"].
-const Json& data_of(const StageContext& context);
 
 // [index, count] of recipe()["shard"]; without it the only shard.
 datasets::ChunkPlan shard_plan(const StageContext& context, std::int64_t samples,
@@ -34,9 +28,6 @@ std::vector<std::int64_t> batch_sizes(const StageContext& context);
 
 // The windows that a recipe asks for, over a network that takes `most` tokens (0: any number).
 WindowProtocol window_protocol(const StageContext& context, std::int64_t most);
-
-// The data set of the stage, kept warm.
-std::shared_ptr<const datasets::ImageSet> images_of(StageContext& context);
 
 // Reports progress, and throws Error(kLost) once the supervisor asked for an end.
 Progress progress_of(StageContext& context, const char* unit);
@@ -52,17 +43,7 @@ struct JoinedShards {
 };
 JoinedShards join_shards(const StageContext& context, const std::vector<std::string>& names);
 
-// "fingerprint" of an input's result.json.
-Json fingerprint_of(const std::filesystem::path& artifact);
-
 // Device and dtype members that every fingerprint has.
 void add_numerics(const StageContext& context, const models::Network& network, Json& fingerprint);
-
-// Adds a line to "note".
-void add_note(Json& result, const std::string& note);
-
-// Adds a metric; one that is not finite (the exponential of a diverged loss) is left out and named
-// in "note".
-void add_metric(Json& result, const std::string& name, double value);
 
 }  // namespace assay::evaluate

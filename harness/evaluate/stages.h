@@ -19,15 +19,14 @@ struct LoadedNetwork {
 };
 using NetworkLoader = std::function<LoadedNetwork(StageContext&)>;
 
-// Stages that prepare data (tokenize, sample_images, sample_calibration) and those that measure
-// (evaluate.* with merge.*, measure.latency). Artifacts: docs/guides/evaluation.md.
+// The stages that measure: evaluate.* with merge.*, measure.latency. Artifacts:
+// docs/guides/evaluation.md.
 std::vector<StageImplementation> evaluation_stages(const NetworkLoader& load);
 
 // top1, top5, perplexity, latency.
 std::vector<MetricDeclaration> metrics();
 
 // The parts of evaluation_stages().
-std::vector<StageImplementation> data_stages();
 std::vector<StageImplementation> classification_stages(const NetworkLoader& load);
 std::vector<StageImplementation> language_stages(const NetworkLoader& load);
 std::vector<StageImplementation> latency_stages(const NetworkLoader& load);

@@ -4,7 +4,10 @@
 #include "datasets/image_codec.h"
 #include "datasets/image_subset.h"
 #include "datasets/preprocess.h"
+#include "datasets/stage_images.h"
 #include "harness/core/error.h"
+#include "harness/core/stage_files.h"
+#include "harness/core/stage_result.h"
 #include "harness/evaluate/classification.h"
 #include "harness/evaluate/fit.h"
 #include "harness/evaluate/stage_recipe.h"
@@ -37,7 +40,7 @@ Json evaluate(StageContext& context, const NetworkLoader& load) {
   const StageParameters parameters(context);
   const LoadedNetwork loaded = load(context);
   const models::NetworkInfo& info = loaded.network->info();
-  const auto all = images_of(context);
+  const auto all = datasets::images_of(context);
   if (has_class_list(context)) require_every_class(info, all->classes());
   const std::int64_t limit = parameters.integer("limit");
   const auto images = datasets::spread_subset(all, limit);

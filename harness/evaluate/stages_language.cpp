@@ -8,6 +8,7 @@
 #include "datasets/token_set.h"
 #include "harness/core/artifact_files.h"
 #include "harness/core/error.h"
+#include "harness/core/stage_result.h"
 #include "harness/evaluate/language.h"
 #include "harness/evaluate/stage_recipe.h"
 #include "harness/evaluate/stages.h"

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "harness/core/philox.h"
+#include "harness/core/stage_result.h"
 #include "harness/evaluate/fit.h"
 #include "harness/evaluate/latency.h"
 #include "harness/evaluate/network_traits.h"

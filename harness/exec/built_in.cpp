@@ -6,6 +6,7 @@
 #include "harness/exec/network_loader.h"
 #include "harness/exec/registry.h"
 #include "harness/models/network.h"
+#include "harness/prepare/stages.h"
 #include "methods/method.h"
 
 namespace assay::exec {
@@ -22,6 +23,7 @@ Registry built_in_registry() {
   registry.add_all(datasets::readers());
   registry.add_all(models::families());
   registry.add_all(evaluate::metrics());
+  registry.add_all(prepare::stages());
   registry.add_all(evaluate::evaluation_stages(resident));
   for (const Method& method : built_in_methods()) {
     registry.add(declaration_of(method));

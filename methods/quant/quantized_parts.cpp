@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "harness/core/digest.h"
+#include "harness/core/stage_result.h"
 
 namespace assay::quant {
 namespace {
@@ -140,7 +141,7 @@ Json quantization_result(const models::Network& network, const QuantizedParts& b
                  {"quantization",
                   {{"weights", weights_protocol(network, parts)},
                    {"activations", activations_protocol(parts)}}}};
-  if (const std::string note = note_of(before, made); !note.empty()) result["note"] = note;
+  if (const std::string note = note_of(before, made); !note.empty()) add_note(result, note);
   return result;
 }
 

@@ -14,6 +14,7 @@
 #include "harness/core/error.h"
 #include "harness/core/input_file.h"
 #include "harness/core/json.h"
+#include "tests/support/temporary_folder.h"
 
 // A folder of its own for each test, and verbs to fill it.
 
@@ -21,26 +22,15 @@ namespace assay::datasets {
 
 class FolderTest : public ::testing::Test {
  protected:
-  FolderTest() {
-    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = std::filesystem::temp_directory_path() /
-              ("assay_" + std::to_string(getpid()) + "_" + test->name());
-    std::filesystem::create_directories(folder_);
-  }
-  ~FolderTest() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path write(const std::string& name, const std::string& content) const {
-    const std::filesystem::path path = folder_ / name;
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path, std::ios::binary) << content;
-    return path;
+    return folder_.write(name, content);
   }
 
   static InputFile file(const std::filesystem::path& path, const std::string& role = "") {
     return unplanned(path, role);
   }
 
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 // The error that a call throws: its kind, and a piece of its text.

@@ -18,7 +18,7 @@ class HostileIdx : public FolderTest {
                const std::string& labels = idx({2}, std::string(2, '\0'))) const {
     const FileSet files({file(write("i", images), "images"), file(write("l", labels), "labels")});
     expect_error(ErrorKind::kData, piece, [&] { open_images({{"reader", "idx"}}, files); });
-    expect_error(ErrorKind::kData, folder_.string(), [&] {
+    expect_error(ErrorKind::kData, folder_.path().string(), [&] {
       open_images({{"reader", "idx"}}, files);
     });
   }

@@ -34,9 +34,10 @@ TORCH = {
     "methods/quant": ["harness/core", "harness/models", "datasets", "cluster/collective"],
     "methods/.": ["harness/core", "harness/models", "methods/quant"],
     "methods/*": ["harness/core", "harness/models", "datasets", "cluster/collective", "methods/quant", "methods/."],
+    "harness/prepare": ["harness/core", "harness/models", "datasets"],
     "harness/evaluate": ["harness/core", "harness/models", "datasets", "cluster/collective"],
     "harness/exec": ["harness/core", "harness/models", "datasets", "cluster/collective", "methods/quant", "methods/.", "methods/*",
-                     "harness/evaluate"],
+                     "harness/prepare", "harness/evaluate"],
 }
 # Pattern of a third-party header -> folders that own it.
 OWNED = [

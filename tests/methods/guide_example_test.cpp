@@ -6,8 +6,8 @@
 #include "harness/core/checkpoint_layout.h"
 #include "methods/method.h"
 #include "methods/quant/canary.h"
-#include "tests/methods/support/fake_context.h"
 #include "tests/methods/support/parity.h"
+#include "tests/support/fake_context.h"
 
 namespace assay {
 

@@ -10,24 +10,9 @@
 #include "harness/core/digest.h"
 #include "harness/record/records.h"
 #include "results/store/sink.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::results {
-
-// A folder that goes with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "assay_results_XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // A plan of a small sweep: each trial is one shared stage, one quantize stage and one evaluation.
 class SamplePlan {

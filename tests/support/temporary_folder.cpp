@@ -6,7 +6,7 @@
 
 #include "harness/core/atomic_file.h"
 
-namespace assay::testing {
+namespace assay {
 
 namespace fs = std::filesystem;
 
@@ -28,4 +28,4 @@ fs::path TemporaryFolder::write(const std::string& name, std::string_view conten
   return file;
 }
 
-}  // namespace assay::testing
+}  // namespace assay

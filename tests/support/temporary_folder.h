@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace assay::testing {
+namespace assay {
 
 // A folder of its own, removed with everything in it at the end of the scope.
 class TemporaryFolder {
@@ -15,6 +15,8 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
+  operator const std::filesystem::path&() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
   // Writes a file below the folder, making the folders on the way, and returns its path.
   std::filesystem::path write(const std::string& name, std::string_view content) const;
@@ -23,4 +25,4 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace assay::testing
+}  // namespace assay

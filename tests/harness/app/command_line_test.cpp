@@ -70,7 +70,7 @@ class CommandLine : public testing::Test {
     write_file_atomically(artifact / "result.json", result.dump());
   }
 
-  results::TemporaryFolder folder;
+  TemporaryFolder folder;
 };
 
 TEST_F(CommandLine, every_command_has_help_with_examples) {

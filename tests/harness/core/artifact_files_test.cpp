@@ -46,7 +46,7 @@ class PublishedFile : public ::testing::Test {
     }
   }
 
-  testing::TemporaryFolder folder;
+  TemporaryFolder folder;
   std::filesystem::path path = folder.path() / "ab.json";
 };
 

@@ -12,19 +12,13 @@
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
 #include "harness/core/safetensors_file.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay {
 namespace {
 
 class AtomicFileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "assay-file-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::string refusal(const std::function<void()>& call) {
     try {
       call();
@@ -35,13 +29,13 @@ class AtomicFileTest : public ::testing::Test {
     return "no error";
   }
 
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 TEST_F(AtomicFileTest, what_was_written_is_read) {
   write_file_atomically(folder_ / "a", "text");
   EXPECT_EQ(read_file(folder_ / "a"), "text");
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 1);
 }
 
 TEST_F(AtomicFileTest, what_a_killed_process_of_the_same_number_left_is_no_obstacle) {

@@ -11,6 +11,7 @@
 #include "harness/core/atomic_file.h"
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay {
 namespace {
@@ -24,13 +25,9 @@ void next_tick() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
 class InputWatchTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "assay-watch-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     weights_ = folder_ / "w.safetensors";
     save(weights_, 1);
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   // Weights of one value.
   static void save(const fs::path& path, float value) {
@@ -60,7 +57,7 @@ class InputWatchTest : public ::testing::Test {
     return "no error";
   }
 
-  fs::path folder_;
+  TemporaryFolder folder_;
   fs::path weights_;
 };
 

@@ -27,7 +27,7 @@ class InspectionFiles : public ::testing::Test {
     return "no error";
   }
 
-  testing::TemporaryFolder folder_;
+  TemporaryFolder folder_;
   std::filesystem::path file_ = folder_.path() / "file.json";
 };
 

@@ -8,6 +8,7 @@
 
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay {
 namespace {
@@ -38,9 +39,7 @@ TEST(ManifestTest, malformed_lines_are_refused_by_their_number) {
 }
 
 TEST(ManifestTest, a_manifest_other_than_the_recipes_is_refused) {
-  std::string pattern = (fs::temp_directory_path() / "assay-manifest-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-  const fs::path root = pattern;
+  const TemporaryFolder root;
   InputFile folder = unplanned("/images");
   folder.manifest = root / "m";
   write_file_atomically(folder.manifest, "[\"a\"]\n");
@@ -50,21 +49,16 @@ TEST(ManifestTest, a_manifest_other_than_the_recipes_is_refused) {
   EXPECT_THAT(refusal([&] { read_manifest(folder); }), HasSubstr("is not the manifest"));
   folder.manifest.clear();
   EXPECT_THAT(refusal([&] { read_manifest(folder); }), HasSubstr("name no manifest"));
-  fs::remove_all(root);
 }
 
 TEST(ManifestTest, names_that_are_no_utf8_are_refused) {
-  std::string pattern = (fs::temp_directory_path() / "assay-manifest-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-  std::ofstream(fs::path(pattern) / "\xff.png") << "x";
-  EXPECT_THAT(refusal([&] { list_folder(pattern); }), HasSubstr("is not UTF-8"));
-  fs::remove_all(pattern);
+  const TemporaryFolder root;
+  std::ofstream(root / "\xff.png") << "x";
+  EXPECT_THAT(refusal([&] { list_folder(root); }), HasSubstr("is not UTF-8"));
 }
 
 TEST(ManifestTest, links_to_nowhere_and_upwards_are_refused_others_are_followed) {
-  std::string pattern = (fs::temp_directory_path() / "assay-manifest-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-  const fs::path root(pattern);
+  const TemporaryFolder root;
   fs::create_directories(root / "split/cat");
   fs::create_directories(root / "elsewhere");
   std::ofstream(root / "elsewhere/1.png") << "x";
@@ -78,7 +72,6 @@ TEST(ManifestTest, links_to_nowhere_and_upwards_are_refused_others_are_followed)
   fs::create_directory_symlink("..", root / "split/cat/up");
   EXPECT_THAT(refusal([&] { list_folder(root / "split"); }),
               HasSubstr("'cat/up' below it is a link to a folder that holds it"));
-  fs::remove_all(root);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "harness/core/error.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay {
 namespace {
@@ -15,13 +16,6 @@ using ::testing::HasSubstr;
 
 class SafetensorsFileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "assay-st-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path file_with(const std::string& header, const std::string& data) {
     const std::uint64_t length = header.size();
     const auto path = folder_ / "x.safetensors";
@@ -40,7 +34,7 @@ class SafetensorsFileTest : public ::testing::Test {
     return "no error";
   }
 
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 TEST_F(SafetensorsFileTest, what_was_written_is_read_back) {

@@ -2,17 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <fstream>
 
 #include "datasets/reader.h"
-#include "datasets/sampling.h"
-#include "harness/core/digest.h"
-#include "harness/core/input_file.h"
 #include "harness/models/tensor_file.h"
-#include "tests/harness/evaluate/fake_context.h"
 #include "tests/harness/evaluate/toy_networks.h"
+#include "tests/harness/prepare/given_data.h"
+#include "tests/support/fake_context.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::evaluate {
 namespace {
@@ -21,11 +17,6 @@ namespace fs = std::filesystem;
 
 class StagesTest : public ::testing::Test {
  protected:
-  StagesTest() : root_(fs::temp_directory_path() / ("assay_stages_" + std::to_string(getpid()))) {
-    fs::create_directories(root_);
-  }
-  ~StagesTest() override { fs::remove_all(root_); }
-
   static NetworkLoader serves(std::shared_ptr<const models::Network> network) {
     return [network](StageContext&) {
       return LoadedNetwork{network, std::make_shared<models::Untapped>()};
@@ -39,42 +30,6 @@ class StagesTest : public ::testing::Test {
       }
     }
     throw Error(ErrorKind::kConfig, "no stage " + name);
-  }
-
-  static void give_file(FakeContext& context, const std::filesystem::path& path,
-                        const std::string& content) {
-    InputFile file = unplanned(path);
-    file.digest = sha256(content);
-    context.recipe_json["data"]["files"] = recipe_json(FileSet({file}));
-    context.locations_json["data"]["files"] = locations_json(FileSet({file}));
-  }
-
-  // 10 records of CIFAR's form.
-  void give_images(FakeContext& context) const {
-    std::string bytes;
-    for (int i = 0; i < 10; ++i) {
-      bytes += static_cast<char>(i);
-      for (int j = 0; j < 3072; ++j) {
-        bytes += static_cast<char>((i * 31 + j * 7) % 256);
-      }
-    }
-    std::ofstream(root_ / "c.bin", std::ios::binary) << bytes;
-    context.recipe_json["data"] = {{"reader", "cifar_binary"}, {"parameters", Json::object()}};
-    give_file(context, root_ / "c.bin", bytes);
-  }
-
-  void give_text(FakeContext& context, const std::string& text) const {
-    std::ofstream(root_ / "t.txt", std::ios::binary) << text;
-    context.recipe_json["data"] = {{"reader", "text"}, {"parameters", Json::object()}};
-    context.recipe_json["model"] = {{"config", {{"vocab_size", 256}}}};
-    give_file(context, root_ / "t.txt", text);
-  }
-
-  Json tokenize(const std::string& text) const {
-    FakeContext context;
-    give_text(context, text);
-    context.folder = root_ / "tokens";
-    return context.run(body("tokenize"));
   }
 
   static std::shared_ptr<const models::Network> classifier() {
@@ -93,7 +48,7 @@ class StagesTest : public ::testing::Test {
     merge.recipe_json["parameters"] = {{"shards", shards}};
     for (int i = 0; i < shards; ++i) {
       FakeContext context;
-      give_images(context);
+      prepare::give_images(context, root_);
       context.recipe_json["parameters"] = {{"limit", 0}, {"chunk", 4}};
       context.recipe_json["shard"] = {i, shards};
       context.folder = folder / std::to_string(i);
@@ -103,7 +58,7 @@ class StagesTest : public ::testing::Test {
     return merge.run(body("merge.classification"));
   }
 
-  fs::path root_;
+  TemporaryFolder root_;
 };
 
 TEST_F(StagesTest, shards_merge_into_the_same_bytes) {
@@ -148,7 +103,7 @@ TEST_F(StagesTest, shards_of_another_protocol_do_not_merge) {
 }
 
 TEST_F(StagesTest, a_text_becomes_tokens_windows_and_a_perplexity) {
-  const Json tokens = tokenize(std::string(1000, 'a') + " b");
+  const Json tokens = prepare::tokenized(root_, std::string(1000, 'a') + " b");
   EXPECT_EQ(tokens.at("metrics").at("tokens"), 1002);
   EXPECT_EQ(tokens.at("metrics").at("words"), 2);
   FakeContext merge;
@@ -176,16 +131,6 @@ TEST_F(StagesTest, a_text_becomes_tokens_windows_and_a_perplexity) {
   EXPECT_EQ(result.at("fingerprint").at("text").at("vocabulary"), 256);
 }
 
-TEST_F(StagesTest, hidden_bytes_of_a_text_are_told_and_enter_the_fingerprint) {
-  const Json plain = tokenize("a b\n");
-  EXPECT_FALSE(plain.contains("note"));
-  const Json marked = tokenize("\xef\xbb\xbf" "a b\r\n");
-  EXPECT_EQ(marked.at("metrics").at("tokens"), 8);
-  EXPECT_EQ(marked.at("fingerprint").at("carriage_returns"), 1);
-  EXPECT_EQ(marked.at("fingerprint").at("byte_order_marks"), 1);
-  EXPECT_NE(marked.at("note").get<std::string>().find("1 carriage return (CR LF"), std::string::npos);
-}
-
 // The length was cut to the network's context, and the fingerprint kept the length asked for.
 TEST_F(StagesTest, latency_of_a_longer_sequence_than_the_network_takes_is_refused) {
   FakeContext context;
@@ -205,28 +150,6 @@ TEST_F(StagesTest, latency_of_a_longer_sequence_than_the_network_takes_is_refuse
   EXPECT_EQ(result.at("fingerprint").at("tokens"), 64);
 }
 
-TEST_F(StagesTest, calibration_windows_and_images_are_found_by_methods) {
-  tokenize(std::string(300, 'x'));
-  FakeContext windows;
-  windows.folder = root_ / "windows";
-  windows.inputs["tokens"] = root_ / "tokens";
-  windows.recipe_json = {{"parameters", {{"samples", 5}, {"context", 64}}}, {"seed", 1}};
-  windows.run(body("sample_calibration"));
-  const at::Tensor tokens =
-      models::load_tensors(windows.folder / datasets::kWindowsFile).at(datasets::kWindowsName);
-  EXPECT_EQ(tokens.sizes(), (at::IntArrayRef{5, 64}));
-
-  FakeContext images;
-  give_images(images);
-  images.folder = root_ / "images";
-  images.recipe_json["parameters"] = {{"samples", 4}};
-  images.recipe_json["seed"] = 0;
-  images.run(body("sample_images"));
-  const models::TensorMap batch = models::load_tensors(images.folder / datasets::kImagesFile);
-  EXPECT_EQ(batch.at("images").sizes(), (at::IntArrayRef{4, 3, 32, 32}));
-  EXPECT_EQ(batch.at("labels").sizes(), (at::IntArrayRef{4}));
-}
-
 TEST_F(StagesTest, latency_is_given_for_every_batch_size) {
   FakeContext context;
   context.folder = root_ / "latency";
@@ -243,7 +166,7 @@ TEST_F(StagesTest, latency_is_given_for_every_batch_size) {
 
 TEST_F(StagesTest, a_stage_that_is_asked_to_stop_counts_as_lost) {
   FakeContext context;
-  give_images(context);
+  prepare::give_images(context, root_);
   context.recipe_json["parameters"] = {{"limit", 0}, {"chunk", 4}};
   context.folder = root_ / "stopped";
   context.stop = true;
@@ -255,21 +178,12 @@ TEST_F(StagesTest, a_stage_that_is_asked_to_stop_counts_as_lost) {
   }
 }
 
-TEST_F(StagesTest, a_recipe_that_lacks_something_names_it) {
-  FakeContext context;
-  context.folder = root_ / "x";
-  EXPECT_THROW(context.run(body("sample_images")), Error);
-  give_text(context, "abc");
-  context.recipe_json["model"] = {{"config", {{"vocab_size", 300}}}};
-  EXPECT_THROW(context.run(body("tokenize")), Error);
-}
-
 TEST(Catalogue, stages_metrics_and_readers_fit_together) {
   Catalogue catalogue;
   catalogue.provider = "assay";
   catalogue.version = "0";
-  for (const StageImplementation& stage : evaluation_stages({})) {
-    catalogue.stages.push_back(stage.declaration);
+  for (const auto& part : {prepare::stages(), evaluation_stages({})}) {
+    for (const StageImplementation& stage : part) catalogue.stages.push_back(stage.declaration);
   }
   catalogue.metrics = metrics();
   catalogue.readers = datasets::readers();

@@ -29,9 +29,6 @@ Child::Child(const std::string& program) {
   ::close(pair[1]);
   if (failure != 0) throw std::runtime_error("cannot start " + program);
   socket_ = pair[0];
-  std::string pattern = std::filesystem::temp_directory_path() / "assay-exec-XXXXXX";
-  if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
-  folder = pattern;
 }
 
 Child::~Child() {
@@ -40,8 +37,6 @@ Child::~Child() {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
-  std::error_code ignored;
-  std::filesystem::remove_all(folder, ignored);
 }
 
 void Child::send(const protocol::Message& message) { send_text(protocol::encode(message)); }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/core/protocol.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::exec {
 
@@ -38,7 +39,7 @@ class Child {
 
   std::map<std::string, std::string> inputs;  // artifacts of the stages that are started
   std::vector<protocol::Message> seen;
-  std::filesystem::path folder;  // removed with the child
+  TemporaryFolder folder;
 
  private:
   pid_t pid_ = -1;

@@ -12,6 +12,7 @@
 #include "harness/models/headers.h"
 #include "harness/models/tensor_file.h"
 #include "tests/harness/models/network_cases.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::models {
 namespace {
@@ -21,12 +22,6 @@ using testing::HasSubstr;
 
 class Checkpoint : public testing::Test {
  protected:
-  Checkpoint()
-      : folder_(fs::temp_directory_path() / ("assay_checkpoint_" + std::to_string(::getpid()))) {
-    fs::create_directories(folder_);
-  }
-  ~Checkpoint() override { fs::remove_all(folder_); }
-
   static Json vit() {
     return {{"architecture", "vit"}, {"img_size", 16}, {"patch_size", 8},
             {"embed_dim", 8},        {"depth", 1},     {"num_heads", 2},
@@ -81,7 +76,7 @@ class Checkpoint : public testing::Test {
     expect_error(kind, text, [&] { load_network(checkpoint_on_disk(folder_)); });
   }
 
-  fs::path folder_;
+  TemporaryFolder folder_;
 };
 
 TEST_F(Checkpoint, a_saved_network_comes_back_bit_for_bit) {

@@ -8,6 +8,7 @@
 
 #include "harness/core/error.h"
 #include "harness/models/random_tensor.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::models {
 namespace {
@@ -16,13 +17,7 @@ namespace fs = std::filesystem;
 
 class TensorFile : public testing::Test {
  protected:
-  TensorFile()
-      : folder_(fs::temp_directory_path() / ("assay_tensor_file_" + std::to_string(::getpid()))) {
-    fs::create_directories(folder_);
-  }
-  ~TensorFile() override { fs::remove_all(folder_); }
-
-  fs::path folder_;
+  TemporaryFolder folder_;
 };
 
 TEST_F(TensorFile, every_dtype_comes_back_bit_for_bit) {

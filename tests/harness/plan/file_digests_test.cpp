@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using assay::testing::refusal;
-using assay::testing::TemporaryFolder;
 using ::testing::HasSubstr;
 
 class FileDigestsTest : public ::testing::Test {

@@ -49,7 +49,7 @@ class ImageData : public ::testing::Test {
   Plan plan(const std::string& settings = "", const std::string& metrics = "{metric: top1}",
             const std::string& method = "float") {
     notes_.clear();
-    const testing::TemporaryFolder folder;
+    const TemporaryFolder folder;
     const auto file = folder.write(
         "sweep.yaml",
         "assay: 1\ndata:\n  d: {reader: image_folder, root: /d" + settings +

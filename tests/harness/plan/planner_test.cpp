@@ -404,7 +404,7 @@ TEST_F(Planner, a_foreign_method_is_calibrated_on_a_built_in_stage_and_has_its_o
                       .parameters = catalogue_.find_method("gptq")->parameters,
                       .calibration = "calibration",
                       .network = "paper.quantize"}};
-  const assay::testing::TemporaryFolder folder;
+  const assay::TemporaryFolder folder;
   digests_.files[(folder.path() / "a.txt").string()] = "training text";
   const auto planned = [&] {
     const std::vector<Catalogue> both{catalogue_, foreign};
@@ -542,7 +542,7 @@ TEST_F(Planner, a_foreign_provider_stands_in_its_recipes) {
   foreign.stages = {{.name = "paper.quantize", .reads_model = true}};
   foreign.methods = {{.name = "paper", .network = "paper.quantize"}};
   const std::vector<Catalogue> both{catalogue_, foreign};
-  const assay::testing::TemporaryFolder folder;
+  const assay::TemporaryFolder folder;
   const spec::Sweep loaded = spec::load_sweep(
       folder.write("a.yaml", std::string(kModels) +
                                  "evaluate: []\n"
@@ -564,7 +564,7 @@ TEST_F(Planner, trials_of_two_versions_of_a_provider_are_two_trials) {
   foreign.provider = "paper";
   foreign.stages = {{.name = "paper.quantize", .reads_model = true}};
   foreign.methods = {{.name = "paper", .network = "paper.quantize"}};
-  const assay::testing::TemporaryFolder folder;
+  const assay::TemporaryFolder folder;
   const auto path =
       folder.write("a.yaml", std::string(kModels) +
                                  "evaluate: []\n"

@@ -38,7 +38,7 @@ class BatchJobTest : public ::testing::Test {
     ::setenv("PATH", (folder.path().string() + ":" + path).c_str(), 1);
   }
 
-  testing::TemporaryFolder folder;
+  TemporaryFolder folder;
   const std::string path = ::getenv("PATH");
 };
 

@@ -18,7 +18,7 @@ class CgroupLimitsTest : public ::testing::Test {
   }
   CgroupLimits limits() const { return cgroup_limits(folder.path()); }
 
-  testing::TemporaryFolder folder;
+  TemporaryFolder folder;
 };
 
 TEST_F(CgroupLimitsTest, nothing_to_read_is_no_limit) {

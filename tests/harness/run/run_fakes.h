@@ -12,22 +12,9 @@
 
 #include "harness/run/conductor.h"
 #include "harness/schedule/transport.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::run {
-
-// A folder that goes away with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "assay-run-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // Keeps what it is given; can refuse like a full disk.
 class RecordingSink : public record::RunSink {

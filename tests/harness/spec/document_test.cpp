@@ -8,7 +8,6 @@
 namespace assay::spec {
 namespace {
 
-using assay::testing::TemporaryFolder;
 using ::testing::HasSubstr;
 
 class Document : public ::testing::Test {

@@ -14,7 +14,6 @@ namespace {
 using assay::testing::kModels;
 using assay::testing::lines_of;
 using assay::testing::sweep_of;
-using assay::testing::TemporaryFolder;
 
 Sweep sweep_with(const std::string& rest, const std::vector<std::string>& overrides = {}) {
   return sweep_of(kModels + rest, overrides);
@@ -34,7 +33,7 @@ std::set<std::string> ids_of(const std::string& rest) {
 // --- expansion
 
 TEST(Providers, of_a_sweep_of_another_format_are_not_asked) {
-  const assay::testing::TemporaryFolder folder;
+  const assay::TemporaryFolder folder;
   const auto file = folder.write("sweep.yaml", "assay: 2\nproviders: [{command: [true]}]\n");
   EXPECT_THAT(assay::testing::refusal([&] { SweepFile(file, {}).providers(); }, &folder),
               ::testing::HasSubstr("sweep.yaml:1:8: format version '2'"));
@@ -413,7 +412,7 @@ TEST(Block, a_method_may_have_a_parameter_of_its_own_name) {
        .network = "smoothquant.smooth"});
   catalogue.stages.push_back({.name = "clip.network", .reads = {"clip"}});
   catalogue.methods.back().network = "clip.network";
-  const assay::testing::TemporaryFolder folder;
+  const assay::TemporaryFolder folder;
   const auto read = [&](const std::string& block) {
     return lines_of(load_sweep(
         folder.write("a.yaml", std::string(kModels) + "evaluate: []\ntrials: [" + block + "]\n"),
@@ -436,7 +435,7 @@ TEST(TooManyPoints, are_refused_with_their_number) {
 }
 
 TEST(SweepFile, is_read_once) {
-  const assay::testing::TemporaryFolder folder;
+  const assay::TemporaryFolder folder;
   const auto path =
       folder.write("sweep.yaml", assay::testing::kModels +
                                      std::string("trials:\n  - {model: vit, method: float}\n"

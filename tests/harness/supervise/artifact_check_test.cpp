@@ -7,7 +7,7 @@
 #include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/core/safetensors_file.h"
-#include "tests/harness/supervise/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {
 namespace {

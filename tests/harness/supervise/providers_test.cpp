@@ -8,7 +8,7 @@
 
 #include "harness/core/atomic_file.h"
 #include "harness/core/error.h"
-#include "tests/harness/supervise/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {
 namespace {

@@ -14,7 +14,7 @@
 #include "harness/core/json.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/process_identity.h"
-#include "tests/harness/supervise/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {
 namespace {

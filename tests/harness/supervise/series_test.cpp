@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "harness/core/atomic_file.h"
-#include "tests/harness/supervise/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {
 namespace {

@@ -16,7 +16,7 @@
 #include "harness/supervise/marked_processes.h"
 #include "harness/supervise/store.h"
 #include "harness/supervise/store_layout.h"
-#include "tests/harness/supervise/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 // A store under several processes: claims, checkpoints, what is dropped and what stays.
 

@@ -2,10 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <sys/stat.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -17,7 +16,7 @@
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
 #include "harness/supervise/host.h"
-#include "tests/harness/supervise/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {
 namespace {

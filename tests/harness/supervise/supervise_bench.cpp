@@ -9,7 +9,7 @@
 #include "harness/core/digest.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/supervisor.h"
-#include "tests/harness/supervise/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 int main(int argc, char** argv) {
   using namespace assay::supervise;

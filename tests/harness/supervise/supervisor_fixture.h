@@ -13,7 +13,7 @@
 #include "harness/core/digest.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/supervisor.h"
-#include "tests/harness/supervise/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {
 

@@ -8,9 +8,10 @@
 #include "harness/models/tensor_file.h"
 #include "methods/gptq/method.h"
 #include "methods/quant/canary.h"
-#include "tests/methods/support/fake_context.h"
+#include "tests/methods/support/method_parameters.h"
 #include "tests/methods/support/refusal.h"
 #include "tests/methods/support/tapped_network.h"
+#include "tests/support/fake_context.h"
 
 namespace assay::gptq {
 namespace {
@@ -34,7 +35,7 @@ class GptqStage : public ::testing::Test {
     return body_of(implementations(gptq_method(), opt), "gptq.quantize")(context);
   }
 
-  Folder tokens_;
+  TemporaryFolder tokens_;
 };
 
 TEST_F(GptqStage, canary) { canary(); }
@@ -48,7 +49,7 @@ TEST_F(GptqStage, goes_on_from_its_checkpoint_with_the_same_bytes) {
   prepare(broken);
   broken.stop_at_checkpoint = 1;
   EXPECT_THAT(refusal([&] { run(broken); }), HasSubstr("lost: stopped after 1 of 2 blocks"));
-  broken.stopping = false, broken.stop_at_checkpoint = -1;
+  broken.stop = false, broken.stop_at_checkpoint = -1;
   run(broken);
   EXPECT_EQ(broken.checkpoints, (std::vector<std::int64_t>{1, 2}));
   EXPECT_EQ(codes(broken), codes(whole));
@@ -76,7 +77,7 @@ TEST_F(GptqStage, every_option_runs_and_its_artifact_loads) {
 }
 
 TEST_F(GptqStage, images_calibrate_vision_transformers) {
-  const Folder images;
+  const TemporaryFolder images;
   models::save_tensors(images.path() / "images.safetensors",
                        {{"images", at::randint(0, 256, {5, 3, 16, 16}, at::kByte)}});
   FakeContext context(parameters_of(gptq_method().declaration, {}, 4, 16));
@@ -95,7 +96,7 @@ TEST_F(GptqStage, what_it_does_not_offer_is_refused) {
   EXPECT_THAT(refusal([&] { run(activations); }),
               HasSubstr("unsupported: gptq quantizes weights only"));
   FakeContext bad(parameters_of(gptq_method().declaration, {}, 3, 16));
-  const Folder tokens;
+  const TemporaryFolder tokens;
   models::save_tensors(tokens.path() / "tokens.safetensors",
                        {{"tokens", at::full({2, 4}, 64, at::kInt)}});
   bad.inputs["tokens"] = tokens.path();

@@ -6,8 +6,9 @@
 #include "methods/psaq_vit/method.h"
 #include "methods/psaq_vit/synthesis.h"
 #include "methods/quant/canary.h"
-#include "tests/methods/support/fake_context.h"
+#include "tests/methods/support/method_parameters.h"
 #include "tests/methods/support/refusal.h"
+#include "tests/support/fake_context.h"
 
 namespace assay::psaq_vit {
 namespace {
@@ -65,7 +66,7 @@ TEST(PsaqVit, synthesis_goes_on_from_its_checkpoint_with_the_same_bytes) {
   FakeContext broken(small());
   broken.stop_at_checkpoint = 50;
   EXPECT_THAT(refusal([&] { body(broken); }), HasSubstr("lost: stopped after 51 of 80 iterations"));
-  broken.stopping = false, broken.stop_at_checkpoint = -1;
+  broken.stop = false, broken.stop_at_checkpoint = -1;
   body(broken);
   EXPECT_EQ(images(broken), images(whole));
   FakeContext other(small(), 1);

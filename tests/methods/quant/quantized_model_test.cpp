@@ -9,8 +9,8 @@
 #include "harness/core/atomic_file.h"
 #include "methods/quant/grid_search.h"
 #include "tests/methods/support/chain_network.h"
-#include "tests/methods/support/folder.h"
 #include "tests/methods/support/refusal.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::quant {
 namespace {
@@ -36,7 +36,7 @@ QuantizedModel example(at::ScalarType type, int bits = 3) {
 TEST(QuantizedModel, weights_are_rebuilt_from_codes_exactly) {
   for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
     for (const int bits : {3, 12}) {
-      const Folder folder;
+      const TemporaryFolder folder;
       const QuantizedModel model = example(type, bits);
       ChainNetwork network(2, 40, type);
       const at::Tensor float_weight = network.parameters().at("units.1.linear.weight");
@@ -52,7 +52,7 @@ TEST(QuantizedModel, weights_are_rebuilt_from_codes_exactly) {
 }
 
 TEST(QuantizedModel, without_activation_quantizers_the_tap_changes_nothing) {
-  const Folder folder;
+  const TemporaryFolder folder;
   QuantizedModel model = example(at::kFloat);
   model.activations.clear();
   save_quantized(folder.path(), model);
@@ -69,7 +69,7 @@ TEST(QuantizedModel, storage_counts_codes_scales_zeros_and_permutation) {
 }
 
 TEST(QuantizedModel, a_symmetric_grid_is_told_and_its_zero_points_are_not_counted) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const ChainNetwork network(1, 40, at::kFloat);
   const at::Tensor& weight = network.parameters().at("units.0.linear.weight");
   QuantizedModel model{.method = "rtn"};
@@ -85,7 +85,7 @@ TEST(QuantizedModel, a_symmetric_grid_is_told_and_its_zero_points_are_not_counte
 }
 
 TEST(QuantizedModel, damage_is_refused_by_file_and_layer) {
-  const Folder folder;
+  const TemporaryFolder folder;
   save_quantized(folder.path(), example(at::kFloat));
   const std::filesystem::path file = folder.path() / "quantization.json";
   const Json good = parse_json(read_file(file), "test");

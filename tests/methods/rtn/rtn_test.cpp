@@ -9,8 +9,9 @@
 #include "methods/quant/canary.h"
 #include "methods/rtn/method.h"
 #include "methods/rtn/rounding.h"
-#include "tests/methods/support/fake_context.h"
+#include "tests/methods/support/method_parameters.h"
 #include "tests/methods/support/refusal.h"
+#include "tests/support/fake_context.h"
 
 namespace assay::rtn {
 namespace {
@@ -37,7 +38,7 @@ TEST(Rtn, weights_alone_need_no_calibration) {
 }
 
 TEST(Rtn, observed_ranges_become_quantizers) {
-  const Folder images;
+  const TemporaryFolder images;
   models::save_tensors(images.path() / "images.safetensors",
                        {{"images", at::randint(0, 256, {9, 3, 16, 16}, at::kByte)}});
   for (const std::string range : {"minmax", "percentile", "mse"}) {
@@ -68,7 +69,7 @@ TEST(Rtn, bits_and_calibration_data_are_checked) {
   FakeContext wide(parameters({}, 17, 16));
   EXPECT_THAT(refusal([&] { body_of(implementations(rtn_method(), vit), "rtn.quantize")(wide); }),
               HasSubstr("config: parameter 'w_bits' = 17"));
-  const Folder images;
+  const TemporaryFolder images;
   models::save_tensors(images.path() / "images.safetensors", {{"images", at::zeros({2, 3, 8, 8})}});
   FakeContext other(parameters({}, 8, 8));
   other.inputs["images"] = images.path();
@@ -90,7 +91,7 @@ TEST(Rtn, rounds_only_what_it_is_told_to) {
 }
 
 TEST(Rtn, ranges_are_observed_behind_the_quantizers_that_are_there) {
-  const Folder images;
+  const TemporaryFolder images;
   models::save_tensors(images.path() / "images.safetensors",
                        {{"images", at::randint(0, 256, {9, 3, 16, 16}, at::kByte)}});
   const quant::ModelLoader halved = [](StageContext&) {

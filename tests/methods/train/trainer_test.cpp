@@ -4,16 +4,14 @@
 #include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 
-#include <cstdlib>
 #include <limits>
 
 #include "harness/core/error.h"
 #include "tests/methods/train/stripes.h"
+#include "tests/support/fake_context.h"
 
 namespace assay::train {
 namespace {
-
-namespace fs = std::filesystem;
 
 Settings quick(std::int64_t steps) {
   Settings s;
@@ -52,42 +50,9 @@ void expect_equal_bits(const Rig& a, const Rig& b) {
   EXPECT_EQ(a.trainer->recent_loss(), b.trainer->recent_loss());
 }
 
-// A stage's context that asks for a stop after some calls.
-class FakeContext : public StageContext {
- public:
-  explicit FakeContext(fs::path folder, int stop_after = 1 << 30)
-      : folder_(std::move(folder)), left_(stop_after) {}
-  const Json& recipe() const override { return json_; }
-  const Json& locations() const override { return json_; }
-  fs::path input(std::string_view) const override { return {}; }
-  bool has_input(std::string_view) const override { return false; }
-  fs::path output() override { return folder_; }
-  fs::path resume_dir() override { return folder_; }
-  void checkpoint(std::int64_t step) override { checkpoints.push_back(step); }
-  void progress(std::int64_t, std::int64_t, std::string_view) override {}
-  void metric(std::string_view, double, std::int64_t) override {}
-  bool stop_requested() const override { return --left_ <= 0; }
-  std::shared_ptr<void> resident(const std::string&,
-                                 const std::function<std::shared_ptr<void>()>& make) override {
-    return make();
-  }
-
-  std::vector<std::int64_t> checkpoints;
-
- private:
-  Json json_ = Json::object();
-  fs::path folder_;
-  mutable int left_;
-};
-
 class Training : public testing::Test {
  protected:
-  Training() {
-    std::string pattern = fs::temp_directory_path() / "assay-train-XXXXXX";
-    folder = ::mkdtemp(pattern.data());
-  }
-  ~Training() override { fs::remove_all(folder); }
-  fs::path folder;
+  TemporaryFolder folder;
 };
 
 TEST_F(Training, learns_what_can_be_learnt) {
@@ -140,23 +105,24 @@ TEST_F(Training, a_stop_leaves_a_checkpoint_and_the_next_attempt_ends_with_the_s
   Rig whole(quick(9));
   whole.steps(9);
   Rig first(quick(9));
-  FakeContext stopping(folder, 4);
+  FakeContext context;
+  context.stop_after = 4;
   try {
-    train_to_the_end(*first.trainer, stopping);
+    train_to_the_end(*first.trainer, context);
     FAIL() << "it did not stop";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kLost);
   }
-  EXPECT_THAT(stopping.checkpoints, testing::ElementsAre(4));
+  EXPECT_THAT(context.checkpoints, testing::ElementsAre(4));
+  context.stop_after = std::numeric_limits<int>::max();
   Rig second(quick(9));
-  FakeContext going_on(folder);
-  train_to_the_end(*second.trainer, going_on);
+  train_to_the_end(*second.trainer, context);
   expect_equal_bits(whole, second);
 }
 
 TEST_F(Training, writes_checkpoints_by_the_clock) {
   Rig rig(quick(4));
-  FakeContext context(folder);
+  FakeContext context;
   train_to_the_end(*rig.trainer, context, 0);
   EXPECT_EQ(context.checkpoints.size(), 4u);
 }

@@ -1,9 +1,7 @@
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 
-#include "datasets/sampling.h"
 #include "datasets/text_rules.h"
 #include "datasets/text_set.h"
 #include "datasets/token_set.h"
@@ -11,10 +9,10 @@
 #include "harness/core/checkpoint_layout.h"
 #include "harness/core/error.h"
 #include "harness/core/stage_files.h"
-#include "harness/evaluate/stage_recipe.h"
-#include "harness/evaluate/stages.h"
+#include "harness/core/stage_result.h"
+#include "harness/prepare/stages.h"
 
-namespace assay::evaluate {
+namespace assay::prepare {
 namespace {
 
 // The tokenizer of the stage's model. A network made from a configuration alone has no files; with
@@ -28,9 +26,8 @@ std::unique_ptr<const datasets::Tokenizer> tokenizer_of(const StageContext& cont
   if (config.is_object() && config.value("vocab_size", 0) == 256) {
     return datasets::byte_tokenizer();
   }
-  throw Error(
-      ErrorKind::kConfig,
-      "the model has no tokenizer: it has no files, and its vocab_size is not 256 (bytes)");
+  throw Error(ErrorKind::kConfig,
+              "the model has no tokenizer: it has no files, and its vocab_size is not 256 (bytes)");
 }
 
 // What tells two tokenizers apart, whatever models they stand beside: the digests of their files,
@@ -45,6 +42,8 @@ Json tokenizer_identity(const StageContext& context) {
   }
   return files.empty() ? Json("bytes") : files;
 }
+
+}  // namespace
 
 Json tokenize(StageContext& context) {
   const auto tokenizer = tokenizer_of(context);
@@ -66,67 +65,8 @@ Json tokenize(StageContext& context) {
                    {"carriage_returns", hidden.carriage_returns},
                    {"byte_order_marks", hidden.byte_order_marks}}}};
   const std::string note = datasets::note_of(hidden);
-  if (!note.empty()) {
-    add_note(result, note);
-  }
+  if (!note.empty()) add_note(result, note);
   return result;
 }
 
-Json sample_calibration(StageContext& context) {
-  const StageParameters parameters(context);
-  const datasets::TokenSet tokens =
-      datasets::read_tokens(context.input("tokens") / datasets::kTokensFile);
-  const at::Tensor windows = datasets::calibration_windows(
-      tokens, parameters.integer("samples"), parameters.integer("context"), seed_of(context));
-  models::save_tensors(context.output() / datasets::kWindowsFile,
-                       {{datasets::kWindowsName, windows}});
-  return {{"metrics", {{"samples", windows.size(0)}, {"context", windows.size(1)}}}};
-}
-
-Json sample_images(StageContext& context) {
-  const auto images = images_of(context);
-  const std::vector<std::int64_t> indices = datasets::sampled_indices(
-      images->size(), StageParameters(context).integer("samples"), seed_of(context));
-  const datasets::ImageBatch batch = datasets::gather(*images, indices);
-  models::save_tensors(context.output() / datasets::kImagesFile,
-                       {{"images", batch.images},
-                        {"labels", batch.labels},
-                        {"indices", at::tensor(indices, at::kLong)}});
-  return {{"metrics", {{"samples", batch.labels.size(0)}}}};
-}
-
-}  // namespace
-
-std::vector<StageImplementation> data_stages() {
-  return {
-      {{.name = "tokenize",
-        .revision = 4,
-        .reads_tokenizer = true,
-        .reads_data = true,
-        .exact = true},
-       tokenize},
-      {{.name = "sample_calibration",
-        .reads = {"samples", "context"},
-        .inputs = {{.name = "tokens", .stage = "tokenize", .split = ""}},
-        .random = "calibration_seed",
-        .exact = true},
-       sample_calibration},
-      {{.name = "sample_images",
-        .revision = 2,
-        .reads = {"samples"},
-        .reads_data = true,
-        .random = "calibration_seed",
-        .exact = true},
-       sample_images}};
-}
-
-std::vector<StageImplementation> evaluation_stages(const NetworkLoader& load) {
-  std::vector<StageImplementation> all;
-  for (auto& part :
-       {data_stages(), classification_stages(load), language_stages(load), latency_stages(load)}) {
-    all.insert(all.end(), part.begin(), part.end());
-  }
-  return all;
-}
-
-}  // namespace assay::evaluate
+}  // namespace assay::prepare
