@@ -74,7 +74,7 @@ int verify(const std::string& wanted, const Registry& registry) {
       fmt::print("{}: FAILS: {}\n", method.name, error.what());
       all_hold = false;
     }
-    std::fflush(stdout);
+    if (std::fflush(stdout) != 0) throw Error(ErrorKind::kIo, "standard output cannot be written");
   }
   if (!wanted.empty() && std::find(names.begin(), names.end(), wanted) == names.end()) {
     throw Error(ErrorKind::kConfig,

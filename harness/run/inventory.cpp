@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <string_view>
+#include <unordered_set>
 
 #include "harness/core/log.h"
 #include "harness/core/suggest.h"
@@ -40,9 +42,12 @@ std::vector<bool> forced_stages(const plan::Plan& plan, const std::vector<std::s
                               suggestion(wanted, {legal.begin(), legal.end()})));
     }
   }
-  const schedule::WorkGraph graph(plan);
+  // What reads them, too; not what only waits for them (Plan::after): it holds nothing of theirs.
+  std::unordered_set<std::string_view> keys;
   for (std::size_t i = 0; i < forced.size(); ++i) {  // inputs come before consumers
-    for (const std::size_t input : graph.inputs(i)) forced[i] = forced[i] || forced[input];
+    for (const plan::StageInput& input : plan.stages[i].inputs)
+      forced[i] = forced[i] || keys.contains(input.key);
+    if (forced[i]) keys.insert(plan.stages[i].key);
   }
   return forced;
 }

@@ -19,14 +19,15 @@ bool Series::add(const std::string& name, std::int64_t step, double value) {
   if (series_.size() >= kMaxNames && !series_.contains(name)) return false;
   One& one = series_[name];
   one.newest = {step, value};
+  ++one.seen;
   if (std::isnan(value)) {
     ++one.undefined;
-  } else {
-    const bool first = one.seen == one.undefined;
-    one.least = first ? value : std::min(one.least, value);
-    one.greatest = first ? value : std::max(one.greatest, value);
+    return true;
   }
-  if (one.seen++ % one.every != 0) return true;
+  const std::size_t index = one.defined() - 1;
+  one.least = index == 0 ? value : std::min(one.least, value);
+  one.greatest = index == 0 ? value : std::max(one.greatest, value);
+  if (index % one.every != 0) return true;
   one.kept.push_back(one.newest);
   if (one.kept.size() <= kMaxPoints) return true;
   for (std::size_t i = 0; 2 * i < one.kept.size(); ++i) one.kept[i] = one.kept[2 * i];
@@ -44,9 +45,10 @@ Json Series::summary() const {
   for (const auto& [name, one] : series_) {
     Json points = Json::array();
     for (const Point& point : one.kept) points.push_back(to_json(point));
-    if ((one.seen - 1) % one.every != 0) points.push_back(to_json(one.newest));
+    const bool kept = !std::isnan(one.newest.second) && (one.defined() - 1) % one.every == 0;
+    if (!kept) points.push_back(to_json(one.newest));
     all[name] = {{"points", std::move(points)}, {"count", one.seen}, {"undefined", one.undefined}};
-    if (one.seen > one.undefined) {
+    if (one.defined() > 0) {
       all[name]["least"] = one.least;
       all[name]["greatest"] = one.greatest;
     }
@@ -74,7 +76,8 @@ Series Series::from(const std::filesystem::path& checkpoints) {
       saved.at("least").get_to(one.least);
       saved.at("greatest").get_to(one.greatest);
       one.newest = point_from(saved.at("newest"));
-      if (one.every == 0 || one.seen == 0 || saved.at("kept").empty()) return {};
+      if (one.every == 0 || one.seen == 0 || one.undefined > one.seen) return {};
+      if (saved.at("kept").empty() != (one.defined() == 0)) return {};
       if (saved.at("kept").size() > kMaxPoints || series.series_.size() > kMaxNames) return {};
       for (const Json& point : saved.at("kept")) one.kept.push_back(point_from(point));
     }

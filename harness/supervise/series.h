@@ -14,8 +14,9 @@ namespace assay::supervise {
 
 // Figures that a stage reported while it ran, a loss for example, in the order in which they came:
 // what a reader draws as curves. A series that grows beyond kMaxPoints keeps every second point and
-// from then on every second new one, and so on, so that it spans the whole stage; the newest point
-// is always there. How many points came and the extremes of all are known in any case.
+// from then on every second new one, and so on, so that it spans the whole stage. Points without a
+// value are counted only. The first point with a value and the newest of all are always there, and
+// the number and the extremes of all points are known.
 class Series {
  public:
   static constexpr std::size_t kMaxPoints = 1024;  // of one series
@@ -41,7 +42,9 @@ class Series {
  private:
   using Point = std::pair<std::int64_t, double>;
   struct One {
-    std::size_t every = 1;  // of the points that came, those whose number it divides are kept
+    std::size_t defined() const { return seen - undefined; }
+
+    std::size_t every = 1;  // of the points with a value, those whose number it divides are kept
     std::size_t seen = 0;
     std::size_t undefined = 0;
     double least = 0;  // of those that are defined

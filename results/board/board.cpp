@@ -438,8 +438,9 @@ std::vector<std::string> notes_of(const RunResults& run) {
   for (const TrialSummary& trial : run.trials) {
     if (trial.state != "failed" && trial.state != "blocked") continue;
     if (++shown > kMaxShown) break;
-    notes.push_back(fmt::format("  {} {} ({}): assay show {}", trial.state, trial.label,
-                                trial.model, trial.id));
+    // Its rows, if it has any, are of the stages that are done.
+    notes.push_back(fmt::format("  {} {} ({} of {} stages done): assay show {}", trial.state,
+                                trial.label, trial.done, trial.stages, trial.id));
   }
   for (std::size_t i = 0; i < run.notes.size() && i < kMaxShown; ++i) {
     const NoteRow& row = run.notes[i];

@@ -1,7 +1,5 @@
 #include "results/board/series.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -54,8 +52,11 @@ std::string sparkline(const std::vector<double>& values, std::size_t width) {
     const auto from = values.begin() + static_cast<std::ptrdiff_t>(i * values.size() / count);
     const auto to = values.begin() + static_cast<std::ptrdiff_t>((i + 1) * values.size() / count);
     const auto share = static_cast<double>(to - from);
-    means[i] = std::accumulate(from, to, 0.0,
-                               [share](double sum, double value) { return sum + value / share; });
+    const double mean = std::accumulate(
+        from, to, 0.0, [share](double sum, double value) { return sum + value / share; });
+    // Its rounding would be a shape where all values are equal.
+    const auto [least, greatest] = std::minmax_element(from, to);
+    means[i] = std::clamp(mean, *least, *greatest);
   }
   std::string line;
   if (means.empty()) return line;
@@ -76,6 +77,7 @@ Table series_table(const std::vector<TrialStageSummary>& stages) {
                           {"key"},
                           {"series"},
                           {"points", true},
+                          {"undefined", true},
                           {"first", true},
                           {"least", true},
                           {"greatest", true},
@@ -96,16 +98,13 @@ Table series_table(const std::vector<TrialStageSummary>& stages) {
                             {stage.key.substr(0, 12), stage.key},
                             text_cell(item.key()),
                             count_cell(count),
+                            count_cell(integer_in(series, "undefined")),
                             values.empty() ? empty_cell() : number_cell(values.front(), 4),
                             number_in(series, "least"),
                             number_in(series, "greatest"),
                             last,
                             step,
                             {sparkline(values, kWidth), points}});
-      if (const std::int64_t undefined = integer_in(series, "undefined"); undefined > 0) {
-        table.notes.push_back(fmt::format("{}: {} of {} points are not defined (NaN or null)",
-                                          item.key(), undefined, count));
-      }
     }
   }
   return table;

@@ -233,7 +233,10 @@ Cell number_cell(double value, int decimals) {
   const double shown = std::fabs(value);
   // Differences of equal figures may be off in their last bits.
   constexpr double kNothing = 1e-12;
-  const bool hidden = shown < 0.5 * std::pow(10, -decimals) && shown > kNothing;
+  // Losses and the like (three decimals and more) have two digits at least, percentages and
+  // seconds one.
+  const double digits = std::pow(10, -decimals) * (decimals >= 3 ? 10 : 0.5);
+  const bool hidden = shown < digits && shown > kNothing;
   return {hidden || shown >= kHuge ? fmt::format("{:.3g}", value)
                                    : fmt::format("{:.{}f}", value, decimals),
           value};

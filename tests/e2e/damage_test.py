@@ -139,6 +139,7 @@ BODIES["echo.canary"] = canary
         self.run_it(sweep, "--retry-failed")
         self.assertEqual(self.values(), [1, 2, 3])
         self.assertIn("0 stages run", self.run_it(sweep))
+        self.assertRegex(self.run_it(sweep, "--force", "echo.canary"), r"\b1 stages? run", "networks hold nothing of a canary")
 
     # ---- artifacts
 

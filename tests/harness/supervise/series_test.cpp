@@ -21,17 +21,16 @@ TEST(Series, points_stand_by_name_in_their_order) {
   EXPECT_EQ(summary.at("rate").at("points"), Json::array({{50, 1e-3}}));
 }
 
-TEST(Series, points_without_a_value_stay_and_count) {
+TEST(Series, points_without_a_value_are_counted_and_may_be_the_newest) {
   Series series;
   const double nan = std::nan("");
-  for (const double value : {nan, 3.0, nan, -2.0}) series.add("loss", 1, value);
+  for (const double value : {nan, 3.0, nan, -2.0, nan}) series.add("loss", 1, value);
   series.add("nothing", 1, nan);
-  EXPECT_EQ(series.summary().at("loss"),
-            (Json{{"points", {{1, nullptr}, {1, 3.0}, {1, nullptr}, {1, -2.0}}},
-                  {"count", 4},
-                  {"undefined", 2},
-                  {"least", -2.0},
-                  {"greatest", 3.0}}));
+  EXPECT_EQ(series.summary().at("loss"), (Json{{"points", {{1, 3.0}, {1, -2.0}, {1, nullptr}}},
+                                               {"count", 5},
+                                               {"undefined", 3},
+                                               {"least", -2.0},
+                                               {"greatest", 3.0}}));
   EXPECT_FALSE(series.summary().at("nothing").contains("least"));
 }
 
@@ -51,6 +50,16 @@ TEST(Series, a_long_one_is_thinned_evenly_and_keeps_its_ends) {
   for (std::size_t i = 1; i + 1 < points.size(); ++i) {
     EXPECT_EQ(points[i][0].get<std::int64_t>() - points[i - 1][0].get<std::int64_t>(), 8);
   }
+}
+
+TEST(Series, thinning_goes_by_the_points_that_have_a_value) {
+  Series series;
+  for (std::int64_t i = 0; i < 5000; ++i)
+    series.add("loss", i, i % 2 == 0 ? std::nan("") : static_cast<double>(i));
+  const Json loss = series.summary().at("loss");
+  EXPECT_EQ(loss.at("undefined"), 2500);
+  EXPECT_EQ(loss.at("points").front(), (Json{1, 1.0}));
+  EXPECT_GE(loss.at("points").size(), Series::kMaxPoints / 2);
 }
 
 TEST(Series, names_are_few_and_short) {
