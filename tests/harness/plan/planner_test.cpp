@@ -311,6 +311,11 @@ TEST_F(Planner, the_canary_of_a_method_precedes_its_networks_and_is_no_part_of_a
     EXPECT_EQ(with.trials[i].id, without.trials[i].id);
     EXPECT_THAT(with.trials[i].stages, ::testing::Contains(with.after[0].first));
   }
+  const Plan kept = filter_trials(with, "method == 'smoothquant + gptq'");
+  EXPECT_LT(kept.stages.size(), with.stages.size());
+  ASSERT_EQ(kept.after.size(), 1U);
+  EXPECT_EQ(kept.stages.at(kept.after[0].first).name, "gptq.canary");
+  EXPECT_EQ(kept.stages.at(kept.after[0].stage).name, "gptq.quantize");
 }
 
 TEST_F(Planner, a_seed_stands_only_in_recipes_of_random_stages) {
