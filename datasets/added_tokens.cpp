@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "datasets/utf8.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "datasets/compressed.h"
 #include "datasets/utf8.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

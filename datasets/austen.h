@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/input_file.h"
+#include "harness/formats/input_file.h"
 
 // The novels in Debian's r-cran-janeaustenr: an R lazy-load database (Rdata.rdb), entries one after
 // the other, each a big-endian u32 with the size after inflating and one zlib stream, which holds

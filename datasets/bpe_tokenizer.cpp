@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "datasets/utf8.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

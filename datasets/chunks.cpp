@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "harness/core/input_file.h"
+#include "harness/formats/input_file.h"
 
 // zlib and gzip streams of a known greatest size, so that a small hostile file cannot fill memory.
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "harness/core/input_file.h"
+#include "harness/formats/input_file.h"
 
 namespace assay::datasets {
 

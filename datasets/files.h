@@ -4,10 +4,10 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/input_file.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/formats/input_file.h"
 
-// What a reader is given: recipe()["data"] and its files (harness/core/stage_files.h).
+// What a reader is given: recipe()["data"] and its files (harness/contract/stage_files.h).
 
 namespace assay::datasets {
 

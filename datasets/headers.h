@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/error.h"
-#include "harness/core/input_file.h"
-#include "harness/core/json.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/formats/input_file.h"
 
 namespace assay::datasets {
 
@@ -19,6 +19,13 @@ struct DataHeaders {
   std::string beginning;            // of the first text: at most 64 KiB of valid UTF-8
   std::int64_t characters = -1;     // bytes of text at most; -1: not known
   std::vector<Error> problems;      // for which opening the split would fail
+};
+
+// What the headers tell of a text once it is tokenized.
+struct TokenFacts {
+  std::int64_t largest_id = -1;   // in the first block of the text
+  std::int64_t most_tokens = -1;  // that the text can have; -1: not known
+  bool has_bos = false;
 };
 
 // Same arguments as open_images and open_documents; which of them a reader has, its name says.

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "datasets/compressed.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

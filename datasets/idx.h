@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/input_file.h"
+#include "harness/formats/input_file.h"
 
 namespace assay::datasets {
 

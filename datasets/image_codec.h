@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "harness/core/input_file.h"
+#include "harness/formats/input_file.h"
 
 namespace assay::datasets {
 

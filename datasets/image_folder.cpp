@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <map>
 
-#include "harness/core/class_list.h"
-#include "harness/core/error.h"
-#include "harness/core/image_listing.h"
-#include "harness/core/manifest.h"
+#include "harness/base/error.h"
+#include "harness/formats/class_list.h"
+#include "harness/formats/image_listing.h"
+#include "harness/formats/manifest.h"
 
 namespace assay::datasets {
 namespace {

@@ -11,10 +11,10 @@
 namespace assay::datasets {
 
 // A folder with one folder a class, each with .jpg, .jpeg or .png files at any depth: what there is
-// says the folder's manifest (harness/core/image_listing.h), images are decoded when read. Class
-// numbers are the places in `classes`, or, where that is empty, among the sorted folders; images are
-// in order of class, then path. Throws Error(kData) as check_listing(), or if a file changed since
-// the plan; Error(kConfig) for a folder that is no class.
+// says the folder's manifest (harness/formats/image_listing.h), images are decoded when read. Class
+// numbers are the places in `classes`, or, where that is empty, among the sorted folders; images
+// are in order of class, then path. Throws Error(kData) as check_listing(), or if a file changed
+// since the plan; Error(kConfig) for a folder that is no class.
 std::unique_ptr<ImageSet> open_image_folder(const InputFile& folder,
                                             const std::vector<std::string>& classes,
                                             const Preprocessing& preprocessing,

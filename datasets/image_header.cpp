@@ -8,7 +8,7 @@
 
 #include "datasets/file_head.h"
 #include "datasets/image_codec.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

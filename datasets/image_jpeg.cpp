@@ -7,7 +7,7 @@
 #include <jpeglib.h>
 
 #include "datasets/image_codec.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "datasets/image_codec.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/input_file.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/formats/input_file.h"
 
 namespace assay::datasets {
 

@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "datasets/aligned_text.h"
 #include "datasets/unicode_form.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace assay::datasets {
 

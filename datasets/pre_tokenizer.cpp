@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "datasets/byte_level.h"
-#include "harness/core/error.h"
-#include "harness/core/json_members.h"
+#include "harness/base/error.h"
+#include "harness/base/json_members.h"
 
 namespace assay::datasets {
 namespace {

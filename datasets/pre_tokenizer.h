@@ -6,7 +6,7 @@
 
 #include "datasets/aligned_text.h"
 #include "datasets/regex.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace assay::datasets {
 

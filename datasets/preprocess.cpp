@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "harness/core/error.h"
-#include "harness/core/image_preprocessing.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
+#include "harness/formats/image_preprocessing.h"
 
 namespace assay::datasets {
 namespace {

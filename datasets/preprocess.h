@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "datasets/resample.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 // Geometry of preprocessings: resize, centre crop. Mean and standard deviation are the network's
 // (datasets::normalise).

@@ -5,7 +5,7 @@
 #include <bit>
 #include <vector>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 

@@ -7,8 +7,8 @@
 #include "datasets/text_rules.h"
 #include "datasets/text_set.h"
 #include "datasets/utf8.h"
-#include "harness/core/error.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
 
 namespace assay::datasets {
 namespace {

@@ -7,9 +7,9 @@
 
 #include "datasets/headers.h"
 #include "datasets/image_set.h"
-#include "harness/core/catalogue.h"
-#include "harness/core/input_file.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/contract/catalogue.h"
+#include "harness/formats/input_file.h"
 
 // A reader of data, as one value: what it declares and how it opens a split. Each file of
 // datasets/readers defines one; datasets/CMakeLists.txt lists them.

@@ -9,7 +9,7 @@
 
 #include "datasets/regex_dialect.h"
 #include "datasets/utf8.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 

@@ -6,7 +6,7 @@
 #include <cctype>
 #include <vector>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

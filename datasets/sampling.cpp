@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "datasets/python_random.h"
-#include "harness/core/error.h"
-#include "harness/core/philox.h"
+#include "harness/base/error.h"
+#include "harness/formats/philox.h"
 
 namespace assay::datasets {
 

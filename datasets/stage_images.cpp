@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include "harness/core/digest.h"
-#include "harness/core/stage_classes.h"
-#include "harness/core/stage_files.h"
+#include "harness/base/digest.h"
+#include "harness/contract/stage_classes.h"
+#include "harness/contract/stage_files.h"
+#include "harness/contract/stage_recipe.h"
 
 namespace assay::datasets {
 

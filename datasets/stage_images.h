@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "datasets/image_set.h"
-#include "harness/core/stage_context.h"
+#include "harness/contract/stage_context.h"
 
 namespace assay::datasets {
 

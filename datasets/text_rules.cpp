@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "datasets/utf8.h"
-#include "harness/core/error.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
 
 namespace assay::datasets {
 

@@ -9,8 +9,8 @@
 #include <limits>
 
 #include "datasets/text_rules.h"
-#include "harness/core/error.h"
-#include "harness/core/safetensors_file.h"
+#include "harness/base/error.h"
+#include "harness/formats/safetensors_file.h"
 
 namespace assay::datasets {
 namespace {

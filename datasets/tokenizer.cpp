@@ -7,9 +7,9 @@
 
 #include "datasets/tokenizer_files.h"
 #include "datasets/utf8.h"
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/error.h"
-#include "harness/core/json_members.h"
+#include "harness/base/error.h"
+#include "harness/base/json_members.h"
+#include "harness/formats/checkpoint_layout.h"
 
 namespace assay::datasets {
 namespace {

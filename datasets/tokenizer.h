@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/input_file.h"
+#include "harness/formats/input_file.h"
 
 namespace assay::datasets {
 
@@ -61,7 +61,7 @@ class Tokenizer {
 };
 
 // The tokenizer of a checkpoint, of the files of role "tokenizer" in `files` (see
-// harness/core/checkpoint_layout.h). The first of these that is there:
+// harness/formats/checkpoint_layout.h). The first of these that is there:
 //   tokenizer.json             byte-level or character BPE in the form of Hugging Face
 //   tokenizer.model (*.model)  SentencePiece
 //   vocab.json, merges.txt     byte-level BPE with GPT-2's expression (GPT-2, OPT)

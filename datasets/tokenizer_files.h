@@ -9,8 +9,8 @@
 
 #include "datasets/added_tokens.h"
 #include "datasets/tokenizer.h"
-#include "harness/core/input_file.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/formats/input_file.h"
 
 // The forms that open_tokenizer() knows.
 

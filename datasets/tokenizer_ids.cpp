@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "harness/core/error.h"
-#include "harness/core/json_members.h"
+#include "harness/base/error.h"
+#include "harness/base/json_members.h"
 
 namespace assay::datasets {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "datasets/added_tokens.h"
 #include "datasets/tokenizer_files.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace assay::datasets {
 

@@ -10,8 +10,8 @@
 #include "datasets/tokenizer_files.h"
 #include "datasets/tokenizer_ids.h"
 #include "datasets/utf8.h"
-#include "harness/core/error.h"
-#include "harness/core/json_members.h"
+#include "harness/base/error.h"
+#include "harness/base/json_members.h"
 
 namespace assay::datasets {
 namespace {

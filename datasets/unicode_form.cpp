@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "datasets/utf8.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "harness/core/bits.h"
-#include "harness/core/stage_context.h"
+#include "harness/contract/bits.h"
+#include "harness/contract/stage_context.h"
 #include "harness/models/network.h"
 #include "methods/quant/method_network.h"
 

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/schedule/transport.h"
 
 // The module assay_mpi.so: Transport over MPI point-to-point messages.

@@ -5,8 +5,8 @@
 #include "datasets/files.h"
 #include "datasets/reader.h"
 #include "datasets/readers/documents.h"
-#include "harness/core/error.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
 
 namespace assay::datasets {
 namespace {

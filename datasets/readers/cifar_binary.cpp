@@ -6,7 +6,7 @@
 #include "datasets/files.h"
 #include "datasets/memory_images.h"
 #include "datasets/reader.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 // CIFAR-10 binary files: records of 3,073 bytes, label and 3 x 32 x 32 values.
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 
 // What the readers of texts share.
 

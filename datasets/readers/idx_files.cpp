@@ -9,7 +9,7 @@
 #include "datasets/files.h"
 #include "datasets/idx.h"
 #include "datasets/memory_images.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

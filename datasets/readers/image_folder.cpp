@@ -9,9 +9,9 @@
 #include "datasets/image_header.h"
 #include "datasets/preprocess.h"
 #include "datasets/reader.h"
-#include "harness/core/error.h"
-#include "harness/core/image_listing.h"
-#include "harness/core/manifest.h"
+#include "harness/base/error.h"
+#include "harness/formats/image_listing.h"
+#include "harness/formats/manifest.h"
 
 namespace assay::datasets {
 namespace {

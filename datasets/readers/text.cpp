@@ -7,7 +7,7 @@
 #include "datasets/readers/documents.h"
 #include "datasets/text_rules.h"
 #include "datasets/utf8.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {

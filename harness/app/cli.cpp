@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "harness/core/error.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
 
 namespace assay::app {
 namespace {

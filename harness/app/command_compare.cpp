@@ -1,13 +1,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
+#include <set>
 
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
-#include "harness/core/error.h"
-#include "harness/core/input_watch.h"
-#include "harness/core/log.h"
+#include "harness/base/error.h"
+#include "harness/base/log.h"
+#include "harness/formats/input_watch.h"
 #include "harness/run/sample_files.h"
 #include "harness/supervise/store.h"
 #include "results/board/compare.h"
@@ -145,15 +148,21 @@ results::Table comparison(const CompareRequest& request) {
       });
   const bool seeds_match = left.row.seeds() == right.row.seeds();
   std::vector<results::Comparison> all;
+  std::set<std::string> unpaired;
   for (const results::MetricPair& pair : pairs) {
-    const auto a = files_of(left, pair.left), b = files_of(right, pair.right);
-    for (results::Comparison& c : results::compare_samples(a, b, seeds_match, request.bootstrap,
-                                                           progress_line(request.quiet))) {
-      c.metric = pair.left.metric;
-      c.where = pair.left.data + "/" + pair.left.split;
-      all.push_back(std::move(c));
+    if (pair.figures.empty()) {
+      unpaired.insert(pair.left.metric);
+      continue;
     }
+    const auto a = files_of(left, pair.left), b = files_of(right, pair.right);
+    std::ranges::move(results::compare_samples(pair.figures, a, b, seeds_match, request.bootstrap,
+                                               progress_line(request.quiet)),
+                      std::back_inserter(all));
   }
+  const std::string left_out = fmt::format(
+      "{} cannot be paired: no figure of it that both trials have declares per-sample values",
+      fmt::join(unpaired, ", "));
+  if (all.empty()) throw Error(ErrorKind::kConfig, left_out);
   const auto label = [](const Side& side) {
     const std::size_t seeds = side.row.trials.size();
     return side.row.label + (seeds > 1 ? fmt::format(" ({} seeds)", seeds) : "");
@@ -161,7 +170,8 @@ results::Table comparison(const CompareRequest& request) {
   const bool seeds_drawn = left.row.trials.size() + right.row.trials.size() > 2;
   results::Table table =
       results::comparison_table(label(left), label(right), all, seeds_drawn, request.bootstrap);
-  const auto& [row_a, row_b] = std::pair(pairs.front().left, pairs.front().right);
+  if (!unpaired.empty()) table.notes.push_back(left_out);
+  const results::ResultRow &row_a = pairs.front().left, &row_b = pairs.front().right;
   for (const std::string& note :
        {results::quantization_note(row_a, row_b), results::weights_note(row_a, row_b)}) {
     if (!note.empty()) table.notes.push_back(note);

@@ -2,8 +2,8 @@
 
 #include "harness/app/checkpoint_facts.h"
 #include "harness/app/cli.h"
-#include "harness/core/error.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
 #include "harness/plan/file_digests.h"
 #include "harness/run/load_plan.h"
 #include "harness/supervise/providers.h"

@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "harness/app/cli.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/run/node_slots.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/numerics.h"

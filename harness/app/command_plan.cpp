@@ -5,7 +5,7 @@
 #include "harness/app/folders.h"
 #include "harness/app/plan_tables.h"
 #include "harness/app/sweep_options.h"
-#include "harness/core/log.h"
+#include "harness/base/log.h"
 #include "harness/plan/summary.h"
 #include "harness/run/node_slots.h"
 #include "harness/run/run_sweep.h"

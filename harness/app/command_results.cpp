@@ -4,8 +4,8 @@
 
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
 #include "harness/supervise/store.h"
 #include "results/board/board.h"
 #include "results/board/export.h"

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "harness/app/cli.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/supervise/providers.h"
 
 namespace assay::app {

@@ -7,9 +7,9 @@
 
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/say.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/base/say.h"
 #include "harness/run/cancel_request.h"
 #include "harness/run/progress.h"
 #include "harness/run/run_status.h"

@@ -9,9 +9,9 @@
 #include <exception>
 
 #include "harness/app/cli.h"
-#include "harness/core/error.h"
-#include "harness/core/log.h"
-#include "harness/core/say.h"
+#include "harness/base/error.h"
+#include "harness/base/log.h"
+#include "harness/base/say.h"
 #include "harness/run/run_sweep.h"
 
 namespace {

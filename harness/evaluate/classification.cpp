@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/evaluate/fit.h"
 #include "harness/evaluate/network_traits.h"
 

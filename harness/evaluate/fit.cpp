@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::evaluate {
 
@@ -69,6 +69,28 @@ void require_vocabulary(const models::NetworkInfo& info, std::int64_t largest) {
                           "tokenizer that belongs to the weights",
                           largest, info.outputs),
               {{"field", "vocab_size"}, {"value", std::to_string(info.outputs)}});
+}
+
+void check_images(const models::NetworkInfo* info, const datasets::DataHeaders* data,
+                  Findings& findings) {
+  if (info == nullptr || data == nullptr) return;
+  findings.attempt("data", [&] { require_image_shape(*info, data->shape); });
+  findings.attempt("data", [&] { require_classes(*info, data->classes); });
+}
+
+void check_tokens(const models::NetworkInfo* info, const datasets::TokenFacts* tokens,
+                  Findings& findings, std::int64_t needed, std::int64_t context) {
+  if (tokens == nullptr) return;
+  if (info != nullptr) {
+    findings.attempt("model", [&] { require_vocabulary(*info, tokens->largest_id); });
+  }
+  if (tokens->most_tokens < 0 || tokens->most_tokens >= needed) return;
+  findings.add("data",
+               Error(ErrorKind::kConfig,
+                     fmt::format("the text has at most {} tokens, not enough for one window "
+                                 "of {}; write a smaller context, or name a longer text",
+                                 tokens->most_tokens, context),
+                     {{"field", "context"}, {"value", std::to_string(context)}}));
 }
 
 }  // namespace assay::evaluate

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "datasets/headers.h"
+#include "harness/contract/inspection.h"
 #include "harness/models/network.h"
 
 // Whether data fits a network: asked before a run from headers, and again by the stages themselves.
@@ -29,5 +31,14 @@ void require_length(const models::NetworkInfo& info, std::int64_t tokens);
 
 // Token ids up to `largest`. Throws Error(kData) if the network's vocabulary ends before.
 void require_vocabulary(const models::NetworkInfo& info, std::int64_t largest);
+
+// Before a run, from headers; nothing is found where one of them is not known (null). Images of
+// another size or with more classes than the network has outputs.
+void check_images(const models::NetworkInfo* info, const datasets::DataHeaders* data,
+                  Findings& findings);
+
+// Token ids beyond the vocabulary, texts that have not `needed` tokens for one window of `context`.
+void check_tokens(const models::NetworkInfo* info, const datasets::TokenFacts* tokens,
+                  Findings& findings, std::int64_t needed = 0, std::int64_t context = 0);
 
 }  // namespace assay::evaluate

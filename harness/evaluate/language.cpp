@@ -9,7 +9,7 @@
 #include <functional>
 #include <map>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/evaluate/fit.h"
 #include "harness/evaluate/network_traits.h"
 

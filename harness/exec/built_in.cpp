@@ -1,7 +1,7 @@
-// What assay-exec offers. Methods are listed in methods/CMakeLists.txt.
+// What assay-exec offers: what the CMakeLists.txt of readers, families, metrics and methods list.
 
 #include "datasets/reader.h"
-#include "harness/evaluate/stages.h"
+#include "harness/evaluate/metric.h"
 #include "harness/exec/inspector.h"
 #include "harness/exec/network_loader.h"
 #include "harness/exec/registry.h"
@@ -22,9 +22,11 @@ Registry built_in_registry() {
   Registry registry;
   registry.add_all(datasets::readers());
   registry.add_all(models::families());
-  registry.add_all(evaluate::metrics());
   registry.add_all(prepare::stages());
-  registry.add_all(evaluate::evaluation_stages(resident));
+  for (const evaluate::Metric& metric : evaluate::built_in_metrics()) {
+    registry.add_all(metric.declarations);
+    registry.add_all(evaluate::implementations(metric, resident));
+  }
   for (const Method& method : built_in_methods()) {
     registry.add(declaration_of(method));
     registry.add_all(implementations(method, loader));

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::exec {
 namespace {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/core/protocol.h"
+#include "harness/contract/protocol.h"
 
 namespace assay::exec {
 

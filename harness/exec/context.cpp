@@ -4,10 +4,10 @@
 
 #include <cmath>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/error.h"
-#include "harness/core/input_watch.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
+#include "harness/contract/artifact_files.h"
+#include "harness/formats/input_watch.h"
 
 namespace assay::exec {
 namespace {

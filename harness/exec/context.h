@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "harness/core/stage_context.h"
+#include "harness/contract/stage_context.h"
 #include "harness/exec/channel.h"
 #include "harness/exec/resident.h"
 

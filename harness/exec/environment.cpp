@@ -10,47 +10,13 @@
 #include <fstream>
 #include <string>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
+#include "harness/contract/stage_recipe.h"
 #include "harness/exec/mkl_override.h"
 #include "harness/exec/version.h"
 
 namespace assay::exec {
 namespace {
-
-constexpr std::int64_t kMostThreads = 1024;
-
-std::int64_t threads_of(const Json& numerics) {
-  const Json value = numerics.value("threads", Json(1));
-  if (!value.is_number_integer() || value.get<std::int64_t>() < 1 ||
-      value.get<std::int64_t>() > kMostThreads)
-    throw Error(ErrorKind::kConfig, fmt::format("numerics.threads must be 1 .. {}, not {}",
-                                                kMostThreads, value.dump()));
-  return value.get<std::int64_t>();
-}
-
-std::string word_of(const Json& numerics, const char* name, const char* otherwise) {
-  const Json value = numerics.value(name, Json(otherwise));
-  if (!value.is_string())
-    throw Error(ErrorKind::kConfig,
-                fmt::format("numerics.{} must be a text, not {}", name, value.dump()));
-  return value.get<std::string>();
-}
-
-std::string precision_of(const Json& numerics) {
-  std::string precision = word_of(numerics, "precision", "float32");
-  for (const char* legal : {"float32", "float64", "bfloat16", "float16"}) {
-    if (precision == legal) return precision;
-  }
-  throw Error(ErrorKind::kUnsupported,
-              fmt::format("precision '{}' is not supported; legal: float32, float64, bfloat16, "
-                          "float16",
-                          precision),
-              {{"precision", precision}});
-}
-
-bool is_half(const std::string& precision) {
-  return precision == "bfloat16" || precision == "float16";
-}
 
 // LibTorch's level in lower case: "default", "avx2", "avx512", or of another architecture.
 std::string cpu_level() {
@@ -63,18 +29,17 @@ std::string cpu_level() {
 
 // The class that the recipe names, if it does, is that of this process: it was settled when the
 // process started, so a mismatch is a fault of how it was started.
-void check_class(const Json& numerics) {
-  const auto require = [&](const char* name, const std::string& own) {
-    const std::string wanted = word_of(numerics, name, own.c_str());
-    if (wanted == own) return;
+void check_class(const Numerics& numerics) {
+  const auto require = [](const char* name, const std::string& wanted, const std::string& own) {
+    if (wanted.empty() || wanted == own) return;
     throw Error(ErrorKind::kEnvironment,
                 fmt::format("the recipe asks for {} '{}', but this executor computes with '{}'; "
                             "`assay run` starts executors of the class that it planned for",
                             name, wanted, own),
                 {{name, wanted}});
   };
-  require("cpu_level", cpu_level());
-  require("mkl", mkl_takes_intel() ? "intel" : "other");
+  require("cpu_level", numerics.cpu_level, cpu_level());
+  require("mkl", numerics.mkl, mkl_takes_intel() ? "intel" : "other");
 }
 
 // Highest resident set since the last reset by the supervisor, in bytes; 0 if unknown.
@@ -105,20 +70,17 @@ void start_numerics() {
   at::set_num_threads(1);
 }
 
-void apply_numerics(const Json& recipe) {
-  const Json numerics = recipe.value("numerics", Json::object());
-  if (!numerics.is_object())
-    throw Error(ErrorKind::kConfig, "recipe.numerics must be an object, not " + numerics.dump());
-  const std::string device = word_of(numerics, "device", "cpu");
-  if (device != "cpu")
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("device '{}' is not supported by this executor; legal: cpu", device),
-                {{"device", device}});
+void apply_numerics(const Numerics& numerics) {
+  if (numerics.device != "cpu")
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format("device '{}' is not supported by this executor; legal: cpu", numerics.device),
+        {{"device", numerics.device}});
   check_class(numerics);
   // oneDNN offers half precision only where it finds instructions for it, whatever level it is held
   // to, and its results depend on them.
-  at::globalContext().setUserEnabledMkldnn(!is_half(precision_of(numerics)));
-  const int threads = static_cast<int>(threads_of(numerics));
+  at::globalContext().setUserEnabledMkldnn(!is_half(numerics.precision));
+  const int threads = static_cast<int>(numerics.threads);
   if (at::get_num_threads() != threads) at::set_num_threads(threads);
 }
 

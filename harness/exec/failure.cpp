@@ -6,7 +6,7 @@
 #include <new>
 #include <string_view>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::exec {
 namespace {

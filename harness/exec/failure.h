@@ -2,7 +2,7 @@
 
 #include <exception>
 
-#include "harness/core/protocol.h"
+#include "harness/contract/protocol.h"
 
 namespace assay::exec {
 

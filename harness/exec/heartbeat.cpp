@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::exec {
 

@@ -1,24 +1,16 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 
 #include "datasets/headers.h"
-#include "harness/core/inspection.h"
+#include "harness/contract/inspection.h"
 #include "harness/exec/question_context.h"
 #include "harness/models/headers.h"
 #include "methods/method.h"
 
 namespace assay::exec {
-
-// What the headers tell of a text once it is tokenized.
-struct TokenFacts {
-  std::int64_t largest_id = -1;   // in the first block of the text
-  std::int64_t most_tokens = -1;  // that the text can have; -1: not known
-  bool has_bos = false;
-};
 
 // What is known of a stage that is asked about. Pointers are null where something is not read, or
 // is so wrong that nothing can be said of it; that has its refusal then.
@@ -27,21 +19,8 @@ struct Scene {
   const QuestionContext& context;
   const models::Network* network = nullptr;     // shapes without memory
   const datasets::DataHeaders* data = nullptr;  // its own split, or the one that its images are of
-  const TokenFacts* tokens = nullptr;           // of its input "tokens"
+  const datasets::TokenFacts* tokens = nullptr;  // of its input "tokens"
   Rounding before;                              // of the network that the stage is given
-};
-
-// Collects what is refused; an error that is thrown becomes a refusal about `about`.
-class Findings {
- public:
-  explicit Findings(Answer& answer) : answer_(answer) {}
-
-  // False: it was refused.
-  bool attempt(const char* about, const std::function<void()>& check);
-  void add(const char* about, const Error& error);
-
- private:
-  Answer& answer_;
 };
 
 // The checks of one stage by its name; nothing for a stage without any.

@@ -10,11 +10,11 @@
 #include <utility>
 
 #include "datasets/tokenizer.h"
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/network_chain.h"
-#include "harness/core/stage_files.h"
+#include "harness/contract/network_chain.h"
+#include "harness/contract/stage_files.h"
 #include "harness/exec/environment.h"
 #include "harness/exec/inspection_scene.h"
+#include "harness/formats/checkpoint_layout.h"
 
 namespace assay::exec {
 namespace {
@@ -35,7 +35,7 @@ using Tokenizer = std::shared_ptr<const datasets::Tokenizer>;
 // What was found for a question, for those that take its stage as input.
 struct Known {
   Data data;
-  std::shared_ptr<const TokenFacts> tokens;
+  std::shared_ptr<const datasets::TokenFacts> tokens;
   Rounding rounding;  // of the network that it makes
 };
 
@@ -55,12 +55,8 @@ bool is_one_document(const Json& data) {
 // The device and the precision that a run asks for. Threads and instruction sets are matters of the
 // hosts that run it.
 void require_device(const Json& recipe) {
-  Json asked = Json::object();
-  const Json numerics = recipe.value("numerics", Json::object());
-  for (const char* member : {"device", "precision"}) {
-    if (numerics.contains(member)) asked[member] = numerics[member];
-  }
-  apply_numerics({{"numerics", std::move(asked)}});
+  const Numerics numerics = numerics_from(recipe);
+  apply_numerics({.device = numerics.device, .precision = numerics.precision});
 }
 
 class Inspector {
@@ -196,9 +192,10 @@ class Inspector {
 
   // The tokenizer is read whole, which shows every part that is not supported; of the text the
   // beginning is tokenized.
-  std::shared_ptr<const TokenFacts> tokens_of(const Question& question,
-                                              const QuestionContext& context, Findings& findings) {
-    auto facts = std::make_shared<TokenFacts>();
+  std::shared_ptr<const datasets::TokenFacts> tokens_of(const Question& question,
+                                                        const QuestionContext& context,
+                                                        Findings& findings) {
+    auto facts = std::make_shared<datasets::TokenFacts>();
     findings.attempt("model", [&] {
       Tokenizer& tokenizer = tokenizers_[identity_of(question, "model")];
       const FileSet files = model_files(context);
@@ -236,26 +233,6 @@ class Inspector {
 };
 
 }  // namespace
-
-bool Findings::attempt(const char* about, const std::function<void()>& check) {
-  try {
-    check();
-    return true;
-  } catch (const Error& error) {
-    add(about, error);
-  } catch (const std::exception& error) {
-    add(about, Error(ErrorKind::kMethod, error.what()));
-  }
-  return false;
-}
-
-void Findings::add(const char* about, const Error& error) {
-  Refusal refusal = refusal_from(error, about);
-  if (std::find(answer_.refusals.begin(), answer_.refusals.end(), refusal) ==
-      answer_.refusals.end()) {
-    answer_.refusals.push_back(std::move(refusal));
-  }
-}
 
 std::vector<Answer> inspect(const std::vector<Question>& questions) {
   return Inspector().inspect(questions);

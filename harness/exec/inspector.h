@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "harness/core/inspection.h"
+#include "harness/contract/inspection.h"
 
 namespace assay::exec {
 

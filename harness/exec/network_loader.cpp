@@ -5,12 +5,13 @@
 
 #include <filesystem>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
-#include "harness/core/network_chain.h"
-#include "harness/core/stage_files.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
+#include "harness/contract/artifact_files.h"
+#include "harness/contract/network_chain.h"
+#include "harness/contract/stage_files.h"
+#include "harness/contract/stage_recipe.h"
+#include "harness/formats/checkpoint_layout.h"
 #include "harness/models/precision.h"
 #include "methods/quant/quantized_model.h"
 #include "methods/quant/tap_sequence.h"
@@ -20,17 +21,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The keyed member `model` of the recipe: {"family", "config" or "files"}.
-const Json& model_of(const StageContext& context) {
-  const auto found = context.recipe().find("model");
-  if (found == context.recipe().end() || !found->is_object() || !found->contains("family"))
-    throw Error(ErrorKind::kConfig, "the stage's recipe names no model");
-  return *found;
+std::string family_of(const StageContext& context) {
+  std::string family = model_of(context).family;
+  if (family.empty()) throw Error(ErrorKind::kConfig, "the stage's recipe names no model");
+  return family;
 }
 
 std::unique_ptr<models::Network> base_network(const StageContext& context) {
-  const Json& model = model_of(context);
-  const std::string family = model.at("family");
+  const std::string family = family_of(context);
   const FileSet files = model_files(context);
   if (files.empty())
     throw Error(ErrorKind::kUnsupported,
@@ -46,7 +44,7 @@ bool is_overlay(const fs::path& artifact) { return fs::exists(artifact / "quanti
 std::unique_ptr<models::Network> checkpoint_network(const StageContext& context,
                                                     const fs::path& artifact) {
   if (fs::exists(artifact / "config.json"))
-    return models::load_network(checkpoint_on_disk(artifact), model_of(context).at("family"));
+    return models::load_network(checkpoint_on_disk(artifact), family_of(context));
   throw Error(ErrorKind::kData,
               fmt::format("{} is neither a checkpoint folder (config.json) nor a quantized model "
                           "(quantization.json)",
@@ -63,7 +61,7 @@ std::unique_ptr<models::Network> whole_network(const StageContext& context,
   while (first > 0 && is_overlay(chain[first - 1])) --first;
   std::unique_ptr<models::Network> network =
       first > 0 ? checkpoint_network(context, chain[first - 1]) : base_network(context);
-  network->to(models::precision_of(context.recipe()));
+  network->to(models::precision_of(numerics_of(context)));
   return network;
 }
 
@@ -92,7 +90,7 @@ quant::MethodNetwork load_method_network(const StageContext& context) {
 std::shared_ptr<const quant::MethodNetwork> resident_stage_network(StageContext& context) {
   Json chain = Json::array();
   for (const fs::path& artifact : network_chain(context)) chain.push_back(publication_of(artifact));
-  const Json identity = {{"model", model_of(context)},
+  const Json identity = {{"model", context.recipe().value("model", Json())},
                          {"chain", std::move(chain)},
                          {"numerics", context.recipe().value("numerics", Json::object())}};
   const std::shared_ptr<void> value =

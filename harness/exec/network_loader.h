@@ -2,14 +2,14 @@
 
 #include <memory>
 
-#include "harness/core/stage_context.h"
+#include "harness/contract/stage_context.h"
 #include "methods/quant/method_network.h"
 
 // The network that a stage works on: the model of its recipe with the artifacts of the methods
-// before it (harness/core/network_chain.h), all of them, in their order. An artifact is a checkpoint
-// folder (config.json and model.safetensors, as `train` makes it), which takes the place of the
-// weights so far, or a quantized overlay (quantization.json and codes.safetensors), which is laid
-// over them. Activation quantizers of several overlays act one after the other.
+// before it (harness/contract/network_chain.h), all of them, in their order. An artifact is a
+// checkpoint folder (config.json and model.safetensors, as `train` makes it), which takes the place
+// of the weights so far, or a quantized overlay (quantization.json and codes.safetensors), which is
+// laid over them. Activation quantizers of several overlays act one after the other.
 
 namespace assay::exec {
 

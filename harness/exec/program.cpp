@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/error.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
 #include "harness/exec/environment.h"
 #include "harness/exec/question_context.h"
 #include "harness/exec/serve.h"

@@ -3,8 +3,8 @@
 #include <memory>
 #include <string>
 
-#include "harness/core/inspection.h"
-#include "harness/core/stage_context.h"
+#include "harness/contract/inspection.h"
+#include "harness/contract/stage_context.h"
 
 namespace assay::exec {
 

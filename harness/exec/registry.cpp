@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "harness/core/error.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
 #include "harness/exec/version.h"
 
 namespace assay::exec {

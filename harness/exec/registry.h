@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/inspection.h"
-#include "harness/core/stage_context.h"
+#include "harness/contract/inspection.h"
+#include "harness/contract/stage_context.h"
 
 namespace assay::exec {
 

@@ -6,14 +6,14 @@
 #include <cmath>
 #include <deque>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/input_watch.h"
-#include "harness/core/inspection.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/contract/inspection.h"
 #include "harness/exec/context.h"
 #include "harness/exec/environment.h"
 #include "harness/exec/failure.h"
 #include "harness/exec/heartbeat.h"
+#include "harness/formats/input_watch.h"
 
 namespace assay::exec {
 namespace {
@@ -120,7 +120,7 @@ class Server {
 
   Json result_of(const protocol::Run& run) {
     const StageBody& body = registry_.body(run.stage);
-    apply_numerics(run.recipe);
+    apply_numerics(numerics_from(run.recipe));
     // A network kept from an earlier stage may still read its pages from a file that has changed.
     if (!watch_->still_valid()) cache_.clear();
     ProtocolContext context(run, channel_, cache_, watch_, waiting_);

@@ -1,50 +1,24 @@
-// What is checked of each stage before it runs: of methods by themselves (MethodStage::check), of
-// the others here.
+// What is checked of each stage before it runs: of methods and metrics by themselves
+// (MethodStage::check, MetricStage::check), and here what holds for all of them.
 
 #include <fmt/format.h>
 
-#include <map>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "datasets/sampling.h"
+#include "harness/contract/stage_parameters.h"
 #include "harness/evaluate/fit.h"
-#include "harness/evaluate/stage_recipe.h"
-#include "harness/evaluate/windows.h"
+#include "harness/evaluate/metric.h"
 #include "harness/exec/inspection_scene.h"
 #include "methods/method.h"
 
 namespace assay::exec {
 namespace {
 
-using StageCheck = void (*)(const Scene&, Findings&);
-
-// Images of another size or with more classes than the network has outputs.
-void check_images(const Scene& scene, Findings& findings) {
-  if (scene.network == nullptr || scene.data == nullptr) return;
-  const models::NetworkInfo& info = scene.network->info();
-  findings.attempt("data", [&] { evaluate::require_image_shape(info, scene.data->shape); });
-  findings.attempt("data", [&] { evaluate::require_classes(info, scene.data->classes); });
-}
-
-// Token ids beyond the vocabulary, texts that have not `needed` tokens for one window of `context`.
-void check_tokens(const Scene& scene, Findings& findings, std::int64_t needed,
-                  std::int64_t context) {
-  if (scene.tokens == nullptr) return;
-  if (scene.network != nullptr) {
-    findings.attempt("model", [&] {
-      evaluate::require_vocabulary(scene.network->info(), scene.tokens->largest_id);
-    });
-  }
-  const std::int64_t most = scene.tokens->most_tokens;
-  if (most < 0 || most >= needed) return;
-  findings.add("data",
-               Error(ErrorKind::kConfig,
-                     fmt::format("the text has at most {} tokens, not enough for one window "
-                                 "of {}; write a smaller context, or name a longer text",
-                                 most, context),
-                     {{"field", "context"}, {"value", std::to_string(context)}}));
+const models::NetworkInfo* info_of(const Scene& scene) {
+  return scene.network == nullptr ? nullptr : &scene.network->info();
 }
 
 // Bits that no method of the trial uses would stand beside its figures.
@@ -66,17 +40,6 @@ void check_bits(const Scene& scene, Findings& findings) {
   }
 }
 
-void check_classification(const Scene& scene, Findings& findings) {
-  check_bits(scene, findings);
-  check_images(scene, findings);
-  if (scene.network == nullptr || scene.data == nullptr || scene.data->classes == 0) return;
-  if (scene.data->classes > scene.network->info().outputs) return;  // refused already
-  findings.attempt("data", [&] {
-    if (evaluate::has_class_list(scene.context))
-      evaluate::require_every_class(scene.network->info(), scene.data->classes);
-  });
-}
-
 // Images or, at most, tokens of what the stage reads.
 std::optional<std::int64_t> samples_of(const Scene& scene) {
   if (scene.data != nullptr && scene.data->images > 0) return scene.data->images;
@@ -94,8 +57,18 @@ void check_method(const MethodStage& stage, const Scene& scene, Findings& findin
                    .before = scene.before});
     });
   }
-  check_images(scene, findings);
-  check_tokens(scene, findings, 0, 0);
+  evaluate::check_images(info_of(scene), scene.data, findings);
+  evaluate::check_tokens(info_of(scene), scene.tokens, findings);
+}
+
+void check_metric(const evaluate::MetricStage& stage, const Scene& scene, Findings& findings) {
+  if (!stage.check) return;
+  check_bits(scene, findings);
+  stage.check({.context = scene.context,
+               .network = info_of(scene),
+               .data = scene.data,
+               .tokens = scene.tokens},
+              findings);
 }
 
 void check_samples(const Scene& scene, Findings& findings) {
@@ -108,61 +81,29 @@ void check_samples(const Scene& scene, Findings& findings) {
 
 void check_windows(const Scene& scene, Findings& findings) {
   const std::int64_t context = StageParameters(scene.context).integer("context");
-  check_tokens(scene, findings, context, context);
+  evaluate::check_tokens(info_of(scene), scene.tokens, findings, context, context);
 }
 
-void check_language(const Scene& scene, Findings& findings) {
-  check_bits(scene, findings);
-  const std::int64_t context = StageParameters(scene.context).integer("context");
-  if (scene.network != nullptr && !findings.attempt("metric", [&] {
-        evaluate::require_context(scene.network->info(), context);
-      })) {
-    return;
-  }
-  const evaluate::WindowProtocol protocol = evaluate::window_protocol(
-      scene.context, scene.network == nullptr ? 0 : scene.network->info().context);
-  const bool has_bos = scene.tokens == nullptr || scene.tokens->has_bos;
-  // Without the network its own context is not known.
-  const bool known = scene.network != nullptr || context > 0;
-  if (known) {
-    findings.attempt("metric", [&] { evaluate::check_protocol(protocol, has_bos); });
-  }
-  const bool documents = protocol.text == "documents";
-  const std::int64_t whole = documents ? 2 : known ? protocol.context : 0;
-  // An id that is added in front takes the place of a token.
-  check_tokens(scene, findings, whole - (has_bos && protocol.bos != "none" ? 1 : 0),
-               protocol.context);
-}
-
-void check_latency(const Scene& scene, Findings& findings) {
-  check_bits(scene, findings);
-  findings.attempt("metric", [&] { evaluate::batch_sizes(scene.context); });
-  if (scene.network == nullptr) return;
-  findings.attempt("metric", [&] {
-    evaluate::require_length(scene.network->info(),
-                             StageParameters(scene.context).integer("tokens"));
-  });
-}
-
-const std::map<std::string_view, StageCheck>& checks() {
-  static const std::map<std::string_view, StageCheck> kChecks{
-      {"sample_images", check_samples},
-      {"sample_calibration", check_windows},
-      {"evaluate.classification", check_classification},
-      {"evaluate.language", check_language},
-      {"measure.latency", check_latency}};
-  return kChecks;
-}
-
-// The stage of a method; null for one of another kind.
-const MethodStage* method_stage(const std::string& name) {
-  static const std::vector<Method> kMethods = built_in_methods();
-  for (const Method& method : kMethods) {
-    for (const MethodStage& stage : method.stages) {
+// The stage of one of `all`; null for one of another kind.
+template <typename Record>
+auto stage_among(const std::vector<Record>& all, const std::string& name)
+    -> decltype(&all.front().stages.front()) {
+  for (const Record& record : all) {
+    for (const auto& stage : record.stages) {
       if (stage.declaration.name == name) return &stage;
     }
   }
   return nullptr;
+}
+
+const MethodStage* method_stage(const std::string& name) {
+  static const std::vector<Method> kMethods = built_in_methods();
+  return stage_among(kMethods, name);
+}
+
+const evaluate::MetricStage* metric_stage(const std::string& name) {
+  static const std::vector<evaluate::Metric> kMetrics = evaluate::built_in_metrics();
+  return stage_among(kMetrics, name);
 }
 
 }  // namespace
@@ -171,8 +112,11 @@ void check_stage(const Scene& scene, Findings& findings) {
   if (const MethodStage* stage = method_stage(scene.question.stage)) {
     return check_method(*stage, scene, findings);
   }
-  const auto found = checks().find(scene.question.stage);
-  if (found != checks().end()) found->second(scene, findings);
+  if (const evaluate::MetricStage* stage = metric_stage(scene.question.stage)) {
+    return check_metric(*stage, scene, findings);
+  }
+  if (scene.question.stage == "sample_images") check_samples(scene, findings);
+  if (scene.question.stage == "sample_calibration") check_windows(scene, findings);
 }
 
 std::optional<Rounding> rounding_of(const Question& question, const QuestionContext& context) {

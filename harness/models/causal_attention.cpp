@@ -5,7 +5,7 @@
 
 #include <limits>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/models/kernels/attention.h"
 
 namespace assay::models {

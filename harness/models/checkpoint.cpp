@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "harness/models/checkpoint_files.h"
 #include "harness/models/family.h"
 #include "harness/models/tensor_file.h"

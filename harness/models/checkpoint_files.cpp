@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/error.h"
-#include "harness/core/input_watch.h"
+#include "harness/base/error.h"
+#include "harness/formats/checkpoint_layout.h"
+#include "harness/formats/input_watch.h"
 
 namespace assay::models {
 namespace {

@@ -4,9 +4,9 @@
 #include <memory>
 #include <string>
 
-#include "harness/core/input_file.h"
-#include "harness/core/json.h"
-#include "harness/core/safetensors_file.h"
+#include "harness/base/json.h"
+#include "harness/formats/input_file.h"
+#include "harness/formats/safetensors_file.h"
 
 namespace assay::models {
 
@@ -17,8 +17,8 @@ struct CheckpointFiles {
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> tensors;
 };
 
-// `files`: roles of harness/core/checkpoint_layout.h; nothing else is opened. Throws Error(kData |
-// kIo) naming the file: a malformed or changed one, an index that names a shard which is not in
+// `files`: roles of harness/formats/checkpoint_layout.h; nothing else is opened. Throws Error(kData
+// | kIo) naming the file: a malformed or changed one, an index that names a shard which is not in
 // `files` or a tensor that its shard lacks.
 CheckpointFiles open_checkpoint(const FileSet& files);
 

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::models {
 namespace {

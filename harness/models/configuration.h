@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/contract/catalogue.h"
 
 namespace assay::models {
 

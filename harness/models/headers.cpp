@@ -6,7 +6,7 @@
 
 #include <set>
 
-#include "harness/core/checkpoint_layout.h"
+#include "harness/formats/checkpoint_layout.h"
 #include "harness/models/checkpoint_files.h"
 #include "harness/models/family.h"
 #include "harness/models/tensor_match.h"

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/error.h"
-#include "harness/core/input_file.h"
+#include "harness/base/error.h"
+#include "harness/formats/input_file.h"
 #include "harness/models/network.h"
 
 namespace assay::models {

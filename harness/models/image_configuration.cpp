@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::models {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 #include "harness/models/configuration.h"
 #include "harness/models/network.h"
 

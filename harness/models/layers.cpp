@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/models/kernels/rows.h"
 #include "harness/models/kernels/usable.h"
 

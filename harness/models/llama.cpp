@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/error.h"
-#include "harness/core/philox.h"
+#include "harness/base/error.h"
+#include "harness/formats/philox.h"
 #include "harness/models/causal_attention.h"
 #include "harness/models/configuration.h"
 #include "harness/models/family.h"

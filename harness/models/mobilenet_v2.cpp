@@ -6,7 +6,7 @@
 #include <cmath>
 #include <regex>
 
-#include "harness/core/philox.h"
+#include "harness/formats/philox.h"
 #include "harness/models/cnn.h"
 #include "harness/models/family.h"
 #include "harness/models/image_configuration.h"

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "harness/core/error.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
 
 namespace assay::models {
 

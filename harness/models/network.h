@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/input_file.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/contract/catalogue.h"
+#include "harness/formats/input_file.h"
 #include "harness/models/tap.h"
 
 namespace assay::models {
@@ -121,9 +121,9 @@ std::string family_of(const Json& configuration);
 // Fills parameters by the family's usual initialisation from Philox(seed, "init").
 void initialise(Network& network, std::uint64_t seed);
 
-// The network of a checkpoint's files (harness/core/checkpoint_layout.h). `family`: "" reads it from
-// the configuration. Keeps the checkpoint's dtype. Throws Error(kData) listing tensors that are
-// missing, unexpected or misshapen.
+// The network of a checkpoint's files (harness/formats/checkpoint_layout.h). `family`: "" reads it
+// from the configuration. Keeps the checkpoint's dtype. Throws Error(kData) listing tensors that
+// are missing, unexpected or misshapen.
 std::unique_ptr<Network> load_network(const FileSet& files, const std::string& family = "");
 
 // Writes config.json and model.safetensors into an existing folder; load_network reads them back

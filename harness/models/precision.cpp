@@ -1,22 +1,19 @@
 #include "harness/models/precision.h"
 
-#include <fmt/format.h>
-
-#include "harness/core/error.h"
-
 namespace assay::models {
 
-at::ScalarType precision_of(const Json& recipe) {
-  const Json numerics = recipe.value("numerics", Json::object());
-  const Json name = numerics.is_object() ? numerics.value("precision", Json("float32")) : Json();
-  if (name == "float32") return at::kFloat;
-  if (name == "float64") return at::kDouble;
-  if (name == "bfloat16") return at::kBFloat16;
-  if (name == "float16") return at::kHalf;
-  throw Error(
-      ErrorKind::kUnsupported,
-      fmt::format("precision {} is not supported; legal: float32, float64, bfloat16, float16",
-                  name.dump()));
+at::ScalarType precision_of(const Numerics& numerics) {
+  switch (numerics.precision) {
+    case Precision::kFloat32:
+      break;
+    case Precision::kFloat64:
+      return at::kDouble;
+    case Precision::kBFloat16:
+      return at::kBFloat16;
+    case Precision::kFloat16:
+      return at::kHalf;
+  }
+  return at::kFloat;
 }
 
 bool is_half(at::ScalarType type) { return type == at::kHalf || type == at::kBFloat16; }

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "harness/core/philox.h"
+#include "harness/formats/philox.h"
 
 namespace assay::models {
 

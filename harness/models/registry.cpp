@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cctype>
 
-#include "harness/core/error.h"
-#include "harness/core/philox.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
+#include "harness/formats/philox.h"
 #include "harness/models/family.h"
 
 namespace assay::models {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <optional>
 
-#include "harness/core/philox.h"
+#include "harness/formats/philox.h"
 #include "harness/models/cnn.h"
 #include "harness/models/family.h"
 #include "harness/models/image_configuration.h"

@@ -9,7 +9,7 @@
 #include <numbers>
 #include <string>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/models/kernels/rows.h"
 #include "harness/models/kernels/usable.h"
 #include "harness/models/layers.h"

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "harness/core/safetensors_file.h"
+#include "harness/formats/safetensors_file.h"
 
 // Tensors to and from safetensors files. Reading maps the file: a tensor whose data are aligned to
 // 64 bytes is a view of the mapping, kept alive by the tensor itself, others are copied (kernels

@@ -9,7 +9,7 @@
 #include <set>
 #include <string_view>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/models/tensor_file.h"
 
 namespace assay::models {

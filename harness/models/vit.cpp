@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/error.h"
-#include "harness/core/philox.h"
+#include "harness/base/error.h"
+#include "harness/formats/philox.h"
 #include "harness/models/family.h"
 #include "harness/models/image_configuration.h"
 #include "harness/models/kernels/attention.h"

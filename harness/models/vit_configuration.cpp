@@ -7,7 +7,7 @@
 #include <optional>
 #include <regex>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/models/configuration.h"
 #include "harness/models/image_configuration.h"
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/contract/catalogue.h"
 #include "harness/models/network.h"
 
 namespace assay::models {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "harness/core/image_preprocessing.h"
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
+#include "harness/formats/image_preprocessing.h"
 
 namespace assay::plan {
 namespace {

@@ -7,9 +7,9 @@
 #include <tuple>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/class_list.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/contract/catalogue.h"
+#include "harness/formats/class_list.h"
 #include "harness/plan/inputs.h"
 #include "harness/spec/sweep.h"
 
@@ -28,8 +28,8 @@ struct DataView {
 };
 
 // Resolves views, each once. What of image folders depends on models stands here: class numbers
-// (harness/core/class_list.h) and preprocessing, which is the metric's, else the data entry's, else
-// the checkpoint's.
+// (harness/formats/class_list.h) and preprocessing, which is the metric's, else the data entry's,
+// else the checkpoint's.
 class DataViews {
  public:
   DataViews(const spec::Sweep& sweep, const Catalogue& catalogue, InputDigests& digests)

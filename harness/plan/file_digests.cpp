@@ -6,12 +6,12 @@
 #include <cstdlib>
 #include <system_error>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
-#include "harness/core/json.h"
-#include "harness/core/json_text.h"
-#include "harness/core/log.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/base/json_text.h"
+#include "harness/base/log.h"
 
 namespace assay::plan {
 namespace {

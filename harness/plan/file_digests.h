@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "harness/core/disk_files.h"
+#include "harness/formats/disk_files.h"
 #include "harness/plan/inputs.h"
 
 namespace assay::plan {

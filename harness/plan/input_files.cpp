@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <set>
 
-#include "harness/core/digest.h"
-#include "harness/core/suggest.h"
+#include "harness/base/digest.h"
+#include "harness/base/suggest.h"
 
 namespace assay::plan {
 namespace {

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/image_listing.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/contract/catalogue.h"
+#include "harness/formats/image_listing.h"
 #include "harness/plan/data_views.h"
 #include "harness/plan/inputs.h"
 #include "harness/spec/sweep.h"

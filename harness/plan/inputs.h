@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/input_file.h"
-#include "harness/core/manifest.h"
+#include "harness/formats/checkpoint_layout.h"
+#include "harness/formats/input_file.h"
+#include "harness/formats/manifest.h"
 
 namespace assay::plan {
 

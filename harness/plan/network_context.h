@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 #include "harness/plan/inputs.h"
 #include "harness/spec/sweep.h"
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/json.h"
-#include "harness/core/shared.h"
+#include "harness/base/json.h"
+#include "harness/base/shared.h"
 #include "harness/plan/stage.h"
 
 namespace assay::plan {
@@ -82,7 +82,7 @@ struct Plan {
   std::vector<PlannedTrial> trials;  // in order of first appearance in the sweep
   std::vector<LeftOut> left_out;
   std::vector<Impossible> impossible;
-  // Manifests of folders that stages read (harness/core/manifest.h), by the name that locations
+  // Manifests of folders that stages read (harness/formats/manifest.h), by the name that locations
   // give them. A run puts them into the store.
   std::map<std::string, std::string> manifests;
 };

@@ -9,9 +9,9 @@
 #include <set>
 #include <tuple>
 
-#include "harness/core/digest.h"
-#include "harness/core/image_preprocessing.h"
-#include "harness/core/network_chain.h"
+#include "harness/base/digest.h"
+#include "harness/contract/network_chain.h"
+#include "harness/formats/image_preprocessing.h"
 #include "harness/plan/network_context.h"
 #include "harness/plan/stage_builder.h"
 #include "harness/spec/method_expression.h"

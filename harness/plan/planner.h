@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
+#include "harness/contract/catalogue.h"
 #include "harness/plan/inputs.h"
 #include "harness/plan/plan.h"
 #include "harness/spec/sweep.h"

@@ -3,7 +3,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "harness/core/digest.h"
+#include "harness/base/digest.h"
 
 namespace assay::plan {
 namespace {

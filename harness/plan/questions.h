@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/inspection.h"
+#include "harness/contract/inspection.h"
 #include "harness/plan/plan.h"
 
 namespace assay::plan {

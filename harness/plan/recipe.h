@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/json.h"
-#include "harness/core/shared.h"
+#include "harness/base/json.h"
+#include "harness/base/shared.h"
 
 namespace assay::plan {
 

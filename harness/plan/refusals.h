@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/inspection.h"
+#include "harness/contract/inspection.h"
 #include "harness/plan/plan.h"
 #include "harness/plan/questions.h"
 #include "harness/spec/sweep.h"

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/json.h"
-#include "harness/core/shared.h"
+#include "harness/base/json.h"
+#include "harness/base/shared.h"
+#include "harness/contract/catalogue.h"
 #include "harness/plan/recipe.h"
 
 namespace assay::plan {

@@ -6,8 +6,8 @@
 #include <iterator>
 #include <optional>
 
-#include "harness/core/bits.h"
-#include "harness/core/network_chain.h"
+#include "harness/contract/bits.h"
+#include "harness/contract/network_chain.h"
 
 namespace assay::plan {
 namespace {

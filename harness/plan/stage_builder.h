@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/digest.h"
+#include "harness/base/digest.h"
+#include "harness/contract/catalogue.h"
 #include "harness/plan/input_files.h"
 #include "harness/plan/key_index.h"
 #include "harness/plan/plan.h"

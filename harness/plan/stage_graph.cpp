@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <set>
 
-#include "harness/core/error.h"
-#include "harness/core/network_chain.h"
+#include "harness/base/error.h"
+#include "harness/contract/network_chain.h"
 
 namespace assay::plan {
 namespace {

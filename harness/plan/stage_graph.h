@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 
 namespace assay::plan {
 

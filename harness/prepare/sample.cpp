@@ -3,7 +3,8 @@
 #include "datasets/sampling.h"
 #include "datasets/stage_images.h"
 #include "datasets/token_set.h"
-#include "harness/core/stage_parameters.h"
+#include "harness/contract/stage_parameters.h"
+#include "harness/contract/stage_recipe.h"
 #include "harness/models/tensor_file.h"
 #include "harness/prepare/stages.h"
 

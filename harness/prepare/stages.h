@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "harness/core/stage_context.h"
+#include "harness/contract/stage_context.h"
 
 namespace assay::prepare {
 

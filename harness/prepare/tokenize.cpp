@@ -6,10 +6,11 @@
 #include "datasets/text_set.h"
 #include "datasets/token_set.h"
 #include "datasets/tokenizer.h"
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/error.h"
-#include "harness/core/stage_files.h"
-#include "harness/core/stage_result.h"
+#include "harness/base/error.h"
+#include "harness/contract/stage_files.h"
+#include "harness/contract/stage_recipe.h"
+#include "harness/contract/stage_result.h"
+#include "harness/formats/checkpoint_layout.h"
 #include "harness/prepare/stages.h"
 
 namespace assay::prepare {
@@ -20,9 +21,7 @@ namespace {
 std::unique_ptr<const datasets::Tokenizer> tokenizer_of(const StageContext& context) {
   const FileSet files = model_files(context);
   if (!files.empty()) return datasets::open_tokenizer(files);
-  const Json recipe_model = context.recipe().value("model", Json::object());
-  const Json config =
-      recipe_model.is_object() ? recipe_model.value("config", Json::object()) : Json();
+  const Json config = model_of(context).config;
   if (config.is_object() && config.value("vocab_size", 0) == 256) {
     return datasets::byte_tokenizer();
   }

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 // What a run records of its stages, as values: the conductor fills them, the results database
 // writes them.

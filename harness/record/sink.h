@@ -3,7 +3,7 @@
 #include <map>
 #include <string>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/plan/plan.h"
 #include "harness/record/records.h"
 

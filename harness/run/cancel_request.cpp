@@ -2,9 +2,9 @@
 
 #include <system_error>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/json.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
 
 namespace assay::run {
 namespace {

@@ -6,8 +6,8 @@
 #include <charconv>
 #include <utility>
 
-#include "harness/core/error.h"
-#include "harness/core/log.h"
+#include "harness/base/error.h"
+#include "harness/base/log.h"
 #include "harness/run/inventory.h"
 #include "harness/run/results_database.h"
 #include "harness/run/sample_files.h"

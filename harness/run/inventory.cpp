@@ -8,8 +8,8 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "harness/core/log.h"
-#include "harness/core/suggest.h"
+#include "harness/base/log.h"
+#include "harness/base/suggest.h"
 
 namespace assay::run {
 namespace {

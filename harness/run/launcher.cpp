@@ -8,7 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::run {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "harness/core/error.h"
-#include "harness/core/log.h"
+#include "harness/base/error.h"
+#include "harness/base/log.h"
 #include "harness/plan/file_digests.h"
 #include "harness/plan/planner.h"
 #include "harness/run/numerics.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 #include "harness/plan/inputs.h"
 #include "harness/plan/plan.h"
 #include "harness/run/plan_inspection.h"

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "harness/run/cancel_request.h"
 #include "harness/supervise/host.h"
 

@@ -11,7 +11,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/run/cgroup_limits.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/numerics.h"

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
 #include "harness/plan/questions.h"
 #include "harness/plan/refusals.h"
 #include "harness/supervise/answer_cache.h"

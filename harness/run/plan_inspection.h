@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/plan/plan.h"
 #include "harness/spec/sweep.h"
 #include "harness/supervise/providers.h"

@@ -8,7 +8,7 @@
 #include <future>
 #include <thread>
 
-#include "harness/core/log.h"
+#include "harness/base/log.h"
 #include "harness/run/run_sweep.h"
 #include "harness/supervise/host.h"
 

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "harness/core/say.h"
+#include "harness/base/say.h"
 
 namespace assay::run {
 namespace {

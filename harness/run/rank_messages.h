@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/run/supervisor_handle.h"
 #include "harness/supervise/numerics.h"
 

@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "harness/core/log.h"
+#include "harness/base/log.h"
 #include "harness/supervise/host.h"
 
 namespace assay::run {

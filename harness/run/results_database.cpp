@@ -4,7 +4,7 @@
 #include <chrono>
 #include <thread>
 
-#include "harness/core/log.h"
+#include "harness/base/log.h"
 
 namespace assay::run {
 namespace {

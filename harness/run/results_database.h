@@ -3,7 +3,7 @@
 #include <functional>
 #include <memory>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/run/run_folder.h"
 #include "harness/run/run_sweep.h"
 

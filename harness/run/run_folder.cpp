@@ -4,10 +4,10 @@
 
 #include <random>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/json.h"
-#include "harness/core/json_text.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/base/json_text.h"
 #include "harness/supervise/host.h"
 
 namespace assay::run {

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "harness/core/error.h"
-#include "harness/core/json_text.h"
+#include "harness/base/error.h"
+#include "harness/base/json_text.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/run_lock.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/supervise/process_identity.h"
 
 namespace assay::run {

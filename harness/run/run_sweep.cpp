@@ -4,9 +4,9 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/log.h"
-#include "harness/core/say.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/log.h"
+#include "harness/base/say.h"
 #include "harness/run/build_info.h"
 #include "harness/run/inventory.h"
 #include "harness/run/launcher.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/record/sink.h"
 #include "harness/run/load_plan.h"
 

@@ -5,8 +5,8 @@
 
 #include <system_error>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
+#include "harness/contract/artifact_files.h"
 
 namespace assay::run {
 namespace {

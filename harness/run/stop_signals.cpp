@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::run {
 namespace {

@@ -1,6 +1,6 @@
 #include "harness/run/summary.h"
 
-#include "harness/core/say.h"
+#include "harness/base/say.h"
 
 namespace assay::run {
 

@@ -55,15 +55,17 @@ struct Counts {
 // actions. `now` is in seconds on any clock that does not go back. Cost of an event: logarithmic in
 // the number of stages, linear in the number of distinct resource requests and of nodes.
 //
-// Policy: trial by trial, the one with the least work left first, so that a board fills from the
-// first minutes; but a stage whose remaining path takes half of the time that is left, or more,
-// goes first, longest path first, so that the end of the run does not wait for it. Within that on a
+// Policy: the trial with the least work first, for a first row; then trial by trial, the one with
+// the least work left first, so that a board fills from the first minutes; but a stage whose
+// remaining path takes half of the time that is left, or more, goes first, longest path first, so
+// that the end of the run does not wait for it. Within that on a
 // slot whose executor holds the stage's model; short stages get one more queued behind them, very
-// short ones many (what ends together is published with one sync); an exclusive stage, or one
-// passed over for long, gets a node drained for it; failures as docs/guides/failures.md says. The
-// plan must outlive it. One thread. Stages start in coordinator_dispatch.cpp;
-// coordinator_failures.cpp decides what follows a failure, coordinator_slots.cpp what follows a
-// slot's, coordinator_sharing.cpp what follows from the store and from other runs.
+// short ones many (what ends together is published with one sync); exclusive stages wait
+// for each other and for a moment when the slots of a node end together, and get it drained, as
+// does one passed over for long; failures as docs/guides/failures.md says. The plan must outlive
+// it. One thread. Stages start in coordinator_dispatch.cpp; coordinator_failures.cpp decides what
+// follows a failure, coordinator_slots.cpp what follows a slot's, coordinator_sharing.cpp what
+// follows from the store and from other runs.
 class Coordinator {
  public:
   // `known`: one a stage. Throws Error(kConfig) for a plan that is no graph.
@@ -147,6 +149,7 @@ class Coordinator {
   void take_from_queue(StageIndex stage);
   void dispatch();
   bool place_one();
+  bool place_first_exclusive();
   bool place_before_drain();
   std::optional<double> drained_at_s(const std::string& node, bool all) const;
   bool place_reserved();
@@ -163,7 +166,10 @@ class Coordinator {
   void order_work(const std::vector<bool>& settled);
   bool worth_reordering(bool fresh) const;
   double work_left_s() const;  // over all slots
-  bool exclusive_is_due();
+  bool exclusive_is_due(const ReadyQueue::Group& first);
+  double busy_for_s(const Slot& slot) const;
+  double emptying_s(const std::string& node) const;
+  std::optional<std::string> node_to_empty(const ReadyQueue::Request& request) const;
 
   bool current(const Attempt& attempt, bool* ahead = nullptr);
   void stop_promoted(SlotId id);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "harness/schedule/coordinator.h"
 
@@ -20,6 +21,10 @@ constexpr double kWorthMoving = 0.25;
 constexpr double kLate = 3;
 // and nothing is queued behind it from this many on while others end sooner.
 constexpr double kOverdue = 1.5;
+// A node is emptied for exclusive stages when that idles its slots for this share, or less, of the
+// time that the stages take from all its slots anyway
+// and, before the first row of a board, have waited.
+constexpr double kIdleShare = 0.2;
 // Stages of one kind of request that are looked at for one that ends in time.
 constexpr std::size_t kLookedAt = 64;
 
@@ -69,13 +74,14 @@ bool Coordinator::place_reserved() {
 
 bool Coordinator::place_one() {
   if (slots_.free() == 0 || ready_.size() == 0) return false;
+  if (place_first_exclusive()) return true;
   for (const auto* group : ready_.groups()) {
     const StageIndex top = group->entries.begin()->stage;
     if (!starts_in_time(top)) {
       held_by_time_ = true;
       continue;
     }
-    if (group->request.exclusive && !exclusive_is_due()) continue;
+    if (group->request.exclusive && !exclusive_is_due(*group)) continue;
     const auto slot = slots_.place(group->request, stage_of(top).residency);
     if (slot) {
       const StageIndex stage = prefer_resident(*group, top, *slot);
@@ -84,12 +90,38 @@ bool Coordinator::place_one() {
       return true;
     }
     const bool starved = now_s_ - work_[top].ready_since_s >= options_.reserve_after_s;
-    if ((group->request.exclusive || starved) && slots_.reserve(top, group->request)) {
+    if (!group->request.exclusive && !starved) continue;
+    if (const auto node = node_to_empty(group->request)) {
+      slots_.reserve(top, *node);
       take_from_queue(top);
       work_[top].phase = Phase::kReserved;
       ++reserved_;
       return true;
     }
+  }
+  return false;
+}
+
+// Where a node is empty, an exclusive stage of the trial that is to be completed next starts before
+// anything that would have to end for it.
+bool Coordinator::place_first_exclusive() {
+  StageRank next = std::numeric_limits<StageRank>::max();
+  for (const auto* group : ready_.groups()) {
+    for (const ReadyQueue::Entry& entry : group->entries) {
+      if (entry.rank == kCriticalRank) continue;
+      next = std::min(next, entry.rank);
+      break;
+    }
+  }
+  for (const auto* group : ready_.groups()) {
+    const ReadyQueue::Entry& top = *group->entries.begin();
+    if (!group->request.exclusive || top.rank > next || !starts_in_time(top.stage)) continue;
+    const auto slot = slots_.place(group->request, stage_of(top.stage).residency);
+    if (!slot) continue;
+    const StageIndex stage = top.stage;
+    take_from_queue(stage);
+    place(stage, *slot);
+    return true;
   }
   return false;
 }
@@ -123,14 +155,11 @@ bool Coordinator::place_before_drain() {
 // known.
 std::optional<double> Coordinator::drained_at_s(const std::string& node, bool all) const {
   std::optional<double> drained_s;
-  for (const auto& [id, slot] : slots_.slots()) {
-    if (slot.offer.node != node || !slot.running) continue;
-    const auto expected_s = [&](const Occupant& occupant) {
-      return durations_.expected_s(stage_of(occupant.attempt.stage).name);
-    };
+  for (const SlotId id : slots_.on(node)) {
+    const Slot& slot = slots_.slots().at(id);
+    if (!slot.running) continue;
     if (!durations_.known(stage_of(slot.running->attempt.stage).name)) return std::nullopt;
-    double end_s = std::max(now_s_, slot.running->since_s + expected_s(*slot.running));
-    for (const Occupant& next : slot.waiting) end_s += expected_s(next);
+    const double end_s = now_s_ + busy_for_s(slot);
     const double other_s = drained_s.value_or(end_s);
     drained_s = all ? std::max(other_s, end_s) : std::min(other_s, end_s);
   }
@@ -143,13 +172,13 @@ StageIndex Coordinator::prefer_resident(const ReadyQueue::Group& group, StageInd
   const auto& mine = slots_.slots().at(slot).residents;
   // What needs no model starts at once: it ends soon and often completes a trial.
   if (wanted.empty() || std::find(mine.begin(), mine.end(), wanted) != mine.end()) return top;
-  const bool critical = work_[top].rank == kCriticalRank;
+  const bool critical = work_[top].rank <= kCriticalRank;
   for (const std::string& resident : mine) {
     const auto found = group.by_residency.find(resident);
     if (found == group.by_residency.end()) continue;
     const auto& best = *found->second.begin();
     if (critical &&
-        (best.rank != kCriticalRank || best.path_s < kResidentShare * work_[top].path_s)) {
+        (best.rank > work_[top].rank || best.path_s < kResidentShare * work_[top].path_s)) {
       continue;
     }
     if (starts_in_time(best.stage)) return best.stage;
@@ -158,17 +187,70 @@ StageIndex Coordinator::prefer_resident(const ReadyQueue::Group& group, StageInd
 }
 
 // An exclusive stage waits until its node is empty, which idles slots as far as nothing short fills
-// them. So they start in batches, each as large as all before it: the first at once, for the first
-// row of the board, the last ones with little loss.
-bool Coordinator::exclusive_is_due() {
+// them. So they start in batches, each as large as all before it: the first early, for the first
+// row of the board, the last ones with little loss; and each when the slots of a node end at about
+// the same time.
+bool Coordinator::exclusive_is_due(const ReadyQueue::Group& first) {
   std::size_t waiting = 0;
+  double take_s = 0;
   for (const auto* group : ready_.groups()) {
-    if (group->request.exclusive) waiting += group->entries.size();
+    if (!group->request.exclusive) continue;
+    const StageIndex top = group->entries.begin()->stage;  // one stands for all: most are alike
+    waiting += group->entries.size();
+    take_s +=
+        static_cast<double>(group->entries.size()) * durations_.expected_s(stage_of(top).name);
   }
-  const bool nothing_else = ready_.size() == waiting || slots_.busy() == 0;
-  if (!exclusive_open_ && !nothing_else && waiting < exclusive_started_) return false;
+  // What is queued behind a stage is asked back for a free slot (retract_waiting).
+  const bool queued = std::any_of(slots_.slots().begin(), slots_.slots().end(),
+                                  [](const auto& slot) { return !slot.second.waiting.empty(); });
+  const bool nothing_else = (ready_.size() == waiting && !queued) || slots_.busy() == 0;
+  if (!exclusive_open_ && !nothing_else) {
+    if (waiting < exclusive_started_) return false;
+    const double waited_s = now_s_ - work_[first.entries.begin()->stage].ready_since_s;
+    const double worth_s = kIdleShare * (take_s + (exclusive_started_ == 0 ? waited_s : 0));
+    const auto node = node_to_empty(first.request);
+    if (!node) return false;
+    if (emptying_s(*node) > worth_s * static_cast<double>(slots_.on(*node).size())) return false;
+  }
   exclusive_open_ = waiting > 1;
   return true;
+}
+
+// Seconds until a slot has done what is on it. A stage that nothing is known of, or that takes
+// longer than expected, is expected to go on for as long as that.
+double Coordinator::busy_for_s(const Slot& slot) const {
+  if (!slot.running) return 0;
+  const std::string& name = stage_of(slot.running->attempt.stage).name;
+  const double spent_s = now_s_ - slot.running->since_s;
+  const double left_s = durations_.expected_s(name) - spent_s;
+  const double more_s = durations_.known(name) ? -left_s : spent_s;
+  return std::max({0.0, left_s, more_s}) + waiting_s(slot);
+}
+
+// Slot-seconds that pass idle if a node gets nothing new until all its slots have ended.
+double Coordinator::emptying_s(const std::string& node) const {
+  double sum_s = 0, longest_s = 0;
+  const std::set<SlotId>& members = slots_.on(node);
+  for (const SlotId id : members) {
+    const double own_s = busy_for_s(slots_.slots().at(id));
+    sum_s += own_s;
+    longest_s = std::max(longest_s, own_s);
+  }
+  return static_cast<double>(members.size()) * longest_s - sum_s;
+}
+
+// The node that loses least by being kept for the request; nothing if all that could admit it are
+// kept for others.
+std::optional<std::string> Coordinator::node_to_empty(const ReadyQueue::Request& request) const {
+  std::optional<std::string> best;
+  double least_s = 0;
+  for (const std::string& node : slots_.reservable(request)) {
+    const double idle_s = emptying_s(node);
+    if (best && idle_s >= least_s) continue;
+    best = node;
+    least_s = idle_s;
+  }
+  return best;
 }
 
 void Coordinator::place(StageIndex stage, SlotId slot) {
@@ -211,6 +293,10 @@ void Coordinator::fill_ahead(SlotId id) {
     for (const auto* group : ready_.groups()) {
       const StageIndex top = group->entries.begin()->stage;
       if (!slots_.admits_ahead(id, group->request) || !starts_in_time(top)) continue;
+      // What follows here may complete the first row, and would wait for it.
+      if (work_[slot->running->attempt.stage].rank < std::min(work_[top].rank, kCriticalRank)) {
+        continue;
+      }
       const StageIndex stage = prefer_resident(*group, top, id);
       take_from_queue(stage);
       Work& work = work_[stage];
@@ -265,9 +351,10 @@ void Coordinator::fill_all_ahead() {
 }
 
 // What waits behind a stage that has long to go, or takes far longer than expected, is asked back
-// once a slot is free and nothing else is there for it.
+// once a slot is free that nothing else can take: what is ready waits for a node of its own, or the
+// slot is kept for that, and then what is queued would only delay it.
 void Coordinator::retract_waiting() {
-  if (slots_.open() == 0 || ready_.size() > 0) return;
+  if (slots_.open() == 0) return;
   for (const auto& [id, slot] : slots_.slots()) {
     if (slot.waiting.empty() || !slot.running) continue;
     const double expected_s = durations_.expected_s(stage_of(slot.running->attempt.stage).name);
@@ -306,7 +393,8 @@ void Coordinator::order_work(const std::vector<bool>& settled) {
   for (StageIndex i = 0; i < work_.size(); ++i) {
     work_[i].path_s = path[i];
     // On one slot no order ends sooner than another.
-    work_[i].rank = slots > 1 && path[i] >= critical_s ? kCriticalRank : ranks[i];
+    work_[i].rank =
+        slots > 1 && path[i] >= critical_s ? std::min(ranks[i], kCriticalRank) : ranks[i];
   }
 }
 

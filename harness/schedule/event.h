@@ -7,8 +7,8 @@
 #include <variant>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
+#include "harness/contract/catalogue.h"
 #include "harness/record/records.h"
 
 // What the coordinator is told and what it answers. Values only: the drivers (local, MPI,

@@ -169,20 +169,20 @@ bool SlotPool::admits_ever(const ReadyQueue::Request& request) const {
   });
 }
 
-bool SlotPool::reserve(StageIndex stage, const ReadyQueue::Request& request) {
-  Node* best = nullptr;
-  for (auto& [name, node] : nodes_) {
+std::vector<std::string> SlotPool::reservable(const ReadyQueue::Request& request) const {
+  std::vector<std::string> result;
+  for (const auto& [name, node] : nodes_) {
     if (node.reserved_for || !within(request.resources, {0, 0, 0, 0}, node.capacity)) continue;
-    if (std::none_of(node.members.begin(), node.members.end(),
-                     [&](SlotId id) { return takes(id, request); })) {
-      continue;
+    if (std::any_of(node.members.begin(), node.members.end(),
+                    [&](SlotId id) { return takes(id, request); })) {
+      result.push_back(name);
     }
-    const auto running = [](const Node& n) { return n.members.size() - n.free.size(); };
-    if (best == nullptr || running(node) < running(*best)) best = &node;
   }
-  if (best == nullptr) return false;
-  best->reserved_for = stage;
-  return true;
+  return result;
+}
+
+void SlotPool::reserve(StageIndex stage, const std::string& node) {
+  nodes_.at(node).reserved_for = stage;
 }
 
 std::optional<SlotId> SlotPool::place_reserved(StageIndex stage,

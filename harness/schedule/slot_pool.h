@@ -59,9 +59,13 @@ class SlotPool {
   // Whether an empty node would admit it.
   bool admits_ever(const ReadyQueue::Request& request) const;
 
-  // Keeps a node free of new work until `stage` fits there; false if every candidate is kept for
-  // another already.
-  bool reserve(StageIndex stage, const ReadyQueue::Request& request);
+  // Slots of a node.
+  const std::set<SlotId>& on(const std::string& node) const { return nodes_.at(node).members; }
+
+  // Nodes that would admit the request once they are empty, and are kept for no other stage.
+  std::vector<std::string> reservable(const ReadyQueue::Request& request) const;
+  // Keeps a node free of new work until `stage` fits there.
+  void reserve(StageIndex stage, const std::string& node);
   // A slot of the node kept for `stage`, once it admits it. The node stays reserved.
   std::optional<SlotId> place_reserved(StageIndex stage, const ReadyQueue::Request& request) const;
   void release(StageIndex stage);

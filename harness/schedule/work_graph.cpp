@@ -81,19 +81,25 @@ std::vector<StageRank> WorkGraph::ranks(const Durations& durations,
                                         const std::vector<bool>& settled) const {
   const std::vector<double> expected = expected_s(durations);
   std::vector<double> left_s(plan_.trials.size(), 0);
+  bool none_settled = true;
   for (std::size_t t = 0; t < left_s.size(); ++t) {
+    bool all = true;
     for (const std::size_t stage : plan_.trials[t].stages) {
-      if (!settled[stage]) left_s[t] += expected[stage];
+      if (settled[stage]) continue;
+      left_s[t] += expected[stage];
+      all = false;
     }
+    none_settled = none_settled && !all;
   }
   std::vector<std::size_t> order(left_s.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return left_s[a] < left_s[b]; });
   std::vector<StageRank> ranks(size(), std::numeric_limits<StageRank>::max());
-  StageRank rank = kCriticalRank;
+  StageRank next = kCriticalRank;
   for (const std::size_t t : order) {
-    ++rank;
+    ++next;
+    const StageRank rank = none_settled && t == order.front() ? kFirstRank : next;
     for (const std::size_t stage : plan_.trials[t].stages)
       ranks[stage] = std::min(ranks[stage], rank);
   }

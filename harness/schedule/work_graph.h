@@ -10,10 +10,12 @@
 
 namespace assay::schedule {
 
-// Where a stage stands in the order of work: kCriticalRank first, then trial by trial, the trial
-// with the least work left first, then what no trial needs.
+// Where a stage stands in the order of work: until a trial is complete, what the first one needs
+// (kFirstRank); then kCriticalRank; then trial by trial, the trial with the least work left first;
+// then what no trial needs.
 using StageRank = std::uint32_t;
-inline constexpr StageRank kCriticalRank = 0;
+inline constexpr StageRank kFirstRank = 0;
+inline constexpr StageRank kCriticalRank = 1;
 
 // Who waits for whom in a plan, and how much work lies behind each stage. Indices are those of
 // Plan::stages, which lists inputs before consumers. The plan must outlive it.
@@ -37,8 +39,9 @@ class WorkGraph {
                                        const std::vector<bool>& settled) const;
 
   // The rank of each stage by its trials: those of the trial with the least expected work left get
-  // 1, those that only the next trial needs get 2, and so on; equal trials keep the order of the
-  // plan. So trials are completed one after the other, and most of a board is there early.
+  // kCriticalRank + 1 (kFirstRank while no trial is settled), those that only the next trial needs
+  // one more, and so on; equal trials keep the order of the plan. So trials are completed one after
+  // the other, and most of a board is there early.
   std::vector<StageRank> ranks(const Durations& durations, const std::vector<bool>& settled) const;
 
  private:

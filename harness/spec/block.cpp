@@ -6,7 +6,7 @@
 #include <limits>
 #include <set>
 
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
 #include "harness/spec/load.h"
 
 namespace assay::spec {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 #include "harness/spec/expression.h"
 #include "harness/spec/method_expression.h"
 #include "harness/spec/node.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
 #include "harness/spec/bits.h"
 #include "harness/spec/block.h"
 #include "harness/spec/load.h"

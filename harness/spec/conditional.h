@@ -3,8 +3,8 @@
 #include <set>
 #include <string>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/contract/catalogue.h"
 
 namespace assay::spec {
 

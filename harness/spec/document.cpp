@@ -7,7 +7,7 @@
 #include <set>
 #include <system_error>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "harness/spec/yaml.h"
 
 namespace assay::spec {

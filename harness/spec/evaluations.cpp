@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
 #include "harness/spec/load.h"
 #include "harness/spec/method_expression.h"
 

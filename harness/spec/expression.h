@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/spec/node.h"
 
 namespace assay::spec {

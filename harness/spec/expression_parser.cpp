@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
 #include "harness/spec/expression_term.h"
 #include "harness/spec/expression_tokens.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/spec/expression.h"
 
 namespace assay::spec {

@@ -5,7 +5,7 @@
 #include <set>
 #include <system_error>
 
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
 #include "harness/spec/document.h"
 #include "harness/spec/load.h"
 

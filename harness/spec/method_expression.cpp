@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
 
 namespace assay::spec {
 namespace {

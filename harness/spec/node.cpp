@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
 
 namespace assay::spec {
 namespace {

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/spec/place.h"
 
 namespace assay::spec {

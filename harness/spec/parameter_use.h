@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/contract/catalogue.h"
 #include "harness/spec/place.h"
 
 namespace assay::spec {

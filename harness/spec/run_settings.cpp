@@ -7,7 +7,8 @@
 #include <charconv>
 #include <vector>
 
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
+#include "harness/contract/precision.h"
 
 namespace assay::spec {
 namespace {
@@ -134,8 +135,7 @@ RunSettings run_settings_from(Node& node) {
     settings.threads = static_cast<int>(integer_of(*threads, "threads", 1, kMaxThreads));
   }
   if (Node* precision = fields.take("precision")) {
-    settings.precision =
-        choice_from(*precision, "precision", {"float32", "float64", "bfloat16", "float16"});
+    settings.precision = choice_from(*precision, "precision", enum_choices<Precision>());
   }
   if (Node* level = fields.take("cpu_level")) {
     settings.cpu_level = choice_from(*level, "cpu_level", {"auto", "default", "avx2", "avx512"});

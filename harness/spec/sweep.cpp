@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
 #include "harness/spec/document.h"
 #include "harness/spec/load.h"
 #include "harness/spec/trials.h"

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/contract/catalogue.h"
 #include "harness/spec/place.h"
 #include "harness/spec/run_settings.h"
 

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "harness/core/bits.h"
-#include "harness/core/suggest.h"
+#include "harness/base/suggest.h"
+#include "harness/contract/bits.h"
 #include "harness/spec/composition.h"
 #include "harness/spec/conditional.h"
 

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 #include "harness/spec/block.h"
 #include "harness/spec/step_table.h"
 #include "harness/spec/sweep.h"

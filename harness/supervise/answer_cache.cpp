@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "harness/supervise/host.h"
 
 namespace assay::supervise {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/core/inspection.h"
+#include "harness/contract/inspection.h"
 
 namespace assay::supervise {
 

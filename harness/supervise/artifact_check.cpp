@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/json.h"
-#include "harness/core/safetensors_file.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/formats/safetensors_file.h"
 
 namespace assay::supervise {
 namespace {

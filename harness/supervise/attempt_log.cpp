@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-#include "harness/core/log.h"
+#include "harness/base/log.h"
 
 namespace assay::supervise {
 

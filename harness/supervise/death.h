@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::supervise {
 

@@ -18,7 +18,7 @@
 #include <cstring>
 #include <utility>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::supervise {
 namespace {

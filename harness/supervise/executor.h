@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/protocol.h"
+#include "harness/contract/protocol.h"
 #include "harness/supervise/death.h"
 #include "harness/supervise/spawn.h"
 

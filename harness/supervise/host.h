@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace assay::supervise {
 

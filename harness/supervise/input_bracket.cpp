@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/manifest.h"
-#include "harness/core/stage_files.h"
+#include "harness/contract/artifact_files.h"
+#include "harness/contract/stage_files.h"
+#include "harness/formats/manifest.h"
 
 namespace assay::supervise {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/input_watch.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/formats/input_watch.h"
 
 namespace assay::supervise {
 

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "harness/core/inspection.h"
+#include "harness/contract/inspection.h"
 
 namespace assay::supervise {
 

@@ -12,7 +12,7 @@
 #include <limits>
 #include <system_error>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/supervise/host.h"
 
 namespace assay::supervise {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace assay::supervise {
 

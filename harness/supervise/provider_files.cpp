@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::supervise {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/input_watch.h"
+#include "harness/contract/catalogue.h"
+#include "harness/formats/input_watch.h"
 
 namespace assay::supervise {
 

@@ -13,11 +13,11 @@
 #include <system_error>
 #include <utility>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
-#include "harness/core/json.h"
-#include "harness/core/log.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/base/log.h"
 #include "harness/supervise/executor.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/inspection_batches.h"

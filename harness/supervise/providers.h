@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/digest.h"
-#include "harness/core/inspection.h"
+#include "harness/base/digest.h"
+#include "harness/contract/catalogue.h"
+#include "harness/contract/inspection.h"
 #include "harness/supervise/provider_files.h"
 
 namespace assay::supervise {

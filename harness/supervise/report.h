@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/error.h"
-#include "harness/core/json.h"
-#include "harness/core/protocol.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/contract/protocol.h"
 #include "harness/plan/stage.h"
 #include "harness/record/records.h"
 #include "harness/supervise/provider_files.h"

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::supervise {
 namespace {

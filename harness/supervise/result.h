@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/plan/stage.h"
 #include "harness/record/records.h"
 #include "harness/supervise/spent.h"

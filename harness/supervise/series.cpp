@@ -4,8 +4,8 @@
 #include <cmath>
 #include <system_error>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
 
 namespace assay::supervise {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace assay::supervise {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "harness/core/log.h"
+#include "harness/base/log.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/marked_processes.h"
 #include "harness/supervise/slot.h"

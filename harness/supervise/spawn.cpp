@@ -14,8 +14,8 @@
 #include <filesystem>
 #include <sstream>
 
-#include "harness/core/error.h"
-#include "harness/core/protocol.h"
+#include "harness/base/error.h"
+#include "harness/contract/protocol.h"
 #include "harness/supervise/numerics.h"
 
 extern char** environ;

@@ -13,12 +13,12 @@
 #include <cstring>
 #include <system_error>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
-#include "harness/core/json_text.h"
-#include "harness/core/log.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
+#include "harness/base/json_text.h"
+#include "harness/base/log.h"
+#include "harness/contract/artifact_files.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/store_layout.h"
 

@@ -11,7 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 // The content-addressed store of artifacts: the truth about what is done (docs/formats/store.md).
 //

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <system_error>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/marked_processes.h"
 #include "harness/supervise/process_identity.h"

@@ -11,10 +11,10 @@
 #include <cstring>
 #include <system_error>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
-#include "harness/core/log.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
+#include "harness/base/log.h"
+#include "harness/contract/artifact_files.h"
 #include "harness/supervise/store.h"
 #include "harness/supervise/store_layout.h"
 

@@ -9,9 +9,9 @@
 #include <system_error>
 #include <thread>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/json_text.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/base/json_text.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/store.h"
 #include "harness/supervise/store_layout.h"

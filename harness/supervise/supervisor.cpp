@@ -10,8 +10,8 @@
 #include <filesystem>
 #include <utility>
 
-#include "harness/core/error.h"
-#include "harness/core/log.h"
+#include "harness/base/error.h"
+#include "harness/base/log.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/marked_processes.h"
 #include "harness/supervise/publisher.h"

@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/supervise/marked_processes.h"
 
 namespace assay::supervise {

@@ -4,9 +4,9 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/declared_options.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/contract/declared_options.h"
 #include "methods/quant/sequential.h"
 #include "methods/quant/stage_inputs.h"
 

@@ -3,8 +3,8 @@
 
 #include <system_error>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
 #include "methods/gptq/method.h"
 #include "methods/quant/in_layer.h"
 #include "methods/quant/sequential.h"

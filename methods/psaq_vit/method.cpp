@@ -7,9 +7,10 @@
 #include <array>
 #include <utility>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/declared_options.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/contract/declared_options.h"
+#include "harness/contract/stage_recipe.h"
 #include "harness/models/tensor_file.h"
 #include "methods/psaq_vit/synthesis.h"
 #include "methods/quant/grid_search.h"

@@ -8,8 +8,8 @@
 #include <map>
 #include <numbers>
 
-#include "harness/core/error.h"
-#include "harness/core/philox.h"
+#include "harness/base/error.h"
+#include "harness/formats/philox.h"
 #include "harness/models/random_tensor.h"
 #include "methods/quant/stage_inputs.h"
 

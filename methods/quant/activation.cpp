@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/error.h"
-#include "harness/core/json_members.h"
+#include "harness/base/error.h"
+#include "harness/base/json_members.h"
 #include "harness/models/precision.h"
 
 namespace assay::quant {

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "harness/core/enum_names.h"
-#include "harness/core/json.h"
+#include "harness/base/enum_names.h"
+#include "harness/base/json.h"
 #include "harness/models/tap.h"
 
 // Quantizers of activations, and the tap that puts them at their sites.

@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include "harness/core/error.h"
-#include "harness/core/philox.h"
+#include "harness/base/error.h"
+#include "harness/formats/philox.h"
 #include "harness/models/random_tensor.h"
 
 namespace assay::quant {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/core/enum_names.h"
+#include "harness/base/enum_names.h"
 #include "methods/quant/grid.h"
 #include "methods/quant/grid_search.h"
 

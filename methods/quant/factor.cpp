@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::quant {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "harness/core/bits.h"
+#include "harness/contract/bits.h"
 
 // Affine weight grids: what a quantized weight is made of.
 //   code  = clamp(round(w / scale) + zero, 0, 2^bits - 1), rounding half to even

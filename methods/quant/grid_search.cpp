@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "methods/quant/quantile.h"
 
 namespace assay::quant {

@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "harness/core/enum_names.h"
+#include "harness/base/enum_names.h"
 #include "methods/quant/grid.h"
 
 // How the range of an affine grid is chosen.

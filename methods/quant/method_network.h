@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "harness/core/stage_context.h"
+#include "harness/contract/stage_context.h"
 #include "harness/models/network.h"
 #include "harness/models/tap.h"
 #include "methods/quant/quantized_parts.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "harness/core/enum_names.h"
+#include "harness/base/enum_names.h"
 #include "harness/models/tap.h"
 #include "methods/quant/chunk.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "methods/quant/quantile.h"
 #include "methods/quant/tap_sequence.h"
 

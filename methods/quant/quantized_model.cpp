@@ -5,9 +5,9 @@
 
 #include <utility>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/json_members.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/base/json_members.h"
 #include "harness/models/tensor_file.h"
 
 namespace assay::quant {

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "harness/core/digest.h"
-#include "harness/core/stage_result.h"
+#include "harness/base/digest.h"
+#include "harness/contract/stage_result.h"
 
 namespace assay::quant {
 namespace {

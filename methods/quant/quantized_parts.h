@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/contract/catalogue.h"
 #include "harness/models/network.h"
 #include "methods/quant/quantized_model.h"
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "methods/quant/tap_sequence.h"
 
 namespace assay::quant {

@@ -5,7 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "datasets/image_set.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/models/tensor_file.h"
 #include "methods/quant/chunk.h"
 #include "methods/quant/grid.h"

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/bits.h"
-#include "harness/core/stage_context.h"
-#include "harness/core/stage_parameters.h"
+#include "harness/contract/bits.h"
+#include "harness/contract/stage_context.h"
+#include "harness/contract/stage_parameters.h"
 #include "harness/models/network.h"
 #include "methods/quant/method_network.h"
 

@@ -4,8 +4,8 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/declared_options.h"
+#include "harness/base/atomic_file.h"
+#include "harness/contract/declared_options.h"
 #include "methods/quant/stage_inputs.h"
 #include "methods/rtn/rounding.h"
 

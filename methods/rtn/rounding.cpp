@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "methods/quant/in_layer.h"
 #include "methods/quant/stage_inputs.h"
 

@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "harness/core/error.h"
-#include "harness/core/philox.h"
+#include "harness/base/error.h"
+#include "harness/formats/philox.h"
 #include "methods/train/batches.h"
 
 namespace assay::train {

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::train {
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "harness/core/declared_options.h"
+#include "harness/contract/declared_options.h"
 #include "methods/train/adamw.h"
 
 namespace assay::train {

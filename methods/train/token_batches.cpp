@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include "harness/core/error.h"
-#include "harness/core/philox.h"
+#include "harness/base/error.h"
+#include "harness/formats/philox.h"
 #include "methods/train/batches.h"
 
 namespace assay::train {

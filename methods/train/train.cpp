@@ -6,13 +6,14 @@
 #include <filesystem>
 
 #include "datasets/token_set.h"
-#include "harness/core/atomic_file.h"
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/error.h"
-#include "harness/core/network_chain.h"
-#include "harness/core/stage_classes.h"
-#include "harness/core/stage_files.h"
-#include "harness/core/stage_parameters.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/contract/network_chain.h"
+#include "harness/contract/stage_classes.h"
+#include "harness/contract/stage_files.h"
+#include "harness/contract/stage_parameters.h"
+#include "harness/contract/stage_recipe.h"
+#include "harness/formats/checkpoint_layout.h"
 #include "harness/models/network.h"
 #include "harness/models/precision.h"
 #include "methods/train/trainer.h"
@@ -26,16 +27,15 @@ constexpr std::size_t kMaxTokenizerBytes = std::size_t{256} << 20;
 std::unique_ptr<models::Network> start_network(StageContext& context, std::uint64_t seed,
                                                const quant::ModelLoader& loader) {
   if (!network_chain(context).empty()) return loader(context).network;
-  const Json& model = context.recipe().at("model");
-  const std::string family = model.at("family");
+  const auto [family, config] = model_of(context);
   std::unique_ptr<models::Network> network;
-  if (model.contains("config")) {
-    network = models::make_network(family, model.at("config"));
+  if (!config.is_null()) {
+    network = models::make_network(family, config);
     models::initialise(*network, seed);
   } else {
     network = models::load_network(model_files(context), family);
   }
-  network->to(models::precision_of(context.recipe()));
+  network->to(models::precision_of(numerics_of(context)));
   return network;
 }
 
@@ -47,10 +47,9 @@ std::unique_ptr<Batches> data_for(const models::Network& network, const Settings
         datasets::read_tokens(context.input("tokens") / datasets::kTokensFile);
     return token_batches(tokens.ids, info, settings, seed);
   }
-  const Json& data = context.recipe().at("data");
   return image_batches(
-      datasets::open_images(data, data_files(context), class_names_of(context)), info, settings,
-      seed);
+      datasets::open_images(data_of(context), data_files(context), class_names_of(context)), info,
+      settings, seed);
 }
 
 // The trained network reads and writes the ids of the network that it began as. A byte tokenizer is

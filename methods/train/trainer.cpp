@@ -8,7 +8,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/models/tensor_file.h"
 
 namespace assay::train {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "harness/core/stage_context.h"
+#include "harness/contract/stage_context.h"
 #include "harness/models/network.h"
 #include "methods/train/adamw.h"
 #include "methods/train/batches.h"

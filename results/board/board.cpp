@@ -8,7 +8,7 @@
 #include <set>
 #include <tuple>
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 #include "results/board/contents.h"
 #include "results/board/network_columns.h"
 #include "results/board/quantization.h"

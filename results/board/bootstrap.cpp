@@ -10,8 +10,8 @@
 #include <tuple>
 #include <vector>
 
-#include "harness/core/error.h"
-#include "harness/core/philox.h"
+#include "harness/base/error.h"
+#include "harness/formats/philox.h"
 #include "results/board/resampling.h"
 
 namespace assay::results {

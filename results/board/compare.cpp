@@ -8,7 +8,8 @@
 #include <span>
 #include <tuple>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
+#include "harness/contract/catalogue.h"
 #include "results/board/quantization.h"
 #include "results/board/rows.h"
 #include "results/board/show.h"
@@ -94,58 +95,83 @@ struct Sides {
   }
 };
 
-Comparison accuracy(const std::string& name, Seeds a, Seeds b, const Sides& sides) {
-  Comparison comparison{.name = name == "correct" ? "top1" : name, .unit = "%"};
-  if (a.size() == 1 && b.size() == 1) comparison.flips = flips_of(a[0], b[0]);
-  for (Seeds* side : {&a, &b}) {
-    for (auto& seed : *side) {
-      for (double& value : seed) value *= 100;
+// Of one seed, for every file must hold the same.
+std::vector<double> common_weights(const Sides& sides, const std::string& name, std::int64_t n) {
+  std::vector<double> weights = samples_of(*sides.left[0], name, n);
+  for (const SampleFiles* files : {&sides.left, &sides.right}) {
+    for (const auto& file : *files) {
+      if (weights == samples_of(*file, name, n)) continue;
+      throw Error(ErrorKind::kData,
+                  fmt::format("{} and {} cannot be paired: their '{}' differ",
+                              sides.left[0]->path().string(), file->path().string(), name));
     }
   }
-  comparison.estimate = sides.estimate(a, b, Statistic::kMean);
+  return weights;
+}
+
+void refuse_no_answers(const SampleFiles& files, const Seeds& seeds, const std::string& name) {
+  for (std::size_t i = 0; i < seeds.size(); ++i) {
+    for (const double value : seeds[i]) {
+      if (value == 0 || value == 1) continue;
+      throw Error(ErrorKind::kData,
+                  fmt::format("{}: tensor '{}' holds answers that are right (1) or wrong (0), and "
+                              "one of them is {}",
+                              files[i]->path().string(), name, value));
+    }
+  }
+}
+
+Comparison compared(const ResultRow& figure, const Sides& sides) {
+  const SampleValues samples = sample_values_from(figure.samples);
+  const auto& shape = sides.left[0]->at(samples.tensor).shape;
+  const std::int64_t n = shape.size() == 1 ? shape[0] : -1;
+  Seeds a = samples_of(sides.left, samples.tensor, n),
+        b = samples_of(sides.right, samples.tensor, n);
+  Comparison comparison{.metric = figure.metric,
+                        .where = figure.data + "/" + figure.split,
+                        .name = figure.name,
+                        .unit = figure.unit,
+                        .higher_is_better = figure.higher_is_better};
+  if (samples.statistic == SampleStatistic::kShare) {
+    refuse_no_answers(sides.left, a, samples.tensor);
+    refuse_no_answers(sides.right, b, samples.tensor);
+    if (a.size() == 1 && b.size() == 1) comparison.flips = flips_of(a[0], b[0]);
+    for (Seeds* side : {&a, &b}) {
+      for (auto& seed : *side) {
+        for (double& value : seed) value *= 100;
+      }
+    }
+  }
+  const std::vector<double> weights =
+      samples.weights.empty() ? std::vector<double>() : common_weights(sides, samples.weights, n);
+  comparison.estimate = sides.estimate(
+      a, b, samples.statistic == SampleStatistic::kExpMean ? Statistic::kExpMean : Statistic::kMean,
+      weights);
   return comparison;
 }
 
-void add_perplexity(const Sides& sides, const Seeds& a, const Seeds& b,
-                    std::vector<Comparison>& out) {
-  const auto n = static_cast<std::int64_t>(a[0].size());
-  const std::vector<double> tokens = samples_of(*sides.left[0], "window_tokens", n);
-  for (const SampleFiles* files : {&sides.left, &sides.right}) {
-    for (const auto& file : *files) {
-      if (tokens == samples_of(*file, "window_tokens", n)) continue;
-      throw Error(ErrorKind::kData,
-                  fmt::format("{} and {} cannot be paired: their windows score different tokens",
-                              sides.left[0]->path().string(), file->path().string()));
-    }
+// What both sides have measured of a metric, in one stage, and can be paired: what boards show
+// unasked first.
+std::vector<ResultRow> paired_figures(const ResultRow& left, const std::vector<ResultRow>& lefts,
+                                      const ResultRow& right,
+                                      const std::vector<ResultRow>& rights) {
+  const auto belongs = [](const ResultRow& row, const ResultRow& to) {
+    return row.stage == to.stage && row.metric == to.metric && row.data == to.data &&
+           row.split == to.split && row.settings == to.settings && row.value &&
+           !row.samples.empty();
+  };
+  std::vector<ResultRow> figures;
+  for (const ResultRow& a : lefts) {
+    if (!belongs(a, left)) continue;
+    const auto found = std::find_if(rights.begin(), rights.end(), [&](const ResultRow& b) {
+      return belongs(b, right) && b.name == a.name && b.samples == a.samples;
+    });
+    if (found != rights.end()) figures.push_back(a);
   }
-  out.push_back({.name = "nll",
-                 .unit = "nats/token",
-                 .higher_is_better = false,
-                 .estimate = sides.estimate(a, b, Statistic::kMean, tokens)});
-  out.push_back({.name = "perplexity",
-                 .higher_is_better = false,
-                 .estimate = sides.estimate(a, b, Statistic::kExpMean, tokens)});
-}
-
-void add_comparisons(const std::string& name, const Sides& sides, std::vector<Comparison>& out) {
-  const auto& shape = sides.left[0]->at(name).shape;
-  const std::int64_t n = shape.size() == 1 ? shape[0] : -1;
-  const Seeds a = samples_of(sides.left, name, n), b = samples_of(sides.right, name, n);
-  if (name == "window_nll") {
-    add_perplexity(sides, a, b, out);
-  } else if (name == "nll") {
-    out.push_back({.name = "nll",
-                   .unit = "nats",
-                   .higher_is_better = false,
-                   .estimate = sides.estimate(a, b, Statistic::kMean)});
-  } else {
-    out.push_back(accuracy(name, a, b, sides));
-  }
-}
-
-bool all_have(const SampleFiles& files, const std::string& name) {
-  return std::all_of(files.begin(), files.end(),
-                     [&](const auto& file) { return file->tensors().contains(name); });
+  std::stable_sort(figures.begin(), figures.end(), [](const ResultRow& a, const ResultRow& b) {
+    return a.is_primary && !b.is_primary;
+  });
+  return figures;
 }
 
 // The seeds in an identity: {seed, calibration_seed}.
@@ -189,7 +215,9 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
     const std::size_t before = pairs.size();
     for (const auto& [left_stage, a] : left_rows) {
       for (const auto& [right_stage, b] : other->second) {
-        if (a.fingerprint == b.fingerprint) pairs.push_back({a, b});
+        if (a.fingerprint == b.fingerprint) {
+          pairs.push_back({a, b, paired_figures(a, left, b, right)});
+        }
       }
     }
     if (pairs.size() == before) {
@@ -224,21 +252,13 @@ std::string weights_note(const ResultRow& left, const ResultRow& right) {
   return fmt::format("model '{}' has other weights in A ({}) than in B ({})", left.model, a, b);
 }
 
-std::vector<Comparison> compare_samples(const SampleFiles& left, const SampleFiles& right,
+std::vector<Comparison> compare_samples(const std::vector<ResultRow>& figures,
+                                        const SampleFiles& left, const SampleFiles& right,
                                         bool seeds_match, const BootstrapOptions& options,
                                         const BootstrapProgress& progress) {
   const Sides sides{left, right, seeds_match, options, progress};
   std::vector<Comparison> comparisons;
-  for (const char* name : {"correct", "top5", "nll", "window_nll"}) {
-    if (all_have(left, name) && all_have(right, name)) add_comparisons(name, sides, comparisons);
-  }
-  if (comparisons.empty()) {
-    throw Error(
-        ErrorKind::kData,
-        fmt::format(
-            "{} and {} have no per-sample values in common (correct, top5, nll or window_nll)",
-            left[0]->path().string(), right[0]->path().string()));
-  }
+  for (const ResultRow& figure : figures) comparisons.push_back(compared(figure, sides));
   return comparisons;
 }
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/safetensors_file.h"
+#include "harness/formats/safetensors_file.h"
 #include "results/board/bootstrap.h"
 #include "results/board/table.h"
 #include "results/store/reader.h"
@@ -31,6 +31,9 @@ ComparedRow find_row(Reader& reader, const std::string& name);
 struct MetricPair {
   ResultRow left;
   ResultRow right;
+  // Those of its figures that both sides have, by the left's rows, and whose values of single
+  // samples are declared alike; what boards show unasked first. Empty: it cannot be paired.
+  std::vector<ResultRow> figures;
 };
 
 // The metrics that two trials have in common, one a stage, timings left out. Throws Error(kConfig)
@@ -56,7 +59,7 @@ struct Flips {
 struct Comparison {
   std::string metric;
   std::string where;  // "fashion/test"
-  std::string name;   // "accuracy", "nll", "perplexity"
+  std::string name;   // of the figure: "top1", "perplexity"
   std::string unit;
   bool higher_is_better = true;
   PairedEstimate estimate;
@@ -66,14 +69,12 @@ struct Comparison {
 // The per-sample values of one side: a file for each of its seeds. At least one.
 using SampleFiles = std::vector<std::shared_ptr<const SafetensorsFile>>;
 
-// Compares the per-sample values of one metric, sample by sample. Tensors, each [samples]:
-//   "correct", "top5"              0 or 1: accuracy in %, with flips where each side is one seed
-//   "nll"                          nats of a sample: mean
-//   "window_nll", "window_tokens"  nats of a window and its tokens: nats a token, and perplexity
-// Other tensors describe the samples. `seeds_match`: both sides have the same seeds in the same
-// order. Throws Error(kData) naming both files if they have none of these in common, or of
-// different length, or windows of different tokens.
-std::vector<Comparison> compare_samples(const SampleFiles& left, const SampleFiles& right,
+// Compares figures of one stage sample by sample, as their SampleValues say: those of answers in
+// percent, with flips where each side is one seed. `seeds_match`: both sides have the same seeds in
+// the same order. Throws Error(kData) naming the files if a tensor is missing, of another length,
+// or holds no answers where it should, or if the weights of two files differ.
+std::vector<Comparison> compare_samples(const std::vector<ResultRow>& figures,
+                                        const SampleFiles& left, const SampleFiles& right,
                                         bool seeds_match, const BootstrapOptions& options,
                                         const BootstrapProgress& progress = {});
 

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "harness/core/digest.h"
+#include "harness/base/digest.h"
 
 namespace assay::results {
 namespace {

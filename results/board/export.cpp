@@ -8,8 +8,8 @@
 namespace assay::results {
 namespace {
 
-// Names that only serve people, or only matter while something is missing.
-bool is_exported(std::string_view name) { return name != "label"; }
+// Left out is what serves people only, or says how figures are compared.
+bool is_exported(std::string_view name) { return name != "label" && name != "samples"; }
 
 std::string csv_text(const std::string& v) { return csv_field(v); }
 std::string csv_text(bool v) { return v ? "1" : "0"; }

@@ -6,7 +6,7 @@
 #include <set>
 #include <tuple>
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 #include "results/store/fingerprint.h"
 
 namespace assay::results {

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "harness/core/philox.h"
+#include "harness/formats/philox.h"
 
 // What bootstraps are made of: fast draws with replacement, sums over them, and threads.
 

@@ -5,7 +5,7 @@
 #include <set>
 #include <tuple>
 
-#include "harness/core/network_chain.h"
+#include "harness/contract/network_chain.h"
 
 namespace assay::results {
 

@@ -7,8 +7,8 @@
 #include <set>
 #include <sstream>
 
-#include "harness/core/error.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/suggest.h"
 #include "results/board/provenance.h"
 #include "results/board/quantization.h"
 #include "results/board/rows.h"

@@ -7,9 +7,9 @@
 #include <cmath>
 #include <utility>
 
-#include "harness/core/error.h"
-#include "harness/core/say.h"
-#include "harness/core/suggest.h"
+#include "harness/base/error.h"
+#include "harness/base/say.h"
+#include "harness/base/suggest.h"
 
 namespace assay::results {
 namespace {

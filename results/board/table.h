@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace assay::results {
 

@@ -13,8 +13,8 @@
 #include <system_error>
 #include <vector>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
 
 namespace assay::results {
 namespace {

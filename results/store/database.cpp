@@ -12,7 +12,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "results/store/file_system.h"
 #include "results/store/migrations.h"
 #include "results/store/schema.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "results/store/sqlite_error.h"
 
 namespace assay::results {

@@ -3,9 +3,9 @@
 #include <map>
 #include <set>
 
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
-#include "harness/core/network_chain.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
+#include "harness/contract/network_chain.h"
 
 namespace assay::results {
 namespace {

@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/plan/plan.h"
 
 // The protocol of a figure: everything that must agree before two figures may stand in one table

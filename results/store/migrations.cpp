@@ -6,7 +6,7 @@
 
 #include <array>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "results/store/schema.h"
 
 namespace assay::results {
@@ -76,8 +76,33 @@ FROM leaderboard
 GROUP BY model, method, bits, metric, data, split, name;
 )sql";
 
+// Figures say from which per-sample values they follow, so that `compare` knows it of any
+// metric. Until the next `assay run` fills it in, an older database has none.
+constexpr std::string_view kVersion5 = R"sql(
+DROP VIEW coverage;
+DROP VIEW leaderboard;
+ALTER TABLE metric ADD COLUMN samples TEXT NOT NULL DEFAULT '';
+CREATE VIEW leaderboard AS
+SELECT t.id AS trial, t.label, t.model, t.family, t.task, t.method, t.bits, t.deterministic,
+  t.identity, m.metric, m.data, m.split, m.settings, m.name, m.unit, m.value, m.higher_is_better,
+  m.is_primary, coalesce(m.fingerprint, '') AS fingerprint, m.stage, s.state, s.kind,
+  s.cache = 'run' AS timing,
+  t.network_stage, m.samples
+FROM metric m
+JOIN trial t ON t.id = m.trial
+JOIN stage s ON s.key = m.stage
+WHERE t.current = 1 AND m.current = 1;
+CREATE VIEW coverage AS
+SELECT model, method, bits, metric, data, split, name, count(*) AS planned,
+  sum(value IS NOT NULL) AS measured, sum(state = 'failed') AS failed,
+  sum(state = 'blocked') AS blocked
+FROM leaderboard
+GROUP BY model, method, bits, metric, data, split, name;
+)sql";
+
 // Step i brings format i + 1 to i + 2. One that was released is never changed.
-constexpr std::array<std::string_view, kFormat - 1> kSteps = {kVersion2, kVersion3, kVersion4};
+constexpr std::array<std::string_view, kFormat - 1> kSteps = {kVersion2, kVersion3, kVersion4,
+                                                              kVersion5};
 
 int pragma(SQLite::Database& database, const char* text) {
   return database.execAndGet(text).getInt();

@@ -9,9 +9,9 @@
 #include <set>
 #include <sstream>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
+#include "harness/contract/artifact_files.h"
 #include "results/store/checksum.h"
 #include "results/store/database.h"
 #include "results/store/sqlite_error.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace assay::results {
 
@@ -36,6 +36,7 @@ struct ResultRow {
   std::string state;        // of that stage: pending, done, failed, blocked
   std::string kind;         // of a failure
   bool timing = false;      // valid for the machine and run that measured it
+  std::string samples;      // text_of the SampleValues that `value` follows from
   Json quantization;        // what the network's stage said that it quantized; null: nothing
 
   static void fields(auto& r, auto&& visit) {
@@ -62,6 +63,7 @@ struct ResultRow {
     visit("state", r.state);
     visit("kind", r.kind);
     visit("timing", r.timing);
+    visit("samples", r.samples);
     visit("quantization", r.quantization);
   }
 };

@@ -75,7 +75,7 @@ class Registrar {
                 "ON CONFLICT (trial, stage, metric, name, data, split, settings) DO UPDATE SET "
                 "unit = excluded.unit, "
                 "higher_is_better = excluded.higher_is_better, is_primary = excluded.is_primary, "
-                "current = 1"),
+                "current = 1, samples = excluded.samples"),
         old_links_(database, "UPDATE trial_stage SET current = 0 WHERE trial = ?"),
         old_metrics_(database, "UPDATE metric SET current = 0 WHERE trial = ?") {}
 
@@ -101,7 +101,8 @@ class Registrar {
                .settings = canonical_json(*metric.protocol),
                .unit = value.unit,
                .higher_is_better = value.higher_is_better,
-               .is_primary = value.primary});
+               .is_primary = value.primary,
+               .samples = text_of(value.samples)});
     }
   }
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/record/records.h"
 
 // Rows of the tables (docs/formats/database.md), each with its one field list: it gives the columns
@@ -128,6 +128,7 @@ struct MetricRow {
   bool higher_is_better = true;
   bool is_primary = false;
   bool current = true;
+  std::string samples = {};  // text_of its SampleValues
 
   static void fields(auto& r, auto&& visit) {
     visit("trial", r.trial);
@@ -141,6 +142,7 @@ struct MetricRow {
     visit("higher_is_better", r.higher_is_better);
     visit("is_primary", r.is_primary);
     visit("current", r.current);
+    visit("samples", r.samples);
   }
 };
 

@@ -101,6 +101,7 @@ CREATE TABLE metric (
   value REAL,
   fingerprint TEXT REFERENCES protocol (fingerprint),
   current INTEGER NOT NULL,
+  samples TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (trial, stage, metric, name, data, split, settings)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX metric_by_stage ON metric (stage);
@@ -133,7 +134,7 @@ SELECT t.id AS trial, t.label, t.model, t.family, t.task, t.method, t.bits, t.de
   t.identity, m.metric, m.data, m.split, m.settings, m.name, m.unit, m.value, m.higher_is_better,
   m.is_primary, coalesce(m.fingerprint, '') AS fingerprint, m.stage, s.state, s.kind,
   s.cache = 'run' AS timing,
-  t.network_stage
+  t.network_stage, m.samples
 FROM metric m
 JOIN trial t ON t.id = m.trial
 JOIN stage s ON s.key = m.stage

@@ -7,7 +7,7 @@ namespace assay::results {
 
 // The format of databases that this program makes (PRAGMA user_version). Who changes the schema
 // raises it, and adds to migrations.cpp how a database of the format before gets there.
-inline constexpr int kFormat = 4;
+inline constexpr int kFormat = 5;
 
 // Tables, indexes and views of a new database (docs/formats/database.md).
 std::string_view schema();

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace SQLite {
 class Exception;

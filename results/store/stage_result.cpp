@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
+#include "harness/contract/artifact_files.h"
 
 namespace assay::results {
 

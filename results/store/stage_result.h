@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 // What the table `stage` holds of a stage that is done: the text of its result.json.
 

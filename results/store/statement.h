@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/error.h"
-#include "harness/core/json.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
 
 // Field lists to SQL and back. Included by source files of this folder only.
 

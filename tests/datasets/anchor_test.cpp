@@ -11,8 +11,8 @@
 #include "datasets/text_set.h"
 #include "datasets/token_set.h"
 #include "datasets/tokenizer.h"
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
 #include "tests/datasets/files_for_tests.h"
 
 // Figures that were measured with other programs; skipped where the data are absent.

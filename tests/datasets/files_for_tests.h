@@ -10,10 +10,10 @@
 #include <string>
 
 #include "datasets/tokenizer.h"
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/error.h"
-#include "harness/core/input_file.h"
-#include "harness/core/json.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/formats/checkpoint_layout.h"
+#include "harness/formats/input_file.h"
 #include "tests/support/temporary_folder.h"
 
 // A folder of its own for each test, and verbs to fill it.

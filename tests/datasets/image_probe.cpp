@@ -5,8 +5,8 @@
 
 #include "datasets/image_codec.h"
 #include "datasets/preprocess.h"
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
 
 // Shows pillow_test.py what the decoders and preprocessings make: image_probe PREPROCESS ALPHA
 // GREY16 FILE..., PREPROCESS as in recipes. A line a file, "HEIGHT WIDTH" and the RGB values of its

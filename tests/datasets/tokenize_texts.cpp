@@ -4,8 +4,8 @@
 #include <string>
 
 #include "datasets/tokenizer.h"
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/formats/checkpoint_layout.h"
 
 // tokenize_texts FOLDER: reads a JSON list of texts, writes a list of {"ids", "ends"}, or
 // {"error"} where a text is refused.

@@ -3,7 +3,7 @@
 
 #include "datasets/byte_level.h"
 #include "datasets/tokenizer.h"
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "tests/datasets/files_for_tests.h"
 
 // One tokenizer in the forms in which folders hold it, with added and special tokens.

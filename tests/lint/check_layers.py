@@ -10,33 +10,37 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# What both programs are made of.
+SHARED = ["harness/base", "harness/formats", "harness/contract"]
 # folder -> folders that it may include besides itself (the transitive grants of the table, written out once).
 CONTROL = {
-    "harness/core": [],
-    "harness/spec": ["harness/core"],
-    "harness/plan": ["harness/core", "harness/spec"],
-    "harness/record": ["harness/core", "harness/spec", "harness/plan"],
-    "harness/schedule": ["harness/core", "harness/spec", "harness/plan", "harness/record"],
-    "results/store": ["harness/core", "harness/spec", "harness/plan", "harness/record"],
-    "results/board": ["harness/core", "harness/spec", "harness/plan", "results/store"],
-    "harness/supervise": ["harness/core", "harness/spec", "harness/plan", "harness/record"],
-    "cluster/slurm": ["harness/core", "harness/spec", "harness/plan", "harness/schedule", "harness/supervise"],
-    "cluster/mpi": ["harness/core", "harness/spec", "harness/plan", "harness/schedule", "harness/supervise"],
-    "harness/run": ["harness/core", "harness/spec", "harness/plan", "harness/record", "harness/schedule", "harness/supervise", "cluster/mpi",
+    "harness/base": [],
+    "harness/formats": ["harness/base"],
+    "harness/contract": ["harness/base", "harness/formats"],
+    "harness/spec": [*SHARED],
+    "harness/plan": [*SHARED, "harness/spec"],
+    "harness/record": [*SHARED, "harness/spec", "harness/plan"],
+    "harness/schedule": [*SHARED, "harness/spec", "harness/plan", "harness/record"],
+    "results/store": [*SHARED, "harness/spec", "harness/plan", "harness/record"],
+    "results/board": [*SHARED, "harness/spec", "harness/plan", "results/store"],
+    "harness/supervise": [*SHARED, "harness/spec", "harness/plan", "harness/record"],
+    "cluster/slurm": [*SHARED, "harness/spec", "harness/plan", "harness/schedule", "harness/supervise"],
+    "cluster/mpi": [*SHARED, "harness/spec", "harness/plan", "harness/schedule", "harness/supervise"],
+    "harness/run": [*SHARED, "harness/spec", "harness/plan", "harness/record", "harness/schedule", "harness/supervise", "cluster/mpi",
                     "cluster/slurm"],
-    "harness/app": ["harness/core", "harness/spec", "harness/plan", "harness/schedule", "results/store", "results/board",
+    "harness/app": [*SHARED, "harness/spec", "harness/plan", "harness/schedule", "results/store", "results/board",
                     "harness/supervise", "harness/run"],
 }
 TORCH = {
-    "cluster/collective": ["harness/core"],
-    "datasets": ["harness/core"],
-    "harness/models": ["harness/core"],
-    "methods/quant": ["harness/core", "harness/models", "datasets", "cluster/collective"],
-    "methods/.": ["harness/core", "harness/models", "methods/quant"],
-    "methods/*": ["harness/core", "harness/models", "datasets", "cluster/collective", "methods/quant", "methods/."],
-    "harness/prepare": ["harness/core", "harness/models", "datasets"],
-    "harness/evaluate": ["harness/core", "harness/models", "datasets", "cluster/collective"],
-    "harness/exec": ["harness/core", "harness/models", "datasets", "cluster/collective", "methods/quant", "methods/.", "methods/*",
+    "cluster/collective": [*SHARED],
+    "datasets": [*SHARED],
+    "harness/models": [*SHARED],
+    "methods/quant": [*SHARED, "harness/models", "datasets", "cluster/collective"],
+    "methods/.": [*SHARED, "harness/models", "methods/quant"],
+    "methods/*": [*SHARED, "harness/models", "datasets", "cluster/collective", "methods/quant", "methods/."],
+    "harness/prepare": [*SHARED, "harness/models", "datasets"],
+    "harness/evaluate": [*SHARED, "harness/models", "datasets", "cluster/collective"],
+    "harness/exec": [*SHARED, "harness/models", "datasets", "cluster/collective", "methods/quant", "methods/.", "methods/*",
                      "harness/prepare", "harness/evaluate"],
 }
 # Pattern of a third-party header -> folders that own it.
@@ -47,7 +51,7 @@ OWNED = [
     (re.compile(r"mpi\.h"), ["cluster/mpi"]),
     (re.compile(r"nccl\.h"), ["cluster/collective"]),
     (re.compile(r"CLI/"), ["harness/app"]),
-    (re.compile(r"openssl/"), ["harness/core"]),
+    (re.compile(r"openssl/"), ["harness/base"]),
     (re.compile(r"(ATen|c10|torch)/"), list(TORCH)),
     (re.compile(r"pcre2|sentencepiece|jpeglib|png\.h|zlib\.h"), ["datasets"]),
 ]
@@ -97,7 +101,7 @@ def self_test():
     assert not offences("methods/gptq/a.cpp", '#include "methods/quant/grid.h"\n#include <vector>')
     assert offences("methods/method.h", '#include "methods/rtn/rtn.h"'), "a method in what all share must be found"
     assert not offences("methods/gptq/a.cpp", '#include "methods/method.h"')
-    assert not offences("harness/plan/a.cpp", '#include "harness/core/error.h"')
+    assert not offences("harness/plan/a.cpp", '#include "harness/base/error.h"')
 
 
 def main():

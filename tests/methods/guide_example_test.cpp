@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/checkpoint_layout.h"
+#include "harness/formats/checkpoint_layout.h"
 #include "methods/method.h"
 #include "methods/quant/canary.h"
 #include "tests/methods/support/parity.h"

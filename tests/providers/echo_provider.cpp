@@ -20,10 +20,10 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/protocol.h"
-#include "harness/core/safetensors_file.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/contract/protocol.h"
+#include "harness/formats/safetensors_file.h"
 
 namespace {
 

@@ -5,8 +5,8 @@
 
 #include <utility>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
 #include "results/board/show.h"
 #include "results/store/checksum.h"
 #include "tests/results/sample_run.h"

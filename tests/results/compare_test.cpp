@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "tests/results/sample_run.h"
 
 namespace assay::results {
@@ -31,15 +31,31 @@ class CompareTest : public testing::Test {
     return {std::make_shared<const SafetensorsFile>(path)};
   }
 
+  // A figure as the database knows it.
+  static ResultRow figure(const std::string& name, const SampleValues& samples,
+                          bool higher_is_better = false) {
+    ResultRow row;
+    row.metric = row.name = name;
+    row.data = "d";
+    row.split = "test";
+    row.higher_is_better = higher_is_better;
+    row.samples = text_of(samples);
+    return row;
+  }
+
   TemporaryFolder folder;
   BootstrapOptions quick{.resamples = 200};
+  const ResultRow top1 = figure("top1", {"correct", SampleStatistic::kShare}, true);
+  const ResultRow loss = figure("loss", {"nll"});
 };
 
 TEST_F(CompareTest, accuracy_is_in_percent_and_flips_are_counted) {
   const std::vector<std::uint8_t> a = {1, 1, 1, 0, 0, 1, 1, 1}, b = {1, 0, 0, 1, 0, 1, 1, 1};
-  const auto found = compare_samples(open(write("a", "correct", "U8", a)),
+  const auto found = compare_samples({top1}, open(write("a", "correct", "U8", a)),
                                      open(write("b", "correct", "U8", b)), true, quick);
   ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].name, "top1");
+  EXPECT_EQ(found[0].where, "d/test");
   EXPECT_DOUBLE_EQ(found[0].estimate.left, 75.0);
   EXPECT_DOUBLE_EQ(found[0].estimate.right, 62.5);
   EXPECT_DOUBLE_EQ(found[0].estimate.difference, 12.5);
@@ -62,7 +78,10 @@ TEST_F(CompareTest, windows_give_nats_a_token_and_perplexity_over_all_tokens) {
     return folder / file;
   };
   const SampleFiles left = open(save("a", a, tokens)), right = open(save("b", b, tokens));
-  const auto found = compare_samples(left, right, true, quick);
+  const std::vector<ResultRow> figures = {
+      figure("nll", {"window_nll", SampleStatistic::kMean, "window_tokens"}),
+      figure("perplexity", {"window_nll", SampleStatistic::kExpMean, "window_tokens"})};
+  const auto found = compare_samples(figures, left, right, true, quick);
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].name, "nll");
   EXPECT_DOUBLE_EQ(found[0].estimate.difference, 110.0 / 40 - 70.0 / 40);
@@ -70,14 +89,14 @@ TEST_F(CompareTest, windows_give_nats_a_token_and_perplexity_over_all_tokens) {
   EXPECT_DOUBLE_EQ(found[1].estimate.left, std::exp(110.0 / 40));
   EXPECT_DOUBLE_EQ(found[1].estimate.right, std::exp(70.0 / 40));
   EXPECT_EQ(comparison_table("a", "b", found, false, quick).rows[0].back().text, "B better");
-  EXPECT_THROW(compare_samples(left, open(save("c", b, other)), true, quick), Error);
+  EXPECT_THROW(compare_samples(figures, left, open(save("c", b, other)), true, quick), Error);
 }
 
 TEST_F(CompareTest, samples_of_unequal_length_are_an_error_that_names_the_file) {
   const std::vector<double> a = {1, 2, 3}, b = {1, 2};
   try {
-    compare_samples(open(write("a", "nll", "F64", a)), open(write("b", "nll", "F64", b)), true,
-                    quick);
+    compare_samples({loss}, open(write("a", "nll", "F64", a)), open(write("b", "nll", "F64", b)),
+                    true, quick);
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.kind(), ErrorKind::kData);
@@ -85,11 +104,53 @@ TEST_F(CompareTest, samples_of_unequal_length_are_an_error_that_names_the_file) 
   }
 }
 
-TEST_F(CompareTest, files_without_common_values_are_an_error) {
+TEST_F(CompareTest, a_file_without_the_declared_tensor_is_an_error) {
   const std::vector<double> a = {1, 2};
-  EXPECT_THROW(compare_samples(open(write("a", "nll", "F64", a)),
+  EXPECT_THROW(compare_samples({loss}, open(write("a", "nll", "F64", a)),
                                open(write("b", "correct", "F64", a)), true, quick),
                Error);
+}
+
+TEST_F(CompareTest, a_share_is_of_answers_that_are_right_or_wrong) {
+  const std::vector<double> a = {1, 0}, b = {1, 0.5};
+  try {
+    compare_samples({top1}, open(write("a", "correct", "F64", a)),
+                    open(write("b", "correct", "F64", b)), true, quick);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kData);
+    EXPECT_THAT(e.what(), HasSubstr((folder / "b").string()));
+    EXPECT_THAT(e.what(), HasSubstr("0.5"));
+  }
+}
+
+TEST_F(CompareTest, figures_are_paired_that_both_sides_declare_alike_and_have_measured) {
+  const SamplePlan plan = SamplePlan().trial("rtn", "W8A8");
+  DatabaseSink sink(folder / "r.sqlite");
+  run_all(sink, plan.plan());
+  Reader reader(folder / "r.sqlite");
+  std::vector<ResultRow> rows = reader.results();
+  for (ResultRow& row : rows) {
+    if (row.name == "top5") row.samples = text_of({"top5", SampleStatistic::kShare});
+  }
+  const auto pair_with = [&](std::vector<ResultRow> other) {
+    std::vector<std::string> names;
+    for (const MetricPair& pair :
+         common_metrics(rows, other, [&](const std::string& f) { return reader.protocol(f); })) {
+      for (const ResultRow& row : pair.figures) names.push_back(row.name);
+    }
+    return names;
+  };
+  EXPECT_THAT(pair_with(rows), testing::ElementsAre("top1", "top5"));
+  std::vector<ResultRow> unmeasured = rows, otherwise = rows;
+  for (ResultRow& row : unmeasured) {
+    if (row.name == "top5") row.value.reset();
+  }
+  for (ResultRow& row : otherwise) {
+    if (row.name == "top5") row.samples = text_of({"correct", SampleStatistic::kMean});
+  }
+  EXPECT_THAT(pair_with(unmeasured), testing::ElementsAre("top1"));
+  EXPECT_THAT(pair_with(otherwise), testing::ElementsAre("top1"));
 }
 
 TEST_F(CompareTest, different_protocols_are_refused_with_the_fields_that_differ) {
@@ -116,7 +177,8 @@ TEST_F(CompareTest, seeds_of_a_side_are_averaged) {
   const std::vector<double> a0 = {1, 1, 1, 0}, a1 = {1, 1, 0, 0}, b = {0, 1, 0, 0};
   const SampleFiles left{open(write("a0", "correct", "F64", a0))[0],
                          open(write("a1", "correct", "F64", a1))[0]};
-  const auto found = compare_samples(left, open(write("b", "correct", "F64", b)), false, quick);
+  const auto found =
+      compare_samples({top1}, left, open(write("b", "correct", "F64", b)), false, quick);
   EXPECT_DOUBLE_EQ(found[0].estimate.left, 62.5);
   EXPECT_DOUBLE_EQ(found[0].estimate.difference, 37.5);
   EXPECT_FALSE(found[0].flips.has_value());

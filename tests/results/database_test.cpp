@@ -8,10 +8,10 @@
 #include <fstream>
 #include <functional>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
+#include "harness/contract/artifact_files.h"
 #include "results/store/checksum.h"
 #include "results/store/file_system.h"
 #include "results/store/migrations.h"

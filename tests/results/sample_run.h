@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/digest.h"
+#include "harness/base/digest.h"
 #include "harness/record/records.h"
 #include "results/store/sink.h"
 #include "tests/support/temporary_folder.h"
@@ -65,7 +65,10 @@ class SamplePlan {
         {.metric = "top1",
          .data = "fashion",
          .split = "test",
-         .values = std::vector<MetricValue>{{.name = "top1", .unit = "%", .primary = true},
+         .values = std::vector<MetricValue>{{.name = "top1",
+                                             .unit = "%",
+                                             .primary = true,
+                                             .samples = {"correct", SampleStatistic::kShare}},
                                             {.name = "top5", .unit = "%"}},
          .protocol = Json{{"limit", nullptr}},
          .stage = evaluate});

@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "results/store/reader.h"
 #include "tests/results/sample_run.h"
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::results {
 namespace {

@@ -11,9 +11,9 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/stage_context.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/contract/stage_context.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
 
 namespace assay::testing {
 

@@ -1,6 +1,6 @@
 #include "tests/support/sweep_text.h"
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::testing {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 #include "harness/spec/sweep.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/test_catalogue.h"

@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 
 namespace assay {
 

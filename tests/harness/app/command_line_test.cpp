@@ -6,11 +6,11 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
-#include "harness/core/json.h"
-#include "harness/core/safetensors_file.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
+#include "harness/base/json.h"
+#include "harness/contract/artifact_files.h"
+#include "harness/formats/safetensors_file.h"
 #include "harness/supervise/process_identity.h"
 #include "tests/results/sample_run.h"
 

@@ -6,8 +6,8 @@
 #include "datasets/image_set.h"
 #include "datasets/text_set.h"
 #include "datasets/tokenizer.h"
-#include "harness/core/checkpoint_layout.h"
 #include "harness/evaluate/language.h"
+#include "harness/formats/checkpoint_layout.h"
 #include "harness/models/tensor_file.h"
 
 // Whole paths from files to figures that were measured with other programs.

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "datasets/memory_images.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "tests/harness/evaluate/toy_networks.h"
 
 namespace assay::evaluate {

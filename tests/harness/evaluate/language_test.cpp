@@ -6,7 +6,7 @@
 #include <limits>
 #include <memory>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "tests/harness/evaluate/toy_networks.h"
 
 namespace assay::evaluate {

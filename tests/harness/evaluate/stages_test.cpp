@@ -1,9 +1,10 @@
-#include "harness/evaluate/stages.h"
-
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "datasets/reader.h"
+#include "harness/evaluate/metric.h"
 #include "harness/models/tensor_file.h"
 #include "tests/harness/evaluate/toy_networks.h"
 #include "tests/harness/prepare/given_data.h"
@@ -24,9 +25,9 @@ class StagesTest : public ::testing::Test {
   }
 
   static StageBody body(const std::string& name, const NetworkLoader& load = {}) {
-    for (const StageImplementation& stage : evaluation_stages(load)) {
-      if (stage.declaration.name == name) {
-        return stage.body;
+    for (const Metric& metric : built_in_metrics()) {
+      for (const StageImplementation& stage : implementations(metric, load)) {
+        if (stage.declaration.name == name) return stage.body;
       }
     }
     throw Error(ErrorKind::kConfig, "no stage " + name);
@@ -39,6 +40,22 @@ class StagesTest : public ::testing::Test {
     const at::Tensor weight = at::arange(10 * 3072).mul(0.37).sin().view({10, 3072}).to(at::kFloat);
     return std::make_shared<ToyNetwork>(
         info, [weight](const at::Tensor& x) { return at::linear(x.flatten(1), weight); });
+  }
+
+  static int revision(const std::string& name) {
+    for (const Metric& metric : built_in_metrics()) {
+      for (const MetricStage& stage : metric.stages) {
+        if (stage.declaration.name == name) return stage.declaration.revision;
+      }
+    }
+    return -1;
+  }
+
+  // The sum of what was recorded of samples i, each times i + 1.
+  static double weighed(const fs::path& folder, const std::string& name) {
+    const at::Tensor values =
+        models::load_tensors(folder / "samples.safetensors").at(name).to(at::kDouble);
+    return values.mul(at::arange(1, values.numel() + 1)).sum().item<double>();
   }
 
   // Evaluates in m shards and merges; the merged result.
@@ -131,6 +148,65 @@ TEST_F(StagesTest, a_text_becomes_tokens_windows_and_a_perplexity) {
   EXPECT_EQ(result.at("fingerprint").at("text").at("vocabulary"), 256);
 }
 
+// Raise the stages' revisions when these numbers move on purpose.
+TEST_F(StagesTest, golden_classification_of_revisions_4_2) {
+  EXPECT_EQ(revision("evaluate.classification"), 4);
+  EXPECT_EQ(revision("merge.classification"), 2);
+  const Json result = classified(2, root_ / "golden");
+  const Json& metrics = result.at("metrics");
+  EXPECT_EQ(metrics.at("top1"), 10.0);
+  EXPECT_EQ(metrics.at("top5"), 50.0);
+  EXPECT_NEAR(metrics.at("cross_entropy").get<double>(), 4.690856, 1e-5);
+  EXPECT_EQ(weighed(root_ / "golden", "correct"), 4);
+  EXPECT_EQ(weighed(root_ / "golden", "top5"), 28);
+  EXPECT_NEAR(weighed(root_ / "golden", "margin"), -201.35908, 1e-3);
+  EXPECT_NEAR(weighed(root_ / "golden", "nll"), 248.94063, 1e-3);
+  Json fingerprint = result.at("fingerprint");
+  fingerprint.erase("data");
+  EXPECT_EQ(fingerprint, Json::parse(R"({"metric": "classification", "revision": 4, "classes": 10,
+      "decode_revision": 2, "resize_revision": 2, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
+      "limit": 0, "samples": 10, "device": "cpu", "dtype": "F32"})"));
+}
+
+TEST_F(StagesTest, golden_perplexity_of_revisions_3_2) {
+  EXPECT_EQ(revision("evaluate.language"), 3);
+  EXPECT_EQ(revision("merge.language"), 2);
+  prepare::tokenized(root_, "The moon rose.\n\nNobody saw it, and then it set behind the hill.\n");
+  FakeContext merge;
+  merge.folder = root_ / "golden";
+  merge.recipe_json["parameters"] = {{"shards", 2}};
+  for (int i = 0; i < 2; ++i) {
+    FakeContext context;
+    context.folder = root_ / std::to_string(i);
+    context.inputs["tokens"] = root_ / "tokens";
+    context.recipe_json["parameters"] = {{"context", 16},      {"stride", 8},
+                                         {"limit", 0},         {"chunk", 2},
+                                         {"bos", "tokenizer"}, {"windows", "stream"}};
+    context.recipe_json["shard"] = {i, 2};
+    context.run(body("evaluate.language",
+                     serves(std::make_shared<ToyNetwork>(rippling_language(256, 64)))));
+    merge.inputs["shard." + std::to_string(i)] = context.folder;
+  }
+  const Json result = merge.run(body("merge.language"));
+  const Json& metrics = result.at("metrics");
+  for (const auto& [name, value] : std::map<std::string, double>{{"windows", 7},
+                                                                 {"tokens", 56},
+                                                                 {"nll", 5.8000572},
+                                                                 {"perplexity", 330.31846},
+                                                                 {"word_perplexity", 6.6628208e12},
+                                                                 {"byte_perplexity", 330.31846},
+                                                                 {"bits_per_byte", 8.3677138}}) {
+    EXPECT_NEAR(metrics.at(name).get<double>(), value, 1e-5 * value) << name;
+  }
+  EXPECT_NEAR(weighed(root_ / "golden", "window_nll"), 1291.64887, 1e-3);
+  Json fingerprint = result.at("fingerprint");
+  fingerprint.erase("text");
+  EXPECT_EQ(fingerprint,
+            Json::parse(R"({"metric": "perplexity", "revision": 3, "averaging": "token",
+      "windows_over": "stream", "context": 16, "stride": 8, "bos": "none", "limit": 0, "samples": 7,
+      "device": "cpu", "dtype": "F32", "logits_dtype": "F32"})"));
+}
+
 // The length was cut to the network's context, and the fingerprint kept the length asked for.
 TEST_F(StagesTest, latency_of_a_longer_sequence_than_the_network_takes_is_refused) {
   FakeContext context;
@@ -182,10 +258,13 @@ TEST(Catalogue, stages_metrics_and_readers_fit_together) {
   Catalogue catalogue;
   catalogue.provider = "assay";
   catalogue.version = "0";
-  for (const auto& part : {prepare::stages(), evaluation_stages({})}) {
-    for (const StageImplementation& stage : part) catalogue.stages.push_back(stage.declaration);
+  for (const StageImplementation& stage : prepare::stages()) {
+    catalogue.stages.push_back(stage.declaration);
   }
-  catalogue.metrics = metrics();
+  for (const Metric& metric : built_in_metrics()) {
+    for (const MetricStage& stage : metric.stages) catalogue.stages.push_back(stage.declaration);
+    for (const MetricDeclaration& each : metric.declarations) catalogue.metrics.push_back(each);
+  }
   catalogue.readers = datasets::readers();
   EXPECT_EQ(catalogue_from(to_json(catalogue)), catalogue);
   for (const MetricDeclaration& metric : catalogue.metrics) {

@@ -47,6 +47,15 @@ inline ToyNetwork uniform_language(std::int64_t vocabulary, std::int64_t context
           }};
 }
 
+// A language model whose logits are waves over the vocabulary, of a length that the id gives.
+inline ToyNetwork rippling_language(std::int64_t vocabulary, std::int64_t context = 0) {
+  ToyNetwork uniform = uniform_language(vocabulary, context);
+  return {uniform.info(), [vocabulary](const at::Tensor& ids) {
+            const at::Tensor values = at::arange(1, vocabulary + 1).to(at::kFloat);
+            return ids.to(at::kFloat).add(1).unsqueeze(-1).mul(values).mul(0.01).sin();
+          }};
+}
+
 // A classifier of 1 x 4 x 4 images that mixes their pixels by a fixed matrix.
 inline ToyNetwork mixing_classifier(std::int64_t classes) {
   models::NetworkInfo info;

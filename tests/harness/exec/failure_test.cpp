@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <stdexcept>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::exec {
 namespace {

@@ -5,9 +5,9 @@
 #include <stdexcept>
 #include <thread>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/protocol.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/contract/protocol.h"
 #include "harness/exec/program.h"
 
 // An executor whose stages do one thing each that the loop must handle.

@@ -1,9 +1,9 @@
 #include <gmock/gmock.h>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/atomic_file.h"
-#include "harness/core/catalogue.h"
-#include "harness/core/digest.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
+#include "harness/contract/artifact_files.h"
+#include "harness/contract/catalogue.h"
 #include "tests/harness/exec/child.h"
 
 namespace assay::exec {

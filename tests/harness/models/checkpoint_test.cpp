@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <limits>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/formats/checkpoint_layout.h"
 #include "harness/models/headers.h"
 #include "harness/models/tensor_file.h"
 #include "tests/harness/models/network_cases.h"

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/models/rotary.h"
 #include "tests/harness/models/network_cases.h"
 

@@ -2,8 +2,8 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/checkpoint_layout.h"
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
+#include "harness/formats/checkpoint_layout.h"
 #include "harness/models/tensor_file.h"
 #include "tests/harness/models/network_cases.h"
 

@@ -4,20 +4,21 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "tests/harness/models/network_cases.h"
 
 namespace assay::models {
 namespace {
 
-Json recipe_of(const char* precision) { return {{"numerics", {{"precision", precision}}}}; }
-
 TEST(Precision, recipes_name_dtypes) {
-  EXPECT_EQ(precision_of(Json::object()), at::kFloat);
-  EXPECT_EQ(precision_of(recipe_of("float64")), at::kDouble);
-  EXPECT_EQ(precision_of(recipe_of("bfloat16")), at::kBFloat16);
-  EXPECT_EQ(precision_of(recipe_of("float16")), at::kHalf);
-  EXPECT_THROW(precision_of(recipe_of("bf16")), Error);
+  EXPECT_EQ(precision_of({}), at::kFloat);
+  const auto named = [](const char* name) {
+    return precision_of(numerics_from({{"numerics", {{"precision", name}}}}));
+  };
+  EXPECT_EQ(named("float64"), at::kDouble);
+  EXPECT_EQ(named("bfloat16"), at::kBFloat16);
+  EXPECT_EQ(named("float16"), at::kHalf);
+  EXPECT_THROW(named("bf16"), Error);
 }
 
 std::vector<std::unique_ptr<Network>> networks() {

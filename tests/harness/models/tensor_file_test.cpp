@@ -6,7 +6,7 @@
 
 #include <filesystem>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/models/random_tensor.h"
 #include "tests/support/temporary_folder.h"
 

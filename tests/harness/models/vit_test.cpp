@@ -2,7 +2,7 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "tests/harness/models/network_cases.h"
 
 namespace assay::models {

@@ -9,8 +9,8 @@
 #include <set>
 #include <thread>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
 #include "tests/support/sweep_text.h"
 
 namespace assay::plan {

@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/class_list.h"
+#include "harness/formats/class_list.h"
 #include "harness/plan/planner.h"
 #include "harness/spec/sweep.h"
 #include "tests/support/fake_digests.h"

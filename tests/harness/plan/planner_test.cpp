@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "harness/core/digest.h"
+#include "harness/base/digest.h"
 #include "tests/support/fake_digests.h"
 #include "tests/support/sweep_text.h"
 #include "tests/support/test_catalogue.h"

@@ -4,8 +4,8 @@
 #include <fstream>
 #include <string>
 
-#include "harness/core/digest.h"
-#include "harness/core/input_file.h"
+#include "harness/base/digest.h"
+#include "harness/formats/input_file.h"
 #include "harness/prepare/stages.h"
 #include "tests/support/fake_context.h"
 

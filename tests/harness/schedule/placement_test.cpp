@@ -186,6 +186,72 @@ TEST(placement, exclusive_stages_start_at_once_and_then_in_growing_batches) {
   EXPECT_EQ(total, kTrials);
 }
 
+TEST(placement, an_exclusive_stage_waits_until_the_slots_of_a_node_end_together) {
+  Scenario s;
+  s.options().stage_wall_s = {{"x", 1}, {"long", 10}, {"time", 1}, {"work", 2}};
+  s.options().ahead_horizon_s = -1;
+  s.stage("x");
+  s.stage("long");
+  s.stage("time", {"x"}).exclusive = true;
+  for (int i = 0; i < 8; ++i) s.stage("work" + std::to_string(i), {"x"}).name = "work";
+  s.trial({"x", "time"});
+  s.start();
+  s.join(0);
+  s.join(1);
+  ASSERT_EQ(s.on(0), "x");
+  ASSERT_EQ(s.on(1), "long");
+  s.wait(1);
+  s.done("x");
+  for (int i = 0; i < 4; ++i) {  // emptying the node now would idle a slot for 9, 7, 5, 3 s
+    ASSERT_TRUE(s.on(0).starts_with("work")) << i << s.on(0);
+    s.wait(2);
+    s.done(s.on(0), 2);
+  }
+  EXPECT_EQ(s.on(0), "") << "1 s until `long` ends";
+  s.wait(1);
+  s.done("long", 10);
+  EXPECT_EQ(s.starts("time"), 1);
+}
+
+TEST(placement, an_exclusive_stage_of_the_first_row_starts_on_the_empty_node) {
+  Scenario s;
+  s.options().stage_wall_s = {{"work", 1}, {"time", 1}, {"long", 100}};
+  s.stage("long");
+  s.stage("work");
+  s.stage("time").exclusive = true;
+  s.trial({"long"});
+  s.trial({"work", "time"});
+  s.start();
+  s.join(0);
+  EXPECT_EQ(s.on(0), "time");
+  s.join(1);
+  s.done("time");
+  EXPECT_EQ(s.on(0), "work");
+  EXPECT_EQ(s.on(1), "long");
+}
+
+TEST(placement, what_completes_the_first_row_goes_before_the_longest_path) {
+  Scenario s;
+  s.options().stage_wall_s = {{"work", 1}, {"merge", 0.1}, {"long", 100}};
+  for (const char* label : {"l1", "l2", "l3"}) {
+    s.stage(label).name = "long";
+    s.trial({label});
+  }
+  s.stage("work");
+  s.stage("merge", {"work"});
+  s.trial({"work", "merge"});
+  s.start();
+  s.join(0);
+  s.join(1);
+  ASSERT_EQ(s.on(0), "work");
+  ASSERT_EQ(s.on(1), "l1");
+  EXPECT_EQ(s.ahead(0), "") << "the first row would wait for what is queued there";
+  s.done("work");
+  EXPECT_EQ(s.on(0), "merge");
+  s.done("merge", 0.1);
+  EXPECT_EQ(s.on(0), "l2");
+}
+
 TEST(placement, an_exclusive_stage_drains_its_node_and_runs_alone) {
   Scenario s;
   s.options().stage_wall_s = {{"time", 100}, {"x", 1}, {"y", 1}, {"z", 2}};
@@ -210,7 +276,7 @@ TEST(placement, an_exclusive_stage_drains_its_node_and_runs_alone) {
 
 TEST(placement, a_node_that_empties_takes_what_ends_before_its_last_stage) {
   Scenario s;
-  s.options().stage_wall_s = {{"time", 100}, {"x", 1}, {"y", 50}, {"z", 20}, {"w", 60}};
+  s.options().stage_wall_s = {{"time", 200}, {"x", 1}, {"y", 50}, {"z", 20}, {"w", 60}};
   s.stage("x");
   s.stage("y");
   s.stage("time", {"x"}).exclusive = true;
@@ -397,6 +463,23 @@ TEST(queue_ahead, what_waits_behind_a_long_stage_moves_to_a_slot_that_runs_dry) 
   ASSERT_EQ(s.ahead(0), "c");
   s.done("b", 0.5);
   ASSERT_EQ(s.all<RetractStage>().size(), 1u) << "a has more than a second to go";
+  s.send(StageReturned{s.all<RetractStage>()[0].attempt});
+  EXPECT_EQ(s.on(1), "c");
+}
+
+TEST(queue_ahead, what_waits_behind_a_long_stage_moves_though_an_exclusive_stage_is_ready) {
+  Scenario s;
+  s.options().stage_wall_s = {{"work", 2}, {"time", 0}};
+  for (const char* label : {"a", "b", "c"}) s.stage(label).name = "work";
+  s.stage("time", {"b"}).exclusive = true;
+  s.start();
+  s.join(0);
+  s.join(1);
+  s.wait(0.5);
+  ASSERT_EQ(s.ahead(0), "c");
+  s.done("b", 0.5);
+  ASSERT_EQ(s.all<RetractStage>().size(), 1u) << "a has more than a second to go";
+  EXPECT_EQ(s.starts("time"), 0);
   s.send(StageReturned{s.all<RetractStage>()[0].attempt});
   EXPECT_EQ(s.on(1), "c");
 }

@@ -6,8 +6,8 @@
 #include <queue>
 #include <tuple>
 
-#include "harness/core/digest.h"
-#include "harness/core/philox.h"
+#include "harness/base/digest.h"
+#include "harness/formats/philox.h"
 
 namespace assay::schedule {
 namespace {

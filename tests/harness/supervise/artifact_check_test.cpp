@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/json.h"
-#include "harness/core/safetensors_file.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/formats/safetensors_file.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {

@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/supervise/host.h"
 #include "tests/support/temporary_folder.h"
 

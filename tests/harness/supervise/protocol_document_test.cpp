@@ -1,5 +1,5 @@
-// docs/formats/protocol.md and protocol.schema.json say what harness/core/protocol.h does: every
-// message type and every field of it, no more.
+// docs/formats/protocol.md and protocol.schema.json say what harness/contract/protocol.h does:
+// every message type and every field of it, no more.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,9 +8,9 @@
 #include <set>
 #include <string>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/json.h"
-#include "harness/core/protocol.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/json.h"
+#include "harness/contract/protocol.h"
 
 namespace assay::protocol {
 namespace {

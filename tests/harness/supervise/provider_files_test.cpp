@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "tests/harness/supervise/supervisor_fixture.h"
 
 // Files of a provider that change after the plan: what it makes from then on is not published.

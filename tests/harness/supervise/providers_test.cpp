@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {

@@ -9,9 +9,9 @@
 
 #include <csignal>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/error.h"
-#include "harness/core/json.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/process_identity.h"
 #include "tests/support/temporary_folder.h"

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {

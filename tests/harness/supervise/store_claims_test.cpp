@@ -9,9 +9,9 @@
 #include <atomic>
 #include <thread>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/marked_processes.h"
 #include "harness/supervise/store.h"

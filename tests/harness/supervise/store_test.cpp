@@ -11,10 +11,10 @@
 #include <fstream>
 #include <thread>
 
-#include "harness/core/artifact_files.h"
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
+#include "harness/base/error.h"
+#include "harness/contract/artifact_files.h"
 #include "harness/supervise/host.h"
 #include "tests/support/temporary_folder.h"
 

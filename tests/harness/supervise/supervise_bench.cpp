@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "harness/core/digest.h"
+#include "harness/base/digest.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/supervisor.h"
 #include "tests/support/temporary_folder.h"

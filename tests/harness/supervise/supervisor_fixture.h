@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/atomic_file.h"
-#include "harness/core/digest.h"
+#include "harness/base/atomic_file.h"
+#include "harness/base/digest.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/supervisor.h"
 #include "tests/support/temporary_folder.h"

@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/artifact_files.h"
+#include "harness/contract/artifact_files.h"
 #include "tests/harness/supervise/supervisor_fixture.h"
 
 // Stages of a supervisor whose store other runs use, and clean up, at the same time.

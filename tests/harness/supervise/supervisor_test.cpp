@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <set>
 
-#include "harness/core/json_text.h"
-#include "harness/core/safetensors_file.h"
+#include "harness/base/json_text.h"
+#include "harness/formats/safetensors_file.h"
 #include "tests/harness/supervise/supervisor_fixture.h"
 
 namespace assay::supervise {

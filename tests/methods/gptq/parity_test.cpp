@@ -8,7 +8,7 @@
 #include <cmath>
 #include <string>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "methods/gptq/method.h"
 #include "methods/quant/factor.h"
 #include "methods/quant/sequential.h"

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <string>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "methods/psaq_vit/method.h"
 #include "methods/psaq_vit/synthesis.h"
 

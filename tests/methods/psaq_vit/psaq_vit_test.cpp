@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "methods/psaq_vit/method.h"
 #include "methods/psaq_vit/synthesis.h"
 #include "methods/quant/canary.h"

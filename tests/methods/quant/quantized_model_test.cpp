@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "methods/quant/grid_search.h"
 #include "tests/methods/support/chain_network.h"
 #include "tests/methods/support/refusal.h"

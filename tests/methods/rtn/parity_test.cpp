@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "methods/rtn/rounding.h"
 
 namespace assay::rtn {

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "harness/core/atomic_file.h"
+#include "harness/base/atomic_file.h"
 #include "harness/models/tensor_file.h"
 #include "methods/quant/canary.h"
 #include "methods/rtn/method.h"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/core/catalogue.h"
+#include "harness/contract/catalogue.h"
 
 namespace assay {
 

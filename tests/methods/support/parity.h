@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "harness/core/checkpoint_layout.h"
+#include "harness/formats/checkpoint_layout.h"
 #include "harness/models/network.h"
 #include "harness/models/tensor_file.h"
 

@@ -3,7 +3,7 @@
 #include <functional>
 #include <string>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay {
 

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace assay::train {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <set>
 
-#include "harness/core/error.h"
-#include "harness/core/philox.h"
+#include "harness/base/error.h"
+#include "harness/formats/philox.h"
 #include "tests/methods/train/stripes.h"
 
 namespace assay::train {

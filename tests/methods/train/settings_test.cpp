@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "methods/train/train.h"
 
 namespace assay::train {

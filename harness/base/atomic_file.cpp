@@ -1,0 +1,104 @@
+#include "harness/base/atomic_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "harness/base/error.h"
+
+namespace assay {
+namespace {
+
+[[noreturn]] void fail(std::string_view what, const std::filesystem::path& path, int code) {
+  throw Error(ErrorKind::kIo,
+              fmt::format("cannot {} {}: {}", what, path.string(), std::strerror(code)),
+              {{"file", path.string()}});
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
+  // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd.get() < 0) fail("read", path, errno);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) fail("read", path, errno);
+  if (S_ISDIR(status.st_mode)) fail("read", path, EISDIR);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{} is a pipe or a device; a regular file is wanted", path.string()),
+                {{"file", path.string()}});
+  }
+  std::string content;
+  if (status.st_size > 0)
+    content.reserve(std::min(static_cast<std::size_t>(status.st_size), max_bytes));
+  char block[65536];
+  for (;;) {
+    const ssize_t got = ::read(fd.get(), block, sizeof block);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail("read", path, errno);
+    if (got == 0) return content;
+    if (content.size() + static_cast<std::size_t>(got) > max_bytes) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("{} is larger than {} bytes", path.string(), max_bytes),
+                  {{"file", path.string()}});
+    }
+    content.append(block, static_cast<std::size_t>(got));
+  }
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view content,
+                           Durability durability) {
+  static std::atomic<unsigned> counter{0};
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  std::filesystem::path temporary;
+  int created = -1;
+  // A name may be taken: by what a killed process of the same number left, or by one of another pid
+  // name space.
+  do {
+    temporary = folder / fmt::format(".{}.{}.{}", path.filename().string(), ::getpid(), counter++);
+    created = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  } while (created < 0 && errno == EEXIST);
+  if (created < 0) fail("write", temporary, errno);
+  try {
+    const Descriptor fd(created);
+    std::size_t written = 0;
+    while (written < content.size()) {
+      const ssize_t n = ::write(fd.get(), content.data() + written, content.size() - written);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail("write", temporary, errno);
+      written += static_cast<std::size_t>(n);
+    }
+    if (durability == Durability::kSynced && ::fsync(fd.get()) != 0) fail("sync", temporary, errno);
+    if (::rename(temporary.c_str(), path.c_str()) != 0) fail("replace", path, errno);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  if (durability == Durability::kSynced) {
+    const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (directory.get() < 0 || ::fsync(directory.get()) != 0) fail("sync", folder, errno);
+  }
+}
+
+}  // namespace assay

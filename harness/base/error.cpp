@@ -1,0 +1,43 @@
+#include "harness/base/error.h"
+
+#include <array>
+
+namespace assay {
+namespace {
+
+struct KindName {
+  ErrorKind kind;
+  std::string_view name;
+};
+
+constexpr std::array<KindName, 10> kKindNames{{{ErrorKind::kConfig, "config"},
+                                               {ErrorKind::kMethod, "method"},
+                                               {ErrorKind::kData, "data"},
+                                               {ErrorKind::kIo, "io"},
+                                               {ErrorKind::kOom, "oom"},
+                                               {ErrorKind::kCrash, "crash"},
+                                               {ErrorKind::kLost, "lost"},
+                                               {ErrorKind::kTimeout, "timeout"},
+                                               {ErrorKind::kUnsupported, "unsupported"},
+                                               {ErrorKind::kEnvironment, "environment"}}};
+
+}  // namespace
+
+std::string_view name_of(ErrorKind kind) {
+  for (const KindName& entry : kKindNames) {
+    if (entry.kind == kind) return entry.name;
+  }
+  return "unknown";
+}
+
+std::optional<ErrorKind> error_kind_from(std::string_view name) {
+  for (const KindName& entry : kKindNames) {
+    if (entry.name == name) return entry.kind;
+  }
+  return std::nullopt;
+}
+
+Error::Error(ErrorKind kind, const std::string& message, Context context)
+    : std::runtime_error(message), kind_(kind), context_(std::move(context)) {}
+
+}  // namespace assay
