@@ -177,7 +177,12 @@ BODIES["echo.measure"] = measured
         return [trial for (trial,) in self.rows("SELECT id FROM trial WHERE current ORDER BY label")]
 
     def test_compare_reads_whole_samples_only(self):
-        sweep = self.sweep("{echo: {value: [1, 2]}}", ["python3", str(self.own_provider(self.MEASURED))])
+        script = self.own_provider(self.MEASURED)
+        catalogue = self.folder / "echo_catalogue.json"
+        offered = json.loads(catalogue.read_text())
+        offered["metrics"][0]["values"][0]["samples"] = {"tensor": "correct", "statistic": "share"}
+        catalogue.write_text(json.dumps(offered))
+        sweep = self.sweep("{echo: {value: [1, 2]}}", ["python3", str(script)])
         self.run_it(sweep)
         compare = ["compare", *self.trials(), "--run", self.run_folder]
         right = self.assay(*compare).stdout
