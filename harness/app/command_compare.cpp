@@ -3,8 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
-#include <set>
+#include <cmath>
 
 #include "harness/app/cli.h"
 #include "harness/app/folders.h"
@@ -97,9 +96,11 @@ Samples samples_of(const Side& side, const results::ResultRow& row) {
   throw Error(
       ErrorKind::kConfig,
       fmt::format("{} of {} has no per-sample values: neither {} nor the store {} holds them whole "
-                  "({}); `assay run SWEEP` computes what is missing",
+                  "({})",
                   row.metric, row.label, kept.string(), store.root().string(),
-                  artifact ? "the stage kept none" : "its artifact is not there, or damaged"),
+                  artifact ? "the stage kept none"
+                           : "its artifact is not there, or damaged; `assay run SWEEP` computes "
+                             "what is missing"),
       {{"stage", row.stage}});
 }
 
@@ -138,6 +139,83 @@ results::BootstrapProgress progress_line(bool quiet) {
   };
 }
 
+// The figure of each trial of a side, in the order of its files. Throws Error(kData) for a trial
+// without it.
+std::vector<double> values_of(const Side& side, const results::ResultRow& figure) {
+  std::vector<double> values;
+  for (const results::TrialSummary& trial : side.row.trials) {
+    const auto found = std::find_if(side.results.begin(), side.results.end(), [&](const auto& row) {
+      return row.trial == trial.id && row.metric == figure.metric && row.data == figure.data &&
+             row.split == figure.split && row.fingerprint == figure.fingerprint &&
+             row.name == figure.name && row.value;
+    });
+    if (found == side.results.end()) {
+      throw Error(ErrorKind::kData, fmt::format("{} has no value", trial.label));
+    }
+    values.push_back(*found->value);
+  }
+  return values;
+}
+
+// Boards show what a stage reported; its samples must tell the same.
+void require_same(const char* side, const std::vector<double>& reported, double computed) {
+  constexpr double kRounded = 1e-4;  // a provider may give four digits
+  double mean = 0;
+  for (const double value : reported) mean += value / static_cast<double>(reported.size());
+  if (std::abs(mean - computed) <= kRounded * std::max(std::abs(mean), std::abs(computed))) return;
+  if (!std::isfinite(computed)) {
+    throw Error(ErrorKind::kData, fmt::format("{} is {} by its per-sample values", side, computed));
+  }
+  throw Error(
+      ErrorKind::kData,
+      fmt::format("{} is {:.6g} on the board and {:.6g} by its per-sample values, which the "
+                  "metric declares",
+                  side, mean, computed));
+}
+
+// What is said of a metric in notes: "top1 on fashion/test".
+std::string place_of(const results::ResultRow& row) {
+  return fmt::format("{} on {}/{}", row.metric, row.data, row.split);
+}
+
+// Compares what two sides have in common; what cannot be compared is told.
+std::vector<results::Comparison> comparisons_of(const Side& left, const Side& right,
+                                                const std::vector<results::MetricPair>& pairs,
+                                                const CompareRequest& request,
+                                                std::vector<std::string>& left_out) {
+  const auto leave_out = [&](const std::string& what, const results::ResultRow& of,
+                             const std::string& why) {
+    const std::string line = fmt::format("left out: {} of {}: {}", what, place_of(of), why);
+    if (std::find(left_out.begin(), left_out.end(), line) == left_out.end()) {
+      left_out.push_back(line);
+    }
+  };
+  const bool seeds_match = left.row.seeds() == right.row.seeds();
+  std::vector<results::Comparison> all;
+  for (const results::MetricPair& pair : pairs) {
+    for (const auto& [why, names] : pair.left_out) {
+      leave_out(fmt::format("{}", fmt::join(names, ", ")), pair.left, why);
+    }
+    if (pair.figures.empty()) continue;
+    const auto a = files_of(left, pair.left), b = files_of(right, pair.right);
+    for (const results::ResultRow& figure : pair.figures) {
+      try {
+        const auto reported_a = values_of(left, figure), reported_b = values_of(right, figure);
+        results::Comparison c = results::compare_samples(
+            figure, a, b, seeds_match, request.bootstrap, progress_line(request.quiet));
+        require_same("A", reported_a, c.estimate.left);
+        require_same("B", reported_b, c.estimate.right);
+        all.push_back(std::move(c));
+      } catch (const Error& e) {
+        if (e.kind() != ErrorKind::kData && e.kind() != ErrorKind::kUnsupported) throw;
+        leave_out(figure.name, pair.left, e.what());
+      }
+    }
+  }
+  results::tell_settings_apart(all);
+  return all;
+}
+
 results::Table comparison(const CompareRequest& request) {
   const Side left = side_of(request.left, request.run), right = side_of(request.right, request.run);
   const auto pairs = results::common_metrics(
@@ -146,23 +224,13 @@ results::Table comparison(const CompareRequest& request) {
         Json protocol = left.reader->protocol(fingerprint);
         return protocol.empty() ? right.reader->protocol(fingerprint) : protocol;
       });
-  const bool seeds_match = left.row.seeds() == right.row.seeds();
-  std::vector<results::Comparison> all;
-  std::set<std::string> unpaired;
-  for (const results::MetricPair& pair : pairs) {
-    if (pair.figures.empty()) {
-      unpaired.insert(pair.left.metric);
-      continue;
-    }
-    const auto a = files_of(left, pair.left), b = files_of(right, pair.right);
-    std::ranges::move(results::compare_samples(pair.figures, a, b, seeds_match, request.bootstrap,
-                                               progress_line(request.quiet)),
-                      std::back_inserter(all));
+  std::vector<std::string> left_out;
+  const std::vector<results::Comparison> all =
+      comparisons_of(left, right, pairs, request, left_out);
+  if (all.empty()) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("nothing can be compared: {}", fmt::join(left_out, "; ")));
   }
-  const std::string left_out = fmt::format(
-      "{} cannot be paired: no figure of it that both trials have declares per-sample values",
-      fmt::join(unpaired, ", "));
-  if (all.empty()) throw Error(ErrorKind::kConfig, left_out);
   const auto label = [](const Side& side) {
     const std::size_t seeds = side.row.trials.size();
     return side.row.label + (seeds > 1 ? fmt::format(" ({} seeds)", seeds) : "");
@@ -170,7 +238,7 @@ results::Table comparison(const CompareRequest& request) {
   const bool seeds_drawn = left.row.trials.size() + right.row.trials.size() > 2;
   results::Table table =
       results::comparison_table(label(left), label(right), all, seeds_drawn, request.bootstrap);
-  if (!unpaired.empty()) table.notes.push_back(left_out);
+  table.notes.insert(table.notes.end(), left_out.begin(), left_out.end());
   const results::ResultRow &row_a = pairs.front().left, &row_b = pairs.front().right;
   for (const std::string& note :
        {results::quantization_note(row_a, row_b), results::weights_note(row_a, row_b)}) {

@@ -65,6 +65,9 @@ Json checked_integer(const ParameterSchema& schema, const Json& value) {
   const std::string legal = range_text(schema, "an integer");
   if (value.is_number_integer()) {
     check_range(schema, value, value.get<double>(), legal);
+    // A recipe holds what a double holds exactly.
+    constexpr double kMost = 0x1p53;
+    if (std::fabs(value.get<double>()) >= kMost) refuse(schema, value, legal + ", below 2^53");
     return value;
   }
   if (value.is_number_float()) {

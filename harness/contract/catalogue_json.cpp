@@ -298,6 +298,9 @@ void check_samples(const std::vector<MetricValue>& values, const std::string& ow
     if (samples.tensor.empty() && samples != SampleValues()) {
       Reader::refuse(place, "'tensor' is missing");
     }
+    if (samples.statistic == SampleStatistic::kShare && !samples.weights.empty()) {
+      Reader::refuse(place, "a share has no weights; write the statistic 'mean'");
+    }
   }
 }
 

@@ -229,11 +229,16 @@ std::vector<double> SafetensorsFile::values(const std::string& name) const {
     widen<std::int64_t>(entry, out);
   } else if (entry.dtype == "I32") {
     widen<std::int32_t>(entry, out);
+  } else if (entry.dtype == "I16") {
+    widen<std::int16_t>(entry, out);
+  } else if (entry.dtype == "I8") {
+    widen<std::int8_t>(entry, out);
   } else if (entry.dtype == "U8" || entry.dtype == "BOOL") {
     widen<std::uint8_t>(entry, out);
   } else {
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: tensor '{}' of dtype {} cannot be read as numbers here",
+                fmt::format("{}: tensor '{}' of dtype {} cannot be read as numbers here; legal: "
+                            "F64, F32, I64, I32, I16, I8, U8, BOOL",
                             path_.string(), name, entry.dtype));
   }
   return out;

@@ -167,6 +167,7 @@ class Coordinator {
   bool worth_reordering(bool fresh) const;
   double work_left_s() const;  // over all slots
   bool exclusive_is_due(const ReadyQueue::Group& first);
+  double running_for_s(const Slot& slot) const;
   double busy_for_s(const Slot& slot) const;
   double emptying_s(const std::string& node) const;
   std::optional<std::string> node_to_empty(const ReadyQueue::Request& request) const;

@@ -17,9 +17,8 @@ constexpr double kCriticalShare = 0.5;
 constexpr double kReorderShare = 0.2;
 // A queued stage that would start so many seconds later than on a free slot is moved to that.
 constexpr double kWorthMoving = 0.25;
-// A stage is late once it takes this many times what was expected.
-constexpr double kLate = 3;
-// and nothing is queued behind it from this many on while others end sooner.
+// Nothing is queued behind a stage that takes this many times what was expected while others end
+// sooner.
 constexpr double kOverdue = 1.5;
 // A node is emptied for exclusive stages when that idles its slots for this share, or less, of the
 // time that the stages take from all its slots anyway
@@ -216,15 +215,20 @@ bool Coordinator::exclusive_is_due(const ReadyQueue::Group& first) {
   return true;
 }
 
-// Seconds until a slot has done what is on it. A stage that nothing is known of, or that takes
-// longer than expected, is expected to go on for as long as that.
-double Coordinator::busy_for_s(const Slot& slot) const {
+// Seconds until a slot's stage ends. One that nothing is known of is expected to go on for as long
+// as it has, and one that takes longer than expected for as long as it is late.
+double Coordinator::running_for_s(const Slot& slot) const {
   if (!slot.running) return 0;
   const std::string& name = stage_of(slot.running->attempt.stage).name;
   const double spent_s = now_s_ - slot.running->since_s;
   const double left_s = durations_.expected_s(name) - spent_s;
   const double more_s = durations_.known(name) ? -left_s : spent_s;
-  return std::max({0.0, left_s, more_s}) + waiting_s(slot);
+  return std::max({0.0, left_s, more_s});
+}
+
+// Seconds until a slot has done what is on it.
+double Coordinator::busy_for_s(const Slot& slot) const {
+  return running_for_s(slot) + waiting_s(slot);
 }
 
 // Slot-seconds that pass idle if a node gets nothing new until all its slots have ended.
@@ -350,17 +354,14 @@ void Coordinator::fill_all_ahead() {
   }
 }
 
-// What waits behind a stage that has long to go, or takes far longer than expected, is asked back
-// once a slot is free that nothing else can take: what is ready waits for a node of its own, or the
-// slot is kept for that, and then what is queued would only delay it.
+// What waits behind a stage that has long to go, or takes longer than expected, is asked back once
+// a slot is free that nothing else can take: what is ready waits for a node of its own, or the slot
+// is kept for that, and then what is queued would only delay it.
 void Coordinator::retract_waiting() {
   if (slots_.open() == 0) return;
   for (const auto& [id, slot] : slots_.slots()) {
     if (slot.waiting.empty() || !slot.running) continue;
-    const double expected_s = durations_.expected_s(stage_of(slot.running->attempt.stage).name);
-    const double spent_s = now_s_ - slot.running->since_s;
-    const bool late = spent_s > kLate * std::max(expected_s, 1.0);
-    if (!late && expected_s - spent_s < kWorthMoving) continue;
+    if (running_for_s(slot) < kWorthMoving) continue;
     for (Occupant& next : slots_.find(id)->waiting) {
       if (next.stopping) continue;
       next.stopping = true;

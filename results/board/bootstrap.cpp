@@ -39,8 +39,8 @@ void check(std::span<const double> left, std::span<const double> right,
                                               left.size(), weights.size()));
   }
   if (!std::all_of(weights.begin(), weights.end(),
-                   [](double w) { return std::isfinite(w) && w > 0; })) {
-    throw Error(ErrorKind::kData, "samples cannot be weighted: some weights are not positive");
+                   [](double w) { return std::isfinite(w) && w >= 0; })) {
+    throw Error(ErrorKind::kData, "samples cannot be weighted: some weights are negative");
   }
   const auto finite = [](double v) { return std::isfinite(v); };
   if (!std::all_of(left.begin(), left.end(), finite) ||
@@ -139,6 +139,10 @@ void add_interval(PairedEstimate& estimate, const BootstrapOptions& options, std
       differences[static_cast<std::size_t>(r)] = difference_of(stream, indices);
     }
   });
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  estimate.low = estimate.high = kNone;
+  const auto finite = [](double v) { return std::isfinite(v); };
+  if (estimate.n < 2 || !std::all_of(differences.begin(), differences.end(), finite)) return;
   std::sort(differences.begin(), differences.end());
   estimate.low = quantile(differences, (1 - options.level) / 2);
   estimate.high = quantile(differences, (1 + options.level) / 2);

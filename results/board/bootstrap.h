@@ -23,7 +23,8 @@ struct PairedEstimate {
   double left = 0;
   double right = 0;
   double difference = 0;  // left - right
-  double low = 0;         // percentile interval of the difference
+  double low = 0;  // percentile interval of the difference; NaN both: there is none, for one sample
+                   // bounds nothing, nor do resamples that overflow or weigh nothing
   double high = 0;
 };
 
@@ -37,8 +38,8 @@ using BootstrapProgress = std::function<void(int done, int total)>;
 // statistics. Pairs that take few distinct values (right or wrong on both sides) are drawn as
 // counts: how often each value occurs among n draws is multinomial, so a resample costs a few
 // binomial draws instead of n. `left`, `right`: equal length, finite. `weights`: empty, or as long
-// and positive: the mean is then the sum of values over the sum of weights (nats of windows over
-// their tokens). Throws Error(kConfig) for bad options, Error(kData) for empty, unequal or
+// and not negative: the mean is then the sum of values over the sum of weights (nats of windows
+// over their tokens). Throws Error(kConfig) for bad options, Error(kData) for empty, unequal or
 // non-finite samples.
 PairedEstimate paired_bootstrap(std::span<const double> left, std::span<const double> right,
                                 Statistic statistic, const BootstrapOptions& options = {},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <span>
@@ -51,17 +52,29 @@ std::string measured(const std::map<Place, std::map<std::string, ResultRow>>& pl
               {{"metric", left.metric}, {"left", left.fingerprint}, {"right", right.fingerprint}});
 }
 
+[[noreturn]] void refuse_tensor(const SafetensorsFile& file, const std::string& name,
+                                const std::string& problem) {
+  throw Error(ErrorKind::kData,
+              fmt::format("{}: tensor '{}' {}", file.path().string(), name, problem),
+              {{"file", file.path().string()}, {"tensor", name}});
+}
+
 // [samples] of one seed.
 std::vector<double> samples_of(const SafetensorsFile& file, const std::string& name,
                                std::int64_t n) {
   const TensorEntry& tensor = file.at(name);
   if (tensor.shape.size() != 1 || tensor.shape[0] != n) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{}: tensor '{}' cannot be paired: expected [{}], found [{}]",
-                            file.path().string(), name, n, fmt::join(tensor.shape, ", ")),
-                {{"file", file.path().string()}, {"tensor", name}});
+    refuse_tensor(
+        file, name,
+        fmt::format("cannot be paired: expected shape [{}], found [{}]",
+                    n < 0 ? "samples" : std::to_string(n), fmt::join(tensor.shape, ", ")));
   }
-  return file.values(name);
+  std::vector<double> values = file.values(name);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    refuse_tensor(file, name, fmt::format("is {} at sample {}", values[i], i));
+  }
+  return values;
 }
 
 using Seeds = std::vector<std::vector<double>>;
@@ -97,81 +110,83 @@ struct Sides {
 
 // Of one seed, for every file must hold the same.
 std::vector<double> common_weights(const Sides& sides, const std::string& name, std::int64_t n) {
-  std::vector<double> weights = samples_of(*sides.left[0], name, n);
+  const std::vector<double> weights = samples_of(*sides.left[0], name, n);
+  for (const double weight : weights) {
+    if (weight < 0)
+      refuse_tensor(*sides.left[0], name, fmt::format("holds a weight of {}", weight));
+  }
   for (const SampleFiles* files : {&sides.left, &sides.right}) {
     for (const auto& file : *files) {
       if (weights == samples_of(*file, name, n)) continue;
-      throw Error(ErrorKind::kData,
-                  fmt::format("{} and {} cannot be paired: their '{}' differ",
-                              sides.left[0]->path().string(), file->path().string(), name));
+      refuse_tensor(*file, name,
+                    "holds other weights than that of " + sides.left[0]->path().string());
     }
   }
   return weights;
 }
 
-void refuse_no_answers(const SampleFiles& files, const Seeds& seeds, const std::string& name) {
+void require_answers(const SampleFiles& files, const Seeds& seeds, const std::string& name) {
   for (std::size_t i = 0; i < seeds.size(); ++i) {
     for (const double value : seeds[i]) {
       if (value == 0 || value == 1) continue;
-      throw Error(ErrorKind::kData,
-                  fmt::format("{}: tensor '{}' holds answers that are right (1) or wrong (0), and "
-                              "one of them is {}",
-                              files[i]->path().string(), name, value));
+      refuse_tensor(
+          *files[i], name,
+          fmt::format("holds answers that are right (1) or wrong (0), and one is {}", value));
     }
   }
 }
 
-Comparison compared(const ResultRow& figure, const Sides& sides) {
-  const SampleValues samples = sample_values_from(figure.samples);
-  const auto& shape = sides.left[0]->at(samples.tensor).shape;
-  const std::int64_t n = shape.size() == 1 ? shape[0] : -1;
-  Seeds a = samples_of(sides.left, samples.tensor, n),
-        b = samples_of(sides.right, samples.tensor, n);
-  Comparison comparison{.metric = figure.metric,
-                        .where = figure.data + "/" + figure.split,
-                        .name = figure.name,
-                        .unit = figure.unit,
-                        .higher_is_better = figure.higher_is_better};
-  if (samples.statistic == SampleStatistic::kShare) {
-    refuse_no_answers(sides.left, a, samples.tensor);
-    refuse_no_answers(sides.right, b, samples.tensor);
-    if (a.size() == 1 && b.size() == 1) comparison.flips = flips_of(a[0], b[0]);
-    for (Seeds* side : {&a, &b}) {
-      for (auto& seed : *side) {
-        for (double& value : seed) value *= 100;
-      }
-    }
-  }
-  const std::vector<double> weights =
-      samples.weights.empty() ? std::vector<double>() : common_weights(sides, samples.weights, n);
-  comparison.estimate = sides.estimate(
-      a, b, samples.statistic == SampleStatistic::kExpMean ? Statistic::kExpMean : Statistic::kMean,
-      weights);
-  return comparison;
+bool belongs(const ResultRow& row, const ResultRow& to) {
+  return row.stage == to.stage && row.metric == to.metric && row.data == to.data &&
+         row.split == to.split && row.settings == to.settings;
 }
 
-// What both sides have measured of a metric, in one stage, and can be paired: what boards show
-// unasked first.
-std::vector<ResultRow> paired_figures(const ResultRow& left, const std::vector<ResultRow>& lefts,
-                                      const ResultRow& right,
-                                      const std::vector<ResultRow>& rights) {
-  const auto belongs = [](const ResultRow& row, const ResultRow& to) {
-    return row.stage == to.stage && row.metric == to.metric && row.data == to.data &&
-           row.split == to.split && row.settings == to.settings && row.value &&
-           !row.samples.empty();
-  };
-  std::vector<ResultRow> figures;
-  for (const ResultRow& a : lefts) {
-    if (!belongs(a, left)) continue;
-    const auto found = std::find_if(rights.begin(), rights.end(), [&](const ResultRow& b) {
-      return belongs(b, right) && b.name == a.name && b.samples == a.samples;
-    });
-    if (found != rights.end()) figures.push_back(a);
-  }
-  std::stable_sort(figures.begin(), figures.end(), [](const ResultRow& a, const ResultRow& b) {
-    return a.is_primary && !b.is_primary;
+const ResultRow* find_figure(const std::vector<ResultRow>& rows, const ResultRow& of,
+                             const std::string& name) {
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const ResultRow& row) {
+    return belongs(row, of) && row.name == name;
   });
-  return figures;
+  return found == rows.end() ? nullptr : &*found;
+}
+
+// Why a figure cannot be paired; "" if it can. Null: that side has no such figure.
+std::string why_unpaired(const ResultRow* a, const ResultRow* b) {
+  if (a == nullptr || b == nullptr)
+    return a == nullptr ? "A does not have it" : "B does not have it";
+  if (!a->value || !b->value) return a->value ? "B has no value" : "A has no value";
+  if (a->samples.empty() && b->samples.empty()) return "no per-sample values are declared";
+  if (a->samples.empty() || b->samples.empty()) {
+    return fmt::format(
+        "{} declares no per-sample values (the next `assay run` of a whole sweep adds "
+        "those of a database of an older format)",
+        a->samples.empty() ? "A" : "B");
+  }
+  return a->samples == b->samples ? "" : "it follows from other per-sample values in A than in B";
+}
+
+// Sorts the figures of two rows' stages into what can be paired, what boards show unasked first,
+// and what cannot.
+void add_figures(MetricPair& pair, const std::vector<ResultRow>& lefts,
+                 const std::vector<ResultRow>& rights) {
+  std::set<std::string> names;
+  for (const ResultRow& row : lefts) {
+    if (belongs(row, pair.left)) names.insert(row.name);
+  }
+  for (const ResultRow& row : rights) {
+    if (belongs(row, pair.right)) names.insert(row.name);
+  }
+  for (const std::string& name : names) {
+    const ResultRow* a = find_figure(lefts, pair.left, name);
+    const std::string why = why_unpaired(a, find_figure(rights, pair.right, name));
+    if (why.empty()) {
+      pair.figures.push_back(*a);
+    } else {
+      pair.left_out[why].push_back(name);
+    }
+  }
+  std::stable_sort(
+      pair.figures.begin(), pair.figures.end(),
+      [](const ResultRow& a, const ResultRow& b) { return a.is_primary && !b.is_primary; });
 }
 
 // The seeds in an identity: {seed, calibration_seed}.
@@ -196,8 +211,14 @@ std::string without_seeds(const std::string& label) {
   return text;
 }
 
+// "-" where there is no interval.
+Cell bound_cell(double value, int decimals) {
+  return std::isnan(value) ? empty_cell() : number_cell(value, decimals);
+}
+
 std::string verdict(const Comparison& comparison) {
   const PairedEstimate& e = comparison.estimate;
+  if (std::isnan(e.low) || std::isnan(e.high)) return "not resolved";
   if (e.low <= 0 && e.high >= 0) return "not resolved";
   return (e.low > 0) == comparison.higher_is_better ? "A better" : "B better";
 }
@@ -213,11 +234,11 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
     const auto other = right_places.find(place);
     if (other == right_places.end()) continue;
     const std::size_t before = pairs.size();
+    std::set<std::string> paired;  // several settings may be one protocol
     for (const auto& [left_stage, a] : left_rows) {
       for (const auto& [right_stage, b] : other->second) {
-        if (a.fingerprint == b.fingerprint) {
-          pairs.push_back({a, b, paired_figures(a, left, b, right)});
-        }
+        if (a.fingerprint != b.fingerprint || !paired.insert(a.fingerprint).second) continue;
+        add_figures(pairs.emplace_back(MetricPair{a, b, {}, {}}), left, right);
       }
     }
     if (pairs.size() == before) {
@@ -225,9 +246,11 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
     }
   }
   if (pairs.empty()) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("the two trials have no measured metric in common: A has {}, B {}",
-                            measured(left_places), measured(right_places)));
+    throw Error(
+        ErrorKind::kConfig,
+        fmt::format("the two trials have no metric in common that is measured and is no timing: "
+                    "A has {}, B {}",
+                    measured(left_places), measured(right_places)));
   }
   return pairs;
 }
@@ -252,14 +275,60 @@ std::string weights_note(const ResultRow& left, const ResultRow& right) {
   return fmt::format("model '{}' has other weights in A ({}) than in B ({})", left.model, a, b);
 }
 
-std::vector<Comparison> compare_samples(const std::vector<ResultRow>& figures,
-                                        const SampleFiles& left, const SampleFiles& right,
-                                        bool seeds_match, const BootstrapOptions& options,
-                                        const BootstrapProgress& progress) {
+Comparison compare_samples(const ResultRow& figure, const SampleFiles& left,
+                           const SampleFiles& right, bool seeds_match,
+                           const BootstrapOptions& options, const BootstrapProgress& progress) {
   const Sides sides{left, right, seeds_match, options, progress};
-  std::vector<Comparison> comparisons;
-  for (const ResultRow& figure : figures) comparisons.push_back(compared(figure, sides));
-  return comparisons;
+  const SampleValues samples = sample_values_from(figure.samples);
+  const auto& shape = sides.left[0]->at(samples.tensor).shape;
+  const std::int64_t n = shape.size() == 1 ? shape[0] : -1;
+  Seeds a = samples_of(sides.left, samples.tensor, n),
+        b = samples_of(sides.right, samples.tensor, n);
+  Comparison comparison{.metric = figure.metric,
+                        .where = figure.data + "/" + figure.split,
+                        .settings = figure.settings,
+                        .name = figure.name,
+                        .unit = figure.unit,
+                        .higher_is_better = figure.higher_is_better};
+  if (samples.statistic == SampleStatistic::kShare) {
+    require_answers(sides.left, a, samples.tensor);
+    require_answers(sides.right, b, samples.tensor);
+    if (a.size() == 1 && b.size() == 1) comparison.flips = flips_of(a[0], b[0]);
+    for (Seeds* side : {&a, &b}) {
+      for (auto& seed : *side) {
+        for (double& value : seed) value *= 100;
+      }
+    }
+  }
+  const std::vector<double> weights =
+      samples.weights.empty() ? std::vector<double>() : common_weights(sides, samples.weights, n);
+  comparison.estimate = sides.estimate(
+      a, b, samples.statistic == SampleStatistic::kExpMean ? Statistic::kExpMean : Statistic::kMean,
+      weights);
+  return comparison;
+}
+
+void tell_settings_apart(std::vector<Comparison>& comparisons) {
+  std::map<std::tuple<std::string, std::string, std::string>, std::vector<Comparison*>> alike;
+  for (Comparison& c : comparisons) alike[{c.metric, c.where, c.name}].push_back(&c);
+  for (const auto& [unused, several] : alike) {
+    std::map<std::string, std::set<std::string>> values;
+    for (const Comparison* c : several) {
+      const Json settings = parse_json(c->settings, "settings");
+      for (const auto& item : settings.items()) values[item.key()].insert(item.value().dump());
+    }
+    for (Comparison* c : several) {
+      const Json settings = parse_json(c->settings, "settings");
+      for (const auto& [name, seen] : values) {
+        if (seen.size() > 1)
+          c->where += fmt::format(" {}={}", name, settings.value(name, Json()).dump());
+      }
+    }
+  }
+  std::stable_sort(comparisons.begin(), comparisons.end(),
+                   [](const Comparison& a, const Comparison& b) {
+                     return std::tie(a.metric, a.where) < std::tie(b.metric, b.where);
+                   });
 }
 
 std::vector<std::pair<Json, Json>> ComparedRow::seeds() const {
@@ -325,7 +394,7 @@ Table comparison_table(const std::string& left_label, const std::string& right_l
         {text_cell(c.metric), text_cell(c.where),
          text_cell(c.unit.empty() ? c.name : c.name + " " + c.unit), number_cell(e.left, decimals),
          number_cell(e.right, decimals), number_cell(e.difference, decimals),
-         number_cell(e.low, decimals), number_cell(e.high, decimals), count_cell(e.n),
+         bound_cell(e.low, decimals), bound_cell(e.high, decimals), count_cell(e.n),
          c.flips ? count_cell(c.flips->only_left) : empty_cell(),
          c.flips ? count_cell(c.flips->only_right) : empty_cell(), text_cell(verdict(c))});
   }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,14 +32,15 @@ ComparedRow find_row(Reader& reader, const std::string& name);
 struct MetricPair {
   ResultRow left;
   ResultRow right;
-  // Those of its figures that both sides have, by the left's rows, and whose values of single
-  // samples are declared alike; what boards show unasked first. Empty: it cannot be paired.
+  // Those of its figures that both sides have, by the left's rows, and whose per-sample values are
+  // declared alike; what boards show unasked first.
   std::vector<ResultRow> figures;
+  std::map<std::string, std::vector<std::string>> left_out;  // why -> names of the other figures
 };
 
-// The metrics that two trials have in common, one a stage, timings left out. Throws Error(kConfig)
-// naming the fields where the protocols of a metric differ if none of its settings agrees, and if
-// nothing is in common. `protocol_of`: fields of a fingerprint.
+// The metrics that two trials have in common, one a protocol, timings left out. Throws
+// Error(kConfig) naming the fields where the protocols of a metric differ if none of its settings
+// agrees, and if nothing is in common. `protocol_of`: fields of a fingerprint.
 std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
                                        const std::vector<ResultRow>& right,
                                        const std::function<Json(const std::string&)>& protocol_of);
@@ -58,7 +60,8 @@ struct Flips {
 
 struct Comparison {
   std::string metric;
-  std::string where;  // "fashion/test"
+  std::string where;     // "fashion/test"
+  std::string settings;  // canonical JSON of the metric's
   std::string name;   // of the figure: "top1", "perplexity"
   std::string unit;
   bool higher_is_better = true;
@@ -69,14 +72,17 @@ struct Comparison {
 // The per-sample values of one side: a file for each of its seeds. At least one.
 using SampleFiles = std::vector<std::shared_ptr<const SafetensorsFile>>;
 
-// Compares figures of one stage sample by sample, as their SampleValues say: those of answers in
-// percent, with flips where each side is one seed. `seeds_match`: both sides have the same seeds in
-// the same order. Throws Error(kData) naming the files if a tensor is missing, of another length,
-// or holds no answers where it should, or if the weights of two files differ.
-std::vector<Comparison> compare_samples(const std::vector<ResultRow>& figures,
-                                        const SampleFiles& left, const SampleFiles& right,
-                                        bool seeds_match, const BootstrapOptions& options,
-                                        const BootstrapProgress& progress = {});
+// Compares a figure sample by sample, as its SampleValues say: one of answers in percent, with
+// flips where each side is one seed. `seeds_match`: both sides have the same seeds in the same
+// order. Throws Error(kData) or Error(kUnsupported) naming file and tensor if a tensor is missing,
+// of another length or no numbers, holds no answers where it should, or if the weights of two files
+// differ.
+Comparison compare_samples(const ResultRow& figure, const SampleFiles& left,
+                           const SampleFiles& right, bool seeds_match,
+                           const BootstrapOptions& options, const BootstrapProgress& progress = {});
+
+// Adds the settings that differ to `where` of comparisons of one figure under several protocols.
+void tell_settings_apart(std::vector<Comparison>& comparisons);
 
 // `seeds_drawn`: the interval was made over seeds too.
 Table comparison_table(const std::string& left_label, const std::string& right_label,

@@ -76,12 +76,21 @@ FROM leaderboard
 GROUP BY model, method, bits, metric, data, split, name;
 )sql";
 
-// Figures say from which per-sample values they follow, so that `compare` knows it of any
-// metric. Until the next `assay run` fills it in, an older database has none.
+// Figures say from which per-sample values they follow, so that `compare` knows it of any metric.
+// Those of the built-in metrics are known; those of a provider come with the next `assay run`.
 constexpr std::string_view kVersion5 = R"sql(
 DROP VIEW coverage;
 DROP VIEW leaderboard;
 ALTER TABLE metric ADD COLUMN samples TEXT NOT NULL DEFAULT '';
+UPDATE metric SET samples = CASE name
+    WHEN 'top1' THEN '{"statistic":"share","tensor":"correct","weights":""}'
+    WHEN 'top5' THEN '{"statistic":"share","tensor":"top5","weights":""}'
+    WHEN 'cross_entropy' THEN '{"statistic":"mean","tensor":"nll","weights":""}' ELSE '' END
+  WHERE stage IN (SELECT key FROM stage WHERE name = 'merge.classification');
+UPDATE metric SET samples = CASE name
+    WHEN 'perplexity' THEN '{"statistic":"exp_mean","tensor":"window_nll","weights":"window_tokens"}'
+    WHEN 'nll' THEN '{"statistic":"mean","tensor":"window_nll","weights":"window_tokens"}' ELSE '' END
+  WHERE stage IN (SELECT key FROM stage WHERE name = 'merge.language');
 CREATE VIEW leaderboard AS
 SELECT t.id AS trial, t.label, t.model, t.family, t.task, t.method, t.bits, t.deterministic,
   t.identity, m.metric, m.data, m.split, m.settings, m.name, m.unit, m.value, m.higher_is_better,

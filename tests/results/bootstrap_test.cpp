@@ -166,7 +166,7 @@ TEST(paired_bootstrap, samples_that_cannot_be_paired_are_an_error) {
   EXPECT_THROW(paired_bootstrap(two, two, Statistic::kMean, {.resamples = 0}), Error);
   EXPECT_THROW(paired_bootstrap(two, two, Statistic::kMean, {.level = 1}), Error);
   EXPECT_THROW(paired_bootstrap(two, two, Statistic::kMean, {}, three), Error);
-  EXPECT_THROW(paired_bootstrap(two, two, Statistic::kMean, {}, std::vector<double>{1, 0}), Error);
+  EXPECT_THROW(paired_bootstrap(two, two, Statistic::kMean, {}, std::vector<double>{1, -1}), Error);
 }
 
 TEST(seed_bootstrap, one_seed_is_the_paired_bootstrap) {

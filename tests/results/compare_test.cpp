@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "harness/base/error.h"
 #include "tests/results/sample_run.h"
@@ -51,18 +52,17 @@ class CompareTest : public testing::Test {
 
 TEST_F(CompareTest, accuracy_is_in_percent_and_flips_are_counted) {
   const std::vector<std::uint8_t> a = {1, 1, 1, 0, 0, 1, 1, 1}, b = {1, 0, 0, 1, 0, 1, 1, 1};
-  const auto found = compare_samples({top1}, open(write("a", "correct", "U8", a)),
-                                     open(write("b", "correct", "U8", b)), true, quick);
-  ASSERT_EQ(found.size(), 1u);
-  EXPECT_EQ(found[0].name, "top1");
-  EXPECT_EQ(found[0].where, "d/test");
-  EXPECT_DOUBLE_EQ(found[0].estimate.left, 75.0);
-  EXPECT_DOUBLE_EQ(found[0].estimate.right, 62.5);
-  EXPECT_DOUBLE_EQ(found[0].estimate.difference, 12.5);
-  EXPECT_EQ(found[0].flips->only_left, 2);
-  EXPECT_EQ(found[0].flips->only_right, 1);
-  EXPECT_LE(found[0].estimate.low, 12.5);
-  EXPECT_GE(found[0].estimate.high, 12.5);
+  const Comparison found = compare_samples(top1, open(write("a", "correct", "U8", a)),
+                                           open(write("b", "correct", "U8", b)), true, quick);
+  EXPECT_EQ(found.name, "top1");
+  EXPECT_EQ(found.where, "d/test");
+  EXPECT_DOUBLE_EQ(found.estimate.left, 75.0);
+  EXPECT_DOUBLE_EQ(found.estimate.right, 62.5);
+  EXPECT_DOUBLE_EQ(found.estimate.difference, 12.5);
+  EXPECT_EQ(found.flips->only_left, 2);
+  EXPECT_EQ(found.flips->only_right, 1);
+  EXPECT_LE(found.estimate.low, 12.5);
+  EXPECT_GE(found.estimate.high, 12.5);
 }
 
 TEST_F(CompareTest, windows_give_nats_a_token_and_perplexity_over_all_tokens) {
@@ -78,24 +78,25 @@ TEST_F(CompareTest, windows_give_nats_a_token_and_perplexity_over_all_tokens) {
     return folder / file;
   };
   const SampleFiles left = open(save("a", a, tokens)), right = open(save("b", b, tokens));
-  const std::vector<ResultRow> figures = {
-      figure("nll", {"window_nll", SampleStatistic::kMean, "window_tokens"}),
-      figure("perplexity", {"window_nll", SampleStatistic::kExpMean, "window_tokens"})};
-  const auto found = compare_samples(figures, left, right, true, quick);
-  ASSERT_EQ(found.size(), 2u);
+  const ResultRow nll = figure("nll", {"window_nll", SampleStatistic::kMean, "window_tokens"});
+  const std::vector<Comparison> found = {
+      compare_samples(nll, left, right, true, quick),
+      compare_samples(
+          figure("perplexity", {"window_nll", SampleStatistic::kExpMean, "window_tokens"}), left,
+          right, true, quick)};
   EXPECT_EQ(found[0].name, "nll");
   EXPECT_DOUBLE_EQ(found[0].estimate.difference, 110.0 / 40 - 70.0 / 40);
   EXPECT_EQ(found[1].name, "perplexity");
   EXPECT_DOUBLE_EQ(found[1].estimate.left, std::exp(110.0 / 40));
   EXPECT_DOUBLE_EQ(found[1].estimate.right, std::exp(70.0 / 40));
   EXPECT_EQ(comparison_table("a", "b", found, false, quick).rows[0].back().text, "B better");
-  EXPECT_THROW(compare_samples(figures, left, open(save("c", b, other)), true, quick), Error);
+  EXPECT_THROW(compare_samples(nll, left, open(save("c", b, other)), true, quick), Error);
 }
 
 TEST_F(CompareTest, samples_of_unequal_length_are_an_error_that_names_the_file) {
   const std::vector<double> a = {1, 2, 3}, b = {1, 2};
   try {
-    compare_samples({loss}, open(write("a", "nll", "F64", a)), open(write("b", "nll", "F64", b)),
+    compare_samples(loss, open(write("a", "nll", "F64", a)), open(write("b", "nll", "F64", b)),
                     true, quick);
     FAIL();
   } catch (const Error& e) {
@@ -106,7 +107,7 @@ TEST_F(CompareTest, samples_of_unequal_length_are_an_error_that_names_the_file) 
 
 TEST_F(CompareTest, a_file_without_the_declared_tensor_is_an_error) {
   const std::vector<double> a = {1, 2};
-  EXPECT_THROW(compare_samples({loss}, open(write("a", "nll", "F64", a)),
+  EXPECT_THROW(compare_samples(loss, open(write("a", "nll", "F64", a)),
                                open(write("b", "correct", "F64", a)), true, quick),
                Error);
 }
@@ -114,7 +115,7 @@ TEST_F(CompareTest, a_file_without_the_declared_tensor_is_an_error) {
 TEST_F(CompareTest, a_share_is_of_answers_that_are_right_or_wrong) {
   const std::vector<double> a = {1, 0}, b = {1, 0.5};
   try {
-    compare_samples({top1}, open(write("a", "correct", "F64", a)),
+    compare_samples(top1, open(write("a", "correct", "F64", a)),
                     open(write("b", "correct", "F64", b)), true, quick);
     FAIL();
   } catch (const Error& e) {
@@ -122,6 +123,50 @@ TEST_F(CompareTest, a_share_is_of_answers_that_are_right_or_wrong) {
     EXPECT_THAT(e.what(), HasSubstr((folder / "b").string()));
     EXPECT_THAT(e.what(), HasSubstr("0.5"));
   }
+}
+
+// exp(1000) has no double, and -nan was taken for a verdict.
+TEST_F(CompareTest, what_overflows_and_one_sample_name_no_winner) {
+  const std::vector<double> huge = {2000, 1500}, small = {1, 2}, one = {1}, two = {2};
+  const ResultRow ppl = figure("ppl", {"nll", SampleStatistic::kExpMean});
+  const auto verdicts = [&](const std::vector<double>& a, const std::vector<double>& b) {
+    const SampleFiles left = open(write("a", "nll", "F64", a));
+    const SampleFiles right = open(write("b", "nll", "F64", b));
+    const std::vector<Comparison> both = {compare_samples(ppl, left, right, true, quick),
+                                          compare_samples(ppl, right, left, true, quick)};
+    EXPECT_TRUE(std::isnan(both[0].estimate.low));
+    const Table table = comparison_table("a", "b", both, false, quick);
+    return std::pair(table.rows[0].back().text, table.rows[1].back().text);
+  };
+  const auto none = std::pair<std::string, std::string>("not resolved", "not resolved");
+  EXPECT_EQ(verdicts(huge, small), none);
+  EXPECT_EQ(verdicts(huge, huge), none);
+  EXPECT_EQ(verdicts(one, two), none);
+}
+
+TEST_F(CompareTest, values_that_are_not_finite_are_named_with_their_sample) {
+  const std::vector<double> a = {1, std::numeric_limits<double>::quiet_NaN()}, b = {1, 2};
+  try {
+    compare_samples(loss, open(write("a", "nll", "F64", a)), open(write("b", "nll", "F64", b)),
+                    true, quick);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr((folder / "a").string()));
+    EXPECT_THAT(e.what(), HasSubstr("'nll' is nan at sample 1"));
+  }
+}
+
+TEST_F(CompareTest, comparisons_of_one_figure_say_in_what_their_settings_differ) {
+  Comparison a{
+      .metric = "m", .where = "d/test", .settings = R"({"limit":4,"stride":0})", .name = "n"};
+  Comparison b{
+      .metric = "m", .where = "d/test", .settings = R"({"limit":8,"stride":0})", .name = "n"};
+  Comparison other{.metric = "z", .where = "d/test", .settings = R"({"limit":4})", .name = "n"};
+  std::vector<Comparison> all = {a, b, other};
+  tell_settings_apart(all);
+  EXPECT_EQ(all[0].where, "d/test limit=4");
+  EXPECT_EQ(all[1].where, "d/test limit=8");
+  EXPECT_EQ(all[2].where, "d/test");
 }
 
 TEST_F(CompareTest, figures_are_paired_that_both_sides_declare_alike_and_have_measured) {
@@ -177,11 +222,11 @@ TEST_F(CompareTest, seeds_of_a_side_are_averaged) {
   const std::vector<double> a0 = {1, 1, 1, 0}, a1 = {1, 1, 0, 0}, b = {0, 1, 0, 0};
   const SampleFiles left{open(write("a0", "correct", "F64", a0))[0],
                          open(write("a1", "correct", "F64", a1))[0]};
-  const auto found =
-      compare_samples({top1}, left, open(write("b", "correct", "F64", b)), false, quick);
-  EXPECT_DOUBLE_EQ(found[0].estimate.left, 62.5);
-  EXPECT_DOUBLE_EQ(found[0].estimate.difference, 37.5);
-  EXPECT_FALSE(found[0].flips.has_value());
+  const Comparison found =
+      compare_samples(top1, left, open(write("b", "correct", "F64", b)), false, quick);
+  EXPECT_DOUBLE_EQ(found.estimate.left, 62.5);
+  EXPECT_DOUBLE_EQ(found.estimate.difference, 37.5);
+  EXPECT_FALSE(found.flips.has_value());
 }
 
 TEST_F(CompareTest, a_label_without_its_seed_means_all_seeds) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -169,13 +170,14 @@ inline Json metrics_of(const plan::Stage& stage) {
 }
 
 // Runs the whole plan into a database.
-inline void run_all(DatabaseSink& sink, const plan::Plan& plan, bool backwards = false) {
+inline void run_all(DatabaseSink& sink, const plan::Plan& plan, bool backwards = false,
+                    const std::function<Json(const plan::Stage&)>& metrics = metrics_of) {
   sink.begin(plan, {.unix_s = 999, .assay_version = "0.1.0", .host = "host", .sweep_text = "x"});
   std::vector<plan::Stage> stages = plan.stages;
   if (backwards) std::reverse(stages.begin(), stages.end());
   double start = 1000;
   for (const plan::Stage& stage : stages) {
-    sink.commit(done(stage, metrics_of(stage), 2, start += backwards ? 7 : 3));
+    sink.commit(done(stage, metrics(stage), 2, start += backwards ? 7 : 3));
   }
   sink.end(2000, 0);
 }

@@ -22,6 +22,7 @@ namespace assay::evaluate {
 namespace {
 
 constexpr int kRevision = 3;   // of what is timed
+constexpr std::size_t kInterval = 6;  // passes whose least and greatest bound 95 % of medians
 constexpr double kBusy = 0.2;  // processors of others that are worth a note
 
 struct Options : LatencyProtocol {
@@ -89,8 +90,13 @@ void add_batch(Json& result, std::int64_t batch, const Latency& latency) {
   add("latency_ms", latency.median_s * 1e3);
   add("latency_p10_ms", latency.p10_s * 1e3);
   add("latency_p90_ms", latency.p90_s * 1e3);
-  add("latency_low_ms", latency.low_s * 1e3);
-  add("latency_high_ms", latency.high_s * 1e3);
+  if (latency.seconds.size() >= kInterval) {
+    add("latency_low_ms", latency.low_s * 1e3);
+    add("latency_high_ms", latency.high_s * 1e3);
+  } else {
+    add_note(result, fmt::format("latency: {} repetitions bound no 95 % interval of a median",
+                                 latency.seconds.size()));
+  }
   add("throughput", static_cast<double>(batch) / latency.median_s);
   add("repetitions", static_cast<double>(latency.seconds.size()));
   add("warmup_runs", static_cast<double>(latency.warmup_runs));

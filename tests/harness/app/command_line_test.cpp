@@ -41,12 +41,21 @@ class CommandLine : public testing::Test {
   }
 
   // runs/sample with every stage done.
-  results::SamplePlan make_run(const std::string& name = "sample") {
+  // `top1`: of the three trials, if it matters.
+  results::SamplePlan make_run(const std::string& name = "sample",
+                               const std::vector<double>& top1 = {}) {
     std::filesystem::create_directories(folder / ("runs/" + name));
     results::SamplePlan plan =
         results::SamplePlan().trial("float", "").trial("rtn", "W8A8").trial("rtn", "W4A8");
     results::DatabaseSink sink(folder / ("runs/" + name + "/results.sqlite"));
-    results::run_all(sink, plan.plan());
+    results::run_all(sink, plan.plan(), false, [&](const plan::Stage& stage) {
+      Json metrics = results::metrics_of(stage);
+      for (std::size_t t = 0; t < top1.size(); ++t) {
+        const std::size_t measured = plan.plan().trials[t].metrics[0].stage;
+        if (plan.plan().stages[measured].key == stage.key) metrics["top1"] = top1[t];
+      }
+      return metrics;
+    });
     return plan;
   }
 
@@ -154,8 +163,19 @@ TEST_F(CommandLine, a_damaged_database_ends_with_4_and_the_mend) {
   EXPECT_THAT(outcome.err, HasSubstr("damaged"));
 }
 
+TEST_F(CommandLine, compare_refuses_samples_that_do_not_give_the_figure_of_the_board) {
+  const results::SamplePlan sample = make_run("sample", {80, 75, 60});
+  const auto& trials = sample.plan().trials;
+  keep_samples(sample.plan().stages[trials[1].metrics[0].stage], {1, 1, 1, 0});
+  keep_samples(sample.plan().stages[trials[2].metrics[0].stage], {1, 0, 0, 1});
+  const Outcome outcome = assay("compare " + trials[1].id + " " + trials[2].id);
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("B is 60 on the board and 50 by its per-sample values"));
+  EXPECT_THAT(outcome.err, HasSubstr("top5 of top1 on fashion/test"));
+}
+
 TEST_F(CommandLine, compare_reads_samples_from_the_store) {
-  const results::SamplePlan sample = make_run();
+  const results::SamplePlan sample = make_run("sample", {80, 75, 50});
   const auto& trials = sample.plan().trials;
   const auto pair = trials[1].id + " " + trials[2].id;
   const Outcome missing = assay("compare " + pair);
@@ -173,8 +193,8 @@ TEST_F(CommandLine, compare_reads_samples_from_the_store) {
 }
 
 TEST_F(CommandLine, compare_needs_nothing_but_run_folders_and_takes_two_of_them) {
-  const results::SamplePlan sample = make_run("monday");
-  make_run("tuesday");
+  const results::SamplePlan sample = make_run("monday", {80, 50, 50});
+  make_run("tuesday", {80, 75, 50});
   const auto& trial = sample.plan().trials[1];
   const std::string& stage = sample.plan().stages[trial.metrics[0].stage].key;
   const auto keep = [&](const char* run, const std::vector<std::uint8_t>& correct) {

@@ -467,6 +467,23 @@ TEST(queue_ahead, what_waits_behind_a_long_stage_moves_to_a_slot_that_runs_dry) 
   EXPECT_EQ(s.on(1), "c");
 }
 
+// One long stage among short ones of its name was thought to end at once, for three seconds.
+TEST(queue_ahead, what_waits_behind_a_stage_that_is_late_moves_as_soon_as_a_slot_is_free) {
+  Scenario s;
+  s.options().stage_wall_s = {{"work", 0.3}};
+  for (const char* label : {"a", "b", "c"}) s.stage(label).name = "work";
+  s.start();
+  s.join(0);
+  s.join(1);
+  s.wait(0.2);
+  ASSERT_EQ(s.ahead(0), "c");
+  s.wait(0.8);
+  s.done("b", 0.3);
+  ASSERT_EQ(s.all<RetractStage>().size(), 1u) << "a is 0.7 s late";
+  s.send(StageReturned{s.all<RetractStage>()[0].attempt});
+  EXPECT_EQ(s.on(1), "c");
+}
+
 TEST(queue_ahead, what_waits_behind_a_long_stage_moves_though_an_exclusive_stage_is_ready) {
   Scenario s;
   s.options().stage_wall_s = {{"work", 2}, {"time", 0}};
