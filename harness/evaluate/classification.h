@@ -24,8 +24,9 @@ struct ClassificationRecords {
 };
 
 // Images of one shard of `plan` through the network, in fixed chunks. The last chunk holds what is
-// left and no padding, which the ranges of dynamic quantizers would see. Throws Error(kConfig) if images or classes do not fit the network, Error(kMethod) naming
-// the first sample whose logits are not finite.
+// left and no padding, which the ranges of dynamic quantizers would see. Throws Error(kConfig) if
+// images or classes do not fit the network, Error(kMethod) naming the first sample whose logits are
+// not finite.
 ClassificationRecords classify(const models::Network& network, models::Tap& tap,
                                const datasets::ImageSet& images, const datasets::ChunkPlan& plan,
                                const Progress& progress = {});
