@@ -147,10 +147,11 @@ std::vector<double> values_of(const Side& side, const results::ResultRow& figure
     const auto found = std::find_if(side.results.begin(), side.results.end(), [&](const auto& row) {
       return row.trial == trial.id && row.metric == figure.metric && row.data == figure.data &&
              row.split == figure.split && row.fingerprint == figure.fingerprint &&
-             row.name == figure.name && row.value;
+             row.name == figure.name && row.samples == figure.samples && row.value;
     });
     if (found == side.results.end()) {
-      throw Error(ErrorKind::kData, fmt::format("{} has no value", trial.label));
+      throw Error(ErrorKind::kData,
+                  fmt::format("{} has no value, or one that follows from others", trial.label));
     }
     values.push_back(*found->value);
   }
