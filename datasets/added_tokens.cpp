@@ -4,8 +4,9 @@
 
 #include <algorithm>
 
-#include "datasets/utf8.h"
+#include "datasets/text.h"
 #include "harness/base/error.h"
+#include "harness/base/utf8.h"
 
 namespace assay::datasets {
 namespace {

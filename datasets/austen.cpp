@@ -8,8 +8,9 @@
 #include <utility>
 
 #include "datasets/compressed.h"
-#include "datasets/utf8.h"
+#include "datasets/text.h"
 #include "harness/base/error.h"
+#include "harness/base/utf8.h"
 
 namespace assay::datasets {
 namespace {

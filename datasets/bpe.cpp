@@ -6,8 +6,8 @@
 #include <functional>
 #include <queue>
 
-#include "datasets/utf8.h"
 #include "harness/base/error.h"
+#include "harness/base/utf8.h"
 
 namespace assay::datasets {
 namespace {

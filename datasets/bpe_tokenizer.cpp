@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "datasets/utf8.h"
+#include "datasets/text.h"
 #include "harness/base/error.h"
 
 namespace assay::datasets {

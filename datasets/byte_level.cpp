@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "datasets/utf8.h"
+#include "harness/base/utf8.h"
 
 namespace assay::datasets {
 namespace {

@@ -4,11 +4,12 @@
 #include <fmt/ranges.h>
 
 #include "datasets/files.h"
+#include "datasets/text.h"
 #include "datasets/text_rules.h"
 #include "datasets/text_set.h"
-#include "datasets/utf8.h"
 #include "harness/base/error.h"
 #include "harness/base/suggest.h"
+#include "harness/base/utf8.h"
 
 namespace assay::datasets {
 namespace {
@@ -82,7 +83,7 @@ std::vector<std::string> open_documents(const Json& data, const FileSet& files) 
   std::vector<std::string> kept;
   for (const std::string& document : reader.open_documents(data, files)) {
     std::string_view text = strip ? stripped(document) : std::string_view(document);
-    if (most > 0) text = first_characters(text, most);
+    if (most > 0) text = utf8_first(text, static_cast<std::size_t>(most));
     if (!text.empty()) kept.emplace_back(text);
   }
   if (kept.empty()) {

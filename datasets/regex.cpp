@@ -8,8 +8,8 @@
 #include <algorithm>
 
 #include "datasets/regex_dialect.h"
-#include "datasets/utf8.h"
 #include "harness/base/error.h"
+#include "harness/base/utf8.h"
 
 namespace assay::datasets {
 

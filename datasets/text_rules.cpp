@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "datasets/utf8.h"
+#include "datasets/text.h"
 #include "harness/base/error.h"
 #include "harness/base/suggest.h"
 

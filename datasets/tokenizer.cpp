@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "datasets/tokenizer_files.h"
-#include "datasets/utf8.h"
 #include "harness/base/error.h"
 #include "harness/base/json_members.h"
 #include "harness/formats/checkpoint_layout.h"

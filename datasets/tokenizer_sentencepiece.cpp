@@ -7,9 +7,9 @@
 #include <map>
 #include <unordered_set>
 
+#include "datasets/text.h"
 #include "datasets/tokenizer_files.h"
 #include "datasets/tokenizer_ids.h"
-#include "datasets/utf8.h"
 #include "harness/base/error.h"
 #include "harness/base/json_members.h"
 

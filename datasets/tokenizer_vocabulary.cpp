@@ -2,9 +2,9 @@
 
 #include "datasets/bpe_tokenizer.h"
 #include "datasets/byte_level.h"
+#include "datasets/text.h"
 #include "datasets/tokenizer_files.h"
 #include "datasets/tokenizer_ids.h"
-#include "datasets/utf8.h"
 #include "harness/base/error.h"
 #include "harness/base/json_members.h"
 

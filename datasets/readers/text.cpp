@@ -1,3 +1,5 @@
+#include "datasets/text.h"
+
 #include <fmt/format.h>
 
 #include "datasets/compressed.h"
@@ -6,8 +8,8 @@
 #include "datasets/reader.h"
 #include "datasets/readers/documents.h"
 #include "datasets/text_rules.h"
-#include "datasets/utf8.h"
 #include "harness/base/error.h"
+#include "harness/base/utf8.h"
 
 namespace assay::datasets {
 namespace {
@@ -93,7 +95,7 @@ void scan(HeaderScan& scan) {
       check_utf8(whole, file.path.string());
       std::string_view read = whole;
       std::int64_t bytes = head.inflated_bytes;
-      if (shown) read = first_characters(whole, most);
+      if (shown) read = utf8_first(whole, static_cast<std::size_t>(most));
       if (read.size() < whole.size()) bytes = static_cast<std::int64_t>(read.size());
       if (cut && bytes / kMostBytesOfCharacter > most) bytes = most * kMostBytesOfCharacter;
       characters += bytes;

@@ -151,7 +151,7 @@ std::vector<double> values_of(const Side& side, const results::ResultRow& figure
     });
     if (found == side.results.end()) {
       throw Error(ErrorKind::kData,
-                  fmt::format("{} has no value, or one that follows from others", trial.label));
+                  fmt::format("{} has no value, or declares other per-sample values", trial.label));
     }
     values.push_back(*found->value);
   }

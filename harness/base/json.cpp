@@ -11,6 +11,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/json_text.h"
+#include "harness/base/utf8.h"
 
 namespace assay {
 namespace {
@@ -161,11 +162,6 @@ std::string canonical_json(const Json& value) {
                 fmt::format("text that is not UTF-8 cannot be part of a recipe: {}", e.what()));
   }
   return out;
-}
-
-std::string utf8_text(std::string_view text) {
-  const std::string quoted = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-  return Json::parse(quoted).get<std::string>();
 }
 
 std::string reason_of(const Json::exception& e) {

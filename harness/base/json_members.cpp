@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/base/error.h"
-#include "harness/base/json_text.h"
+#include "harness/base/utf8.h"
 
 namespace assay {
 namespace {

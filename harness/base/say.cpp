@@ -1,39 +1,24 @@
 #include "harness/base/say.h"
 
+#include <utf8cpp/utf8.h>
+
 #include <cstdint>
 #include <cstdio>
 
+#include "harness/base/utf8.h"
+
 namespace assay {
 namespace {
-
-// One character of UTF-8 as it stands; what is none counts as one byte.
-struct Character {
-  std::uint32_t code = 0;
-  std::size_t bytes = 1;
-};
-
-Character first_of(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto follows = [&](std::size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };
-  if ((byte(0) & 0xE0) == 0xC0 && follows(1)) {
-    return {(byte(0) & 0x1Fu) << 6 | (byte(1) & 0x3Fu), 2};
-  }
-  if ((byte(0) & 0xF0) == 0xE0 && follows(1) && follows(2)) {
-    return {(byte(0) & 0x0Fu) << 12 | (byte(1) & 0x3Fu) << 6 | (byte(2) & 0x3Fu), 3};
-  }
-  if ((byte(0) & 0xF8) == 0xF0 && follows(1) && follows(2) && follows(3)) {
-    return {(byte(0) & 0x07u) << 18 | (byte(1) & 0x3Fu) << 12 | (byte(2) & 0x3Fu) << 6 |
-                (byte(3) & 0x3Fu),
-            4};
-  }
-  return {byte(0), 1};
-}
 
 bool is_harmful(std::uint32_t code) {
   return code < 0x20 || (code >= 0x7F && code < 0xA0) ||        // C0, DEL, C1
          code == 0x061C || code == 0x200E || code == 0x200F ||  // direction marks
          (code >= 0x2028 && code <= 0x202E) ||                  // separators, embeddings
          (code >= 0x2066 && code <= 0x2069);                    // isolates
+}
+
+std::string spelled_byte(char byte) {
+  return fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
 }
 
 std::string spelled(std::uint32_t code) {
@@ -49,14 +34,21 @@ std::string harmless(std::string_view text, Layout layout) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    const Character c = first_of(text);
-    const bool laid_out = layout == Layout::kLines && (c.code == '\n' || c.code == '\t');
-    if (laid_out || !is_harmful(c.code)) {
-      out += text.substr(0, c.bytes);
-    } else {
-      out += spelled(c.code);
+    const std::string_view valid = text.substr(0, find_invalid_utf8(text));
+    for (auto at = valid.begin(); at != valid.end();) {
+      const auto start = at;
+      const std::uint32_t code = utf8::unchecked::next(at);
+      const bool laid_out = layout == Layout::kLines && (code == '\n' || code == '\t');
+      if (laid_out || !is_harmful(code)) {
+        out.append(start, at);
+      } else {
+        out += spelled(code);
+      }
     }
-    text.remove_prefix(c.bytes);
+    text.remove_prefix(valid.size());
+    if (text.empty()) break;
+    out += spelled_byte(text.front());
+    text.remove_prefix(1);
   }
   return out;
 }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "datasets/tokenizer.h"
+#include "harness/base/utf8.h"
 #include "harness/contract/network_chain.h"
 #include "harness/contract/stage_files.h"
 #include "harness/exec/environment.h"
@@ -219,11 +220,7 @@ class Inspector {
   }
 
   static std::string_view beginning_of(const datasets::DataHeaders& data) {
-    std::string_view text = data.beginning;
-    if (text.size() <= kTokenizedBytes) return text;
-    std::size_t end = kTokenizedBytes;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-    return text.substr(0, end);
+    return utf8_prefix(data.beginning, kTokenizedBytes);
   }
 
   std::map<std::string, Network> networks_;

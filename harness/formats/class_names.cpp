@@ -7,6 +7,7 @@
 
 #include "harness/base/digest.h"
 #include "harness/base/error.h"
+#include "harness/base/utf8.h"
 #include "harness/formats/class_list.h"
 
 // Where class names are found: list files and config.json. What they decide: class_list.cpp.
@@ -25,14 +26,6 @@ std::string_view number_at(std::string_view text, std::size_t& at) {
   const std::size_t begin = at;
   while (at < text.size() && is_digit(text[at])) ++at;
   return text.substr(begin, at - begin);
-}
-
-bool is_utf8(const std::string& text) {
-  try {
-    return !Json(text).dump().empty();
-  } catch (const Json::exception&) {
-    return false;
-  }
 }
 
 const Json& member(const Json& json, const char* name) {

@@ -9,6 +9,7 @@
 #include "harness/base/digest.h"
 #include "harness/base/error.h"
 #include "harness/base/json_text.h"
+#include "harness/base/utf8.h"
 
 namespace assay {
 namespace {
@@ -85,7 +86,7 @@ void check_link(const fs::path& folder, const fs::directory_entry& entry,
 }
 
 void check_utf8_name(const fs::path& folder, const std::string& name) {
-  if (utf8_text(name) != name) {
+  if (!is_utf8(name)) {
     refuse(folder, fmt::format("the name '{}' below it is not UTF-8; rename it", utf8_text(name)));
   }
 }

@@ -10,8 +10,8 @@
 #include "harness/base/digest.h"
 #include "harness/base/error.h"
 #include "harness/base/json.h"
-#include "harness/base/json_text.h"
 #include "harness/base/log.h"
+#include "harness/base/utf8.h"
 
 namespace assay::plan {
 namespace {
@@ -87,7 +87,7 @@ std::vector<std::string> FileDigests::folders_in(const fs::path& folder) {
        it.increment(error)) {
     if (kind(it->path()) != Kind::kFolder) continue;
     names.push_back(it->path().filename().string());
-    if (utf8_text(names.back()) != names.back()) {
+    if (!is_utf8(names.back())) {
       throw Error(ErrorKind::kData,
                   fmt::format("'{}': the name of the folder '{}' in it is not UTF-8; rename it",
                               folder.string(), utf8_text(names.back())),

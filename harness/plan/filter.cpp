@@ -84,10 +84,6 @@ void drop_unneeded_stages(Plan& plan) {
   for (const PlannedTrial& trial : plan.trials) {
     for (const std::size_t stage : trial.stages) renumbered[stage] = 1;
   }
-  // A network that another method makes as well stays without the canary of the one that is gone.
-  std::erase_if(plan.after, [&](const After& each) {
-    return renumbered[each.stage] == 0 || renumbered[each.first] == 0;
-  });
   std::vector<Stage> stages;
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     if (renumbered[i] == 0) continue;
@@ -95,9 +91,6 @@ void drop_unneeded_stages(Plan& plan) {
     stages.push_back(std::move(plan.stages[i]));
   }
   plan.stages = std::move(stages);
-  for (After& each : plan.after) {
-    each = {.stage = renumbered[each.stage], .first = renumbered[each.first]};
-  }
   for (PlannedTrial& trial : plan.trials) {
     for (std::size_t& stage : trial.stages) stage = renumbered[stage];
     for (PlannedMetric& metric : trial.metrics) metric.stage = renumbered[metric.stage];

@@ -68,17 +68,9 @@ struct Impossible {
   std::string reason;
 };
 
-// A stage starts only when another has ended well, though it reads nothing of it: a method's
-// network after the method's canary. Not keyed.
-struct After {
-  std::size_t stage = 0;
-  std::size_t first = 0;  // an earlier stage of the plan
-};
-
 struct Plan {
   std::string sweep;                 // name
-  std::vector<Stage> stages;         // inputs before consumers
-  std::vector<After> after;
+  std::vector<Stage> stages;         // inputs and canaries before consumers
   std::vector<PlannedTrial> trials;  // in order of first appearance in the sweep
   std::vector<LeftOut> left_out;
   std::vector<Impossible> impossible;

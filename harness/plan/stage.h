@@ -28,6 +28,9 @@ struct Stage {
   Recipe recipe;      // everything that decides its bytes, but for `inputs`
   Shared<Json> locations = no_locations();  // paths behind the digests in the recipe; not keyed
   std::vector<StageInput> inputs;           // sorted by name
+  // Key of its method's canary, which must have ended well before it starts, though it reads
+  // nothing of it; or "". Not keyed. A plan without that canary does not wait for it.
+  SharedText canary;
   SharedText provider;                      // Catalogue::provider that runs it
   Resources resources;
   CachePolicy cache = CachePolicy::kShared;

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "harness/base/say.h"
+#include "harness/base/utf8.h"
 
 namespace assay::run {
 namespace {
@@ -17,17 +18,6 @@ std::size_t terminal_width() {
   winsize size{};
   if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 80;
   return size.ws_col;
-}
-
-// Cuts to `width` columns without splitting a UTF-8 sequence.
-std::string cut(const std::string& line, std::size_t width) {
-  std::size_t columns = 0;
-  std::size_t end = 0;
-  while (end < line.size()) {
-    if ((static_cast<unsigned char>(line[end]) & 0xC0) != 0x80 && columns++ == width) break;
-    ++end;
-  }
-  return line.substr(0, end);
 }
 
 class Silent : public RunProgress {
@@ -93,7 +83,7 @@ std::string status_block(const RunStatus& s, double now_unix_s, std::size_t max_
   head += fmt::format(", {}", duration_text(now_unix_s - s.started_unix_s));
   if (s.eta_s >= 0) head += fmt::format(", about {} left", duration_text(s.eta_s));
   if (s.state == "stopping") head += ", stopping";
-  std::string block = cut(harmless(head), width) + "\n";
+  std::string block = std::string(utf8_first(harmless(head), width)) + "\n";
   std::size_t shown = 0;
   std::size_t busy = 0;
   for (const auto& slot : s.slots) {
@@ -101,7 +91,7 @@ std::string status_block(const RunStatus& s, double now_unix_s, std::size_t max_
     std::string line = fmt::format("  {} {} {}", slot.name, slot.stage,
                                    duration_text(now_unix_s - slot.since_unix_s));
     if (slot.total > 0) line += fmt::format(" {}/{} {}", slot.done, slot.total, slot.unit);
-    block += cut(harmless(line), width) + "\n";
+    block += std::string(utf8_first(harmless(line), width)) + "\n";
     ++shown;
   }
   if (busy > shown) block += fmt::format("  and {} more slots\n", busy - shown);

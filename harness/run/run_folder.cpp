@@ -7,7 +7,7 @@
 #include "harness/base/atomic_file.h"
 #include "harness/base/error.h"
 #include "harness/base/json.h"
-#include "harness/base/json_text.h"
+#include "harness/base/utf8.h"
 #include "harness/supervise/host.h"
 
 namespace assay::run {

@@ -26,11 +26,14 @@ WorkGraph::WorkGraph(const plan::Plan& plan)
       }
       inputs_[i].push_back(found->second);
     }
+    if (!stage.canary.empty()) {
+      const auto canary = index_of.find(stage.canary);
+      if (canary != index_of.end()) inputs_[i].push_back(canary->second);
+    }
     if (!index_of.emplace(stage.key, i).second) {
       throw Error(ErrorKind::kConfig, fmt::format("plan: two stages have the key {}", stage.key));
     }
   }
-  for (const plan::After& each : plan.after) inputs_.at(each.stage).push_back(each.first);
   for (StageIndex i = 0; i < size(); ++i) {
     std::sort(inputs_[i].begin(), inputs_[i].end());
     inputs_[i].erase(std::unique(inputs_[i].begin(), inputs_[i].end()), inputs_[i].end());

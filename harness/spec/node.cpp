@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "harness/base/suggest.h"
+#include "harness/base/utf8.h"
 
 namespace assay::spec {
 namespace {
@@ -87,9 +88,7 @@ std::string Node::shown() const {
       break;
   }
   if (text.size() <= kShown) return fmt::format("'{}'", text);
-  std::size_t end = kShown;  // never inside a character
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return fmt::format("'{}...'", text.substr(0, end));
+  return fmt::format("'{}...'", utf8_prefix(text, kShown));
 }
 
 Json to_json(const Node& node) {

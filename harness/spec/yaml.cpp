@@ -11,6 +11,8 @@
 #include <set>
 #include <sstream>
 
+#include "harness/base/utf8.h"
+
 namespace assay::spec {
 namespace {
 
@@ -254,36 +256,13 @@ class TreeBuilder : public YAML::EventHandler {
   std::map<YAML::anchor_t, Anchor> anchors_;
 };
 
-// Byte offset of the first byte that is not UTF-8 (or is NUL), or npos.
-std::size_t first_bad_byte(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    std::size_t length = 0;
-    if (lead > 0 && lead < 0x80) length = 1;
-    if (lead >= 0xC2 && lead < 0xE0) length = 2;
-    if (lead >= 0xE0 && lead < 0xF0) length = 3;
-    if (lead >= 0xF0 && lead < 0xF5) length = 4;
-    if (length == 0 || i + length > text.size()) return i;
-    for (std::size_t k = 1; k < length; ++k) {
-      if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) return i;
-    }
-    const auto second = length > 1 ? static_cast<unsigned char>(text[i + 1]) : 0;
-    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second >= 0xA0) ||
-        (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second >= 0x90)) {
-      return i;
-    }
-    i += length;
-  }
-  return std::string_view::npos;
-}
-
 void check_text(std::string_view text, const std::shared_ptr<const std::string>& file,
                 const YamlLimits& limits) {
   if (text.size() > limits.max_bytes) {
     refuse({file, 0, 0},
            fmt::format("{} bytes; a sweep file has at most {}", text.size(), limits.max_bytes));
   }
-  const std::size_t bad = first_bad_byte(text);
+  const std::size_t bad = std::min(find_invalid_utf8(text), text.find('\0'));
   if (bad == std::string_view::npos) return;
   const auto before = text.substr(0, bad);
   const auto line = static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "harness/base/json_text.h"
+#include "harness/base/utf8.h"
 #include "harness/supervise/artifact_check.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/result.h"

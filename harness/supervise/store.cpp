@@ -16,8 +16,8 @@
 #include "harness/base/atomic_file.h"
 #include "harness/base/digest.h"
 #include "harness/base/error.h"
-#include "harness/base/json_text.h"
 #include "harness/base/log.h"
+#include "harness/base/utf8.h"
 #include "harness/contract/artifact_files.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/store_layout.h"
@@ -92,7 +92,7 @@ Json inventory(const fs::path& folder) {
                               name, kResultFile),
                   {{"file", entry.path().string()}});
     }
-    if (utf8_text(name) != name) {
+    if (!is_utf8(name)) {
       throw Error(
           ErrorKind::kData,
           fmt::format("the stage made a file whose name is not UTF-8: '{}'; its name becomes "
@@ -118,7 +118,7 @@ fs::path Store::default_root() {
     const char* value = std::getenv(name);
     const std::string text = value == nullptr ? "" : value;
     // Paths travel to executors in JSON, which is UTF-8.
-    if (utf8_text(text) != text) {
+    if (!is_utf8(text)) {
       throw Error(ErrorKind::kEnvironment,
                   fmt::format("the store's folder in {}='{}' is not UTF-8; set ASSAY_STORE to "
                               "another folder",

@@ -10,6 +10,7 @@
 #include "harness/base/error.h"
 #include "harness/base/say.h"
 #include "harness/base/suggest.h"
+#include "harness/base/utf8.h"
 
 namespace assay::results {
 namespace {
@@ -22,7 +23,7 @@ constexpr std::array<std::pair<std::string_view, Format>, 6> kFormats = {{{"text
                                                                           {"html", Format::kHtml}}};
 
 std::string padded(const std::string& text, std::size_t width, bool right) {
-  const std::string space(width - std::min(width, display_width(text)), ' ');
+  const std::string space(width - std::min(width, utf8_length(text)), ' ');
   return right ? space + text : text + space;
 }
 
@@ -46,10 +47,10 @@ bool starts_group(const Table& table, std::size_t row) {
 
 std::string as_text(const Table& table, bool colour) {
   std::vector<std::size_t> widths;
-  for (const Column& column : table.columns) widths.push_back(display_width(column.name));
+  for (const Column& column : table.columns) widths.push_back(utf8_length(column.name));
   for (const auto& row : table.rows) {
     for (std::size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], display_width(row[i].text));
+      widths[i] = std::max(widths[i], utf8_length(row[i].text));
     }
   }
   std::string out;
@@ -278,10 +279,5 @@ std::string csv_field(std::string_view text) {
 }
 
 std::string exact_number(double value) { return fmt::format("{}", value); }
-
-std::size_t display_width(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
 
 }  // namespace assay::results

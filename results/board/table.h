@@ -54,7 +54,5 @@ std::string render(const std::vector<Table>& tables, const Style& style);
 std::string csv_field(std::string_view text);
 // Shortest text that reads back as the same double.
 std::string exact_number(double value);
-// Columns that a text takes on a terminal (code points; wide characters count as one).
-std::size_t display_width(std::string_view text);
 
 }  // namespace assay::results

@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "datasets/utf8.h"
+#include "harness/base/utf8.h"
 #include "tests/datasets/files_for_tests.h"
 
 namespace assay::datasets {

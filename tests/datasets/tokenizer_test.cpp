@@ -7,7 +7,7 @@
 
 #include "datasets/bpe.h"
 #include "datasets/byte_level.h"
-#include "datasets/utf8.h"
+#include "harness/base/utf8.h"
 #include "tests/datasets/files_for_tests.h"
 
 namespace assay::datasets {

@@ -7,6 +7,7 @@
 
 #include "harness/base/atomic_file.h"
 #include "harness/base/error.h"
+#include "results/board/ledger.h"
 #include "results/board/show.h"
 #include "results/store/checksum.h"
 #include "tests/results/sample_run.h"

@@ -6,7 +6,6 @@
 
 #include "harness/base/digest.h"
 #include "harness/base/error.h"
-#include "harness/base/json_text.h"
 
 namespace assay {
 namespace {
@@ -74,15 +73,6 @@ TEST(ParseJson, an_error_quotes_bytes_that_are_no_utf8_as_text) {
     EXPECT_NO_THROW(Json(e.what()).dump()) << "the message could not enter a status file";
     EXPECT_EQ(std::string(e.what()).find("json.exception"), std::string::npos) << e.what();
   }
-}
-
-TEST(Utf8Text, keeps_text_and_replaces_what_is_none) {
-  EXPECT_EQ(utf8_text("a\xc3\xa4\n\"\\"), "a\xc3\xa4\n\"\\");
-  EXPECT_EQ(utf8_text("a\xff"
-                      "b\xc3"),
-            "a\xef\xbf\xbd"
-            "b\xef\xbf\xbd");
-  EXPECT_EQ(utf8_text(""), "");
 }
 
 TEST(Sha256, known_answer) {

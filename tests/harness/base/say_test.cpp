@@ -18,8 +18,15 @@ TEST(harmless, a_message_cannot_forge_lines_or_move_the_cursor) {
   EXPECT_EQ(harmless("\x9b"
                      "2J"),
             "\\x9b2J");                            // C1 as a byte
-  EXPECT_EQ(harmless("\xc0\x9b[2J"), "\\x1b[2J");  // overlong
+  EXPECT_EQ(harmless("\xc0\x9b[2J"), "\\xc0\\x9b[2J");  // overlong
   EXPECT_EQ(harmless("\u202eabc\u2066"), "\\u202eabc\\u2066");
+}
+
+TEST(harmless, bytes_that_are_not_utf8_are_spelled) {
+  EXPECT_EQ(harmless("gr\xf6\xdf"
+                     "er"),
+            "gr\\xf6\\xdfer");
+  EXPECT_EQ(harmless("cut \xe6\xbc"), "cut \\xe6\\xbc");
 }
 
 TEST(harmless, lines_stay_where_they_are_wanted) {

@@ -46,7 +46,7 @@ TEST(failure, blocks_what_waits_for_it_without_reading_it) {
   Scenario s;
   s.stage("canary");
   s.stage("network");
-  s.plan().after.push_back({.stage = 1, .first = 0});
+  s.plan().stages[1].canary = s.plan().stages[0].key;
   s.start();
   s.join(0);
   s.join(1);

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <set>
 
-#include "harness/base/json_text.h"
+#include "harness/base/utf8.h"
 #include "harness/formats/safetensors_file.h"
 #include "tests/harness/supervise/supervisor_fixture.h"
 
@@ -325,7 +325,7 @@ TEST_P(Garbage, costs_one_attempt_and_hangs_nobody) {
   EXPECT_EQ(end.kind, ReportKind::kFailed);
   EXPECT_THAT(end.error, AnyOf(ErrorKind::kCrash, ErrorKind::kData));
   EXPECT_FALSE(end.message.empty());
-  EXPECT_EQ(utf8_text(end.message), end.message) << "status.json could not hold it";
+  EXPECT_TRUE(is_utf8(end.message)) << "status.json could not hold it";
   EXPECT_EQ(run(stage("value")).kind, ReportKind::kPublished);
 }
 
