@@ -76,6 +76,7 @@ HiddenBytes hidden_bytes(const std::vector<std::string>& documents) {
   constexpr std::string_view kMark = "\xef\xbb\xbf";
   HiddenBytes hidden;
   for (const std::string& text : documents) {
+    hidden.nul_bytes += std::count(text.begin(), text.end(), '\0');
     hidden.carriage_returns += std::count(text.begin(), text.end(), '\r');
     for (std::size_t at = 0; (at = text.find(kMark, at)) != std::string::npos; at += kMark.size()) {
       ++hidden.byte_order_marks;
@@ -93,6 +94,10 @@ std::string note_of(const HiddenBytes& hidden) {
   if (hidden.byte_order_marks > 0) {
     parts.push_back(fmt::format("{} byte-order mark{} (U+FEFF)", hidden.byte_order_marks,
                                 hidden.byte_order_marks == 1 ? "" : "s"));
+  }
+  if (hidden.nul_bytes > 0) {
+    parts.push_back(fmt::format("{} NUL byte{} (is it UTF-16?)", hidden.nul_bytes,
+                                hidden.nul_bytes == 1 ? "" : "s"));
   }
   return parts.empty() ? ""
                        : fmt::format("the text keeps {}; they are tokens like any other",

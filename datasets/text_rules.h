@@ -34,6 +34,7 @@ std::int64_t count_words(std::string_view text, std::size_t begin, std::size_t e
 struct HiddenBytes {
   std::int64_t carriage_returns = 0;  // of line ends CR LF, and others
   std::int64_t byte_order_marks = 0;  // U+FEFF
+  std::int64_t nul_bytes = 0;         // a text in UTF-16 is full of them
 };
 HiddenBytes hidden_bytes(const std::vector<std::string>& documents);
 

@@ -5,10 +5,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 
 #include "harness/base/error.h"
+#include "harness/base/say.h"
 #include "harness/base/suggest.h"
 
 namespace assay::app {
@@ -74,6 +76,12 @@ std::optional<int> Cli::parse(int argc, char** argv) {
 void Cli::print(const std::vector<results::Table>& tables) const {
   const std::string text = results::render(tables, {.format = results::format_from(common.format),
                                                     .colour = wants_colour(common.colour)});
+  // CSV has no place for them.
+  if (common.format == "csv" && !common.quiet) {
+    for (const results::Table& table : tables) {
+      for (const std::string& note : table.notes) say_text(harmless(note) + "\n");
+    }
+  }
   // A reader that leaves early (`| head`) is no error; a full disk is.
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
     return;
@@ -145,7 +153,13 @@ Command& Command::number(const char* names, std::optional<std::int64_t>& into, c
 
 Command& Command::number(const char* names, std::uint64_t& into, const char* help,
                          const char* shown) {
-  return with(app_->add_option(names, into, help), shown);
+  const auto check = [](const std::string& text) -> std::string {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size()) return "";
+    return fmt::format("'{}'; expected a whole number from 0 to 18446744073709551615", text);
+  };
+  return with(app_->add_option(names, into, help)->check(check), shown);
 }
 
 Command& Command::number(const char* names, double& into, const char* help, const char* shown,
@@ -166,6 +180,11 @@ Command& Command::flag(const char* names, bool& into, const char* help) {
 
 Command& Command::flag(const char* names, std::function<void()> when_given, const char* help) {
   last_ = app_->add_flag_callback(names, std::move(when_given), help);
+  return *this;
+}
+
+Command& Command::not_empty() {
+  last_->check([](const std::string& text) { return text.empty() ? "is empty" : ""; });
   return *this;
 }
 

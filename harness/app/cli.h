@@ -94,6 +94,8 @@ class Command {
   Command& flag(const char* names, std::function<void()> when_given, const char* help);
   // --format, where a table is printed.
   Command& format();
+  // The option before it is refused if its text is empty, as that of a variable that is not set.
+  Command& not_empty();
   // The argument or option before it must be given.
   Command& required();
   // Not listed in help.

@@ -34,23 +34,39 @@ struct Side {
   std::vector<results::ResultRow> results;  // of all trials of the run
 };
 
-// `text` is RUN/TRIAL, or TRIAL of the run that --run names. A label may hold slashes too, so a
-// trial of that run is looked for first.
+Side opened_side(const fs::path& run, const std::string& trial) {
+  Side side{run, std::make_unique<results::Reader>(database_of(run)), {}, {}};
+  side.row = results::find_row(*side.reader, trial);
+  side.results = side.reader->results();
+  return side;
+}
+
+bool is_label_in(const fs::path& run, const std::string& text) {
+  results::Reader reader(database_of(run));
+  return results::is_label(reader, text);
+}
+
+// `text` is RUN/TRIAL, or TRIAL of the run that --run names. Names of models may hold slashes, so a
+// label of that run comes first, and then the shortest trial behind a run that has it.
 Side side_of(const std::string& text, const std::string& usual_run) {
-  const auto open = [](const fs::path& run, const std::string& trial) {
-    Side side{run, std::make_unique<results::Reader>(database_of(run)), {}, {}};
-    side.row = results::find_row(*side.reader, trial);
-    side.results = side.reader->results();
-    return side;
-  };
-  const std::size_t slash = text.rfind('/');
-  if (slash == std::string::npos || slash == 0) return open(find_run(usual_run), text);
-  std::error_code ignored;
-  const std::string run = text.substr(0, slash);
-  if (fs::is_directory(run, ignored) || fs::is_directory(fs::path("runs") / run, ignored)) {
-    return open(find_run(run), text.substr(slash + 1));
+  std::vector<std::pair<std::string, std::string>> readings;  // run, trial
+  for (std::size_t slash = text.rfind('/'); slash != std::string::npos && slash > 0;
+       slash = text.rfind('/', slash - 1)) {
+    if (is_run(text.substr(0, slash))) {
+      readings.emplace_back(text.substr(0, slash), text.substr(slash + 1));
+    }
   }
-  return open(find_run(usual_run), text);
+  if (readings.empty()) return opened_side(find_run(usual_run), text);
+  if (is_run(usual_run)) {
+    const fs::path usual = find_run(usual_run);
+    if (is_label_in(usual, text)) return opened_side(usual, text);
+  }
+  for (const auto& [run, trial] : readings) {
+    const fs::path folder = find_run(run);
+    if (readings.size() > 1 && !is_label_in(folder, trial)) continue;
+    return opened_side(folder, trial);
+  }
+  return opened_side(find_run(readings.front().first), readings.front().second);
 }
 
 std::vector<results::ResultRow> rows_of(const Side& side, const results::TrialSummary& trial) {
@@ -69,7 +85,7 @@ Samples opened(const fs::path& file, const std::string& digest) {
   try {
     return map_input(FileSet(), {.path = file, .digest = digest, .published = true});
   } catch (const Error& e) {
-    if (e.kind() != ErrorKind::kData) throw;
+    if (e.kind() != ErrorKind::kData && e.kind() != ErrorKind::kIo) throw;
     log_warning("{}", e.what());
     return nullptr;
   }
@@ -163,10 +179,14 @@ void require_same(const char* side, const std::vector<double>& reported, double 
   constexpr double kRounded = 1e-4;  // a provider may give four digits
   double mean = 0;
   for (const double value : reported) mean += value / static_cast<double>(reported.size());
-  if (std::abs(mean - computed) <= kRounded * std::max(std::abs(mean), std::abs(computed))) return;
   if (!std::isfinite(computed)) {
-    throw Error(ErrorKind::kData, fmt::format("{} is {} by its per-sample values", side, computed));
+    throw Error(
+        ErrorKind::kData,
+        fmt::format("{} is {:.6g} on the board, and its per-sample values overflow or weigh "
+                    "nothing",
+                    side, mean));
   }
+  if (std::abs(mean - computed) <= kRounded * std::max(std::abs(mean), std::abs(computed))) return;
   throw Error(
       ErrorKind::kData,
       fmt::format("{} is {:.6g} on the board and {:.6g} by its per-sample values, which the "
@@ -174,31 +194,34 @@ void require_same(const char* side, const std::vector<double>& reported, double 
                   side, mean, computed));
 }
 
-// What is said of a metric in notes: "top1 on fashion/test".
-std::string place_of(const results::ResultRow& row) {
-  return fmt::format("{} on {}/{}", row.metric, row.data, row.split);
-}
-
 // Compares what two sides have in common; what cannot be compared is told.
 std::vector<results::Comparison> comparisons_of(const Side& left, const Side& right,
                                                 const std::vector<results::MetricPair>& pairs,
                                                 const CompareRequest& request,
                                                 std::vector<std::string>& left_out) {
-  const auto leave_out = [&](const std::string& what, const results::ResultRow& of,
+  const auto leave_out = [&](const std::string& what, const results::MetricPair& of,
                              const std::string& why) {
-    const std::string line = fmt::format("left out: {} of {}: {}", what, place_of(of), why);
-    if (std::find(left_out.begin(), left_out.end(), line) == left_out.end()) {
-      left_out.push_back(line);
-    }
+    left_out.push_back(
+        fmt::format("left out: {} of {} on {}: {}", what, of.left.metric, of.where, why));
   };
   const bool seeds_match = left.row.seeds() == right.row.seeds();
   std::vector<results::Comparison> all;
   for (const results::MetricPair& pair : pairs) {
     for (const auto& [why, names] : pair.left_out) {
-      leave_out(fmt::format("{}", fmt::join(names, ", ")), pair.left, why);
+      leave_out(fmt::format("{}", fmt::join(names, ", ")), pair, why);
     }
     if (pair.figures.empty()) continue;
-    const auto a = files_of(left, pair.left), b = files_of(right, pair.right);
+    results::SampleFiles a, b;
+    try {
+      a = files_of(left, pair.left);
+      b = files_of(right, pair.right);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kConfig && e.kind() != ErrorKind::kData) throw;
+      std::vector<std::string> names;
+      for (const results::ResultRow& figure : pair.figures) names.push_back(figure.name);
+      leave_out(fmt::format("{}", fmt::join(names, ", ")), pair, e.what());
+      continue;
+    }
     for (const results::ResultRow& figure : pair.figures) {
       try {
         const auto reported_a = values_of(left, figure), reported_b = values_of(right, figure);
@@ -206,26 +229,27 @@ std::vector<results::Comparison> comparisons_of(const Side& left, const Side& ri
             figure, a, b, seeds_match, request.bootstrap, progress_line(request.quiet));
         require_same("A", reported_a, c.estimate.left);
         require_same("B", reported_b, c.estimate.right);
+        c.where = pair.where;
         all.push_back(std::move(c));
       } catch (const Error& e) {
         if (e.kind() != ErrorKind::kData && e.kind() != ErrorKind::kUnsupported) throw;
-        leave_out(figure.name, pair.left, e.what());
+        leave_out(figure.name, pair, e.what());
       }
     }
   }
-  results::tell_settings_apart(all);
   return all;
 }
 
 results::Table comparison(const CompareRequest& request) {
   const Side left = side_of(request.left, request.run), right = side_of(request.right, request.run);
+  std::vector<std::string> left_out;
   const auto pairs = results::common_metrics(
       rows_of(left, left.row.trials.front()), rows_of(right, right.row.trials.front()),
       [&](const std::string& fingerprint) {
         Json protocol = left.reader->protocol(fingerprint);
         return protocol.empty() ? right.reader->protocol(fingerprint) : protocol;
-      });
-  std::vector<std::string> left_out;
+      },
+      left_out);
   const std::vector<results::Comparison> all =
       comparisons_of(left, right, pairs, request, left_out);
   if (all.empty()) {
@@ -246,6 +270,18 @@ results::Table comparison(const CompareRequest& request) {
     if (!note.empty()) table.notes.push_back(note);
   }
   return table;
+}
+
+// A bound beyond the outermost resamples would be that of a lower level.
+void check_tails(const results::BootstrapOptions& options) {
+  const double outside = options.resamples * (1 - options.level) / 2;
+  if (outside >= 1 - 1e-9) return;
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("--level {:g} with --resamples {}: less than one resample lies beyond each "
+                  "end of the interval; give at least --resamples {}",
+                  options.level, options.resamples,
+                  static_cast<std::int64_t>(std::ceil(2 / (1 - options.level) - 1e-6))));
 }
 
 }  // namespace
@@ -273,6 +309,7 @@ void compare_commands(Cli& cli) {
   command.number("--seed", bootstrap.seed, "Of the bootstrap", "N (0)");
   command.number("--level", bootstrap.level, "Of the interval", "P (0.95)", 0.01, 0.9999);
   command.runs([&cli, request] {
+    check_tails(request->bootstrap);
     request->quiet = cli.common.quiet;
     cli.print({comparison(*request)});
     return 0;

@@ -12,7 +12,7 @@ namespace assay::app {
 void add_sweep_options(Command& command, run::SweepRequest& request) {
   command.argument("sweep", request.file, "Sweep file (docs/formats/sweep.md)", "SWEEP").required();
   command.option("--set", request.overrides, "Override a value of the sweep; repeatable", "A.B=C");
-  command.option("--only", request.only, "Only trials for which this holds", "EXPR");
+  command.option("--only", request.only, "Only trials for which this holds", "EXPR").not_empty();
   command.number("--limit", request.limit,
                  "Smoke run: evaluate N samples, under a protocol of its own", "N", 1,
                  std::int64_t{1} << 40);

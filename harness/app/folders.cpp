@@ -36,8 +36,11 @@ std::map<std::string, fs::file_time_type> known_runs() {
 
 }  // namespace
 
+bool is_run(const std::string& name) {
+  return name.empty() ? !known_runs().empty() : age_of(name) || age_of(fs::path("runs") / name);
+}
+
 fs::path find_run(const std::string& name) {
-  std::error_code error;
   const auto runs = known_runs();
   if (!name.empty()) {
     if (age_of(name)) return name;

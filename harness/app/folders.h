@@ -9,6 +9,9 @@ namespace assay::app {
 // time of its database or status). Throws Error(kConfig) with what there is.
 std::filesystem::path find_run(const std::string& name);
 
+// Whether there is such a run folder.
+bool is_run(const std::string& name);
+
 inline std::filesystem::path database_of(const std::filesystem::path& run) {
   return run / "results.sqlite";
 }

@@ -21,6 +21,14 @@ constexpr std::array<KindName, 10> kKindNames{{{ErrorKind::kConfig, "config"},
                                                {ErrorKind::kUnsupported, "unsupported"},
                                                {ErrorKind::kEnvironment, "environment"}}};
 
+// what() ends at the first NUL.
+std::string without_nul(std::string text) {
+  for (std::size_t at = 0; (at = text.find('\0', at)) != std::string::npos;) {
+    text.replace(at, 1, "\\x00");
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string_view name_of(ErrorKind kind) {
@@ -38,6 +46,6 @@ std::optional<ErrorKind> error_kind_from(std::string_view name) {
 }
 
 Error::Error(ErrorKind kind, const std::string& message, Context context)
-    : std::runtime_error(message), kind_(kind), context_(std::move(context)) {}
+    : std::runtime_error(without_nul(message)), kind_(kind), context_(std::move(context)) {}
 
 }  // namespace assay

@@ -163,7 +163,8 @@ InputFile unplanned(const fs::path& path, const std::string& role) {
 void refuse_changed(const InputFile& file) {
   const std::string problem =
       file.published
-          ? "is damaged: it does not hold what was published; the same command makes it again"
+          ? "is damaged: it does not hold what was published; `assay run` of its sweep makes it "
+            "again"
           : "changed since the plan: it does not hold what the key of this stage stands for; run "
             "the command again to plan with what it holds now";
   throw Error(ErrorKind::kData, fmt::format("{} {}", file.path.string(), problem),

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -78,6 +79,18 @@ Json value_of(const PlannedTrial& trial, const Json& identity, const std::string
   return parameter_of(identity, name);
 }
 
+// "; ablation is one of 'base', 'without swing'" for an expression that asks for it.
+std::string variants_named(const Plan& plan, const spec::Expression& where) {
+  const auto& names = where.names();
+  if (std::find(names.begin(), names.end(), "ablation") == names.end()) return "";
+  std::set<std::string> variants;
+  for (const PlannedTrial& trial : plan.trials) {
+    if (!trial.ablations.empty()) variants.insert("'" + trial.ablations[0].variant + "'");
+  }
+  if (variants.empty()) return "; the sweep has no ablation";
+  return fmt::format("; ablation is one of {}", fmt::join(variants, ", "));
+}
+
 // Keeps the stages that `plan.trials` need, and numbers them anew.
 void drop_unneeded_stages(Plan& plan) {
   std::vector<std::size_t> renumbered(plan.stages.size(), 0);
@@ -129,7 +142,9 @@ Plan filter_trials(const Plan& plan, const std::string& expression) {
   }
   Plan kept = without_trials(plan, dropped);
   if (kept.trials.empty()) {
-    spec::refuse(place, fmt::format("no trial of {} fits \"{}\"", plan.trials.size(), expression),
+    spec::refuse(place,
+                 fmt::format("no trial of {} fits \"{}\"{}", plan.trials.size(), expression,
+                             variants_named(plan, where)),
                  expression);
   }
   return kept;

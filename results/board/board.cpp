@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -11,9 +12,13 @@
 #include "results/board/contents.h"
 #include "results/board/ledger.h"
 #include "results/board/quantization.h"
+#include "results/store/fingerprint.h"
 
 namespace assay::results {
 namespace {
+
+constexpr std::string_view kMeasured = "measured.";
+constexpr std::string_view kMeasuredData = "measured.data.";
 
 int decimals_of(const std::string& unit) { return unit == "%" ? 2 : 3; }
 
@@ -24,6 +29,8 @@ std::string telling_settings(const std::string& settings, const std::set<std::st
   if (!mine.is_object()) return "";
   std::string text;
   for (const auto& [name, value] : mine.items()) {
+    // The title names data and split; notes below the table say what was passed over.
+    if (name == "data" || name == "split" || name == "passed_over") continue;
     const bool same = std::all_of(others.begin(), others.end(), [&](const std::string& other) {
       const Json theirs = Json::parse(other, nullptr, false);
       return theirs.is_object() && theirs.contains(name) && theirs[name] == value;
@@ -88,10 +95,44 @@ class BoardMaker {
     if (!key.data.empty()) title += fmt::format(" on {}/{}", key.data, key.split);
     const std::string telling = telling_settings(key.settings, lines_.settings_of(key));
     if (!telling.empty()) title += ", " + telling;
+    const std::string measured = telling_protocol(key);
+    if (!measured.empty()) title += ", " + measured;
     return title + fmt::format(", {} is better{}, protocol {}",
                                row.higher_is_better ? "higher" : "lower",
                                models > 1 ? ", ranked within each model" : "",
                                key.fingerprint.substr(0, 8));
+  }
+
+  // "dtype=F64" of a table whose settings others share: what else their protocols measured.
+  std::string telling_protocol(const TableKey& key) const {
+    const auto mine = flattened(protocol_of(key.fingerprint));
+    std::set<std::string> names;
+    for (const auto& [other, unused] : lines_.tables()) {
+      if (other.metric != key.metric || other.name != key.name || other.data != key.data ||
+          other.split != key.split || other.settings != key.settings) {
+        continue;
+      }
+      for (const auto& [name, value] : flattened(protocol_of(other.fingerprint))) {
+        const auto own = mine.find(name);
+        const bool tells = name.starts_with(kMeasured) && !name.starts_with(kMeasuredData);
+        if (tells && own != mine.end() && own->second != value) names.insert(name);
+      }
+    }
+    std::string text;
+    for (const std::string& name : names) {
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ", name.substr(kMeasured.size()),
+                          mine.at(name));
+    }
+    return text;
+  }
+
+  // Fields of a fingerprint; null if no run knows them.
+  Json protocol_of(const std::string& fingerprint) const {
+    for (const RunResults& run : runs_) {
+      const auto found = run.protocols.find(fingerprint);
+      if (found != run.protocols.end() && found->second.is_object()) return found->second;
+    }
+    return {};
   }
 
   std::string timing_title(const TimingKey& key) const {
@@ -108,14 +149,10 @@ class BoardMaker {
 
   // What was timed, as the stage that timed it says: "fake-quantized float32".
   std::string pass_of(const std::string& fingerprint) const {
-    for (const RunResults& run : runs_) {
-      const auto found = run.timing_protocols.find(fingerprint);
-      if (found == run.timing_protocols.end() || !found->second.is_object()) continue;
-      const Json measured = found->second.value("measured", Json());
-      const Json pass = measured.is_object() ? measured.value("pass", Json()) : Json();
-      return pass.is_string() ? pass.get<std::string>() : "";
-    }
-    return "";
+    const Json protocol = protocol_of(fingerprint);
+    const Json measured = protocol.is_object() ? protocol.value("measured", Json()) : Json();
+    const Json pass = measured.is_object() ? measured.value("pass", Json()) : Json();
+    return pass.is_string() ? pass.get<std::string>() : "";
   }
 
   std::vector<TimingKey> timing_columns(const Lines& lines) const {
@@ -212,7 +249,7 @@ class BoardMaker {
     cells.push_back(repeats_bits ? Cell{"deterministic", n} : count_cell(n));
     if (extras.vs_float) {
       const std::optional<double> base = lines_.float_of(key, line);
-      cells.push_back(base ? signed_cell(spread.mean - *base, decimals) : empty_cell());
+      cells.push_back(base ? signed_cell(spread.mean, *base, decimals) : empty_cell());
     }
     for (const std::string& name : extras.of_network) {
       cells.push_back(lines_.network().cell(name, line.run, line.trials.front()));
@@ -231,8 +268,10 @@ class BoardMaker {
     return cell;
   }
 
-  static Cell signed_cell(double value, int decimals) {
-    return {fmt::format("{:+.{}f}", value, decimals), value};
+  static Cell signed_cell(double value, double base, int decimals) {
+    Cell cell = difference_cell(value - base, std::max(std::abs(value), std::abs(base)), decimals);
+    if (!cell.text.starts_with('-')) cell.text = "+" + cell.text;
+    return cell;
   }
 
   Cell timing_cell(const TimingKey& timing, const Line& line) const {

@@ -41,15 +41,37 @@ std::string measured(const std::map<Place, std::map<std::string, ResultRow>>& pl
   return text.empty() ? "none" : text;
 }
 
-[[noreturn]] void refuse_protocols(const ResultRow& left, const ResultRow& right,
-                                   const std::function<Json(const std::string&)>& protocol_of) {
+std::string other_protocol(const ResultRow& left, const ResultRow& right,
+                           const std::function<Json(const std::string&)>& protocol_of) {
   const auto differences =
       protocol_differences(protocol_of(left.fingerprint), protocol_of(right.fingerprint));
-  throw Error(ErrorKind::kConfig,
-              fmt::format("{} on {}/{} was measured under different protocols and cannot be "
-                          "compared: {}",
-                          left.metric, left.data, left.split, fmt::join(differences, "; ")),
-              {{"metric", left.metric}, {"left", left.fingerprint}, {"right", right.fingerprint}});
+  return fmt::format(
+      "{} on {}/{} was measured under different protocols and cannot be compared: {}", left.metric,
+      left.data, left.split, fmt::join(differences, "; "));
+}
+
+// Fills in `where`: data and split, and of several pairs of a metric the settings that differ.
+void tell_apart(std::vector<MetricPair>& pairs) {
+  std::map<Place, std::vector<MetricPair*>> alike;
+  for (MetricPair& pair : pairs) {
+    pair.where = pair.left.data + "/" + pair.left.split;
+    alike[{pair.left.metric, pair.left.data, pair.left.split}].push_back(&pair);
+  }
+  for (const auto& [unused, several] : alike) {
+    std::map<std::string, std::set<std::string>> values;
+    for (const MetricPair* pair : several) {
+      const Json settings = parse_json(pair->left.settings, "settings");
+      for (const auto& item : settings.items()) values[item.key()].insert(item.value().dump());
+    }
+    for (MetricPair* pair : several) {
+      const Json settings = parse_json(pair->left.settings, "settings");
+      for (const auto& [name, seen] : values) {
+        if (seen.size() > 1) {
+          pair->where += fmt::format(" {}={}", name, settings.value(name, Json()).dump());
+        }
+      }
+    }
+  }
 }
 
 [[noreturn]] void refuse_tensor(const SafetensorsFile& file, const std::string& name,
@@ -212,13 +234,17 @@ std::string without_seeds(const std::string& label) {
 }
 
 // "-" where there is no interval.
-Cell bound_cell(double value, int decimals) {
-  return std::isnan(value) ? empty_cell() : number_cell(value, decimals);
+Cell bound_cell(double value, double size, int decimals) {
+  return std::isnan(value) ? empty_cell() : difference_cell(value, size, decimals);
 }
+
+// The bootstrap's interval of fewer is far too narrow: two samples have three resamples.
+constexpr std::int64_t kFewestSamples = 10;
 
 std::string verdict(const Comparison& comparison) {
   const PairedEstimate& e = comparison.estimate;
   if (std::isnan(e.low) || std::isnan(e.high)) return "not resolved";
+  if (e.n < kFewestSamples) return "too few samples";
   if (e.low <= 0 && e.high >= 0) return "not resolved";
   return (e.low > 0) == comparison.higher_is_better ? "A better" : "B better";
 }
@@ -227,9 +253,11 @@ std::string verdict(const Comparison& comparison) {
 
 std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
                                        const std::vector<ResultRow>& right,
-                                       const std::function<Json(const std::string&)>& protocol_of) {
+                                       const std::function<Json(const std::string&)>& protocol_of,
+                                       std::vector<std::string>& left_out) {
   const auto left_places = by_place(left), right_places = by_place(right);
   std::vector<MetricPair> pairs;
+  std::vector<std::string> unlike;
   for (const auto& [place, left_rows] : left_places) {
     const auto other = right_places.find(place);
     if (other == right_places.end()) continue;
@@ -238,12 +266,16 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
     for (const auto& [left_stage, a] : left_rows) {
       for (const auto& [right_stage, b] : other->second) {
         if (a.fingerprint != b.fingerprint || !paired.insert(a.fingerprint).second) continue;
-        add_figures(pairs.emplace_back(MetricPair{a, b, {}, {}}), left, right);
+        add_figures(pairs.emplace_back(MetricPair{.left = a, .right = b}), left, right);
       }
     }
     if (pairs.size() == before) {
-      refuse_protocols(left_rows.begin()->second, other->second.begin()->second, protocol_of);
+      unlike.push_back(
+          other_protocol(left_rows.begin()->second, other->second.begin()->second, protocol_of));
     }
+  }
+  if (pairs.empty() && !unlike.empty()) {
+    throw Error(ErrorKind::kConfig, fmt::format("{}", fmt::join(unlike, "\n")));
   }
   if (pairs.empty()) {
     throw Error(
@@ -252,6 +284,8 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
                     "A has {}, B {}",
                     measured(left_places), measured(right_places)));
   }
+  for (const std::string& each : unlike) left_out.push_back("left out: " + each);
+  tell_apart(pairs);
   return pairs;
 }
 
@@ -286,7 +320,6 @@ Comparison compare_samples(const ResultRow& figure, const SampleFiles& left,
         b = samples_of(sides.right, samples.tensor, n);
   Comparison comparison{.metric = figure.metric,
                         .where = figure.data + "/" + figure.split,
-                        .settings = figure.settings,
                         .name = figure.name,
                         .unit = figure.unit,
                         .higher_is_better = figure.higher_is_better};
@@ -308,29 +341,6 @@ Comparison compare_samples(const ResultRow& figure, const SampleFiles& left,
   return comparison;
 }
 
-void tell_settings_apart(std::vector<Comparison>& comparisons) {
-  std::map<std::tuple<std::string, std::string, std::string>, std::vector<Comparison*>> alike;
-  for (Comparison& c : comparisons) alike[{c.metric, c.where, c.name}].push_back(&c);
-  for (const auto& [unused, several] : alike) {
-    std::map<std::string, std::set<std::string>> values;
-    for (const Comparison* c : several) {
-      const Json settings = parse_json(c->settings, "settings");
-      for (const auto& item : settings.items()) values[item.key()].insert(item.value().dump());
-    }
-    for (Comparison* c : several) {
-      const Json settings = parse_json(c->settings, "settings");
-      for (const auto& [name, seen] : values) {
-        if (seen.size() > 1)
-          c->where += fmt::format(" {}={}", name, settings.value(name, Json()).dump());
-      }
-    }
-  }
-  std::stable_sort(comparisons.begin(), comparisons.end(),
-                   [](const Comparison& a, const Comparison& b) {
-                     return std::tie(a.metric, a.where) < std::tie(b.metric, b.where);
-                   });
-}
-
 std::vector<std::pair<Json, Json>> ComparedRow::seeds() const {
   std::vector<std::pair<Json, Json>> all;
   for (const TrialSummary& trial : trials) all.push_back(seeds_of(trial.identity));
@@ -345,6 +355,13 @@ void check_repeats(const std::filesystem::path& file, const std::string& name,
     if (repeat_key(trial.identity) == key) continue;
     refuse_ambiguous(file, name, trials);
   }
+}
+
+bool is_label(Reader& reader, const std::string& name) {
+  const std::vector<TrialSummary> trials = reader.trials();
+  return std::any_of(trials.begin(), trials.end(), [&](const TrialSummary& trial) {
+    return trial.label == name || same_words(without_seeds(trial.label), name);
+  });
 }
 
 ComparedRow find_row(Reader& reader, const std::string& name) {
@@ -390,11 +407,12 @@ Table comparison_table(const std::string& left_label, const std::string& right_l
   for (const Comparison& c : comparisons) {
     const int decimals = c.unit == "%" ? 2 : 4;
     const PairedEstimate& e = c.estimate;
+    const double size = std::max(std::abs(e.left), std::abs(e.right));
     table.rows.push_back(
         {text_cell(c.metric), text_cell(c.where),
          text_cell(c.unit.empty() ? c.name : c.name + " " + c.unit), number_cell(e.left, decimals),
-         number_cell(e.right, decimals), number_cell(e.difference, decimals),
-         bound_cell(e.low, decimals), bound_cell(e.high, decimals), count_cell(e.n),
+         number_cell(e.right, decimals), difference_cell(e.difference, size, decimals),
+         bound_cell(e.low, size, decimals), bound_cell(e.high, size, decimals), count_cell(e.n),
          c.flips ? count_cell(c.flips->only_left) : empty_cell(),
          c.flips ? count_cell(c.flips->only_right) : empty_cell(), text_cell(verdict(c))});
   }

@@ -28,22 +28,27 @@ struct ComparedRow {
 // label, or the label without its seeds, which means all seeds. Throws as find_trial.
 ComparedRow find_row(Reader& reader, const std::string& name);
 
+// Whether `name` is the label of a trial, with its seeds or without.
+bool is_label(Reader& reader, const std::string& name);
+
 // A metric that two trials measured under one protocol.
 struct MetricPair {
   ResultRow left;
   ResultRow right;
+  std::string where = {};  // "fashion/test", with settings that tell it from others: "limit=64"
   // Those of its figures that both sides have, by the left's rows, and whose per-sample values are
   // declared alike; what boards show unasked first.
   std::vector<ResultRow> figures;
   std::map<std::string, std::vector<std::string>> left_out;  // why -> names of the other figures
 };
 
-// The metrics that two trials have in common, one a protocol, timings left out. Throws
-// Error(kConfig) naming the fields where the protocols of a metric differ if none of its settings
-// agrees, and if nothing is in common. `protocol_of`: fields of a fingerprint.
+// The metrics that two trials have in common, one a protocol, timings left out. A metric that both
+// measured under different protocols alone is named in `left_out` with the fields that differ.
+// Throws Error(kConfig) if nothing is in common. `protocol_of`: fields of a fingerprint.
 std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
                                        const std::vector<ResultRow>& right,
-                                       const std::function<Json(const std::string&)>& protocol_of);
+                                       const std::function<Json(const std::string&)>& protocol_of,
+                                       std::vector<std::string>& left_out);
 
 // What to say of trials whose networks are quantized by protocols that no board would put into one
 // table; "" if they would share one.
@@ -60,8 +65,7 @@ struct Flips {
 
 struct Comparison {
   std::string metric;
-  std::string where;     // "fashion/test"
-  std::string settings;  // canonical JSON of the metric's
+  std::string where;  // "fashion/test"
   std::string name;   // of the figure: "top1", "perplexity"
   std::string unit;
   bool higher_is_better = true;
@@ -80,9 +84,6 @@ using SampleFiles = std::vector<std::shared_ptr<const SafetensorsFile>>;
 Comparison compare_samples(const ResultRow& figure, const SampleFiles& left,
                            const SampleFiles& right, bool seeds_match,
                            const BootstrapOptions& options, const BootstrapProgress& progress = {});
-
-// Adds the settings that differ to `where` of comparisons of one figure under several protocols.
-void tell_settings_apart(std::vector<Comparison>& comparisons);
 
 // `seeds_drawn`: the interval was made over seeds too.
 Table comparison_table(const std::string& left_label, const std::string& right_label,

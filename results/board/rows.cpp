@@ -17,10 +17,8 @@ RunResults load(Reader& reader, const std::string& run) {
                  .stages = reader.stage_costs(),
                  .notes = reader.notes()};
   for (const ResultRow& row : all.results) {
-    if (!row.timing || row.fingerprint.empty() || all.timing_protocols.contains(row.fingerprint)) {
-      continue;
-    }
-    all.timing_protocols[row.fingerprint] = reader.protocol(row.fingerprint);
+    if (row.fingerprint.empty() || all.protocols.contains(row.fingerprint)) continue;
+    all.protocols[row.fingerprint] = reader.protocol(row.fingerprint);
   }
   return all;
 }

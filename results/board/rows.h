@@ -16,7 +16,7 @@ struct RunResults {
   std::vector<CostRow> cost;
   std::vector<StageCostRow> stages;
   std::vector<NoteRow> notes = {};
-  std::map<std::string, Json> timing_protocols = {};  // by fingerprint: fields
+  std::map<std::string, Json> protocols = {};  // by fingerprint: fields
 };
 
 RunResults load(Reader& reader, const std::string& run);

@@ -46,11 +46,18 @@ bool starts_group(const Table& table, std::size_t row) {
 }
 
 std::string as_text(const Table& table, bool colour) {
+  std::vector<std::string> names;
   std::vector<std::size_t> widths;
-  for (const Column& column : table.columns) widths.push_back(utf8_length(column.name));
+  for (const Column& column : table.columns) {
+    names.push_back(printable(column.name));
+    widths.push_back(utf8_length(names.back()));
+  }
+  std::vector<std::vector<std::string>> rows;
   for (const auto& row : table.rows) {
+    std::vector<std::string>& texts = rows.emplace_back();
     for (std::size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], utf8_length(row[i].text));
+      texts.push_back(printable(row[i].text));
+      widths[i] = std::max(widths[i], utf8_length(texts.back()));
     }
   }
   std::string out;
@@ -58,34 +65,34 @@ std::string as_text(const Table& table, bool colour) {
     out += colour ? fmt::format("\x1b[1m{}\x1b[0m\n", printable(table.title))
                   : printable(table.title) + "\n";
   }
-  const auto line = [&](const auto& text_of) {
+  const auto line = [&](const std::vector<std::string>& texts) {
     std::string text;
-    for (std::size_t i = 0; i < widths.size(); ++i) {
-      text +=
-          (i == 0 ? "" : "  ") + padded(printable(text_of(i)), widths[i], table.columns[i].numeric);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      text += (i == 0 ? "" : "  ") + padded(texts[i], widths[i], table.columns[i].numeric);
     }
     trim_right(text);
     out += text + "\n";
   };
-  line([&](std::size_t i) { return table.columns[i].name; });
-  const auto rule = [&] { line([&](std::size_t i) { return std::string(widths[i], '-'); }); };
-  rule();
-  for (std::size_t row = 0; row < table.rows.size(); ++row) {
-    if (starts_group(table, row)) rule();
-    line([&](std::size_t i) { return table.rows[row][i].text; });
+  std::vector<std::string> dashes;
+  for (const std::size_t width : widths) dashes.emplace_back(width, '-');
+  line(names);
+  line(dashes);
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    if (starts_group(table, row)) line(dashes);
+    line(rows[row]);
   }
   for (const std::string& note : table.notes) out += printable(note) + "\n";
   return out;
 }
 
-std::string replaced(std::string_view text,
+std::string replaced(const std::string& text,
                      const std::vector<std::pair<char, std::string_view>>& replacements) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : printable(text)) {
     const auto found = std::find_if(replacements.begin(), replacements.end(),
                                     [c](const auto& pair) { return pair.first == c; });
     if (found == replacements.end()) {
-      out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+      out += c;
     } else {
       out += found->second;
     }
@@ -93,11 +100,11 @@ std::string replaced(std::string_view text,
   return out;
 }
 
-std::string escaped_markdown(std::string_view text) {
+std::string escaped_markdown(const std::string& text) {
   return replaced(text, {{'|', "\\|"}, {'*', "\\*"}, {'<', "&lt;"}});
 }
 
-std::string escaped_html(std::string_view text) {
+std::string escaped_html(const std::string& text) {
   return replaced(text, {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}});
 }
 
@@ -108,7 +115,7 @@ std::string without_bars(std::string_view text) {
   return out;
 }
 
-std::string escaped_latex(std::string_view text) {
+std::string escaped_latex(const std::string& text) {
   return replaced(without_bars(text), {{'&', "\\&"},
                                        {'%', "\\%"},
                                        {'$', "\\$"},
@@ -152,7 +159,7 @@ std::string as_csv(const Table& table) {
       if (value.is_number_float()) {
         out += exact_number(value.get<double>());
       } else {
-        out += csv_field(value.is_string() ? value.get<std::string>() : value.dump());
+        out += csv_field(value.is_string() ? printable(value.get<std::string>()) : value.dump());
       }
     }
     out += "\n";
@@ -167,7 +174,7 @@ Json as_json(const Table& table) {
     for (std::size_t i = 0; i < row.size(); ++i) object[table.columns[i].name] = row[i].value;
     rows.push_back(std::move(object));
   }
-  return {{"title", table.title}, {"rows", rows}};
+  return {{"title", table.title}, {"rows", rows}, {"notes", table.notes}};
 }
 
 std::string as_latex(const Table& table) {
@@ -186,8 +193,10 @@ std::string as_latex(const Table& table) {
     if (starts_group(table, row)) out += "\\hline\n";
     line([&](std::size_t i) { return table.rows[row][i].text; });
   }
-  return out + "\\hline\n\\end{tabular}\n" +
-         (table.title.empty() ? "" : "% " + printable(table.title) + "\n");
+  out += "\\hline\n\\end{tabular}\n";
+  if (!table.title.empty()) out += "% " + printable(table.title) + "\n";
+  for (const std::string& note : table.notes) out += "% " + printable(note) + "\n";
+  return out;
 }
 
 std::string as_html(const Table& table) {
@@ -232,15 +241,20 @@ Cell text_cell(std::string text) {
 Cell number_cell(double value, int decimals) {
   constexpr double kHuge = 1e12;
   const double shown = std::fabs(value);
-  // Differences of equal figures may be off in their last bits.
-  constexpr double kNothing = 1e-12;
   // Losses and the like (three decimals and more) have two digits at least, percentages and
   // seconds one.
   const double digits = std::pow(10, -decimals) * (decimals >= 3 ? 10 : 0.5);
-  const bool hidden = shown < digits && shown > kNothing;
+  const bool hidden = shown < digits && shown > 0;
   return {hidden || shown >= kHuge ? fmt::format("{:.3g}", value)
                                    : fmt::format("{:.{}f}", value, decimals),
           value};
+}
+
+Cell difference_cell(double difference, double size, int decimals) {
+  constexpr double kLastBits = 1e-12;
+  const Cell shown =
+      number_cell(std::fabs(difference) <= kLastBits * size ? 0 : difference, decimals);
+  return {shown.text, difference};
 }
 
 Cell count_cell(std::int64_t value) { return {std::to_string(value), value}; }

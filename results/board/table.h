@@ -19,6 +19,8 @@ struct Cell {
 Cell text_cell(std::string text);
 // Of a value that is not 0 and would show none of its digits, three of them: 1.5e-07.
 Cell number_cell(double value, int decimals);
+// Of a difference between figures of this size: one of their last bits is 0.
+Cell difference_cell(double difference, double size, int decimals);
 Cell count_cell(std::int64_t value);
 Cell empty_cell();  // shown "-", null to programs
 
@@ -33,7 +35,7 @@ struct Table {
   std::vector<std::vector<Cell>> rows;
   // Rows that are equal in this column belong together: text, LaTeX and HTML rule between groups.
   std::optional<std::size_t> grouped_by = {};
-  std::vector<std::string> notes;  // lines below it; in text, Markdown and HTML only
+  std::vector<std::string> notes;  // lines below it; not in CSV
 };
 
 enum class Format { kText, kMarkdown, kCsv, kJson, kLatex, kHtml };
@@ -47,8 +49,8 @@ struct Style {
 };
 
 // CSV: RFC 4180, one header, the title as column `table`; between several tables an empty line.
-// JSON: a list of
-// {"title", "rows": [{column: value}]}. Ends with a newline.
+// JSON: a list of {"title", "rows": [{column: value}], "notes": [text]}. LaTeX: title and notes are
+// comments. Ends with a newline.
 std::string render(const std::vector<Table>& tables, const Style& style);
 
 std::string csv_field(std::string_view text);

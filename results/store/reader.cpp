@@ -219,7 +219,14 @@ std::vector<ResultRow> Reader::results() {
   impl_->check_trials();
   impl_->check_figures();
   return impl_->rows<ResultRow>(
-      "(SELECT l.*, json_quote(json_extract(n.result, '$.quantization')) AS quantization"
+      // A network before the last one that was made for given bits and does not say what it
+      // quantizes leaves the whole unstated.
+      "(SELECT l.*, CASE WHEN EXISTS (SELECT 1 FROM json_each(n.inputs) i JOIN stage b"
+      " ON b.key = i.value WHERE i.key LIKE 'network%'"
+      " AND (json_type(b.recipe, '$.parameters.w_bits') IS NOT NULL"
+      " OR json_type(b.recipe, '$.parameters.a_bits') IS NOT NULL)"
+      " AND json_extract(b.result, '$.quantization') IS NULL) THEN 'null'"
+      " ELSE json_quote(json_extract(n.result, '$.quantization')) END AS quantization"
       " FROM leaderboard l LEFT JOIN stage n ON n.key = l.network_stage AND n.state = 'done')"
       " ORDER BY trial, metric, data, split, settings, name, stage");
 }

@@ -89,7 +89,7 @@ TEST_F(CompareTest, windows_give_nats_a_token_and_perplexity_over_all_tokens) {
   EXPECT_EQ(found[1].name, "perplexity");
   EXPECT_DOUBLE_EQ(found[1].estimate.left, std::exp(110.0 / 40));
   EXPECT_DOUBLE_EQ(found[1].estimate.right, std::exp(70.0 / 40));
-  EXPECT_EQ(comparison_table("a", "b", found, false, quick).rows[0].back().text, "B better");
+  EXPECT_EQ(comparison_table("a", "b", found, false, quick).rows[0].back().text, "too few samples");
   EXPECT_THROW(compare_samples(nll, left, open(save("c", b, other)), true, quick), Error);
 }
 
@@ -157,16 +157,56 @@ TEST_F(CompareTest, values_that_are_not_finite_are_named_with_their_sample) {
 }
 
 TEST_F(CompareTest, comparisons_of_one_figure_say_in_what_their_settings_differ) {
-  Comparison a{
-      .metric = "m", .where = "d/test", .settings = R"({"limit":4,"stride":0})", .name = "n"};
-  Comparison b{
-      .metric = "m", .where = "d/test", .settings = R"({"limit":8,"stride":0})", .name = "n"};
-  Comparison other{.metric = "z", .where = "d/test", .settings = R"({"limit":4})", .name = "n"};
-  std::vector<Comparison> all = {a, b, other};
-  tell_settings_apart(all);
-  EXPECT_EQ(all[0].where, "d/test limit=4");
-  EXPECT_EQ(all[1].where, "d/test limit=8");
-  EXPECT_EQ(all[2].where, "d/test");
+  const auto row = [](const char* metric, const char* fingerprint, const char* settings) {
+    ResultRow made = figure("n", {"nll", SampleStatistic::kMean});
+    made.metric = metric;
+    made.data = "d";
+    made.split = "test";
+    made.fingerprint = made.stage = fingerprint;
+    made.settings = settings;
+    made.value = 1;
+    return made;
+  };
+  const ResultRow a = row("m", "f1", R"({"limit":4,"stride":0})");
+  const ResultRow b = row("m", "f2", R"({"limit":8,"stride":0})");
+  const ResultRow z = row("z", "f3", R"({"limit":4})"), other = row("z", "f4", R"({"limit":5})");
+  const auto protocol = [](const std::string& fingerprint) {
+    return Json{{"settings", {{"limit", fingerprint}}}};
+  };
+  std::vector<std::string> left_out, places;
+  for (const MetricPair& pair : common_metrics({a, b, z}, {a, b, z}, protocol, left_out)) {
+    places.push_back(pair.where);
+  }
+  EXPECT_THAT(places, testing::ElementsAre("d/test limit=4", "d/test limit=8", "d/test"));
+  EXPECT_THAT(left_out, testing::IsEmpty());
+  EXPECT_EQ(common_metrics({a, z}, {a, other}, protocol, left_out).size(), 1U);
+  ASSERT_EQ(left_out.size(), 1U) << "one metric that differs does not refuse the others";
+  EXPECT_THAT(left_out[0], HasSubstr("z on d/test was measured under different protocols"));
+  EXPECT_THAT(left_out[0], HasSubstr("settings.limit: f3 and f4"));
+}
+
+TEST_F(CompareTest, a_bootstrap_of_few_samples_names_no_winner) {
+  std::vector<double> a(9, 1), b(9, 2);
+  const auto verdict = [&] {
+    const Comparison c = compare_samples(loss, open(write("a", "nll", "F64", a)),
+                                         open(write("b", "nll", "F64", b)), true, quick);
+    return comparison_table("a", "b", {c}, false, quick).rows[0].back().text;
+  };
+  EXPECT_EQ(verdict(), "too few samples");
+  a.push_back(1);
+  b.push_back(2);
+  EXPECT_EQ(verdict(), "A better");
+}
+
+TEST_F(CompareTest, tiny_differences_are_shown_and_last_bits_are_not) {
+  Comparison c{.metric = "m", .where = "d/test", .name = "n", .unit = ""};
+  c.estimate = {
+      .n = 100, .left = 1e-9, .right = 2e-9, .difference = -1e-9, .low = -2e-9, .high = 0};
+  const std::vector<Cell> tiny = comparison_table("a", "b", {c}, false, quick).rows[0];
+  EXPECT_EQ(tiny[3].text, "1e-09");
+  EXPECT_EQ(tiny[5].text, "-1e-09");
+  c.estimate = {.n = 100, .left = 7.5, .right = 7.5, .difference = -9e-16, .low = 0, .high = 0};
+  EXPECT_EQ(comparison_table("a", "b", {c}, false, quick).rows[0][5].text, "0.0000");
 }
 
 TEST_F(CompareTest, figures_are_paired_that_both_sides_declare_alike_and_have_measured) {
@@ -178,10 +218,11 @@ TEST_F(CompareTest, figures_are_paired_that_both_sides_declare_alike_and_have_me
   for (ResultRow& row : rows) {
     if (row.name == "top5") row.samples = text_of({"top5", SampleStatistic::kShare});
   }
+  std::vector<std::string> left_out;
   const auto pair_with = [&](std::vector<ResultRow> other) {
     std::vector<std::string> names;
-    for (const MetricPair& pair :
-         common_metrics(rows, other, [&](const std::string& f) { return reader.protocol(f); })) {
+    for (const MetricPair& pair : common_metrics(
+             rows, other, [&](const std::string& f) { return reader.protocol(f); }, left_out)) {
       for (const ResultRow& row : pair.figures) names.push_back(row.name);
     }
     return names;
@@ -207,15 +248,16 @@ TEST_F(CompareTest, different_protocols_are_refused_with_the_fields_that_differ)
   std::vector<ResultRow> a, b;
   for (const ResultRow& row : reader.results()) (row.bits == "W8A8" ? a : b).push_back(row);
   const auto protocol = [&](const std::string& f) { return reader.protocol(f); };
-  EXPECT_EQ(common_metrics(a, a, protocol).size(), 1u);
+  std::vector<std::string> left_out;
+  EXPECT_EQ(common_metrics(a, a, protocol, left_out).size(), 1u);
   try {
-    common_metrics(a, b, protocol);
+    common_metrics(a, b, protocol, left_out);
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.kind(), ErrorKind::kConfig);
     EXPECT_THAT(e.what(), HasSubstr("data.files: d1 and d2"));
   }
-  EXPECT_THROW(common_metrics(a, {}, protocol), Error);
+  EXPECT_THROW(common_metrics(a, {}, protocol, left_out), Error);
 }
 
 TEST_F(CompareTest, seeds_of_a_side_are_averaged) {

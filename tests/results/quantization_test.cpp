@@ -110,6 +110,37 @@ TEST_F(QuantizationTest, a_method_that_says_nothing_stands_apart_and_the_title_s
   EXPECT_THAT(both[0].title + both[1].title, HasSubstr("quantized: 4 layers (float: head)"));
 }
 
+TEST_F(QuantizationTest, a_composition_is_unstated_if_one_of_its_networks_is) {
+  add("mine", "W4A16", nullptr);
+  add("rtn", "W4A16", nullptr);
+  plan::Plan& plan = plan_.plan();
+  plan::Stage &mine = plan.stages[1], &last = plan.stages[3];
+  mine.recipe = Json{{"parameters", {{"w_bits", 4}}}};
+  last.inputs.push_back({"network", mine.key});
+  plan.trials[1].method = "mine + rtn";
+  const auto row_of_last = [&](const Json& said_by_mine) {
+    DatabaseSink sink(folder_ / "c.sqlite");
+    sink.begin(plan, {.unix_s = 1, .host = "h", .sweep_text = "x"});
+    for (const plan::Stage& stage : plan.stages) {
+      record::RecordGroup group = done(stage, metrics_of(stage));
+      if (stage.key == mine.key) group.stages[0].result["quantization"] = said_by_mine;
+      if (stage.key == last.key) {
+        group.stages[0].result["quantization"] = {{"weights", half("layers", "all")},
+                                                  {"activations", nullptr}};
+      }
+      sink.commit(group);
+    }
+    Reader reader(folder_ / "c.sqlite");
+    for (const ResultRow& row : reader.results()) {
+      if (row.method == "mine + rtn") return quantization_of(row);
+    }
+    return Quantization();
+  };
+  EXPECT_THAT(quantization_text(row_of_last(nullptr)), HasSubstr("do not say"));
+  EXPECT_THAT(quantization_text(row_of_last({{"weights", half("layers", "all")}})),
+              HasSubstr("4 layers (float: head)"));
+}
+
 TEST_F(QuantizationTest, values_of_the_network_are_columns_and_rows_of_the_export) {
   add("float", "", nullptr);
   add("rtn", "W4A16", nullptr);
@@ -155,8 +186,9 @@ TEST_F(QuantizationTest, values_of_the_network_are_columns_and_rows_of_the_expor
   }
   EXPECT_THAT(names, ElementsAre("bits_per_weight", "float_layers", "weight_bytes"));
   // They are counted, not measured on samples: no comparison pairs them.
-  for (const MetricPair& pair : common_metrics(results.results, results.results,
-                                               [](const std::string&) { return Json(); })) {
+  std::vector<std::string> left_out;
+  for (const MetricPair& pair : common_metrics(
+           results.results, results.results, [](const std::string&) { return Json(); }, left_out)) {
     EXPECT_NE(pair.left.metric, kNetworkMetric);
   }
 }

@@ -39,6 +39,7 @@ TEST(table, csv_and_json_carry_values_not_texts) {
   const Json json = Json::parse(render({sample()}, {.format = Format::kJson}));
   EXPECT_EQ(json[0]["rows"][0]["x"], 1.5);
   EXPECT_TRUE(json[0]["rows"][1]["x"].is_null());
+  EXPECT_EQ(json[0]["notes"], Json({"note"}));
 }
 
 TEST(table, latex_and_html_escape) {
@@ -53,6 +54,33 @@ TEST(table, control_characters_never_reach_a_terminal) {
   Table evil = sample();
   evil.rows[0][0] = text_cell("\x1b[31mred\n");
   EXPECT_EQ(render({evil}, {}).find('\x1b'), std::string::npos);
+}
+
+TEST(table, every_format_spells_what_turns_the_direction_of_writing) {
+  Table evil = sample();
+  evil.rows[0][0] = text_cell("abc\u202edef\x1b[2J");
+  evil.notes = {"note\u202e"};
+  for (const Format format :
+       {Format::kText, Format::kMarkdown, Format::kCsv, Format::kLatex, Format::kHtml}) {
+    const std::string text = render({evil}, {.format = format});
+    EXPECT_EQ(text.find("\u202e"), std::string::npos) << text;
+    EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+  }
+}
+
+TEST(table, columns_are_as_wide_as_what_they_show) {
+  Table table = sample();
+  table.rows = {{text_cell("\u202e"), empty_cell()}};
+  table.notes.clear();
+  EXPECT_EQ(render({table}, {}), "T\nname    x\n------  -\n\\u202e  -\n");
+}
+
+TEST(table, numbers_show_their_digits_however_small) {
+  EXPECT_EQ(number_cell(7e-301, 3).text, "7e-301");
+  EXPECT_EQ(number_cell(0, 3).text, "0.000");
+  EXPECT_EQ(difference_cell(1e-9, 2e-9, 3).text, "1e-09");
+  EXPECT_EQ(difference_cell(1e-16, 2, 3).text, "0.000");
+  EXPECT_EQ(difference_cell(1e-16, 2, 3).value, 1e-16);
 }
 
 TEST(table, an_unknown_format_names_the_legal_ones) { EXPECT_THROW(format_from("xml"), Error); }

@@ -213,6 +213,12 @@ TEST_F(CommandLine, compare_needs_nothing_but_run_folders_and_takes_two_of_them)
   const Json row = Json::parse(outcome.out)[0]["rows"][0];
   EXPECT_EQ(row["A"], 50.0);
   EXPECT_EQ(row["B"], 75.0);
+  // A level whose bounds no resample reaches, and a seed that would wrap around.
+  const std::string pair = "compare monday/" + trial.id + " tuesday/" + trial.id;
+  EXPECT_THAT(assay(pair + " --level 0.9999 --resamples 100").err,
+              HasSubstr("give at least --resamples 20000"));
+  EXPECT_EQ(assay(pair + " --level 0.9999 --resamples 20000").code, 0);
+  EXPECT_THAT(assay(pair + " --seed -1").err, HasSubstr("expected a whole number"));
 }
 
 TEST_F(CommandLine, show_tells_how_to_repeat_a_trial_and_save_refuses_codes) {

@@ -292,6 +292,8 @@ TEST_F(Planner, a_filter_keeps_the_trials_and_the_stages_they_need) {
   EXPECT_EQ(filter_trials(made, "id == '" + made.trials[0].id + "'").trials.size(), 1U);
   EXPECT_THAT(refusal([&] { filter_trials(made, "seed > 1"); }), HasSubstr("no trial of 5 fits"));
   EXPECT_THAT(refusal([&] { filter_trials(made, "sed > 1"); }), HasSubstr("did you mean 'seed'?"));
+  EXPECT_THAT(refusal([&] { filter_trials(made, "ablation == 'base'"); }),
+              HasSubstr("the sweep has no ablation"));
 }
 
 }  // namespace
