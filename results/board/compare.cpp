@@ -32,7 +32,7 @@ std::map<Place, std::map<std::string, ResultRow>> by_place(const std::vector<Res
 }
 
 // "top1 on fashion/test, perplexity on austen/test" or "none".
-std::string measured(const std::map<Place, std::map<std::string, ResultRow>>& places) {
+std::string places_text(const std::map<Place, std::map<std::string, ResultRow>>& places) {
   std::string text;
   for (const auto& [place, unused] : places) {
     const auto& [metric, data, split] = place;
@@ -46,7 +46,7 @@ std::string measured(const std::map<Place, std::map<std::string, ResultRow>>& pl
   const auto differences =
       protocol_differences(protocol_of(left.fingerprint), protocol_of(right.fingerprint));
   throw Error(ErrorKind::kConfig,
-              fmt::format("{} on {}/{} was measured under different protocols and cannot be "
+              fmt::format("{} on {}/{} was places_text under different protocols and cannot be "
                           "compared: {}",
                           left.metric, left.data, left.split, fmt::join(differences, "; ")),
               {{"metric", left.metric}, {"left", left.fingerprint}, {"right", right.fingerprint}});
@@ -248,9 +248,9 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
   if (pairs.empty()) {
     throw Error(
         ErrorKind::kConfig,
-        fmt::format("the two trials have no metric in common that is measured and is no timing: "
+        fmt::format("the two trials have no metric in common that is places_text and is no timing: "
                     "A has {}, B {}",
-                    measured(left_places), measured(right_places)));
+                    places_text(left_places), places_text(right_places)));
   }
   return pairs;
 }
