@@ -22,6 +22,20 @@ if(ASSAY_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
+# Batches: several sources included into one file that is compiled once, because a third of the time of a build is what each compilation
+# costs whatever is in it. A change of one source recompiles its batch, so presets for work on the sources leave this off.
+option(ASSAY_UNITY "Compile sources in batches: faster full builds, slower small edits" OFF)
+set(ASSAY_BATCH 8)
+function(assay_in_batches name)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${ASSAY_UNITY} UNITY_BUILD_BATCH_SIZE ${ASSAY_BATCH})
+endfunction()
+# Sources that are in no batch: ALONE of the functions below. Sources of one batch share their anonymous namespaces, so two helpers of one name
+# in them do not compile. Records (methods, families, metrics, readers, commands and the tests of methods) are written by copying one another
+# and name their helpers alike on purpose. Their lists are passed as ALONE, so that one more is one more name in a list and never collides.
+function(assay_alone)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
+
 add_library(assay_options INTERFACE)
 target_include_directories(assay_options INTERFACE "${CMAKE_SOURCE_DIR}")
 # Designated initialisers leave the rest at its default on purpose.
@@ -65,12 +79,14 @@ function(assay_use_precompiled name header)
 endfunction()
 
 function(assay_plain_library name)
-  cmake_parse_arguments(A "" "" "SOURCES;LINK;PRIVATE" ${ARGN})
-  add_library(${name} STATIC ${A_SOURCES})
+  cmake_parse_arguments(A "" "" "SOURCES;ALONE;LINK;PRIVATE" ${ARGN})
+  add_library(${name} STATIC ${A_ALONE} ${A_SOURCES})
+  assay_in_batches(${name})
+  assay_alone(${A_ALONE})
   target_link_libraries(${name} PUBLIC assay_options ${A_LINK} PRIVATE ${A_PRIVATE})
 endfunction()
 
-# assay_library(NAME SOURCES a.cpp ... LINK other ...)
+# assay_library(NAME SOURCES a.cpp ... ALONE b.cpp ... LINK other ...)
 function(assay_library name)
   assay_plain_library(${name} ${ARGN})
   assay_use_precompiled(${name} assay_control_header)
@@ -78,8 +94,8 @@ endfunction()
 
 # The same for code on LibTorch: adds LibTorch and the shared precompiled header.
 function(assay_torch_library name)
-  cmake_parse_arguments(A "" "" "SOURCES;LINK;PRIVATE" ${ARGN})
-  assay_plain_library(${name} SOURCES ${A_SOURCES} LINK ${A_LINK} assay_torch PRIVATE ${A_PRIVATE})
+  cmake_parse_arguments(A "" "" "SOURCES;ALONE;LINK;PRIVATE" ${ARGN})
+  assay_plain_library(${name} SOURCES ${A_SOURCES} ALONE ${A_ALONE} LINK ${A_LINK} assay_torch PRIVATE ${A_PRIVATE})
   assay_use_precompiled(${name} assay_torch_header)
 endfunction()
 
@@ -130,16 +146,18 @@ void @function@(@parameter@ it) {
 ]=])
 endfunction()
 
-# assay_test(NAME SOURCES ... LINK ... [LABELS unit] [TORCH]): one GoogleTest program, each case a CTest.
+# assay_test(NAME SOURCES ... [ALONE ...] LINK ... [LABELS unit] [TORCH]): one GoogleTest program, each case a CTest.
 function(assay_test name)
-  cmake_parse_arguments(A "TORCH" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(A "TORCH" "TIMEOUT" "SOURCES;ALONE;LINK;LABELS" ${ARGN})
   if(NOT A_LABELS)
     set(A_LABELS unit)
   endif()
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
   endif()
-  add_executable(${name} ${A_SOURCES})
+  add_executable(${name} ${A_ALONE} ${A_SOURCES})
+  assay_in_batches(${name})
+  assay_alone(${A_ALONE})
   target_link_libraries(${name} PRIVATE assay_options ${A_LINK} assay_test_folder GTest::gmock GTest::gtest_main)
   target_compile_options(${name} PRIVATE ${ASSAY_TEST_OPTIONS})
   if(A_TORCH)

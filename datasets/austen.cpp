@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "datasets/compressed.h"
+#include "datasets/files.h"
 #include "datasets/text.h"
 #include "harness/base/error.h"
 #include "harness/base/utf8.h"
@@ -15,16 +16,12 @@
 namespace assay::datasets {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxArchiveBytes = std::size_t{64} << 20;
 constexpr std::size_t kMaxEntryBytes = std::size_t{16} << 20;
 constexpr std::uint32_t kStringVector = 16;
 constexpr std::uint32_t kString = 9;
 constexpr std::uint32_t kLatin1 = 1u << 14;  // among the flags of a string
 constexpr std::uint32_t kMissing = 0xFFFFFFFF;
-
-[[noreturn]] void refuse(const std::string& what, const std::string& why) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", what, why), {{"file", what}});
-}
 
 class Cursor {
  public:
@@ -39,8 +36,8 @@ class Cursor {
   }
   std::string_view take(std::size_t count) {
     if (count > left()) {
-      refuse(what_,
-             fmt::format("cut off: {} bytes wanted at offset {}, {} left", count, at_, left()));
+      refuse_file(
+          what_, fmt::format("cut off: {} bytes wanted at offset {}, {} left", count, at_, left()));
     }
     at_ += count;
     return bytes_.substr(at_ - count, count);
@@ -86,11 +83,11 @@ const std::vector<std::string>& austen_novels() {
 std::vector<std::string> r_string_vector(std::string_view bytes, const std::string& what) {
   Cursor cursor(bytes, what);
   if (cursor.take(2) != "X\n") {
-    refuse(what, "not an R serialisation in XDR form");
+    refuse_file(what, "not an R serialisation in XDR form");
   }
   const std::uint32_t version = cursor.number();
   if (version != 2 && version != 3) {
-    refuse(what, fmt::format("R serialisation version {}; legal: 2, 3", version));
+    refuse_file(what, fmt::format("R serialisation version {}; legal: 2, 3", version));
   }
   cursor.take(8);  // versions of the writer and of the oldest reader
   if (version == 3) {
@@ -98,11 +95,11 @@ std::vector<std::string> r_string_vector(std::string_view bytes, const std::stri
   }
   const std::uint32_t type = cursor.number() & 0xFF;
   if (type != kStringVector) {
-    refuse(what, fmt::format("an R object of type {}, not a string vector (16)", type));
+    refuse_file(what, fmt::format("an R object of type {}, not a string vector (16)", type));
   }
   const std::uint32_t count = cursor.number();
   if (count > cursor.left() / 8) {
-    refuse(what, fmt::format("{} strings cannot lie in {} bytes", count, cursor.left()));
+    refuse_file(what, fmt::format("{} strings cannot lie in {} bytes", count, cursor.left()));
   }
   std::vector<std::string> lines;
   lines.reserve(count);
@@ -110,10 +107,10 @@ std::vector<std::string> r_string_vector(std::string_view bytes, const std::stri
     const std::uint32_t flags = cursor.number();
     const std::uint32_t length = cursor.number();
     if ((flags & 0xFF) != kString) {
-      refuse(what, fmt::format("element {} is of type {}, not a string (9)", i, flags & 0xFF));
+      refuse_file(what, fmt::format("element {} is of type {}, not a string (9)", i, flags & 0xFF));
     }
     if (length == kMissing) {
-      refuse(what, fmt::format("element {} is missing (NA)", i));
+      refuse_file(what, fmt::format("element {} is missing (NA)", i));
     }
     const std::string_view line = cursor.take(length);
     lines.push_back((flags & kLatin1) != 0 ? utf8_of_latin1(line) : std::string(line));
@@ -123,14 +120,15 @@ std::vector<std::string> r_string_vector(std::string_view bytes, const std::stri
 }
 
 std::map<std::string, std::string> read_austen(const InputFile& file) {
-  const std::string bytes = read_input(file, kMaxFileBytes);
+  const std::string bytes = read_input(file, kMaxArchiveBytes);
   Cursor cursor(bytes, file.path.string());
   std::map<std::string, std::string> novels;
   for (int number = 0; cursor.left() > 0; ++number) {
     const std::string what = fmt::format("{}, entry {}", file.path.string(), number);
     const std::size_t size = cursor.number();
     if (size > kMaxEntryBytes) {
-      refuse(what, fmt::format("{} bytes after inflating; legal: up to {}", size, kMaxEntryBytes));
+      refuse_file(what,
+                  fmt::format("{} bytes after inflating; legal: up to {}", size, kMaxEntryBytes));
     }
     // Where a stream ends is written nowhere but in the stream.
     std::size_t used = 0;
@@ -139,7 +137,7 @@ std::map<std::string, std::string> read_austen(const InputFile& file) {
     const std::vector<std::string> lines = r_string_vector(content, what);
     const std::string name = novel_of(lines);
     if (name.empty() || novels.contains(name)) {
-      refuse(what, "does not begin with the title of one of the six novels, or repeats one");
+      refuse_file(what, "does not begin with the title of one of the six novels, or repeats one");
     }
     std::string& text = novels[name];
     for (const std::string& line : lines) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <queue>
 
+#include "datasets/files.h"
 #include "harness/base/error.h"
 #include "harness/base/utf8.h"
 
@@ -14,10 +15,6 @@ namespace {
 
 constexpr std::int32_t kMaxId = 1 << 24;
 constexpr std::size_t kMaxPieceBytes = std::size_t{1} << 30;
-
-[[noreturn]] void refuse(const std::string& what, const std::string& why) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", what, why), {{"file", what}});
-}
 
 std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
   return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 |
@@ -48,14 +45,15 @@ Bpe::Bpe(const BpeTables& tables, const std::string& what) : what_(what) {
   ids_.reserve(tables.vocabulary.size());
   for (const auto& [piece, id] : tables.vocabulary) {
     if (id < 0 || id > kMaxId) {
-      refuse(what, fmt::format("id {} of '{}'; legal: 0 to {}", id, piece, kMaxId));
+      refuse_file(what, fmt::format("id {} of '{}'; legal: 0 to {}", id, piece, kMaxId));
     }
     const auto index = static_cast<std::size_t>(id);
     if (index >= pieces_.size()) {
       pieces_.resize(index + 1);
     }
     if (pieces_[index]) {
-      refuse(what, fmt::format("'{}' and '{}' have the same id {}", *pieces_[index], piece, id));
+      refuse_file(what,
+                  fmt::format("'{}' and '{}' have the same id {}", *pieces_[index], piece, id));
     }
     pieces_[index] = piece;
     ids_.emplace(piece, id);
@@ -67,8 +65,9 @@ Bpe::Bpe(const BpeTables& tables, const std::string& what) : what_(what) {
     const auto second = id_of(right);
     const auto joined = id_of(left + right);
     if (!first || !second || !joined) {
-      refuse(what, fmt::format("merge {} ('{}' + '{}') names a piece that is not in the vocabulary",
-                               rank, left, right));
+      refuse_file(what,
+                  fmt::format("merge {} ('{}' + '{}') names a piece that is not in the vocabulary",
+                              rank, left, right));
     }
     // Of equal merges the last one counts, as in Hugging Face's tokenizers.
     merges_.insert_or_assign(pair_key(*first, *second), Merge{rank, *joined});
@@ -79,9 +78,9 @@ Bpe::Bpe(const BpeTables& tables, const std::string& what) : what_(what) {
                                                   : fmt::format("<0x{:02X}>", byte);
     const auto id = id_of(piece);
     if (!id && !options_.byte_level && options_.byte_fallback) {
-      refuse(what, fmt::format("byte_fallback is true, and the vocabulary lacks '{}'; take a "
-                               "vocabulary with all of <0x00> to <0xFF>",
-                               piece));
+      refuse_file(what, fmt::format("byte_fallback is true, and the vocabulary lacks '{}'; take a "
+                                    "vocabulary with all of <0x00> to <0xFF>",
+                                    piece));
     }
     byte_ids_[static_cast<std::size_t>(byte)] = id.value_or(-1);
   }
@@ -132,11 +131,13 @@ void Bpe::first_symbols(std::string_view piece, std::vector<Symbol>& symbols) co
       after_unknown = true;
       continue;
     } else if (options_.byte_level) {
-      refuse(what_, fmt::format("the vocabulary lacks byte 0x{:02x} of the text and has no unknown "
-                                "token; remove such bytes from the text",
-                                static_cast<unsigned char>(character.front())));
+      refuse_file(what_,
+                  fmt::format("the vocabulary lacks byte 0x{:02x} of the text and has no unknown "
+                              "token; remove such bytes from the text",
+                              static_cast<unsigned char>(character.front())));
     } else {
-      refuse(what_, fmt::format("no piece for the character '{}' and no unknown token", character));
+      refuse_file(what_,
+                  fmt::format("no piece for the character '{}' and no unknown token", character));
     }
     after_unknown = false;
   }
@@ -149,7 +150,7 @@ const Bpe::Merge* Bpe::merge_of(std::int32_t left, std::int32_t right) const {
 
 void Bpe::encode(std::string_view piece, std::vector<Symbol>& result) const {
   if (piece.size() > kMaxPieceBytes) {
-    refuse(what_, "a piece of more than 2^30 bytes");
+    refuse_file(what_, "a piece of more than 2^30 bytes");
   }
   if (options_.ignore_merges) {
     if (const auto id = id_of(piece)) {

@@ -6,12 +6,13 @@
 #include <algorithm>
 #include <limits>
 
+#include "datasets/files.h"
 #include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {
 
-constexpr std::size_t kStep = std::size_t{1} << 20;
+constexpr std::size_t kInflateStep = std::size_t{1} << 20;
 
 struct Inflater {
   z_stream stream{};
@@ -26,10 +27,6 @@ struct Inflater {
   Inflater& operator=(const Inflater&) = delete;
 };
 
-[[noreturn]] void refuse(std::string_view what, std::string_view why) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", what, why), {{"file", std::string(what)}});
-}
-
 // Tapes and block devices pad a gzip file with zeros: gzip and Python read over them, too.
 bool is_padding(const z_stream& stream) {
   return std::all_of(stream.next_in, stream.next_in + stream.avail_in,
@@ -41,7 +38,7 @@ bool is_padding(const z_stream& stream) {
 std::string inflate_all(std::string_view bytes, std::size_t max_bytes, int window_bits,
                         bool several, std::string_view what, std::size_t* used) {
   if (bytes.size() > std::numeric_limits<uInt>::max()) {
-    refuse(what, "compressed files above 4 GB are not read");
+    refuse_file(what, "compressed files above 4 GB are not read");
   }
   Inflater inflater(window_bits);
   z_stream& stream = inflater.stream;
@@ -52,28 +49,28 @@ std::string inflate_all(std::string_view bytes, std::size_t max_bytes, int windo
   for (;;) {
     const std::size_t done = out.size();
     // One byte past the limit is asked for, so that "too much" can be seen.
-    out.resize(std::min(done + kStep, max_bytes + 1));
+    out.resize(std::min(done + kInflateStep, max_bytes + 1));
     if (out.size() == done) {
-      refuse(what, fmt::format("inflates to more than {} bytes", max_bytes));
+      refuse_file(what, fmt::format("inflates to more than {} bytes", max_bytes));
     }
     stream.next_out = reinterpret_cast<Bytef*>(out.data() + done);
     stream.avail_out = static_cast<uInt>(out.size() - done);
     const int code = inflate(&stream, Z_NO_FLUSH);
-    out.resize(out.size() - stream.avail_out);
+    out.erase(out.size() - stream.avail_out);
     if (code == Z_STREAM_END) {
       if (!several || is_padding(stream)) {
         break;
       }
       inflateReset(&stream);
     } else if (code != Z_OK) {
-      refuse(what, code == Z_BUF_ERROR
-                       ? "the compressed data is cut off"
-                       : fmt::format("the compressed data is damaged ({})",
-                                     stream.msg != nullptr ? stream.msg : "no reason given"));
+      refuse_file(what, code == Z_BUF_ERROR
+                            ? "the compressed data is cut off"
+                            : fmt::format("the compressed data is damaged ({})",
+                                          stream.msg != nullptr ? stream.msg : "no reason given"));
     }
   }
   if (out.size() > max_bytes) {
-    refuse(what, fmt::format("inflates to more than {} bytes", max_bytes));
+    refuse_file(what, fmt::format("inflates to more than {} bytes", max_bytes));
   }
   if (used != nullptr) {
     *used = bytes.size() - stream.avail_in;
@@ -95,7 +92,7 @@ std::string inflate_zlib(std::string_view bytes, std::size_t size, std::string_v
                          std::size_t* used) {
   std::string out = inflate_all(bytes, size, 15, false, what, used);
   if (out.size() != size) {
-    refuse(what, fmt::format("inflates to {} bytes, its header says {}", out.size(), size));
+    refuse_file(what, fmt::format("inflates to {} bytes, its header says {}", out.size(), size));
   }
   return out;
 }

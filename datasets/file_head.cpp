@@ -15,7 +15,7 @@
 namespace assay::datasets {
 namespace {
 
-constexpr std::size_t kStep = std::size_t{64} << 10;
+constexpr std::size_t kReadStep = std::size_t{64} << 10;
 constexpr const char* kMark = "\x1f\x8b";  // of gzip
 
 class OpenFile {
@@ -80,7 +80,7 @@ std::string inflated_head(const OpenFile& file, std::size_t count) {
   int code = Z_OK;
   while (code == Z_OK && stream.avail_out > 0) {
     if (stream.avail_in == 0) {
-      block = file.at(offset, kStep);
+      block = file.at(offset, kReadStep);
       if (block.empty()) file.fail(ErrorKind::kData, "the compressed data is cut off");
       offset += static_cast<std::int64_t>(block.size());
       stream.next_in = reinterpret_cast<Bytef*>(block.data());

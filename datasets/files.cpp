@@ -102,4 +102,8 @@ std::vector<std::string> texts_parameter(const Json& data, const std::string& na
   return texts;
 }
 
+void refuse_file(std::string_view what, std::string_view why) {
+  throw Error(ErrorKind::kData, fmt::format("{}: {}", what, why), {{"file", std::string(what)}});
+}
+
 }  // namespace assay::datasets

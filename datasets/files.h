@@ -27,4 +27,7 @@ std::int64_t integer_parameter(const Json& data, const std::string& name, std::i
 bool bool_parameter(const Json& data, const std::string& name, bool otherwise);
 std::vector<std::string> texts_parameter(const Json& data, const std::string& name);
 
+// Throws Error(kData) that says why `what`, a file or a part of one, is not read.
+[[noreturn]] void refuse_file(std::string_view what, std::string_view why);
+
 }  // namespace assay::datasets

@@ -18,7 +18,7 @@ constexpr std::size_t kPngHeaderBytes = std::size_t{64} << 10;
 constexpr std::size_t kJpegHeaderBytes = std::size_t{512}
                                          << 10;  // thumbnails and profiles come first
 
-[[noreturn]] void refuse(const InputFile& file, const std::string& why) {
+[[noreturn]] void refuse_header(const InputFile& file, const std::string& why) {
   throw Error(ErrorKind::kData, fmt::format("{}: {}", file.path.string(), why),
               {{"file", file.path.string()}});
 }
@@ -57,10 +57,10 @@ std::optional<ImageSize> jpeg_size(const InputFile& file, std::string_view bytes
     if (is_frame(marker))
       return ImageSize{big_endian(bytes, at + 7, 2), big_endian(bytes, at + 5, 2)};
     const std::int64_t length = big_endian(bytes, at + 2, 2);
-    if (length < 2) refuse(file, "its JPEG header is malformed");
+    if (length < 2) refuse_header(file, "its JPEG header is malformed");
     at += 2 + static_cast<std::size_t>(length);
   }
-  if (bytes.size() < kJpegHeaderBytes) refuse(file, "its JPEG header is cut off");
+  if (bytes.size() < kJpegHeaderBytes) refuse_header(file, "its JPEG header is cut off");
   return std::nullopt;
 }
 
@@ -75,9 +75,9 @@ std::optional<ImageSize> read_image_size(const InputFile& file) {
     return size;
   }
   if (!mark.starts_with("\x89PNG\r\n\x1A\n")) {
-    refuse(file, "is neither a JPEG nor a PNG; convert or remove it");
+    refuse_header(file, "is neither a JPEG nor a PNG; convert or remove it");
   }
-  if (mark.size() < kMarkBytes) refuse(file, "its PNG header is cut off");
+  if (mark.size() < kMarkBytes) refuse_header(file, "its PNG header is cut off");
   const ImageSize size = {big_endian(mark, 16, 4), big_endian(mark, 20, 4)};
   check_image_size(size.width, size.height, path);
   const std::string bytes = read_head(file, kPngHeaderBytes).bytes;

@@ -17,7 +17,7 @@ constexpr int kMaxScans = 500;
 
 // libjpeg reports by calling back; the handlers jump to the mark set in the calling function, whose
 // locals need no destructors.
-struct Decoder {
+struct JpegDecoder {
   jpeg_decompress_struct info{};
   jpeg_error_mgr errors{};
   jpeg_progress_mgr progress{};
@@ -25,19 +25,19 @@ struct Decoder {
   char message[JMSG_LENGTH_MAX]{};
   bool started = false;
 
-  Decoder() = default;
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
-  ~Decoder() {
+  JpegDecoder() = default;
+  JpegDecoder(const JpegDecoder&) = delete;
+  JpegDecoder& operator=(const JpegDecoder&) = delete;
+  ~JpegDecoder() {
     if (started) {
       jpeg_destroy_decompress(&info);
     }
   }
 };
 
-Decoder& decoder_of(j_common_ptr info) { return *static_cast<Decoder*>(info->client_data); }
+JpegDecoder& decoder_of(j_common_ptr info) { return *static_cast<JpegDecoder*>(info->client_data); }
 
-void on_error(j_common_ptr info) {
+void on_jpeg_error(j_common_ptr info) {
   info->err->format_message(info, decoder_of(info).message);
   std::longjmp(decoder_of(info).mark, 1);
 }
@@ -46,22 +46,22 @@ void on_error(j_common_ptr info) {
 // such as extra bytes before a marker are tolerated, as everywhere (ImageNet has some).
 void on_message(j_common_ptr info, int level) {
   if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF) {
-    on_error(info);
+    on_jpeg_error(info);
   }
 }
 
 void on_progress(j_common_ptr info) {
-  Decoder& decoder = decoder_of(info);
+  JpegDecoder& decoder = decoder_of(info);
   if (decoder.info.input_scan_number > kMaxScans) {
     std::snprintf(decoder.message, sizeof(decoder.message), "more than %d scans", kMaxScans);
     std::longjmp(decoder.mark, 1);
   }
 }
 
-bool read_header(Decoder& decoder, const unsigned char* bytes, unsigned long size) {
+bool read_jpeg_header(JpegDecoder& decoder, const unsigned char* bytes, unsigned long size) {
   decoder.info.err = jpeg_std_error(&decoder.errors);
   decoder.info.client_data = &decoder;
-  decoder.errors.error_exit = on_error;
+  decoder.errors.error_exit = on_jpeg_error;
   decoder.errors.emit_message = on_message;
   decoder.progress.progress_monitor = on_progress;
   if (setjmp(decoder.mark) != 0) {
@@ -79,7 +79,7 @@ bool read_header(Decoder& decoder, const unsigned char* bytes, unsigned long siz
 }
 
 // rows: height * width * channels bytes.
-bool read_rows(Decoder& decoder, unsigned char* rows, std::size_t row_bytes) {
+bool read_jpeg_rows(JpegDecoder& decoder, unsigned char* rows, std::size_t row_bytes) {
   if (setjmp(decoder.mark) != 0) {
     return false;
   }
@@ -111,12 +111,13 @@ std::string rgb_of_cmyk(const std::string& inks) {
 }  // namespace
 
 RasterImage decode_jpeg(std::string_view bytes, const std::string& what) {
-  Decoder decoder;
+  JpegDecoder decoder;
   const auto refuse = [&] {
     throw Error(ErrorKind::kData, fmt::format("{}: damaged JPEG: {}", what, decoder.message),
                 {{"file", what}});
   };
-  if (!read_header(decoder, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size())) {
+  if (!read_jpeg_header(decoder, reinterpret_cast<const unsigned char*>(bytes.data()),
+                        bytes.size())) {
     refuse();
   }
   RasterImage image;
@@ -126,7 +127,7 @@ RasterImage decode_jpeg(std::string_view bytes, const std::string& what) {
   const bool cmyk = decoder.info.out_color_space == JCS_CMYK;
   const std::size_t row_bytes = static_cast<std::size_t>(image.width) * (cmyk ? 4 : 3);
   image.pixels.resize(row_bytes * static_cast<std::size_t>(image.height));
-  if (!read_rows(decoder, reinterpret_cast<unsigned char*>(image.pixels.data()), row_bytes)) {
+  if (!read_jpeg_rows(decoder, reinterpret_cast<unsigned char*>(image.pixels.data()), row_bytes)) {
     refuse();
   }
   if (cmyk) {

@@ -12,7 +12,7 @@ namespace assay::datasets {
 namespace {
 
 // As in image_jpeg.cpp: libpng jumps to the mark of a function whose locals need no destructors.
-struct Decoder {
+struct PngDecoder {
   png_structp png = nullptr;
   png_infop info = nullptr;
   const char* next = nullptr;
@@ -20,14 +20,14 @@ struct Decoder {
   bool cut_off = false;  // more was asked for than there is
   char message[128]{};
 
-  Decoder() = default;
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
-  ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
+  PngDecoder() = default;
+  PngDecoder(const PngDecoder&) = delete;
+  PngDecoder& operator=(const PngDecoder&) = delete;
+  ~PngDecoder() { png_destroy_read_struct(&png, &info, nullptr); }
 };
 
-void on_error(png_structp png, png_const_charp message) {
-  auto& decoder = *static_cast<Decoder*>(png_get_error_ptr(png));
+void on_png_error(png_structp png, png_const_charp message) {
+  auto& decoder = *static_cast<PngDecoder*>(png_get_error_ptr(png));
   std::strncpy(decoder.message, message, sizeof(decoder.message) - 1);
   png_longjmp(png, 1);
 }
@@ -35,7 +35,7 @@ void on_error(png_structp png, png_const_charp message) {
 void on_warning(png_structp, png_const_charp) {}
 
 void read_bytes(png_structp png, png_bytep out, std::size_t size) {
-  auto& decoder = *static_cast<Decoder*>(png_get_io_ptr(png));
+  auto& decoder = *static_cast<PngDecoder*>(png_get_io_ptr(png));
   if (size > decoder.left) {
     decoder.cut_off = true;
     png_error(png, "the file is cut off");
@@ -45,13 +45,13 @@ void read_bytes(png_structp png, png_bytep out, std::size_t size) {
   decoder.left -= size;
 }
 
-[[noreturn]] void refuse(const Decoder& decoder, const std::string& what) {
+[[noreturn]] void refuse_png(const PngDecoder& decoder, const std::string& what) {
   throw Error(ErrorKind::kData, fmt::format("{}: damaged PNG: {}", what, decoder.message),
               {{"file", what}});
 }
 
-bool read_header(Decoder& decoder) {
-  decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, on_warning);
+bool read_png_header(PngDecoder& decoder) {
+  decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_png_error, on_warning);
   if (decoder.png == nullptr) {
     return false;
   }
@@ -66,7 +66,7 @@ bool read_header(Decoder& decoder) {
 }
 
 // Everything becomes 8-bit RGBA, or, with `grey16`, stays as big-endian values of 16 bits.
-bool read_rows(Decoder& decoder, png_bytepp rows, std::size_t row_bytes, bool grey16) {
+bool read_png_rows(PngDecoder& decoder, png_bytepp rows, std::size_t row_bytes, bool grey16) {
   if (setjmp(png_jmpbuf(decoder.png)) != 0) {
     return false;
   }
@@ -123,7 +123,7 @@ std::string clipped(const std::string& grey, int transparent) {
 }
 
 // The grey value that a tRNS chunk declares transparent, or -1.
-int transparent_grey(const Decoder& decoder) {
+int transparent_grey(const PngDecoder& decoder) {
   png_color_16p color = nullptr;
   if (png_get_tRNS(decoder.png, decoder.info, nullptr, nullptr, &color) == 0 || color == nullptr) {
     return -1;
@@ -134,18 +134,18 @@ int transparent_grey(const Decoder& decoder) {
 }  // namespace
 
 void check_png_header(std::string_view bytes, bool whole, const std::string& what) {
-  Decoder decoder;
+  PngDecoder decoder;
   decoder.next = bytes.data();
   decoder.left = bytes.size();
-  if (read_header(decoder) || (!whole && decoder.cut_off)) return;
-  refuse(decoder, what);
+  if (read_png_header(decoder) || (!whole && decoder.cut_off)) return;
+  refuse_png(decoder, what);
 }
 
 RasterImage decode_png(std::string_view bytes, const std::string& what, const PixelRules& rules) {
-  Decoder decoder;
+  PngDecoder decoder;
   decoder.next = bytes.data();
   decoder.left = bytes.size();
-  if (!read_header(decoder)) refuse(decoder, what);
+  if (!read_png_header(decoder)) refuse_png(decoder, what);
   RasterImage image;
   image.width = png_get_image_width(decoder.png, decoder.info);
   image.height = png_get_image_height(decoder.png, decoder.info);
@@ -160,7 +160,7 @@ RasterImage decode_png(std::string_view bytes, const std::string& what, const Pi
     rows.push_back(reinterpret_cast<png_bytep>(values.data()) +
                    static_cast<std::size_t>(row) * row_bytes);
   }
-  if (!read_rows(decoder, rows.data(), row_bytes, grey16)) refuse(decoder, what);
+  if (!read_png_rows(decoder, rows.data(), row_bytes, grey16)) refuse_png(decoder, what);
   const bool white = rules.alpha == Alpha::kWhite;
   if (grey16) {
     image.pixels = clipped(values, white ? transparent_grey(decoder) : -1);

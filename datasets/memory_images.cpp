@@ -5,14 +5,11 @@
 
 #include <cstring>
 
+#include "datasets/files.h"
 #include "harness/base/error.h"
 
 namespace assay::datasets {
 namespace {
-
-[[noreturn]] void refuse(const std::string& source, const std::string& why) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", source, why), {{"file", source}});
-}
 
 class MemoryImages : public ImageSet {
  public:
@@ -46,18 +43,18 @@ at::Tensor byte_tensor(const std::string& bytes, const std::vector<std::int64_t>
 std::unique_ptr<ImageSet> memory_images(at::Tensor images, at::Tensor labels, std::int64_t classes,
                                         const std::string& source) {
   if (images.dim() != 4 || labels.dim() != 1 || images.size(0) != labels.size(0)) {
-    refuse(source, fmt::format("{} images and {} labels do not fit together",
-                               images.dim() > 0 ? images.size(0) : 0,
-                               labels.dim() > 0 ? labels.size(0) : 0));
+    refuse_file(source, fmt::format("{} images and {} labels do not fit together",
+                                    images.dim() > 0 ? images.size(0) : 0,
+                                    labels.dim() > 0 ? labels.size(0) : 0));
   }
   if (images.size(0) == 0) {
-    refuse(source, "the set is empty");
+    refuse_file(source, "the set is empty");
   }
   const at::Tensor bad = ((labels < 0) | (labels >= classes)).nonzero();
   if (bad.numel() > 0) {
     const auto record = bad[0].item<std::int64_t>();
-    refuse(source, fmt::format("record {}: label {}; legal: 0 to {}", record,
-                               labels[record].item<std::int64_t>(), classes - 1));
+    refuse_file(source, fmt::format("record {}: label {}; legal: 0 to {}", record,
+                                    labels[record].item<std::int64_t>(), classes - 1));
   }
   return std::make_unique<MemoryImages>(images.contiguous(), labels.contiguous(), classes);
 }

@@ -37,7 +37,7 @@ class ByteTokenizer : public Tokenizer {
   std::int64_t vocabulary_size() const override { return 256; }
 };
 
-constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
+constexpr std::size_t kMaxTokenizerFileBytes = std::size_t{256} << 20;
 
 }  // namespace
 
@@ -53,7 +53,7 @@ std::string TokenizerFiles::what(const std::string& name) const {
 }
 
 std::string TokenizerFiles::text(const std::string& name) const {
-  return read_input(files_.at(name), kMaxFileBytes);
+  return read_input(files_.at(name), kMaxTokenizerFileBytes);
 }
 
 const Json& TokenizerFiles::json(const std::string& name) const {
@@ -83,7 +83,7 @@ std::string token_text(const Json& value) {
 }
 
 void check_class(const TokenizerFiles& files, const std::vector<std::string>& offered) {
-  const Json& name = member(files.json("tokenizer_config.json"), "tokenizer_class");
+  const Json& name = member(files.json(kTokenizerConfig), "tokenizer_class");
   if (name.is_null() || (name.is_string() && std::find(offered.begin(), offered.end(),
                                                        name.get<std::string>()) != offered.end())) {
     return;
@@ -92,8 +92,8 @@ void check_class(const TokenizerFiles& files, const std::vector<std::string>& of
       ErrorKind::kUnsupported,
       fmt::format("{}: tokenizer_class {} is not supported without a tokenizer.json; offered: "
                   "{}; have transformers write the folder with a tokenizer.json",
-                  files.what("tokenizer_config.json"), name.dump(), fmt::join(offered, ", ")),
-      {{"file", files.what("tokenizer_config.json")}});
+                  files.what(kTokenizerConfig), name.dump(), fmt::join(offered, ", ")),
+      {{"file", files.what(kTokenizerConfig)}});
 }
 
 std::unique_ptr<const Tokenizer> open_tokenizer(const FileSet& set) {

@@ -16,6 +16,8 @@
 
 namespace assay::datasets {
 
+inline constexpr const char* kTokenizerConfig = "tokenizer_config.json";
+
 // The files of one tokenizer by name.
 class TokenizerFiles {
  public:

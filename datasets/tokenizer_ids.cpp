@@ -150,8 +150,8 @@ void TokenIds::add_named(const Json& value, const std::string& file) {
 
 void TokenIds::add_files(const TokenizerFiles& files,
                          const std::map<std::string, std::string>& defaults) {
-  const Json config = files.json("tokenizer_config.json");
-  add_decoder(member(config, "added_tokens_decoder"), files.what("tokenizer_config.json"));
+  const Json config = files.json(kTokenizerConfig);
+  add_decoder(member(config, "added_tokens_decoder"), files.what(kTokenizerConfig));
   const Json added = files.json("added_tokens.json");
   if (!added.is_null() && !added.is_object()) {
     throw Error(ErrorKind::kData, files.what("added_tokens.json") + ": not an object of ids");
@@ -164,7 +164,7 @@ void TokenIds::add_files(const TokenizerFiles& files,
   }
   for (const char* role : kRoles) {
     bool named = false;
-    for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    for (const char* name : {kTokenizerConfig, "special_tokens_map.json"}) {
       const Json json = files.json(name);
       add_named(member(json, role), files.what(name));
       // A null says that the tokenizer has none.
@@ -175,7 +175,7 @@ void TokenIds::add_files(const TokenizerFiles& files,
       add_named(usual->second, "the tokenizer");
     }
   }
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+  for (const char* name : {kTokenizerConfig, "special_tokens_map.json"}) {
     const Json json = files.json(name);
     for (const char* list : kLists) {
       const Json& tokens = member(json, list);
@@ -187,7 +187,7 @@ void TokenIds::add_files(const TokenizerFiles& files,
 }
 
 std::string special_token(const TokenizerFiles& files, const std::string& role) {
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+  for (const char* name : {kTokenizerConfig, "special_tokens_map.json"}) {
     const std::string content = token_text(member(files.json(name), role));
     if (!content.empty()) {
       return content;

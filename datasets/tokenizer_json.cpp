@@ -11,7 +11,6 @@ namespace assay::datasets {
 namespace {
 
 constexpr const char* kFile = "tokenizer.json";
-constexpr const char* kConfig = "tokenizer_config.json";
 
 [[noreturn]] void not_offered(const std::string& where) {
   throw Error(ErrorKind::kUnsupported, where + " is not supported");
@@ -23,7 +22,8 @@ std::string piece_bytes(const std::string& piece, bool byte_level) {
   return byte_level ? bytes_of_stand_ins(piece).value_or(piece) : piece;
 }
 
-void read_merges(const Json& list, bool byte_level, const std::string& what, BpeTables& tables) {
+void read_merge_list(const Json& list, bool byte_level, const std::string& what,
+                     BpeTables& tables) {
   for (const Json& merge : list) {
     std::string left;
     std::string right;
@@ -76,7 +76,7 @@ BpeTables read_model(const Json& json, bool byte_level, const std::string& what,
       tables.unknown = tables.vocabulary.back().second;
     }
   }
-  read_merges(list_member(model, "merges", where), byte_level, where, tables);
+  read_merge_list(list_member(model, "merges", where), byte_level, where, tables);
   return tables;
 }
 
@@ -122,13 +122,14 @@ std::int32_t template_bos(const Json& json, const std::string& what) {
 // depending on its version.
 void check_prefix_space(const Json& pre_tokenizer, const TokenizerFiles& files) {
   const Json& one = member(pre_tokenizer, "add_prefix_space");
-  const Json& other = member(files.json(kConfig), "add_prefix_space");
+  const Json& other = member(files.json(kTokenizerConfig), "add_prefix_space");
   if (one.is_boolean() && other.is_boolean() && one != other) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{} and {} contradict each other: add_prefix_space is {} in the one, {} "
-                            "in the other",
-                            files.what(kFile), files.what(kConfig), one.dump(), other.dump()),
-                {{"file", files.what(kConfig)}});
+    throw Error(
+        ErrorKind::kData,
+        fmt::format("{} and {} contradict each other: add_prefix_space is {} in the one, {} "
+                    "in the other",
+                    files.what(kFile), files.what(kTokenizerConfig), one.dump(), other.dump()),
+        {{"file", files.what(kTokenizerConfig)}});
   }
 }
 
@@ -145,7 +146,7 @@ void check_vocabulary(const TokenizerFiles& files, const TokenIds& ids) {
 }
 
 void decide_bos(const TokenizerFiles& files, const TokenIds& ids, BpeTokenizerParts& parts) {
-  const std::string what = files.what(kConfig);
+  const std::string what = files.what(kTokenizerConfig);
   const std::int32_t bos =
       template_bos(member(files.json(kFile), "post_processor"), files.what(kFile));
   const std::string named = special_token(files, "bos_token");
@@ -154,9 +155,9 @@ void decide_bos(const TokenizerFiles& files, const TokenIds& ids, BpeTokenizerPa
   } else if (!named.empty() && ids.id_of(named) >= 0) {
     parts.bos = ids.id_of(named);
   }
-  parts.adds_bos = flag_member_or(files.json(kConfig), "add_bos_token", bos >= 0, what);
+  parts.adds_bos = flag_member_or(files.json(kTokenizerConfig), "add_bos_token", bos >= 0, what);
   if (parts.adds_bos && !parts.bos) no_bos(what, named);
-  if (flag_member_or(files.json(kConfig), "add_eos_token", false, what)) {
+  if (flag_member_or(files.json(kTokenizerConfig), "add_eos_token", false, what)) {
     not_offered(what + ": add_eos_token");
   }
 }

@@ -16,14 +16,12 @@
 namespace assay::datasets {
 namespace {
 
-constexpr const char* kConfig = "tokenizer_config.json";
-
 // Refuses settings of transformers' LlamaTokenizer that change ids and are not in the model.
 void check_settings(const TokenizerFiles& files) {
   check_class(files, {"LlamaTokenizer", "LlamaTokenizerFast", "CodeLlamaTokenizer",
                       "CodeLlamaTokenizerFast"});
-  const Json& config = files.json(kConfig);
-  const std::string what = files.what(kConfig);
+  const Json& config = files.json(kTokenizerConfig);
+  const std::string what = files.what(kTokenizerConfig);
   const Json& sampling = member(config, "sp_model_kwargs");
   const char* setting = flag_member_or(config, "add_eos_token", false, what) ? "add_eos_token: true"
                         : !flag_member_or(config, "add_prefix_space", true, what)
@@ -47,16 +45,17 @@ class SentencePieceTokenizer : public Tokenizer {
                   fmt::format("{}: not a SentencePiece model: {}", what_, status.ToString()),
                   {{"file", what_}});
     }
-    const Json& config = files.json(kConfig);
+    const Json& config = files.json(kTokenizerConfig);
     add_tokens(files);
     if (processor_.bos_id() >= 0) {
       bos_ = processor_.bos_id();
     }
-    adds_bos_ = flag_member_or(config, "add_bos_token", bos_.has_value(), files.what(kConfig));
-    if (adds_bos_ && !bos_) no_bos(files.what(kConfig), special_token(files, "bos_token"));
+    adds_bos_ =
+        flag_member_or(config, "add_bos_token", bos_.has_value(), files.what(kTokenizerConfig));
+    if (adds_bos_ && !bos_) no_bos(files.what(kTokenizerConfig), special_token(files, "bos_token"));
     // Llama's first tokenizer puts a space in front of every stretch between special tokens, the
     // later one only at the start of the text.
-    space_after_tokens_ = flag_member_or(config, "legacy", true, files.what(kConfig));
+    space_after_tokens_ = flag_member_or(config, "legacy", true, files.what(kTokenizerConfig));
   }
 
   Encoding encoding(std::string_view text) const override {

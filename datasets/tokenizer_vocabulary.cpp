@@ -2,6 +2,7 @@
 
 #include "datasets/bpe_tokenizer.h"
 #include "datasets/byte_level.h"
+#include "datasets/files.h"
 #include "datasets/text.h"
 #include "datasets/tokenizer_files.h"
 #include "datasets/tokenizer_ids.h"
@@ -10,8 +11,6 @@
 
 namespace assay::datasets {
 namespace {
-
-constexpr const char* kConfig = "tokenizer_config.json";
 
 // GPT-2's own, where the files name no other.
 const std::map<std::string, std::string> kGpt2Tokens = {{"bos_token", "<|endoftext|>"},
@@ -22,20 +21,16 @@ constexpr const char* kQwen2 = "Qwen2Tokenizer";
 constexpr const char* kQwen2Expression =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-[[noreturn]] void refuse(const std::string& file, const std::string& why) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", file, why), {{"file", file}});
-}
-
 std::string bytes_of(const std::string& piece, const std::string& file, std::int64_t line) {
   std::optional<std::string> bytes = bytes_of_stand_ins(piece);
   if (!bytes) {
-    refuse(file,
-           fmt::format("line {}: '{}' holds a character that stands for no byte", line, piece));
+    refuse_file(
+        file, fmt::format("line {}: '{}' holds a character that stands for no byte", line, piece));
   }
   return *bytes;
 }
 
-void read_merges(const std::string& text, const std::string& file, BpeTables& tables) {
+void read_merge_lines(const std::string& text, const std::string& file, BpeTables& tables) {
   check_utf8(text, file);
   std::int64_t number = 0;
   for (std::size_t begin = 0; begin < text.size();) {
@@ -52,7 +47,7 @@ void read_merges(const std::string& text, const std::string& file, BpeTables& ta
     const std::size_t space = line.find(' ');
     if (space == 0 || space == std::string::npos || space + 1 == line.size() ||
         line.find(' ', space + 1) != std::string::npos) {
-      refuse(file, fmt::format("line {}: '{}' is no pair of pieces", number, line));
+      refuse_file(file, fmt::format("line {}: '{}' is no pair of pieces", number, line));
     }
     tables.merges.emplace_back(bytes_of(line.substr(0, space), file, number),
                                bytes_of(line.substr(space + 1), file, number));
@@ -72,21 +67,22 @@ PreTokenizer qwen2_pre_tokenizer() {
 // What the class of the tokenizer says beyond its files.
 void apply_class(const TokenizerFiles& files, TokenIds& ids, BpeTokenizerParts& parts) {
   check_class(files, {"GPT2Tokenizer", "GPT2TokenizerFast", kQwen2, "Qwen2TokenizerFast"});
-  const Json& config = files.json(kConfig);
-  if (text_member_or(config, "tokenizer_class", "", files.what(kConfig)).starts_with(kQwen2)) {
+  const Json& config = files.json(kTokenizerConfig);
+  if (text_member_or(config, "tokenizer_class", "", files.what(kTokenizerConfig))
+          .starts_with(kQwen2)) {
     parts.normalizer = Normalizer::of_form(UnicodeForm::kNfc);
     parts.pre_tokenizer = qwen2_pre_tokenizer();
     ids.add_files(files, {});
     return;
   }
-  parts.pre_tokenizer =
-      PreTokenizer::gpt2(flag_member_or(config, "add_prefix_space", false, files.what(kConfig)));
+  parts.pre_tokenizer = PreTokenizer::gpt2(
+      flag_member_or(config, "add_prefix_space", false, files.what(kTokenizerConfig)));
   ids.add_files(files, kGpt2Tokens);
 }
 
 // The class's own, unless a file names one or says that there is none.
 std::string bos_text(const TokenizerFiles& files) {
-  const Json& config = files.json(kConfig);
+  const Json& config = files.json(kTokenizerConfig);
   const std::string named = special_token(files, "bos_token");
   const bool silent = named.empty() && !(config.is_object() && config.contains("bos_token"));
   return silent ? kGpt2Tokens.at("bos_token") : named;
@@ -100,7 +96,7 @@ std::unique_ptr<const Tokenizer> open_vocabulary_and_merges(const TokenizerFiles
   const std::string what = files.what(vocab);
   const Json& json = files.json(vocab);
   if (!json.is_object()) {
-    refuse(what, "not an object of pieces and ids");
+    refuse_file(what, "not an object of pieces and ids");
   }
   BpeTokenizerParts parts;
   TokenIds ids;
@@ -109,17 +105,18 @@ std::unique_ptr<const Tokenizer> open_vocabulary_and_merges(const TokenizerFiles
     parts.tables.vocabulary.emplace_back(bytes_of_stand_ins(piece).value_or(piece), value);
     ids.add_piece(piece, value, what);
   }
-  read_merges(files.text(merges), files.what(merges), parts.tables);
+  read_merge_lines(files.text(merges), files.what(merges), parts.tables);
   apply_class(files, ids, parts);
   parts.added = ids.tokens();
-  const Json& config = files.json(kConfig);
-  if (flag_member_or(config, "add_eos_token", false, files.what(kConfig))) {
-    throw Error(ErrorKind::kUnsupported, files.what(kConfig) + ": add_eos_token is not supported");
+  const Json& config = files.json(kTokenizerConfig);
+  if (flag_member_or(config, "add_eos_token", false, files.what(kTokenizerConfig))) {
+    throw Error(ErrorKind::kUnsupported,
+                files.what(kTokenizerConfig) + ": add_eos_token is not supported");
   }
   const std::string named = bos_text(files);
   if (const std::int32_t bos = ids.id_of(named); bos >= 0) parts.bos = bos;
-  parts.adds_bos = flag_member_or(config, "add_bos_token", false, files.what(kConfig));
-  if (parts.adds_bos && !parts.bos) no_bos(files.what(kConfig), named);
+  parts.adds_bos = flag_member_or(config, "add_bos_token", false, files.what(kTokenizerConfig));
+  if (parts.adds_bos && !parts.bos) no_bos(files.what(kTokenizerConfig), named);
   return std::make_unique<BpeTokenizer>(std::move(parts), what);
 }
 

@@ -22,19 +22,19 @@ constexpr std::uintmax_t kLargeBytes = std::uintmax_t{64} << 20;
 const std::string kDigest = "digest";
 constexpr std::time_t kSealedTime = 946'684'800;  // 1 January 2000, UTC
 
-[[noreturn]] void refuse(const fs::path& file, const std::string& problem) {
+[[noreturn]] void refuse_artifact(const fs::path& file, const std::string& problem) {
   throw Error(
       ErrorKind::kData,
       fmt::format("damaged artifact: {} {}; the next run makes it again", file.string(), problem),
       {{"file", file.string()}});
 }
 
-std::string text_of(const Json& value) {
+std::string compact_text(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string member_text(const std::string& name, const Json& value) {
-  return text_of(name) + ":" + text_of(value);
+  return compact_text(name) + ":" + compact_text(value);
 }
 
 // The members of a result on either side of its digest. Put together from these, its text takes no
@@ -72,8 +72,8 @@ std::string digest_of(const Members& members) {
 InputFile file_of(const fs::path& artifact, const std::string& name, const Json& digest) {
   InputFile file{.name = name, .path = artifact / name, .published = true};
   struct stat status {};
-  if (!digest.is_string()) refuse(artifact / kResultName, "has a digest that is no text");
-  if (::stat(file.path.c_str(), &status) != 0) refuse(file.path, "is missing");
+  if (!digest.is_string()) refuse_artifact(artifact / kResultName, "has a digest that is no text");
+  if (::stat(file.path.c_str(), &status) != 0) refuse_artifact(file.path, "is missing");
   file.digest = digest.get<std::string>();
   if (is_sealed(status) && static_cast<std::uintmax_t>(status.st_size) > kLargeBytes) {
     file.identity = identity_of(file.path);
@@ -106,10 +106,11 @@ std::string published_text(Json& result) {
 }
 
 void check_result_digest(const Json& result, const fs::path& file) {
-  if (!result.is_object()) refuse(file, "is not an object");
+  if (!result.is_object()) refuse_artifact(file, "is not an object");
   const auto digest = result.find(kDigest);
-  if (digest == result.end()) refuse(file, "was made by a version that recorded no digests");
-  if (*digest != result_digest(result)) refuse(file, "is not the text that was published");
+  if (digest == result.end())
+    refuse_artifact(file, "was made by a version that recorded no digests");
+  if (*digest != result_digest(result)) refuse_artifact(file, "is not the text that was published");
 }
 
 void seal(const fs::path& file) {

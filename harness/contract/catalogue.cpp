@@ -33,8 +33,8 @@ void append(std::vector<Record>& all, const std::vector<Record>& more, std::stri
   }
 }
 
-[[noreturn]] void refuse(const ParameterSchema& schema, const Json& value,
-                         const std::string& legal) {
+[[noreturn]] void refuse_value(const ParameterSchema& schema, const Json& value,
+                               const std::string& legal) {
   throw Error(ErrorKind::kConfig,
               fmt::format("parameter '{}' = {}: expected {}", schema.name, value.dump(), legal),
               {{"parameter", schema.name}, {"value", value.dump()}});
@@ -57,7 +57,7 @@ void check_range(const ParameterSchema& schema, const Json& value, double number
                  const std::string& legal) {
   if (!std::isfinite(number) || (schema.minimum && number < *schema.minimum) ||
       (schema.maximum && number > *schema.maximum)) {
-    refuse(schema, value, legal);
+    refuse_value(schema, value, legal);
   }
 }
 
@@ -67,7 +67,8 @@ Json checked_integer(const ParameterSchema& schema, const Json& value) {
     check_range(schema, value, value.get<double>(), legal);
     // A recipe holds what a double holds exactly.
     constexpr double kMost = 0x1p53;
-    if (std::fabs(value.get<double>()) >= kMost) refuse(schema, value, legal + ", below 2^53");
+    if (std::fabs(value.get<double>()) >= kMost)
+      refuse_value(schema, value, legal + ", below 2^53");
     return value;
   }
   if (value.is_number_float()) {
@@ -77,12 +78,12 @@ Json checked_integer(const ParameterSchema& schema, const Json& value) {
       return static_cast<std::int64_t>(number);
     }
   }
-  refuse(schema, value, legal);
+  refuse_value(schema, value, legal);
 }
 
 Json checked_real(const ParameterSchema& schema, const Json& value) {
   const std::string legal = range_text(schema, "a number");
-  if (!value.is_number()) refuse(schema, value, legal);
+  if (!value.is_number()) refuse_value(schema, value, legal);
   const double number = value.get<double>();
   check_range(schema, value, number, legal);
   return number;
@@ -90,17 +91,18 @@ Json checked_real(const ParameterSchema& schema, const Json& value) {
 
 Json checked_string(const ParameterSchema& schema, const Json& value) {
   if (!value.is_string()) {
-    refuse(schema, value,
-           schema.choices.empty() ? "a text"
-                                  : fmt::format("one of {}", fmt::join(schema.choices, ", ")));
+    refuse_value(schema, value,
+                 schema.choices.empty()
+                     ? "a text"
+                     : fmt::format("one of {}", fmt::join(schema.choices, ", ")));
   }
   const auto& text = value.get_ref<const std::string&>();
   if (!schema.choices.empty() &&
       std::find(schema.choices.begin(), schema.choices.end(), text) == schema.choices.end()) {
     const std::string near = nearest(text, schema.choices);
-    refuse(schema, value,
-           fmt::format("one of {}{}", fmt::join(schema.choices, ", "),
-                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
+    refuse_value(schema, value,
+                 fmt::format("one of {}{}", fmt::join(schema.choices, ", "),
+                             near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
   }
   return value;
 }
@@ -118,7 +120,7 @@ Json checked_list(const ParameterSchema& schema, const Json& value, Check check)
 Json checked_value(const ParameterSchema& schema, const Json& value) {
   switch (schema.type) {
     case ParameterType::kBool:
-      if (!value.is_boolean()) refuse(schema, value, "true or false");
+      if (!value.is_boolean()) refuse_value(schema, value, "true or false");
       return value;
     case ParameterType::kInteger:
       return checked_integer(schema, value);
@@ -134,7 +136,7 @@ Json checked_value(const ParameterSchema& schema, const Json& value) {
     case ParameterType::kStrings:
       return checked_list(schema, value, checked_string);
   }
-  refuse(schema, value, "a known parameter type");
+  refuse_value(schema, value, "a known parameter type");
 }
 
 Json checked_parameters(const std::vector<ParameterSchema>& schemas, const Json& given,

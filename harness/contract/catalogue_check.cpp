@@ -13,7 +13,7 @@
 namespace assay {
 namespace {
 
-[[noreturn]] void refuse(const Catalogue& one, const std::string& problem) {
+[[noreturn]] void refuse_catalogue(const Catalogue& one, const std::string& problem) {
   throw Error(ErrorKind::kData, fmt::format("provider '{}': {}", one.provider, problem),
               {{"provider", one.provider}});
 }
@@ -24,9 +24,10 @@ void check_inputs(const Catalogue& joined, const Catalogue& one) {
   for (const StageDeclaration& stage : one.stages) {
     for (const InputDeclaration& input : stage.inputs) {
       if (joined.find_stage(input.stage) != nullptr) continue;
-      refuse(one, fmt::format("input '{}' of stage '{}' refers to stage '{}', which no provider of "
-                              "this sweep offers{}",
-                              input.name, stage.name, input.stage, suggestion(input.stage, legal)));
+      refuse_catalogue(
+          one, fmt::format("input '{}' of stage '{}' refers to stage '{}', which no provider of "
+                           "this sweep offers{}",
+                           input.name, stage.name, input.stage, suggestion(input.stage, legal)));
     }
   }
 }
@@ -53,9 +54,10 @@ struct Reading {
       if (schema.name == parameter) return;
       legal.push_back(schema.name);
     }
-    refuse(one, fmt::format("stage '{}' reads parameter '{}', which {} does not have{}; declare it "
-                            "among the parameters of {}",
-                            stage.name, parameter, owner, suggestion(parameter, legal), owner));
+    refuse_catalogue(
+        one, fmt::format("stage '{}' reads parameter '{}', which {} does not have{}; declare it "
+                         "among the parameters of {}",
+                         stage.name, parameter, owner, suggestion(parameter, legal), owner));
   }
 };
 

@@ -62,7 +62,7 @@ bool holds_one(std::string_view condition, const InputConditions& conditions) {
               {{"condition", std::string(condition)}});
 }
 
-std::string text_of(std::string_view condition) {
+std::string phrase_of(std::string_view condition) {
   const Comparison comparison = comparison_of(condition);
   if (!comparison.parameter.empty()) {
     return fmt::format("{}{} {}", comparison.parameter, comparison.equal ? ":" : " other than",
@@ -96,7 +96,7 @@ std::vector<std::string> parameters_in(std::string_view when) {
 std::string condition_text(std::string_view when) {
   std::string text;
   for (const std::string_view condition : conditions_of(when)) {
-    text += (text.empty() ? "" : " and ") + text_of(condition);
+    text += (text.empty() ? "" : " and ") + phrase_of(condition);
   }
   return text;
 }

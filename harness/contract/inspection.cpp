@@ -12,15 +12,15 @@ namespace {
 
 constexpr std::size_t kMaxQuestions = 1'000'000;
 
-[[noreturn]] void refuse(const std::string& where, const std::string& problem) {
+[[noreturn]] void refuse_message(const std::string& where, const std::string& problem) {
   throw Error(ErrorKind::kData, fmt::format("{}: {}", where, problem), {{"file", where}});
 }
 
 const Json& list(const Json& json, const char* name, const std::string& where) {
   const Json& value = list_member(json, name, where);
   if (value.size() > kMaxQuestions) {
-    refuse(where, fmt::format("'{}' has {} elements; at most {} are read", name, value.size(),
-                              kMaxQuestions));
+    refuse_message(where, fmt::format("'{}' has {} elements; at most {} are read", name,
+                                      value.size(), kMaxQuestions));
   }
   return value;
 }
@@ -33,8 +33,9 @@ Question question_from(const Json& json, std::size_t index, const std::string& w
   const Json& inputs = object_member_or_empty(json, "inputs", where);
   for (const auto& [name, value] : inputs.items()) {
     if (!value.is_number_unsigned() || value.get<std::size_t>() >= index) {
-      refuse(where, fmt::format("input '{}' is {}; expected the index of an earlier question", name,
-                                value.dump().substr(0, 100)));
+      refuse_message(
+          where, fmt::format("input '{}' is {}; expected the index of an earlier question", name,
+                             value.dump().substr(0, 100)));
     }
     question.inputs[name] = value.get<std::size_t>();
   }
@@ -49,13 +50,13 @@ Refusal refusal_from(const Json& json, const std::string& where) {
                   .value = text_member_or(json, "value", "", where)};
   const std::string kind = text_member(json, "kind", where);
   const auto known = error_kind_from(kind);
-  if (!known) refuse(where, fmt::format("kind '{}' is not known", kind));
+  if (!known) refuse_message(where, fmt::format("kind '{}' is not known", kind));
   refusal.kind = *known;
   for (const char* legal : {"model", "data", "method", "metric", "run"}) {
     if (refusal.about == legal) return refusal;
   }
-  refuse(where,
-         fmt::format("'about' is '{}'; legal: model, data, method, metric, run", refusal.about));
+  refuse_message(where, fmt::format("'about' is '{}'; legal: model, data, method, metric, run",
+                                    refusal.about));
 }
 
 Json to_json(const Refusal& refusal) {
@@ -138,7 +139,8 @@ std::vector<Answer> read_answers(const std::filesystem::path& path, std::size_t 
         answer_from(each, fmt::format("{}: answers[{}]", path.string(), answers.size())));
   }
   if (answers.size() != expected) {
-    refuse(path.string(), fmt::format("{} answers to {} questions", answers.size(), expected));
+    refuse_message(path.string(),
+                   fmt::format("{} answers to {} questions", answers.size(), expected));
   }
   return answers;
 }

@@ -15,7 +15,8 @@ const Json& parameters_of(const StageContext& context) {
   throw Error(ErrorKind::kConfig, "the recipe lacks 'parameters'");
 }
 
-[[noreturn]] void refuse(const std::string& name, const std::string& value, const char* expected) {
+[[noreturn]] void refuse_parameter(const std::string& name, const std::string& value,
+                                   const char* expected) {
   throw Error(ErrorKind::kConfig,
               fmt::format("parameter '{}' = {}: expected {}", name, value, expected),
               {{"parameter", name}});
@@ -29,15 +30,15 @@ bool StageParameters::has(const std::string& name) const { return values_.contai
 
 const Json& StageParameters::json(const std::string& name) const {
   const auto found = values_.find(name);
-  if (found == values_.end()) refuse(name, "nothing", "a value");
+  if (found == values_.end()) refuse_parameter(name, "nothing", "a value");
   return *found;
 }
 
 const Json& StageParameters::at(const std::string& name, const char* expected,
                                 bool (Json::*is)() const) const {
   const auto found = values_.find(name);
-  if (found == values_.end()) refuse(name, "nothing", expected);
-  if (!((*found).*is)()) refuse(name, found->dump(), expected);
+  if (found == values_.end()) refuse_parameter(name, "nothing", expected);
+  if (!((*found).*is)()) refuse_parameter(name, found->dump(), expected);
   return *found;
 }
 
@@ -60,7 +61,7 @@ std::string StageParameters::text(const std::string& name) const {
 int StageParameters::bits(const std::string& name) const {
   const std::int64_t value = integer(name);
   if (value < 1 || value > kFloatBits)
-    refuse(name, std::to_string(value), "1 to 15, or 16 for float");
+    refuse_parameter(name, std::to_string(value), "1 to 15, or 16 for float");
   return static_cast<int>(value);
 }
 

@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::int64_t kMostThreads = 1024;
 
-[[noreturn]] void refuse(const std::string& member, const Json& value,
-                         const std::string& expected) {
+[[noreturn]] void refuse_member(const std::string& member, const Json& value,
+                                const std::string& expected) {
   throw Error(ErrorKind::kConfig, fmt::format("the recipe's {} is {}, not {}", member,
                                               value.dump().substr(0, 100), expected));
 }
@@ -20,14 +20,14 @@ const Json& part_of(const Json& recipe, const char* name) {
   static const Json kNone = Json::object();
   const auto found = recipe.find(name);
   if (found == recipe.end()) return kNone;
-  if (!found->is_object()) refuse(name, *found, "an object");
+  if (!found->is_object()) refuse_member(name, *found, "an object");
   return *found;
 }
 
 void read_text(const Json& part, const char* whole, const char* name, std::string& value) {
   const auto found = part.find(name);
   if (found == part.end()) return;
-  if (!found->is_string()) refuse(fmt::format("{}.{}", whole, name), *found, "a text");
+  if (!found->is_string()) refuse_member(fmt::format("{}.{}", whole, name), *found, "a text");
   value = found->get<std::string>();
 }
 
@@ -63,7 +63,7 @@ Numerics numerics_from(const Json& recipe) {
   if (threads == part.end()) return numerics;
   if (!threads->is_number_integer() || threads->get<std::int64_t>() < 1 ||
       threads->get<std::int64_t>() > kMostThreads) {
-    refuse("numerics.threads", *threads, fmt::format("1 .. {}", kMostThreads));
+    refuse_member("numerics.threads", *threads, fmt::format("1 .. {}", kMostThreads));
   }
   numerics.threads = threads->get<std::int64_t>();
   return numerics;
@@ -76,7 +76,7 @@ Shard shard_of(const StageContext& context) {
   if (shard == context.recipe().end()) return {};
   if (!shard->is_array() || shard->size() != 2 || !(*shard)[0].is_number_integer() ||
       !(*shard)[1].is_number_integer()) {
-    refuse("shard", *shard, "[index, count]");
+    refuse_member("shard", *shard, "[index, count]");
   }
   return {.index = (*shard)[0].get<std::int64_t>(), .count = (*shard)[1].get<std::int64_t>()};
 }
@@ -86,7 +86,7 @@ std::uint64_t seed_of(const StageContext& context) {
   if (seed == context.recipe().end()) {
     throw Error(ErrorKind::kConfig, "the recipe lacks 'seed'");
   }
-  if (!seed->is_number_integer()) refuse("seed", *seed, "an integer");
+  if (!seed->is_number_integer()) refuse_member("seed", *seed, "an integer");
   return static_cast<std::uint64_t>(seed->get<std::int64_t>());
 }
 

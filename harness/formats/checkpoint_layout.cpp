@@ -22,7 +22,8 @@ constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr const char* kIndexEnding = ".safetensors.index.json";
 constexpr std::size_t kMaxShards = 10'000;
 
-[[noreturn]] void refuse(ErrorKind kind, const fs::path& path, const std::string& problem) {
+[[noreturn]] void refuse_checkpoint(ErrorKind kind, const fs::path& path,
+                                    const std::string& problem) {
   throw Error(kind, fmt::format("{}: {}", path.string(), problem), {{"file", path.string()}});
 }
 
@@ -35,9 +36,9 @@ bool is_other_container(const fs::path& name) {
 }
 
 [[noreturn]] void refuse_container(const fs::path& path) {
-  refuse(ErrorKind::kUnsupported, path,
-         "checkpoints are read from .safetensors files only; convert this one once "
-         "(docs/guides/networks.md, section Conversion)");
+  refuse_checkpoint(ErrorKind::kUnsupported, path,
+                    "checkpoints are read from .safetensors files only; convert this one once "
+                    "(docs/guides/networks.md, section Conversion)");
 }
 
 // A text of names, not too long.
@@ -52,7 +53,7 @@ class Layout {
  public:
   Layout(fs::path path, FileView& view) : path_(std::move(path)), view_(view) {
     const Kind kind = view_.kind(path_);
-    if (kind == Kind::kMissing) refuse(ErrorKind::kConfig, path_, "no such checkpoint");
+    if (kind == Kind::kMissing) refuse_checkpoint(ErrorKind::kConfig, path_, "no such checkpoint");
     is_file_ = kind == Kind::kFile;
     folder_ = is_file_ ? path_.parent_path() : path_;
   }
@@ -88,7 +89,7 @@ class Layout {
     }
     if (is_other_container(path_)) refuse_container(path_);
     if (path_.extension() != ".safetensors") {
-      refuse(ErrorKind::kData, path_, "is neither a folder nor a .safetensors file");
+      refuse_checkpoint(ErrorKind::kData, path_, "is neither a folder nor a .safetensors file");
     }
     add(kConfigRole, config_name());
     add(kWeightsRole, name);
@@ -109,15 +110,17 @@ class Layout {
       const std::string own = path_.stem().string() + ".json";
       if (has(own)) return own;
       if (!has(kConfigName)) {
-        refuse(ErrorKind::kData, path_,
-               fmt::format("neither {} nor {} lies beside it to say what network it holds", own,
-                           kConfigName));
+        refuse_checkpoint(
+            ErrorKind::kData, path_,
+            fmt::format("neither {} nor {} lies beside it to say what network it holds", own,
+                        kConfigName));
       }
     }
     if (!has(kConfigName)) {
-      refuse(ErrorKind::kData, folder_,
-             fmt::format("has no {}; it stands beside the weights, as Hugging Face folders have it",
-                         kConfigName));
+      refuse_checkpoint(
+          ErrorKind::kData, folder_,
+          fmt::format("has no {}; it stands beside the weights, as Hugging Face folders have it",
+                      kConfigName));
     }
     return kConfigName;
   }
@@ -135,8 +138,8 @@ class Layout {
     add(kIndexRole, index);
     for (const std::string& name : shards(index)) {
       if (!has(name)) {
-        refuse(ErrorKind::kData, folder_ / index,
-               fmt::format("names the shard '{}', which is not there", name));
+        refuse_checkpoint(ErrorKind::kData, folder_ / index,
+                          fmt::format("names the shard '{}', which is not there", name));
       }
       add(kWeightsRole, name);
     }
@@ -149,11 +152,12 @@ class Layout {
       if (name != kSingleName && has(name)) there.push_back(name);
     }
     if (there.empty()) return;
-    refuse(ErrorKind::kData, folder_,
-           fmt::format("holds two networks: {0}, and {1} with {2}; name the one that is meant as "
-                       "weights, '{3}' or '{4}', or move the other away",
-                       kSingleName, kIndexName, listed(there), (folder_ / kSingleName).string(),
-                       (folder_ / kIndexName).string()));
+    refuse_checkpoint(
+        ErrorKind::kData, folder_,
+        fmt::format("holds two networks: {0}, and {1} with {2}; name the one that is meant as "
+                    "weights, '{3}' or '{4}', or move the other away",
+                    kSingleName, kIndexName, listed(there), (folder_ / kSingleName).string(),
+                    (folder_ / kIndexName).string()));
   }
 
   std::string only_weights() {
@@ -165,11 +169,12 @@ class Layout {
     }
     if (found.size() == 1) return found[0];
     if (found.empty() && !others.empty()) refuse_container(folder_ / others[0]);
-    refuse(ErrorKind::kData, folder_,
-           found.empty() ? fmt::format("has neither {} nor {} nor another .safetensors file",
-                                       kSingleName, kIndexName)
-                         : fmt::format("holds {} .safetensors files; name one of them: {}",
-                                       found.size(), listed(found)));
+    refuse_checkpoint(ErrorKind::kData, folder_,
+                      found.empty()
+                          ? fmt::format("has neither {} nor {} nor another .safetensors file",
+                                        kSingleName, kIndexName)
+                          : fmt::format("holds {} .safetensors files; name one of them: {}",
+                                        found.size(), listed(found)));
   }
 
   // One file of a tokenizer, with what belongs to it.
@@ -185,9 +190,10 @@ class Layout {
     }
     if (files_.size() > before) return;
     if (takes_bytes()) return add(kTokenizerRole, config_name());
-    refuse(ErrorKind::kConfig, folder_,
-           fmt::format("no tokenizer; looked for {}, or vocab_size 256 in {} (ids are bytes)",
-                       fmt::join(tokenizer_files(), ", "), kConfigName));
+    refuse_checkpoint(
+        ErrorKind::kConfig, folder_,
+        fmt::format("no tokenizer; looked for {}, or vocab_size 256 in {} (ids are bytes)",
+                    fmt::join(tokenizer_files(), ", "), kConfigName));
   }
 
   bool takes_bytes() {
@@ -240,8 +246,9 @@ Json network_configuration(const Json& configuration, const std::string& weights
   for (const Json& entry : configuration["models"]) {
     if (!entry.is_object() || entry.value("file", Json()) != weights) continue;
     if (found != nullptr) {
-      refuse(ErrorKind::kData, what,
-             fmt::format("describes the file '{}' twice in 'models'; keep one", weights));
+      refuse_checkpoint(
+          ErrorKind::kData, what,
+          fmt::format("describes the file '{}' twice in 'models'; keep one", weights));
     }
     found = &entry;
   }
@@ -251,34 +258,36 @@ Json network_configuration(const Json& configuration, const std::string& weights
     for (const auto& field : found->items()) one[field.key()] = field.value();
     return one;
   }
-  refuse(ErrorKind::kData, what,
-         fmt::format("describes several networks, but none with file '{}'", weights));
+  refuse_checkpoint(ErrorKind::kData, what,
+                    fmt::format("describes several networks, but none with file '{}'", weights));
 }
 
 std::vector<std::pair<std::string, std::vector<std::string>>> shards_of_index(
     const Json& index, const std::string& what) {
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (!index.is_object() || map == index.end() || !map->is_object() || map->empty()) {
-    refuse(ErrorKind::kData, what, "has no 'weight_map' of tensor names to shards");
+    refuse_checkpoint(ErrorKind::kData, what, "has no 'weight_map' of tensor names to shards");
   }
   std::map<std::string, std::vector<std::string>> shards;
   for (const auto& item : map->items()) {
     if (!item.value().is_string()) {
-      refuse(ErrorKind::kData, what,
-             fmt::format("the shard of tensor '{}' is not a name", item.key()));
+      refuse_checkpoint(ErrorKind::kData, what,
+                        fmt::format("the shard of tensor '{}' is not a name", item.key()));
     }
     const auto name = item.value().get<std::string>();
     const fs::path shard(name);
     if (name.empty() || name.find('\0') != std::string::npos || shard.filename() != shard ||
         shard.extension() != ".safetensors") {
-      refuse(ErrorKind::kData, what,
-             fmt::format("the shard '{}' of tensor '{}' is not the plain name of a .safetensors "
-                         "file in the same folder",
-                         name, item.key()));
+      refuse_checkpoint(
+          ErrorKind::kData, what,
+          fmt::format("the shard '{}' of tensor '{}' is not the plain name of a .safetensors "
+                      "file in the same folder",
+                      name, item.key()));
     }
     shards[name].push_back(item.key());
     if (shards.size() > kMaxShards) {
-      refuse(ErrorKind::kData, what, fmt::format("names more than {} shards", kMaxShards));
+      refuse_checkpoint(ErrorKind::kData, what,
+                        fmt::format("names more than {} shards", kMaxShards));
     }
   }
   return {shards.begin(), shards.end()};

@@ -62,7 +62,7 @@ class Names {
   std::map<std::string, int> alike_;
 };
 
-[[noreturn]] void refuse(const std::string& message, const std::string& value = "") {
+[[noreturn]] void refuse_classes(const std::string& message, const std::string& value = "") {
   throw Error(ErrorKind::kConfig, message, {{"field", "classes"}, {"value", value}});
 }
 
@@ -91,10 +91,11 @@ void check_agreement(const ClassSources& sources, const std::vector<std::string>
     const int number = theirs.number_of(folder);
     const int mine = ours.number_of(folder);  // what has none is refused by itself
     if (number < 0 || mine < 0 || mine == number) continue;
-    refuse(fmt::format("{}: class '{}' has number {} by {}, but is output {} of the network by "
-                       "'{}'; leave the former out, or mend what is wrong",
-                       sources.data, folder, mine, by, number, sources.checkpoint_file),
-           folder);
+    refuse_classes(
+        fmt::format("{}: class '{}' has number {} by {}, but is output {} of the network by "
+                    "'{}'; leave the former out, or mend what is wrong",
+                    sources.data, folder, mine, by, number, sources.checkpoint_file),
+        folder);
   }
 }
 
@@ -108,7 +109,7 @@ ClassList from_folders(const ClassSources& sources) {
   const std::vector<std::string> bytes = ordered(sources.folders, false);
   const std::vector<std::string> natural = ordered(sources.folders, true);
   if (sources.order == "auto" && bytes != natural) {
-    refuse(fmt::format(
+    refuse_classes(fmt::format(
         "{}: the numbers of the classes in '{}' depend on how their names are "
         "sorted, by bytes ({}) or naturally ({}), and neither the checkpoint nor a "
         "class list says which is meant; write 'class_order: bytes' (as "
@@ -125,7 +126,7 @@ void check_usable(const ClassSources& sources) {
   const StatedClasses& stated = sources.checkpoint;
   if (sources.order != "auto" || stated.problem.empty()) return;
   if (!applies(stated.unusable, sources.folders)) return;
-  refuse(
+  refuse_classes(
       fmt::format("{}: '{}' names classes, but not so that they can be used: {}; mend it, {}, or "
                   "write 'class_order: natural' or 'bytes' if the network was trained with the "
                   "folders in that order",
@@ -136,9 +137,10 @@ void check_count(const ClassSources& sources, const ClassList& list) {
   const auto classes = static_cast<std::int64_t>(list.names.size());
   if (sources.outputs == 0 || classes == sources.outputs) return;
   if (!sources.trained_elsewhere && classes < sources.outputs) return;
-  refuse(fmt::format("{}: {} {} by {}, but the network has {} outputs; {}", sources.data, classes,
-                     classes == 1 ? "class" : "classes", list.source, sources.outputs, kListMend),
-         std::to_string(classes));
+  refuse_classes(
+      fmt::format("{}: {} {} by {}, but the network has {} outputs; {}", sources.data, classes,
+                  classes == 1 ? "class" : "classes", list.source, sources.outputs, kListMend),
+      std::to_string(classes));
 }
 
 // Two lists that number the folders alike should be one list, however a checkpoint spells names.
@@ -180,18 +182,20 @@ std::vector<std::int64_t> class_numbers(const std::vector<std::string>& folders,
     const int number = known.number_of(folder);
     if (number < 0) {
       const std::string near = nearest(folder, names);
-      refuse(fmt::format("{}: folder '{}' is {} of the {} classes{}; rename it, or {}", where,
-                         folder, number == kSeveral ? "more than one" : "none", names.size(),
-                         near.empty() ? fmt::format(" ({})", first_of(names))
-                                      : fmt::format(" (did you mean '{}'?)", near),
-                         kListMend),
-             folder);
+      refuse_classes(
+          fmt::format("{}: folder '{}' is {} of the {} classes{}; rename it, or {}", where, folder,
+                      number == kSeveral ? "more than one" : "none", names.size(),
+                      near.empty() ? fmt::format(" ({})", first_of(names))
+                                   : fmt::format(" (did you mean '{}'?)", near),
+                      kListMend),
+          folder);
     }
     const auto [other, fresh] = taken.try_emplace(number, folder);
     if (!fresh) {
-      refuse(fmt::format("{}: folders '{}' and '{}' are both class {} ('{}')", where, other->second,
-                         folder, number, names[static_cast<std::size_t>(number)]),
-             folder);
+      refuse_classes(
+          fmt::format("{}: folders '{}' and '{}' are both class {} ('{}')", where, other->second,
+                      folder, number, names[static_cast<std::size_t>(number)]),
+          folder);
     }
     numbers.push_back(number);
   }

@@ -57,7 +57,7 @@ ManifestEntry entry_from(std::string_view line, std::string_view what, std::size
   throw Error(ErrorKind::kData, fmt::format("{}: a path that leaves the folder", where));
 }
 
-[[noreturn]] void refuse(const fs::path& folder, const std::string& problem) {
+[[noreturn]] void refuse_folder(const fs::path& folder, const std::string& problem) {
   throw Error(ErrorKind::kData, fmt::format("'{}': {}", folder.string(), problem),
               {{"file", folder.string()}});
 }
@@ -69,15 +69,16 @@ void check_link(const fs::path& folder, const fs::directory_entry& entry,
   if (!entry.is_symlink(error)) return;
   const std::string name = utf8_text(entry.path().lexically_relative(folder).generic_string());
   if (!fs::exists(status)) {
-    refuse(folder, fmt::format("'{}' below it is a link to '{}', where nothing is; bring the file "
-                               "(git annex get, git lfs pull), or remove the link",
-                               name, utf8_text(fs::read_symlink(entry.path(), error).string())));
+    refuse_folder(folder,
+                  fmt::format("'{}' below it is a link to '{}', where nothing is; bring the file "
+                              "(git annex get, git lfs pull), or remove the link",
+                              name, utf8_text(fs::read_symlink(entry.path(), error).string())));
   }
   if (!fs::is_directory(status)) return;
   for (fs::path above = entry.path().parent_path(); above.string().size() >= folder.string().size();
        above = above.parent_path()) {
     if (fs::equivalent(entry.path(), above, error)) {
-      refuse(
+      refuse_folder(
           folder,
           fmt::format("'{}' below it is a link to a folder that holds it; remove the link", name));
     }
@@ -87,7 +88,8 @@ void check_link(const fs::path& folder, const fs::directory_entry& entry,
 
 void check_utf8_name(const fs::path& folder, const std::string& name) {
   if (!is_utf8(name)) {
-    refuse(folder, fmt::format("the name '{}' below it is not UTF-8; rename it", utf8_text(name)));
+    refuse_folder(folder,
+                  fmt::format("the name '{}' below it is not UTF-8; rename it", utf8_text(name)));
   }
 }
 
@@ -132,7 +134,7 @@ Manifest parse_manifest(std::string_view text, std::string_view what) {
 
 Manifest read_manifest(const InputFile& folder) {
   if (folder.manifest.empty()) {
-    if (!folder.digest.empty()) refuse(folder.path, "the locations name no manifest of it");
+    if (!folder.digest.empty()) refuse_folder(folder.path, "the locations name no manifest of it");
     return list_folder(folder.path);
   }
   Manifest manifest =
@@ -162,7 +164,7 @@ Manifest list_folder(const fs::path& folder) {
            folder, fs::directory_options::follow_directory_symlink, error);
        !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
     if (it.depth() > kMaxDepth) {
-      refuse(folder, fmt::format("folders nested deeper than {} levels", kMaxDepth));
+      refuse_folder(folder, fmt::format("folders nested deeper than {} levels", kMaxDepth));
     }
     std::error_code gone;
     const fs::file_status status = it->status(gone);
@@ -173,7 +175,7 @@ Manifest list_folder(const fs::path& folder) {
     entry.folder = fs::is_directory(status);
     check_utf8_name(folder, entry.path);
     if (manifest.size() > kMaxEntries) {
-      refuse(folder, fmt::format("holds more than {} files", kMaxEntries));
+      refuse_folder(folder, fmt::format("holds more than {} files", kMaxEntries));
     }
   }
   if (error) {

@@ -8,14 +8,13 @@
 #include "harness/base/error.h"
 #include "harness/models/kernels/rows.h"
 #include "harness/models/kernels/usable.h"
+#include "harness/models/precision.h"
 
 namespace assay::models {
 namespace {
 
 constexpr double kMaxElements = 0x1p38;
 constexpr double kMomentum = 0.1;
-
-bool is_half(at::ScalarType type) { return type == at::kHalf || type == at::kBFloat16; }
 
 }  // namespace
 

@@ -14,7 +14,6 @@ namespace fs = std::filesystem;
 using Kind = InputDigests::Kind;
 using spec::refuse;
 
-constexpr const char* kPreprocess = "preprocess";
 constexpr const char* kClasses = "classes";
 constexpr const char* kClassOrder = "class_order";
 

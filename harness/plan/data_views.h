@@ -15,6 +15,9 @@
 
 namespace assay::plan {
 
+// The parameter of metrics and data entries that says how images are prepared.
+inline constexpr const char* kPreprocess = "preprocess";
+
 // A data set as one model sees it: what of the model enters the recipes of its stages.
 struct DataView {
   std::size_t data = 0;  // index into Sweep::data

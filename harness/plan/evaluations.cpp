@@ -11,7 +11,6 @@ namespace assay::plan {
 namespace {
 
 constexpr const char* kLimit = "limit";
-constexpr const char* kPreprocess = "preprocess";
 
 int shard_count(const spec::Evaluation& evaluation, const MetricDeclaration& metric,
                 const Json& value) {

@@ -13,14 +13,6 @@
 namespace assay::run {
 namespace {
 
-int number_in(const char* variable) {
-  const char* text = std::getenv(variable);
-  if (text == nullptr) return 0;
-  int value = 0;
-  std::from_chars(text, text + std::strlen(text), value);
-  return std::max(0, value);
-}
-
 std::filesystem::path module_path() {
   if (const char* named = std::getenv("ASSAY_MPI_MODULE")) return named;
   const auto program = std::filesystem::read_symlink("/proc/self/exe");
@@ -34,13 +26,21 @@ std::filesystem::path module_path() {
 
 }  // namespace
 
+int count_in_environment(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return 0;
+  int value = 0;
+  std::from_chars(text, text + std::strlen(text), value);
+  return std::max(0, value);
+}
+
 int launched_tasks() {
-  if (const int size = number_in("OMPI_COMM_WORLD_SIZE")) return size;
-  if (const int size = number_in("PMI_SIZE")) return size;
+  if (const int size = count_in_environment("OMPI_COMM_WORLD_SIZE")) return size;
+  if (const int size = count_in_environment("PMI_SIZE")) return size;
   // sbatch sets SLURM_NTASKS for its script too: only a step has a process id in the task list.
   if (std::getenv("SLURM_STEP_ID") != nullptr && std::getenv("SLURM_PROCID") != nullptr) {
-    if (const int size = number_in("SLURM_STEP_NUM_TASKS")) return size;
-    if (const int size = number_in("SLURM_NTASKS")) return size;
+    if (const int size = count_in_environment("SLURM_STEP_NUM_TASKS")) return size;
+    if (const int size = count_in_environment("SLURM_NTASKS")) return size;
   }
   return std::getenv("PMIX_RANK") != nullptr ? 1 : 0;
 }

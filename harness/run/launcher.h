@@ -6,6 +6,9 @@
 
 namespace assay::run {
 
+// The number that an environment variable holds; 0 if it is unset, no number or below 0.
+int count_in_environment(const char* variable);
+
 // How many tasks a launcher (mpirun, srun) says that it started; 0: none did.
 int launched_tasks();
 

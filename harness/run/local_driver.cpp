@@ -9,6 +9,7 @@
 
 #include "harness/base/atomic_file.h"
 #include "harness/run/cancel_request.h"
+#include "harness/run/rank_messages.h"
 #include "harness/supervise/host.h"
 
 namespace assay::run {
@@ -17,10 +18,6 @@ namespace {
 constexpr double kTick = 1;
 constexpr double kRenewSeconds = 600;
 constexpr int kErrorExit = 4;
-// With other ranks the messages must be looked for: a back-off costs an idle rank under 1 % of a
-// core (measured), and wakes within twice the cap.
-constexpr double kShortestWait = 50e-6;
-constexpr double kLongestWait = 10e-3;
 
 }  // namespace
 

@@ -4,7 +4,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -13,18 +12,12 @@
 
 #include "harness/base/error.h"
 #include "harness/run/cgroup_limits.h"
+#include "harness/run/launcher.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/numerics.h"
 
 namespace assay::run {
 namespace {
-
-int number_in(const char* variable) {
-  const char* text = std::getenv(variable);
-  int value = 0;
-  if (text != nullptr) std::from_chars(text, text + std::strlen(text), value);
-  return value;
-}
 
 // A task of a Slurm step, started by srun. sbatch sets most variables for its script too: only a
 // step has a process id in the task list.
@@ -49,7 +42,8 @@ int usable_cores(const SlotRequest& request, const CgroupLimits& limits) {
   cores /= request.core_sharers;
   if (limits.cpus > 0) cores = std::min(cores, static_cast<int>(limits.cpus) / request.local_size);
   if (is_slurm_task()) {
-    if (const int each = number_in("SLURM_CPUS_PER_TASK"); each > 0) cores = std::min(cores, each);
+    if (const int each = count_in_environment("SLURM_CPUS_PER_TASK"); each > 0)
+      cores = std::min(cores, each);
   }
   return std::max(1, cores);
 }

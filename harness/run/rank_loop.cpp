@@ -19,8 +19,6 @@ namespace {
 // gone; on the same machine that is seen at once.
 constexpr double kPatienceSeconds = 120;
 constexpr double kLookSeconds = 2;
-constexpr double kShortestWait = 50e-6;
-constexpr double kLongestWait = 10e-3;
 
 // The exchange with rank 0: what was asked, and whether the other side lives.
 class Exchange {

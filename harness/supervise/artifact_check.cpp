@@ -18,14 +18,14 @@ namespace fs = std::filesystem;
 constexpr int kQuantizedFormat = 1;
 constexpr std::int64_t kMaxScales = std::int64_t{1} << 24;  // more are left to the loader
 
-[[noreturn]] void refuse(const fs::path& file, const std::string& problem) {
+[[noreturn]] void refuse_artifact_file(const fs::path& file, const std::string& problem) {
   throw Error(ErrorKind::kData, fmt::format("{}: {}", file.filename().string(), problem),
               {{"file", file.string()}});
 }
 
 Json object_in(const fs::path& file) {
   Json json = parse_json(read_file(file), file.filename().string());
-  if (!json.is_object()) refuse(file, "it must be a JSON object");
+  if (!json.is_object()) refuse_artifact_file(file, "it must be a JSON object");
   return json;
 }
 
@@ -39,9 +39,11 @@ const TensorEntry& matrix(const SafetensorsFile& codes, const std::string& name,
                           bool (*legal)(const std::string&)) {
   const TensorEntry& tensor = codes.at(name);
   if (tensor.shape.size() != 2 || tensor.count() == 0)
-    refuse(codes.path(), fmt::format("tensor '{}' must have two dimensions, none of them 0", name));
+    refuse_artifact_file(codes.path(),
+                         fmt::format("tensor '{}' must have two dimensions, none of them 0", name));
   if (!legal(tensor.dtype))
-    refuse(codes.path(), fmt::format("tensor '{}' is of dtype {}", name, tensor.dtype));
+    refuse_artifact_file(codes.path(),
+                         fmt::format("tensor '{}' is of dtype {}", name, tensor.dtype));
   return tensor;
 }
 
@@ -51,8 +53,9 @@ void check_layer(const SafetensorsFile& codes, const fs::path& description, cons
     const Json value = layer.is_object() ? layer.value(field, Json()) : Json();
     if (!value.is_number_integer() || value.get<std::int64_t>() < low ||
         value.get<std::int64_t>() > high)
-      refuse(description, fmt::format("layer '{}': {} is {}; expected an integer from {} to {}",
-                                      name, field, value.dump().substr(0, 100), low, high));
+      refuse_artifact_file(
+          description, fmt::format("layer '{}': {} is {}; expected an integer from {} to {}", name,
+                                   field, value.dump().substr(0, 100), low, high));
     return value.get<std::int64_t>();
   };
   integer("bits", 1, 16);
@@ -65,15 +68,17 @@ void check_layer(const SafetensorsFile& codes, const fs::path& description, cons
   const bool fits = (scale.shape[0] == 1 || scale.shape[0] == code.shape[0]) &&
                     scale.shape[1] == groups && zero.shape == scale.shape;
   if (!fits)
-    refuse(codes.path(),
-           fmt::format("layer '{}': scale [{}, {}] and zero [{}, {}] of codes [{}, {}]; expected "
-                       "[{} or 1, {}]",
-                       name, scale.shape[0], scale.shape[1], zero.shape[0], zero.shape[1],
-                       code.shape[0], columns, code.shape[0], groups));
+    refuse_artifact_file(
+        codes.path(),
+        fmt::format("layer '{}': scale [{}, {}] and zero [{}, {}] of codes [{}, {}]; expected "
+                    "[{} or 1, {}]",
+                    name, scale.shape[0], scale.shape[1], zero.shape[0], zero.shape[1],
+                    code.shape[0], columns, code.shape[0], groups));
   if (scale.count() > kMaxScales) return;
   for (const double value : codes.values(name + ".scale")) {
     if (!std::isfinite(value) || value <= 0)
-      refuse(codes.path(), fmt::format("layer '{}': a scale is {}, not above 0", name, value));
+      refuse_artifact_file(codes.path(),
+                           fmt::format("layer '{}': a scale is {}, not above 0", name, value));
   }
 }
 
@@ -81,13 +86,13 @@ void check_quantized(const fs::path& folder) {
   const fs::path description = folder / "quantization.json";
   const Json json = object_in(description);
   if (json.value("format", Json()) != Json(kQuantizedFormat))
-    refuse(description, fmt::format("'format' must be {}", kQuantizedFormat));
+    refuse_artifact_file(description, fmt::format("'format' must be {}", kQuantizedFormat));
   for (const char* name : {"layers", "activations"}) {
     if (!json.contains(name) || !json[name].is_object())
-      refuse(description, fmt::format("'{}' must be a mapping", name));
+      refuse_artifact_file(description, fmt::format("'{}' must be a mapping", name));
   }
   if (!json.contains("method") || !json["method"].is_string())
-    refuse(description, "'method' must be a text");
+    refuse_artifact_file(description, "'method' must be a text");
   const SafetensorsFile codes(folder / "codes.safetensors");
   for (const auto& layer : json["layers"].items())
     check_layer(codes, description, layer.key(), layer.value());
@@ -97,7 +102,8 @@ void check_checkpoint(const fs::path& folder, bool weights) {
   const fs::path configuration = folder / "config.json";
   object_in(configuration);
   if (!weights && !fs::exists(folder / "model.safetensors.index.json"))
-    refuse(configuration, "a checkpoint has its weights beside config.json, in model.safetensors");
+    refuse_artifact_file(configuration,
+                         "a checkpoint has its weights beside config.json, in model.safetensors");
 }
 
 }  // namespace

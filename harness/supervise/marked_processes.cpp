@@ -14,7 +14,7 @@
 namespace assay::supervise {
 namespace {
 
-constexpr int kRounds = 50;
+constexpr int kKillRounds = 50;
 constexpr std::size_t kBlock = 32768;
 constexpr std::size_t kLongestMark = 1024;
 constexpr std::size_t kMaxEnvironment = std::size_t{4} << 20;
@@ -103,7 +103,7 @@ int kill_once(const char* mark, std::size_t length) {
 int kill_marked(const char* mark, std::size_t length) {
   if (length == 0 || length >= kLongestMark) return 0;
   int total = 0;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kKillRounds; ++round) {
     const int killed = kill_once(mark, length);
     if (killed == 0) break;
     total += killed;

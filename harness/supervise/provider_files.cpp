@@ -21,22 +21,25 @@ InputFile seen_now(const std::string& role, const std::string& name, const fs::p
   return file;
 }
 
-[[noreturn]] void refuse(const InputFile& file, const std::string& provider,
-                         const std::string& problem) {
+[[noreturn]] void refuse_provider_file(const InputFile& file, const std::string& provider,
+                                       const std::string& problem) {
   throw Error(ErrorKind::kEnvironment,
               fmt::format("{} of provider '{}' {}", file.path.string(), provider, problem),
               {{"file", file.path.string()}, {"provider", provider}});
 }
 
-[[noreturn]] void refuse(const InputFile& file, const std::string& provider, const Error& error) {
+[[noreturn]] void refuse_provider_file(const InputFile& file, const std::string& provider,
+                                       const Error& error) {
   if (error.kind() == ErrorKind::kData) {
-    refuse(file, provider,
-           "changed since the plan; run the same command again, which plans with the new one");
+    refuse_provider_file(
+        file, provider,
+        "changed since the plan; run the same command again, which plans with the new one");
   }
-  refuse(file, provider,
-         fmt::format("was written to or replaced since its executor started, or cannot be read, so "
-                     "what that has loaded is not known: {}",
-                     error.what()));
+  refuse_provider_file(
+      file, provider,
+      fmt::format("was written to or replaced since its executor started, or cannot be read, so "
+                  "what that has loaded is not known: {}",
+                  error.what()));
 }
 
 }  // namespace
@@ -76,7 +79,7 @@ ProviderWatch::ProviderWatch(std::string provider, const FileSet& files)
     try {
       uses_.push_back(begin_use(file));
     } catch (const Error& e) {
-      refuse(file, provider_, e);
+      refuse_provider_file(file, provider_, e);
     }
   }
 }
@@ -87,7 +90,7 @@ void ProviderWatch::check() {
       if (use.settled && identity_of(use.file.path) == use.identity) continue;  // not even opened
       end_use(use);
     } catch (const Error& e) {
-      refuse(use.file, provider_, e);
+      refuse_provider_file(use.file, provider_, e);
     }
   }
 }

@@ -39,7 +39,8 @@ std::string joined(const std::vector<std::string>& command) {
   return fmt::format("{}", fmt::join(command, " "));
 }
 
-[[noreturn]] void refuse(const std::vector<std::string>& command, const std::string& problem) {
+[[noreturn]] void refuse_provider(const std::vector<std::string>& command,
+                                  const std::string& problem) {
   throw Error(ErrorKind::kEnvironment, fmt::format("provider '{}': {}", joined(command), problem),
               {{"command", joined(command)}});
 }
@@ -55,16 +56,17 @@ void await(Executor& executor, protocol::Type type, double until_s,
     }
     if (const std::optional<Death> death = executor.reap()) {
       const std::int64_t end = executor.output_bytes();
-      refuse(command,
-             fmt::format("{} before '{}'; last output: {}", death->message, protocol::name_of(type),
-                         executor.output(std::max<std::int64_t>(0, end - 800), end)));
+      refuse_provider(
+          command,
+          fmt::format("{} before '{}'; last output: {}", death->message, protocol::name_of(type),
+                      executor.output(std::max<std::int64_t>(0, end - 800), end)));
     }
     if (executor.output_bytes() > kMaxOutputBytes)
-      refuse(command, fmt::format("it printed more than {} MiB before '{}'", kMaxOutputBytes >> 20,
-                                  protocol::name_of(type)));
+      refuse_provider(command, fmt::format("it printed more than {} MiB before '{}'",
+                                           kMaxOutputBytes >> 20, protocol::name_of(type)));
     const double left_s = until_s - monotonic_seconds();
     if (left_s <= 0)
-      refuse(command, fmt::format("no '{}' message in time", protocol::name_of(type)));
+      refuse_provider(command, fmt::format("no '{}' message in time", protocol::name_of(type)));
     pollfd waited[2] = {{executor.at_end() ? -1 : executor.socket(), POLLIN, 0},
                         {executor.pidfd(), POLLIN, 0}};
     ::poll(waited, 2, static_cast<int>(std::min(left_s, kLongestWaitSeconds) * 1e3) + 1);
@@ -108,8 +110,9 @@ class Session {
     protocol::Message hello;
     await(executor_, protocol::Type::kHello, until_s_, command_, hello);
     if (hello.version != protocol::kVersion)
-      refuse(command_, fmt::format("it speaks version {} of the protocol, this program version {}",
-                                   hello.version, protocol::kVersion));
+      refuse_provider(command_,
+                      fmt::format("it speaks version {} of the protocol, this program version {}",
+                                  hello.version, protocol::kVersion));
     name_ = hello.provider;
   }
 
@@ -122,8 +125,8 @@ class Session {
     protocol::Message answer;
     await(executor_, answer_type, until_s_, command_, answer);
     if (answer.path != file)
-      refuse(command_, fmt::format("it {} '{}' instead of '{}'", protocol::name_of(answer_type),
-                                   answer.path, file));
+      refuse_provider(command_, fmt::format("it {} '{}' instead of '{}'",
+                                            protocol::name_of(answer_type), answer.path, file));
   }
 
   void leave() {
@@ -159,8 +162,8 @@ Catalogue ask(const std::vector<std::string>& command, double timeout_s) {
     throw Error(e.kind(), fmt::format("provider '{}': {}", joined(command), e.what()), e.context());
   }
   if (catalogue.provider != session.name())
-    refuse(command, fmt::format("it says hello as '{}' and describes itself as '{}'",
-                                session.name(), catalogue.provider));
+    refuse_provider(command, fmt::format("it says hello as '{}' and describes itself as '{}'",
+                                         session.name(), catalogue.provider));
   session.leave();
   return catalogue;
 }
@@ -249,7 +252,7 @@ bool is_one_file(const std::vector<std::string>& command) {
 
 Catalogue describe(const std::vector<std::string>& command, const fs::path& cache, double timeout_s,
                    const FileDigest& digest) {
-  if (command.empty()) refuse(command, "its command is empty");
+  if (command.empty()) refuse_provider(command, "its command is empty");
   const fs::path cached = cache.empty() ? fs::path() : cache / cache_name(command);
   if (!cached.empty()) {
     if (std::optional<Catalogue> known = remembered(cached, digest)) return *std::move(known);

@@ -9,7 +9,7 @@
 namespace assay::supervise {
 namespace {
 
-[[noreturn]] void refuse(const plan::Stage& stage, const std::string& problem) {
+[[noreturn]] void refuse_result(const plan::Stage& stage, const std::string& problem) {
   throw Error(ErrorKind::kData, fmt::format("result of stage '{}': {}", stage.name, problem),
               {{"stage", stage.name}});
 }
@@ -30,21 +30,22 @@ Json assembled_result(const Json& returned, const plan::Stage& stage, const Json
   Json result = returned;
   for (const char* name : {"stage", "key", "files", "attempt", "digest", "digests", "series"}) {
     if (result.contains(name))
-      refuse(stage, fmt::format("member '{}' is set by the supervisor", name));
+      refuse_result(stage, fmt::format("member '{}' is set by the supervisor", name));
   }
   for (const char* name : {"metrics", "cost", "environment"}) {
     if (!result.contains(name))
       result[name] = Json::object();
     else if (!result[name].is_object())
-      refuse(stage, fmt::format("member '{}' must be an object, not {}", name,
-                                result[name].dump().substr(0, 100)));
+      refuse_result(stage, fmt::format("member '{}' must be an object, not {}", name,
+                                       result[name].dump().substr(0, 100)));
   }
   for (const auto& metric : result["metrics"].items()) {
     if (!metric.value().is_number() && !metric.value().is_null())
-      refuse(stage, fmt::format("metric '{}' must be a number or null, not {}", metric.key(),
-                                metric.value().dump().substr(0, 100)));
+      refuse_result(stage, fmt::format("metric '{}' must be a number or null, not {}", metric.key(),
+                                       metric.value().dump().substr(0, 100)));
     if (!is_exact(metric.value()))
-      refuse(stage, fmt::format("metric '{}' is {}: figures are kept as 64-bit floating-point "
+      refuse_result(stage,
+                    fmt::format("metric '{}' is {}: figures are kept as 64-bit floating-point "
                                 "numbers, which hold integers up to 2^53 exactly; return it in "
                                 "another unit, or beside the metrics",
                                 metric.key(), metric.value().dump()));

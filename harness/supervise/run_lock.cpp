@@ -24,7 +24,7 @@ namespace {
 
 constexpr double kBeatSeconds = 10;
 constexpr double kWritingSeconds = 10;  // older than that, no process holds an unreadable lock
-constexpr std::size_t kMaxBytes = 4096;
+constexpr std::size_t kMaxLockBytes = 4096;
 
 std::string fresh_token() {
   std::random_device entropy;
@@ -77,7 +77,7 @@ bool create(const fs::path& path, const std::string& content) {
 // The content, or "" if the file is gone.
 std::string content_of(const fs::path& path) {
   try {
-    return read_file(path, kMaxBytes);
+    return read_file(path, kMaxLockBytes);
   } catch (const Error&) {
     std::error_code code;
     if (!fs::exists(path, code)) return "";

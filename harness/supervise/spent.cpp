@@ -9,7 +9,7 @@
 namespace assay::supervise {
 namespace {
 
-constexpr std::size_t kMaxBytes = 4096;
+constexpr std::size_t kMaxSpentBytes = 4096;
 
 double seconds_in(const Json& json, const char* name) {
   const Json value = json.is_object() ? json.value(name, Json()) : Json();
@@ -24,7 +24,7 @@ Spent spent_on(const std::filesystem::path& checkpoints) {
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored)) return {};
   try {
-    const Json json = parse_json(read_file(file, kMaxBytes), file.string());
+    const Json json = parse_json(read_file(file, kMaxSpentBytes), file.string());
     return {seconds_in(json, "wall_s"), seconds_in(json, "cpu_s")};
   } catch (const Error&) {
     return {};

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kClaim = "claim";
-constexpr int kRounds = 4;
+constexpr int kClaimRounds = 4;
 
 struct Claim {
   std::string run;
@@ -104,7 +104,7 @@ bool Store::claim(const std::string& key, const std::string& run) {
   ::utimensat(AT_FDCWD, temporary_.c_str(), nullptr, 0);
   std::error_code ignored;
   fs::create_directories(folder, ignored);
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kClaimRounds; ++round) {
     if (::symlink(text.c_str(), link.c_str()) == 0) return true;
     if (errno != EEXIST) return true;  // no links here: no claims
     const auto theirs = claim_at(link);

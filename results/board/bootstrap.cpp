@@ -77,43 +77,43 @@ struct Words {
 };
 
 // A value that pairs have, and how many have it.
-struct Cell {
+struct CountedValue {
   Sums value;
   std::int64_t count = 0;
 };
 
 // The distinct values of the pairs; empty if there are more than a few.
-std::vector<Cell> few_values(std::span<const double> left, std::span<const double> right,
-                             std::span<const double> weights) {
+std::vector<CountedValue> few_values(std::span<const double> left, std::span<const double> right,
+                                     std::span<const double> weights) {
   std::map<std::tuple<double, double, double>, std::int64_t> counts;
   for (std::size_t i = 0; i < left.size(); ++i) {
     ++counts[{left[i], right[i], weights.empty() ? 1 : weights[i]}];
     if (counts.size() > kFewValues) return {};
   }
-  std::vector<Cell> cells;
+  std::vector<CountedValue> values;
   for (const auto& [value, count] : counts) {
     const auto& [l, r, w] = value;
-    cells.push_back({{l, r, w}, count});
+    values.push_back({{l, r, w}, count});
   }
-  return cells;
+  return values;
 }
 
 // Sums of n draws: multinomial counts, one binomial after the other.
-Sums drawn_counts(const std::vector<Cell>& cells, std::int64_t n, Words& words) {
+Sums drawn_counts(const std::vector<CountedValue>& values, std::int64_t n, Words& words) {
   Sums sums;
   std::int64_t open = n, draws = n;  // pairs not looked at yet, draws not given out yet
-  for (const Cell& cell : cells) {
+  for (const CountedValue& each : values) {
     std::int64_t times = draws;
-    if (cell.count < open && draws > 0) {
-      const double share = static_cast<double>(cell.count) / static_cast<double>(open);
+    if (each.count < open && draws > 0) {
+      const double share = static_cast<double>(each.count) / static_cast<double>(open);
       times = std::binomial_distribution<std::int64_t>(draws, share)(words);
     }
-    open -= cell.count;
+    open -= each.count;
     draws -= times;
     const auto factor = static_cast<double>(times);
-    sums.left += factor * cell.value.left;
-    sums.right += factor * cell.value.right;
-    sums.weight += factor * cell.value.weight;
+    sums.left += factor * each.value.left;
+    sums.right += factor * each.value.right;
+    sums.weight += factor * each.value.weight;
   }
   return sums;
 }
@@ -178,11 +178,11 @@ PairedEstimate paired_bootstrap(std::span<const double> left, std::span<const do
                           .right = applied(statistic, total(right), all)};
   estimate.difference = estimate.left - estimate.right;
 
-  const std::vector<Cell> cells = few_values(left, right, weights);
-  if (!cells.empty()) {
-    add_interval(estimate, options, 20 * cells.size(), progress, [&](Philox& stream, auto&) {
+  const std::vector<CountedValue> values = few_values(left, right, weights);
+  if (!values.empty()) {
+    add_interval(estimate, options, 20 * values.size(), progress, [&](Philox& stream, auto&) {
       Words words{stream};
-      return difference(statistic, drawn_counts(cells, estimate.n, words));
+      return difference(statistic, drawn_counts(values, estimate.n, words));
     });
     return estimate;
   }

@@ -32,7 +32,7 @@ std::map<Place, std::map<std::string, ResultRow>> by_place(const std::vector<Res
 }
 
 // "top1 on fashion/test, perplexity on austen/test" or "none".
-std::string measured(const std::map<Place, std::map<std::string, ResultRow>>& places) {
+std::string places_text(const std::map<Place, std::map<std::string, ResultRow>>& places) {
   std::string text;
   for (const auto& [place, unused] : places) {
     const auto& [metric, data, split] = place;
@@ -282,7 +282,7 @@ std::vector<MetricPair> common_metrics(const std::vector<ResultRow>& left,
         ErrorKind::kConfig,
         fmt::format("the two trials have no metric in common that is measured and is no timing: "
                     "A has {}, B {}",
-                    measured(left_places), measured(right_places)));
+                    places_text(left_places), places_text(right_places)));
   }
   for (const std::string& each : unlike) left_out.push_back("left out: " + each);
   tell_apart(pairs);

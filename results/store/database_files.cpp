@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kPatienceMs = 1000;
 
-[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& what) {
+[[noreturn]] void refuse_database(const std::filesystem::path& path, const std::string& what) {
   throw Error(
       ErrorKind::kEnvironment,
       fmt::format("{}: {} while this run wrote to it; what was computed is safe in the "
@@ -43,9 +43,9 @@ void DatabaseFiles::check() {
 
 void DatabaseFiles::check(const std::filesystem::path& path, std::optional<Seen>& before) {
   const std::optional<Seen> now = look(path);
-  if (before && !now) refuse(path, "it was removed");
+  if (before && !now) refuse_database(path, "it was removed");
   if (before && (now->device != before->device || now->inode != before->inode))
-    refuse(path, "it was replaced");
+    refuse_database(path, "it was replaced");
   const bool shorter = before && now->size_bytes < before->size_bytes;
   before = now;
   if (shorter) check_content();  // a checkpoint by somebody else does that too
@@ -62,7 +62,7 @@ void DatabaseFiles::check_content() const {
     if (!is_damage(e) && !is_short_read(e)) throw translate(e, path_);
     verdict = e.what();
   }
-  if (verdict != "ok") refuse(path_, fmt::format("it was damaged ({})", verdict));
+  if (verdict != "ok") refuse_database(path_, fmt::format("it was damaged ({})", verdict));
 }
 
 }  // namespace assay::results

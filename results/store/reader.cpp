@@ -33,7 +33,7 @@ Json json_of(const SQLite::Column& column) {
   return hex + "'";
 }
 
-[[noreturn]] void refuse(const std::string& sql, const std::string& reason) {
+[[noreturn]] void refuse_query(const std::string& sql, const std::string& reason) {
   throw Error(ErrorKind::kConfig, fmt::format("query: {}; in: {}", reason, sql), {{"sql", sql}});
 }
 
@@ -49,15 +49,15 @@ void check_single(SQLite::Database& database, const std::string& sql) {
   sqlite3_finalize(first);
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
     throw SQLite::Exception(database.getHandle());
-  if (code != SQLITE_OK) refuse(sql, database.getErrorMsg());
-  if (empty) refuse(sql, "there is no statement");
-  if (!reads) refuse(sql, "only statements that read are allowed");
-  if (columns == 0) refuse(sql, "the statement gives no rows; write a SELECT");
+  if (code != SQLITE_OK) refuse_query(sql, database.getErrorMsg());
+  if (empty) refuse_query(sql, "there is no statement");
+  if (!reads) refuse_query(sql, "only statements that read are allowed");
+  if (columns == 0) refuse_query(sql, "the statement gives no rows; write a SELECT");
   sqlite3_stmt* second = nullptr;
   const int next = sqlite3_prepare_v2(database.getHandle(), rest, -1, &second, nullptr);
   const bool more = second != nullptr || next != SQLITE_OK;
   sqlite3_finalize(second);
-  if (more) refuse(sql, "one statement at a time");
+  if (more) refuse_query(sql, "one statement at a time");
 }
 
 }  // namespace
@@ -314,7 +314,7 @@ QueryResult Reader::query(const std::string& sql, std::size_t max_rows) {
     }
     while (statement.executeStep()) {
       if (result.rows.size() == max_rows) {
-        refuse(sql, fmt::format("more than {} rows; add a LIMIT", max_rows));
+        refuse_query(sql, fmt::format("more than {} rows; add a LIMIT", max_rows));
       }
       std::vector<Json>& row = result.rows.emplace_back();
       for (int i = 0; i < statement.getColumnCount(); ++i) {
@@ -325,7 +325,7 @@ QueryResult Reader::query(const std::string& sql, std::size_t max_rows) {
   } catch (const SQLite::Exception& e) {
     const int code = e.getErrorCode();
     if (code == SQLITE_ERROR || code == SQLITE_AUTH || code == SQLITE_READONLY)
-      refuse(sql, e.what());
+      refuse_query(sql, e.what());
     throw translate(e, impl_->path);
   }
 }

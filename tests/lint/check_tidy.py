@@ -33,12 +33,20 @@ def changed(base):
     return shown.stdout.split()
 
 
+def sources_of(file):
+    """The sources that a file compiles: those of a batch (ASSAY_UNITY) are included in it, any other file is its own."""
+    if Path(file).parent.name != "Unity":
+        return [file]
+    return re.findall(r'^#include "(.+)"$', Path(file).read_text(), re.MULTILINE)
+
+
 def commands(build):
     """Compile commands by path below the project, as clang takes them."""
     found = {}
     for each in json.loads((build / "compile_commands.json").read_text()):
-        path = os.path.relpath(each["file"], ROOT)
-        found[path] = {**each, "command": DROPPED.sub("", each["command"])}
+        command = DROPPED.sub("", each["command"])
+        for source in sources_of(each["file"]):
+            found[os.path.relpath(source, ROOT)] = {**each, "file": source, "command": command.replace(each["file"], source)}
     return found
 
 

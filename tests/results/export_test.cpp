@@ -8,7 +8,7 @@
 namespace assay::results {
 namespace {
 
-SamplePlan sample() {
+SamplePlan sample_plan() {
   SamplePlan plan;
   for (const char* bits : {"W8A8", "W4A8", "W2A16"}) {
     plan.trial("rtn", bits);
@@ -26,11 +26,11 @@ TEST(export_rows, order_of_the_sweep_and_of_the_run_does_not_show) {
   TemporaryFolder folder;
   {
     DatabaseSink sink(folder / "a.sqlite");
-    run_all(sink, sample().plan());
+    run_all(sink, sample_plan().plan());
   }
   {
     DatabaseSink sink(folder / "b.sqlite");
-    run_all(sink, sample().reverse_trials().plan(), true);
+    run_all(sink, sample_plan().reverse_trials().plan(), true);
   }
   for (const bool json : {false, true}) {
     const std::string a = exported(folder / "a.sqlite", {.json = json});
@@ -41,7 +41,7 @@ TEST(export_rows, order_of_the_sweep_and_of_the_run_does_not_show) {
 
 TEST(export_rows, crashes_on_the_way_do_not_show) {
   TemporaryFolder folder;
-  const SamplePlan plan = sample();
+  const SamplePlan plan = sample_plan();
   {
     DatabaseSink sink(folder / "a.sqlite");
     run_all(sink, plan.plan());
@@ -66,7 +66,7 @@ TEST(export_rows, times_come_only_when_asked_for) {
   TemporaryFolder folder;
   {
     DatabaseSink sink(folder / "a.sqlite");
-    run_all(sink, sample().plan());
+    run_all(sink, sample_plan().plan());
   }
   EXPECT_THAT(exported(folder / "a.sqlite"), testing::Not(testing::HasSubstr("latency")));
   const std::string timing = exported(folder / "a.sqlite", {.timing = true});

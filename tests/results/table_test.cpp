@@ -7,7 +7,7 @@
 namespace assay::results {
 namespace {
 
-Table sample() {
+Table sample_table() {
   return {.title = "T",
           .columns = {{"name"}, {"x", true}},
           .rows = {{text_cell("a|b_c"), number_cell(1.5, 2)}, {text_cell("\u00e9"), empty_cell()}},
@@ -15,12 +15,12 @@ Table sample() {
 }
 
 TEST(table, text_is_aligned_without_boxes_or_trailing_space) {
-  EXPECT_EQ(render({sample()}, {}),
+  EXPECT_EQ(render({sample_table()}, {}),
             "T\nname      x\n-----  ----\na|b_c  1.50\n\u00e9         -\nnote\n");
 }
 
 TEST(table, groups_are_ruled_off) {
-  Table table = sample();
+  Table table = sample_table();
   table.rows = {{text_cell("a"), empty_cell()},
                 {text_cell("a"), empty_cell()},
                 {text_cell("b"), empty_cell()}};
@@ -30,28 +30,29 @@ TEST(table, groups_are_ruled_off) {
 }
 
 TEST(table, markdown_escapes_its_own_marks) {
-  EXPECT_EQ(render({sample()}, {.format = Format::kMarkdown}),
+  EXPECT_EQ(render({sample_table()}, {.format = Format::kMarkdown}),
             "### T\n\n| name | x |\n|---|---:|\n| a\\|b_c | 1.50 |\n| \u00e9 | - |\n\nnote\n");
 }
 
 TEST(table, csv_and_json_carry_values_not_texts) {
-  EXPECT_EQ(render({sample()}, {.format = Format::kCsv}), "table,name,x\nT,a|b_c,1.5\nT,\u00e9,\n");
-  const Json json = Json::parse(render({sample()}, {.format = Format::kJson}));
+  EXPECT_EQ(render({sample_table()}, {.format = Format::kCsv}),
+            "table,name,x\nT,a|b_c,1.5\nT,\u00e9,\n");
+  const Json json = Json::parse(render({sample_table()}, {.format = Format::kJson}));
   EXPECT_EQ(json[0]["rows"][0]["x"], 1.5);
   EXPECT_TRUE(json[0]["rows"][1]["x"].is_null());
   EXPECT_EQ(json[0]["notes"], Json({"note"}));
 }
 
 TEST(table, latex_and_html_escape) {
-  EXPECT_NE(render({sample()}, {.format = Format::kLatex}).find("a|b\\_c & 1.50 \\\\"),
+  EXPECT_NE(render({sample_table()}, {.format = Format::kLatex}).find("a|b\\_c & 1.50 \\\\"),
             std::string::npos);
-  Table evil = sample();
+  Table evil = sample_table();
   evil.rows[0][0] = text_cell("<script>");
   EXPECT_EQ(render({evil}, {.format = Format::kHtml}).find("<script>"), std::string::npos);
 }
 
 TEST(table, control_characters_never_reach_a_terminal) {
-  Table evil = sample();
+  Table evil = sample_table();
   evil.rows[0][0] = text_cell("\x1b[31mred\n");
   EXPECT_EQ(render({evil}, {}).find('\x1b'), std::string::npos);
 }

@@ -23,7 +23,7 @@ ClassSources sources(std::vector<std::string> folders) {
   return made;
 }
 
-std::string refusal(const ClassSources& from) {
+std::string class_refusal(const ClassSources& from) {
   try {
     resolve_classes(from);
   } catch (const Error& error) {
@@ -47,7 +47,7 @@ TEST(ClassList, the_checkpoint_s_names_decide_where_they_are_those_of_folders) {
   EXPECT_THAT(class_numbers({"airplane", "cat"}, resolve_classes(from).names, ""),
               ElementsAre(2, 0));
   from.folders.push_back("kiwi");
-  EXPECT_THAT(refusal(from), HasSubstr("folder 'kiwi' is none of the 3 classes"));
+  EXPECT_THAT(class_refusal(from), HasSubstr("folder 'kiwi' is none of the 3 classes"));
 }
 
 TEST(ClassList, names_agree_by_letters_and_digits_and_by_parts_between_commas) {
@@ -78,8 +78,8 @@ TEST(ClassList, orders_that_differ_are_asked_about) {
   ClassSources from = sources({"10", "1", "2"});
   from.checkpoint.names = {"airplane", "bird", "cat"};  // other names: they cannot say
   from.outputs = 3;
-  EXPECT_THAT(refusal(from), HasSubstr("by bytes (1, 10, 2) or naturally (1, 2, 10)"));
-  EXPECT_THAT(refusal(from), HasSubstr("'class_order: natural'"));
+  EXPECT_THAT(class_refusal(from), HasSubstr("by bytes (1, 10, 2) or naturally (1, 2, 10)"));
+  EXPECT_THAT(class_refusal(from), HasSubstr("'class_order: natural'"));
   from.order = "natural";
   EXPECT_THAT(resolve_classes(from).names, ElementsAre("1", "2", "10"));
   from.order = "bytes";
@@ -94,12 +94,12 @@ TEST(ClassList, a_list_or_order_that_contradicts_the_checkpoint_is_refused) {
   from.checkpoint.names = {"dog", "cat"};
   from.outputs = 2;
   from.order = "bytes";
-  EXPECT_THAT(refusal(from),
+  EXPECT_THAT(class_refusal(from),
               HasSubstr("class 'cat' has number 0 by class_order, but is output 1 of "
                         "the network by '/m/config.json'"));
   from.order = "auto";
   from.listed = {"cat", "dog"};
-  EXPECT_THAT(refusal(from), HasSubstr("by '/d/classes.txt'"));
+  EXPECT_THAT(class_refusal(from), HasSubstr("by '/d/classes.txt'"));
   from.listed = {"dog", "cat"};
   EXPECT_THAT(resolve_classes(from).names, ElementsAre("dog", "cat"));
 }
@@ -107,12 +107,13 @@ TEST(ClassList, a_list_or_order_that_contradicts_the_checkpoint_is_refused) {
 TEST(ClassList, a_trained_network_has_an_output_for_each_class) {
   ClassSources from = sources({"n01", "n02"});
   from.outputs = 1000;  // ten folders of ImageNet's thousand, say
-  EXPECT_THAT(refusal(from), HasSubstr("2 classes by the sorted folders of '/d/train', but the "
-                                       "network has 1000 outputs"));
+  EXPECT_THAT(class_refusal(from),
+              HasSubstr("2 classes by the sorted folders of '/d/train', but the "
+                        "network has 1000 outputs"));
   from.trained_elsewhere = false;  // it learns whatever the numbers are
   EXPECT_EQ(resolve_classes(from).names.size(), 2U);
   from.outputs = 1;
-  EXPECT_THAT(refusal(from), HasSubstr("1 outputs"));
+  EXPECT_THAT(class_refusal(from), HasSubstr("1 outputs"));
 }
 
 TEST(ClassList, natural_order_is_that_of_timm) {
@@ -167,7 +168,7 @@ TEST(ClassList, names_that_cannot_be_used_are_not_passed_over_for_the_order_of_t
     ClassSources from = sources({"cat", "dog"});
     from.checkpoint = class_names_in(Json::parse(text));
     EXPECT_THAT(from.checkpoint.names, IsEmpty()) << text;
-    EXPECT_THAT(refusal(from), HasSubstr(problem)) << text;
+    EXPECT_THAT(class_refusal(from), HasSubstr(problem)) << text;
     from.order = "bytes";
     EXPECT_THAT(resolve_classes(from).names, ElementsAre("cat", "dog")) << "that was asked for";
     from.order = "auto";

@@ -17,7 +17,7 @@ std::vector<std::string> images_of(const ImageListing& listing) {
   return paths;
 }
 
-std::string refusal(const std::vector<std::string>& paths) {
+std::string listing_refusal(const std::vector<std::string>& paths) {
   try {
     check_listing(list_images(paths), "/d/test");
   } catch (const Error& error) {
@@ -52,16 +52,17 @@ TEST(ImageListing, what_is_passed_over_is_counted) {
 }
 
 TEST(ImageListing, images_in_formats_that_are_not_read_are_refused_rather_than_lost) {
-  EXPECT_THAT(refusal({"a/1.png", "a/3.WebP", "a/2.tiff"}),
+  EXPECT_THAT(listing_refusal({"a/1.png", "a/3.WebP", "a/2.tiff"}),
               HasSubstr("'/d/test': 2 images in formats that are not read, 'a/2.tiff' the first; "
                         "convert them to PNG"));
-  EXPECT_EQ(refusal({"a/1.png", "a/1.json"}), "");
+  EXPECT_EQ(listing_refusal({"a/1.png", "a/1.json"}), "");
 }
 
 TEST(ImageListing, a_split_without_classes_or_images_is_refused) {
-  EXPECT_THAT(refusal({"1.png", "2.png"}), HasSubstr("has no folder of a class"));
-  EXPECT_THAT(refusal({"a/", "b/readme.txt"}), HasSubstr("has no .jpg, .jpeg or .png file"));
-  EXPECT_EQ(refusal({"a/", "b/1.png"}), "");  // a class that this split lacks
+  EXPECT_THAT(listing_refusal({"1.png", "2.png"}), HasSubstr("has no folder of a class"));
+  EXPECT_THAT(listing_refusal({"a/", "b/readme.txt"}),
+              HasSubstr("has no .jpg, .jpeg or .png file"));
+  EXPECT_EQ(listing_refusal({"a/", "b/1.png"}), "");  // a class that this split lacks
 }
 
 }  // namespace

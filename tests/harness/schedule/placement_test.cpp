@@ -6,7 +6,6 @@ namespace assay::schedule {
 namespace {
 
 using record::StageState;
-constexpr std::int64_t kGib = std::int64_t{1} << 30;
 
 TEST(placement, the_longest_remaining_path_goes_first) {
   Scenario s;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,6 +8,8 @@
 #include "harness/schedule/coordinator.h"
 
 namespace assay::schedule {
+
+inline constexpr std::int64_t kGib = std::int64_t{1} << 30;
 
 // A plan written in a few lines, and a coordinator over it with verbs for what happens to it.
 class Scenario {

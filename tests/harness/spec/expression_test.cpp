@@ -29,7 +29,7 @@ bool holds(const std::string& text) {
   return expression.holds([&](std::size_t i) { return kPoint.at(expression.names()[i]); });
 }
 
-std::string error_of(const std::string& text) {
+std::string expression_error(const std::string& text) {
   return assay::testing::refusal([&] { holds(text); });
 }
 
@@ -80,11 +80,11 @@ TEST(Expression, what_a_trial_does_not_have_is_none) {
 }
 
 TEST(Expression, types_that_do_not_compare_are_an_error) {
-  EXPECT_THAT(error_of("seed == 'vit'"), HasSubstr("2 is a number, \"vit\" is text"));
-  EXPECT_THAT(error_of("model < 3"), HasSubstr("they do not compare"));
-  EXPECT_THAT(error_of("swing == 1"), HasSubstr("they do not compare"));
-  EXPECT_THAT(error_of("seed in [1, 'x', 2]"), HasSubstr("they do not compare"));
-  EXPECT_THAT(error_of("seed"), HasSubstr("compare it with something"));
+  EXPECT_THAT(expression_error("seed == 'vit'"), HasSubstr("2 is a number, \"vit\" is text"));
+  EXPECT_THAT(expression_error("model < 3"), HasSubstr("they do not compare"));
+  EXPECT_THAT(expression_error("swing == 1"), HasSubstr("they do not compare"));
+  EXPECT_THAT(expression_error("seed in [1, 'x', 2]"), HasSubstr("they do not compare"));
+  EXPECT_THAT(expression_error("seed"), HasSubstr("compare it with something"));
 }
 
 TEST(Expression, says_where_it_is_malformed) {
@@ -109,16 +109,16 @@ TEST(Expression, says_where_it_is_malformed) {
       {"sead == 2", "unknown name 'sead'; did you mean 'seed'?"},
       {"seed; drop", "';' is not part of the language"}};
   for (const auto& [text, problem] : kMalformed) {
-    EXPECT_THAT(error_of(text), HasSubstr(problem)) << text;
+    EXPECT_THAT(expression_error(text), HasSubstr(problem)) << text;
   }
 }
 
 TEST(Expression, hostile_depth_and_length_are_refused) {
-  EXPECT_THAT(error_of(std::string(1'000, '(') + "swing"), HasSubstr("deeper than 40"));
+  EXPECT_THAT(expression_error(std::string(1'000, '(') + "swing"), HasSubstr("deeper than 40"));
   std::string nots;
   for (int i = 0; i < 1'000; ++i) nots += "not ";
-  EXPECT_THAT(error_of(nots + "swing"), HasSubstr("deeper than 40"));
-  EXPECT_THAT(error_of(std::string(20'000, ' ')), HasSubstr("at most 10000"));
+  EXPECT_THAT(expression_error(nots + "swing"), HasSubstr("deeper than 40"));
+  EXPECT_THAT(expression_error(std::string(20'000, ' ')), HasSubstr("at most 10000"));
   std::string chain = "swing";
   for (int i = 0; i < 900; ++i) chain += " and swing";
   EXPECT_TRUE(holds(chain));

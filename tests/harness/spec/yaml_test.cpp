@@ -12,7 +12,7 @@ using ::testing::HasSubstr;
 
 Json json_of(const std::string& text) { return to_json(parse_yaml(text, "a.yaml")); }
 
-std::string error_of(const std::string& text, const YamlLimits& limits = {}) {
+std::string yaml_error(const std::string& text, const YamlLimits& limits = {}) {
   return assay::testing::refusal([&] { parse_yaml(text, "a.yaml", limits); });
 }
 
@@ -51,15 +51,15 @@ TEST(Yaml, merge_keys_lay_maps_under_their_own) {
 }
 
 TEST(Yaml, merge_keys_over_anything_but_maps_are_refused) {
-  EXPECT_EQ(error_of("a: {<<: 3}"),
+  EXPECT_EQ(yaml_error("a: {<<: 3}"),
             "a.yaml:1:9: '<<' merges a map ('<<: *name') or a list of maps ('<<: [*a, *b]'), not "
             "'3'");
-  EXPECT_EQ(error_of("a: &a [1]\nb: {<<: [*a]}"),
+  EXPECT_EQ(yaml_error("a: &a [1]\nb: {<<: [*a]}"),
             "a.yaml:2:10: '<<' merges a map ('<<: *name') or a list of maps ('<<: [*a, *b]'), not "
             "a list");
-  EXPECT_THAT(error_of("a: &a {x: 1}\nb: {<<: *a, <<: *a}"),
+  EXPECT_THAT(yaml_error("a: &a {x: 1}\nb: {<<: *a, <<: *a}"),
               HasSubstr("key '<<' stands twice in this map; several maps are merged by a list"));
-  EXPECT_THAT(error_of("b: {<<: *a}"), HasSubstr("a.yaml:1:"));
+  EXPECT_THAT(yaml_error("b: {<<: *a}"), HasSubstr("a.yaml:1:"));
 }
 
 TEST(Yaml, places_count_from_one) {
@@ -82,24 +82,24 @@ TEST(Yaml, a_bomb_of_aliases_is_refused_before_it_grows) {
     for (int k = 1; k < 10; ++k) text += ", " + below;
     text += "]\n";
   }
-  EXPECT_THAT(error_of(text), HasSubstr("more than 200000 values"));
+  EXPECT_THAT(yaml_error(text), HasSubstr("more than 200000 values"));
 }
 
 TEST(Yaml, deep_nesting_is_refused) {
-  EXPECT_THAT(error_of(std::string(100, '[') + std::string(100, ']')),
+  EXPECT_THAT(yaml_error(std::string(100, '[') + std::string(100, ']')),
               HasSubstr("a.yaml:1:41: nested deeper than 40 levels"));
-  EXPECT_THAT(error_of(std::string(100'000, '[')), HasSubstr("a.yaml:1:"));
+  EXPECT_THAT(yaml_error(std::string(100'000, '[')), HasSubstr("a.yaml:1:"));
 }
 
 TEST(Yaml, aliases_do_not_get_around_the_depth) {
   std::string text = "a: &a [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\nb: ";
   text += "[[[[[[[[[[[[[[[[[[[[[[[[*a]]]]]]]]]]]]]]]]]]]]]]]]\n";
-  EXPECT_THAT(error_of(text), HasSubstr("a.yaml:2:28: nested deeper than 40 levels"));
+  EXPECT_THAT(yaml_error(text), HasSubstr("a.yaml:2:28: nested deeper than 40 levels"));
 }
 
 TEST(Yaml, large_files_and_many_values_are_refused) {
-  EXPECT_THAT(error_of(std::string(5 << 20, ' ')), HasSubstr("a sweep file has at most 4194304"));
-  EXPECT_THAT(error_of("[1, 2, 3, 4]", {.max_nodes = 4}), HasSubstr("a.yaml:1:11: more than 4"));
+  EXPECT_THAT(yaml_error(std::string(5 << 20, ' ')), HasSubstr("a sweep file has at most 4194304"));
+  EXPECT_THAT(yaml_error("[1, 2, 3, 4]", {.max_nodes = 4}), HasSubstr("a.yaml:1:11: more than 4"));
 }
 
 TEST(Yaml, emitted_text_parses_to_the_same_values) {

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr const char* kHello = R"(
+constexpr const char* kDamageStart = R"(
 import json, os, shutil, socket, sys
 s = socket.socket(fileno=3)
 def say(**message): s.sendall((json.dumps(message) + "\n").encode())
@@ -54,7 +54,7 @@ class DamageTest : public SupervisorTest {
   }
 
   Report run_script(const std::string& script) {
-    options.providers["odd"] = {"python3", "-c", kHello + script + kDone};
+    options.providers["odd"] = {"python3", "-c", kDamageStart + script + kDone};
     return run(stage("value", {}, 1, "odd"));
   }
 

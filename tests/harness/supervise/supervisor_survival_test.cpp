@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-constexpr const char* kHello = R"(
+constexpr const char* kSurvivalStart = R"(
 import json, os, socket, subprocess, sys
 s = socket.socket(fileno=3)
 s.sendall(b'{"type": "hello", "protocol": 1, "provider": "odd", "pid": 1}\n')
@@ -53,7 +53,7 @@ os._exit(1)
 class SurvivalTest : public SupervisorTest {
  protected:
   Report run_script(const std::string& script, const std::string& argument = "") {
-    options.providers["odd"] = {"python3", "-c", std::string(kHello) + script};
+    options.providers["odd"] = {"python3", "-c", std::string(kSurvivalStart) + script};
     if (!argument.empty()) options.providers["odd"].push_back(argument);
     return run(stage("value", {}, 1, "odd"));
   }
@@ -92,7 +92,7 @@ TEST_F(SurvivalTest, nor_do_those_that_left_its_session) {
 
 TEST_F(SurvivalTest, a_flood_of_progress_is_one_report) {
   std::size_t most = 0;
-  options.providers["odd"] = {"python3", "-c", std::string(kHello) + R"(
+  options.providers["odd"] = {"python3", "-c", std::string(kSurvivalStart) + R"(
 line = json.dumps({"type": "progress", "attempt": run["attempt"], "done": 1, "total": 2, "unit": "x"}).encode() + b'\n'
 for i in range(400): s.sendall(line * 200)
 s.sendall(json.dumps({"type": "done", "attempt": run["attempt"], "result": {}}).encode() + b'\n')
