@@ -28,7 +28,8 @@ def seconds_by_folder(folder):
     last = {}
     for line in (folder / ".ninja_log").read_text().splitlines():
         fields = line.split("\t")
-        if len(fields) == 5 and re.search(r"\.(o|gch)$", fields[3]):
+        # The log also names outputs of earlier configurations.
+        if len(fields) == 5 and re.search(r"\.(o|gch)$", fields[3]) and (folder / fields[3]).exists():
             last[fields[3]] = (int(fields[1]) - int(fields[0])) / 1000
     total = collections.Counter()
     for output, seconds in last.items():

@@ -117,7 +117,6 @@ TEST_F(QuantizationTest, a_composition_is_unstated_if_one_of_its_networks_is) {
   plan::Stage &mine = plan.stages[1], &last = plan.stages[3];
   mine.recipe = Json{{"parameters", {{"w_bits", 4}}}};
   last.inputs.push_back({"network", mine.key});
-  plan.trials[1].method = "mine + rtn";
   const auto row_of_last = [&](const Json& said_by_mine) {
     DatabaseSink sink(folder_ / "c.sqlite");
     sink.begin(plan, {.unix_s = 1, .host = "h", .sweep_text = "x"});
@@ -132,7 +131,7 @@ TEST_F(QuantizationTest, a_composition_is_unstated_if_one_of_its_networks_is) {
     }
     Reader reader(folder_ / "c.sqlite");
     for (const ResultRow& row : reader.results()) {
-      if (row.method == "mine + rtn") return quantization_of(row);
+      if (row.method == "rtn") return quantization_of(row);
     }
     return Quantization();
   };

@@ -58,7 +58,7 @@ TEST(table, control_characters_never_reach_a_terminal) {
 }
 
 TEST(table, every_format_spells_what_turns_the_direction_of_writing) {
-  Table evil = sample();
+  Table evil = sample_table();
   evil.rows[0][0] = text_cell("abc\u202edef\x1b[2J");
   evil.notes = {"note\u202e"};
   for (const Format format :
@@ -70,7 +70,7 @@ TEST(table, every_format_spells_what_turns_the_direction_of_writing) {
 }
 
 TEST(table, columns_are_as_wide_as_what_they_show) {
-  Table table = sample();
+  Table table = sample_table();
   table.rows = {{text_cell("\u202e"), empty_cell()}};
   table.notes.clear();
   EXPECT_EQ(render({table}, {}), "T\nname    x\n------  -\n\\u202e  -\n");
