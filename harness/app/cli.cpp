@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 
 #include "harness/base/error.h"
 #include "harness/base/say.h"
@@ -34,6 +35,19 @@ std::string unknown_command(const CLI::App& root, int argc, char** argv) {
     if (!command->get_group().empty()) legal.push_back(command->get_name());
   }
   return fmt::format("unknown command '{}'{}", argv[1], suggestion(argv[1], legal));
+}
+
+// Refuses what is no whole number from `least` to `most`: CLI11 wraps -1 around and blames the
+// range for "1e3".
+template <typename Number>
+auto whole_number(Number least, Number most) {
+  return [least, most](const std::string& text) -> std::string {
+    Number value{};
+    const char* end = text.data() + text.size();
+    const auto [read, error] = std::from_chars(text.data(), end, value);
+    if (error == std::errc() && read == end && value >= least && value <= most) return "";
+    return fmt::format("'{}'; expected a whole number from {} to {}", text, least, most);
+  };
 }
 
 }  // namespace
@@ -143,23 +157,20 @@ Command& Command::option(const char* names, std::vector<std::string>& into, cons
 
 Command& Command::number(const char* names, int& into, const char* help, const char* shown,
                          int least, int most) {
-  return with(app_->add_option(names, into, help)->check(CLI::Range(least, most)), shown);
+  return with(app_->add_option(names, into, help)->check(whole_number(least, most)), shown);
 }
 
 Command& Command::number(const char* names, std::optional<std::int64_t>& into, const char* help,
                          const char* shown, std::int64_t least, std::int64_t most) {
-  return with(app_->add_option(names, into, help)->check(CLI::Range(least, most)), shown);
+  return with(app_->add_option(names, into, help)->check(whole_number(least, most)), shown);
 }
 
 Command& Command::number(const char* names, std::uint64_t& into, const char* help,
                          const char* shown) {
-  const auto check = [](const std::string& text) -> std::string {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error == std::errc() && end == text.data() + text.size()) return "";
-    return fmt::format("'{}'; expected a whole number from 0 to 18446744073709551615", text);
-  };
-  return with(app_->add_option(names, into, help)->check(check), shown);
+  return with(
+      app_->add_option(names, into, help)
+          ->check(whole_number<std::uint64_t>(0, std::numeric_limits<std::uint64_t>::max())),
+      shown);
 }
 
 Command& Command::number(const char* names, double& into, const char* help, const char* shown,

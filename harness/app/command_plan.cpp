@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -7,6 +9,7 @@
 #include "harness/app/sweep_options.h"
 #include "harness/base/log.h"
 #include "harness/plan/summary.h"
+#include "harness/run/inventory.h"
 #include "harness/run/node_slots.h"
 #include "harness/run/run_sweep.h"
 #include "harness/supervise/store.h"
@@ -54,9 +57,19 @@ std::set<std::string> timings_in(results::Reader& reader) {
   return keys;
 }
 
+// Stages that a run would not try again by itself.
+std::set<std::string> failed_in(results::Reader& reader) {
+  std::set<std::string> keys;
+  for (const auto& row : reader.query("SELECT key, kind FROM stage WHERE state = 'failed'").rows) {
+    if (!run::worth_another_try(row[1].get<std::string>())) keys.insert(row[0].get<std::string>());
+  }
+  return keys;
+}
+
 // What an earlier run of the sweep in the same folder tells.
 struct Learned {
   plan::Costs costs;
+  std::set<std::string> failed;
   std::set<std::string> timings;  // keys of those that need not run again
 };
 
@@ -68,7 +81,7 @@ Learned learned_from(const std::filesystem::path& run) {
   if (!std::filesystem::exists(database, ignored)) return {};
   try {
     results::Reader reader(database);
-    return {costs_in(reader), timings_in(reader)};
+    return {costs_in(reader), failed_in(reader), timings_in(reader)};
   } catch (const Error& e) {
     log_warning("nothing is predicted: {}", e.what());
     return {};
@@ -100,6 +113,15 @@ int plan_sweep(const Cli& cli, const run::SweepRequest& request, const std::file
   const auto summary =
       plan::describe_plan(loaded.plan, is_done, learned.costs, slots_of(loaded.sweep.run));
   std::vector<results::Table> tables = plan_tables(summary, loaded.facts);
+  const auto failed = std::count_if(
+      loaded.plan.stages.begin(), loaded.plan.stages.end(),
+      [&](const auto& stage) { return learned.failed.contains(stage.key) && !is_done(stage.key); });
+  if (failed > 0) {
+    tables.front().notes.push_back(fmt::format(
+        "{} of them failed in {}: `assay run` leaves {} and what rests on {} alone "
+        "unless --retry-failed is given",
+        failed, run.string(), failed == 1 ? "it" : "them", failed == 1 ? "it" : "them"));
+  }
   tables.front().notes.push_back(loaded.numerics);
   for (const std::string& note : loaded.notes) tables.back().notes.push_back(note);
   cli.print(tables);

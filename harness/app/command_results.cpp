@@ -78,6 +78,16 @@ void add_export(Cli& cli) {
   });
 }
 
+// Members of a JSON object have names of their own.
+void check_names(const std::vector<std::string>& columns) {
+  std::set<std::string> seen;
+  for (const std::string& name : columns) {
+    if (seen.insert(name).second) continue;
+    throw Error(ErrorKind::kConfig,
+                fmt::format("two columns are named '{}'; name them apart with AS", name));
+  }
+}
+
 void add_query(Cli& cli) {
   Command command(
       cli, "query", "Read-only SQL on the results database (docs/formats/database.md)",
@@ -92,7 +102,9 @@ void add_query(Cli& cli) {
   command.argument("sql", options->sql, "One SELECT", "SQL").required();
   command.runs([&cli, options] {
     results::Reader reader = open_run(options->run);
-    cli.print({results::table_of(reader.query(options->sql))});
+    const results::QueryResult result = reader.query(options->sql);
+    if (cli.common.format == "json") check_names(result.columns);
+    cli.print({results::table_of(result)});
     return 0;
   });
 }

@@ -16,11 +16,6 @@ namespace {
 
 constexpr std::size_t kShortestKey = 8;
 
-// A failure that says nothing about the stage: the next run tries again.
-bool worth_another_try(const std::string& kind) {
-  return kind == "lost" || kind == "io" || kind == "environment";
-}
-
 bool names(const std::string& forced, const plan::Stage& stage) {
   return stage.name == forced || (forced.size() >= kShortestKey && stage.key.starts_with(forced));
 }
@@ -53,6 +48,10 @@ std::vector<bool> forced_stages(const plan::Plan& plan, const std::vector<std::s
 }
 
 }  // namespace
+
+bool worth_another_try(const std::string& kind) {
+  return kind == "lost" || kind == "io" || kind == "environment";
+}
 
 record::StageRecord found_in_store(const plan::Stage& stage, const supervise::Artifact& artifact) {
   record::StageRecord record;

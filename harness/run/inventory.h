@@ -21,6 +21,9 @@ struct InventoryRequest {
 Inventory take_inventory(const plan::Plan& plan, const record::History& history,
                          supervise::Store& store, const InventoryRequest& request);
 
+// Whether a failure of this kind says nothing about the stage: the next run tries again by itself.
+bool worth_another_try(const std::string& kind);
+
 // The record of a stage whose artifact was found in the store.
 record::StageRecord found_in_store(const plan::Stage& stage, const supervise::Artifact& artifact);
 

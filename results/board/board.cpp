@@ -20,6 +20,11 @@ namespace {
 constexpr std::string_view kMeasured = "measured.";
 constexpr std::string_view kMeasuredData = "measured.data.";
 
+// "latency ms"; a name that ends with its unit (`latency_ms`) says it already.
+std::string with_unit(const std::string& name, const std::string& unit) {
+  return unit.empty() || name.ends_with("_" + unit) ? name : name + " " + unit;
+}
+
 int decimals_of(const std::string& unit) { return unit == "%" ? 2 : 3; }
 
 // "context=64 stride=32" of those settings whose value is not the same in all `others`, and always
@@ -136,7 +141,7 @@ class BoardMaker {
   }
 
   std::string timing_title(const TimingKey& key) const {
-    std::string title = key.unit.empty() ? key.name : key.name + " " + key.unit;
+    std::string title = with_unit(key.name, key.unit);
     if (const std::string pass = pass_of(key.fingerprint); !pass.empty()) title += ", " + pass;
     const std::string telling = telling_settings(key.settings, lines_.settings_of(key));
     if (!telling.empty()) title += " " + telling;
@@ -203,7 +208,7 @@ class BoardMaker {
                 .columns = {{"#", true}, {"model"}, {"method"}, {"bits"}}};
     if (runs_.size() > 1) table.columns.insert(table.columns.begin() + 1, {"run"});
     table.grouped_by = runs_.size() > 1 ? 2 : 1;
-    table.columns.push_back({row.unit.empty() ? key.name : key.name + " " + row.unit, true});
+    table.columns.push_back({with_unit(key.name, row.unit), true});
     table.columns.push_back({"std", true});
     table.columns.push_back({"n", true});
     if (extras.vs_float) table.columns.push_back({"vs float", true});
@@ -213,11 +218,15 @@ class BoardMaker {
       table.columns.push_back({timing_title(timing), true});
     table.columns.push_back({"cost s", true});
     table.columns.push_back({"trial"});
-    int rank = 0;
-    std::string model;
+    int place = 0, rank = 0;  // lines of one value share the rank of the first
+    const Line* before = nullptr;
     for (const Line* line : sorted(lines)) {
-      rank = line->first.model == model ? rank + 1 : 1;
-      model = line->first.model;
+      const bool same_model = before != nullptr && before->first.model == line->first.model;
+      place = same_model ? place + 1 : 1;
+      const bool ties =
+          same_model && spread_of(before->values).mean == spread_of(line->values).mean;
+      if (!ties) rank = place;
+      before = line;
       table.rows.push_back(cells_of(key, *line, rank, parameters.at(line->first.trial), extras));
     }
     if (const std::string passed = passed_over_in(key.settings); !passed.empty()) {

@@ -49,6 +49,7 @@ std::vector<std::string> run_notes(const RunResults& run) {
     notes.push_back(fmt::format("  {} {} ({} of {} stages done): assay show {}", trial.state,
                                 trial.label, trial.done, trial.stages, trial.id));
   }
+  if (shown > 0) notes.emplace_back("  `assay run SWEEP --retry-failed` runs failed stages again");
   for (std::size_t i = 0; i < run.notes.size() && i < kMaxShown; ++i) {
     const NoteRow& row = run.notes[i];
     notes.push_back(fmt::format("  note ({} {}): {}", row.trials,

@@ -255,7 +255,7 @@ std::vector<NoteRow> Reader::notes() {
     while (rows.executeStep()) {
       std::istringstream lines(rows.getColumn(0).getString());
       for (std::string line; std::getline(lines, line);)
-        trials[line].insert(rows.getColumn(1).getString());
+        if (!line.empty()) trials[line].insert(rows.getColumn(1).getString());
     }
   });
   std::vector<NoteRow> notes;
