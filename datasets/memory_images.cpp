@@ -40,8 +40,8 @@ at::Tensor byte_tensor(const std::string& bytes, const std::vector<std::int64_t>
   return tensor;
 }
 
-std::unique_ptr<ImageSet> memory_images(at::Tensor images, at::Tensor labels, std::int64_t classes,
-                                        const std::string& source) {
+std::unique_ptr<ImageSet> memory_images(const at::Tensor& images, const at::Tensor& labels,
+                                        std::int64_t classes, const std::string& source) {
   if (images.dim() != 4 || labels.dim() != 1 || images.size(0) != labels.size(0)) {
     refuse_file(source, fmt::format("{} images and {} labels do not fit together",
                                     images.dim() > 0 ? images.size(0) : 0,
