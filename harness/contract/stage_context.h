@@ -17,6 +17,17 @@ class InputWatch;
 
 // What the body of a stage is given. The executor implements it over the protocol; tests fake it.
 // Used by one thread, the executor's.
+//
+//   Json quantize(StageContext& context) {
+//     const std::filesystem::path images = context.input("images");   // declared as an input
+//     for (std::int64_t i = 0; i < layers; ++i) {
+//       if (context.stop_requested()) throw Error(ErrorKind::kLost, "stopped");
+//       ...
+//       context.progress(i + 1, layers, "layers");
+//     }
+//     write_safetensors(context.output() / "model.safetensors", tensors);
+//     return {{"metrics", {{"bits_per_weight", bits}}}};
+//   }
 class StageContext {
  public:
   virtual ~StageContext() = default;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/base/quantile.h"
+
 namespace assay::evaluate {
 namespace {
 
@@ -17,9 +19,7 @@ double timed(const std::function<void()>& run, const std::function<double()>& no
 
 // Ranks of the 95 % interval: the number of values below the median is binomial(n, 1/2), here by
 // its normal approximation, widened to whole ranks.
-void add_interval(Latency& latency) {
-  std::vector<double> sorted = latency.seconds;
-  std::sort(sorted.begin(), sorted.end());
+void add_interval(const std::vector<double>& sorted, Latency& latency) {
   const auto n = static_cast<double>(sorted.size());
   const double reach = 1.96 * std::sqrt(n) / 2;
   const auto last = static_cast<std::int64_t>(sorted.size()) - 1;
@@ -33,15 +33,6 @@ void add_interval(Latency& latency) {
 
 }  // namespace
 
-double quantile(std::vector<double> values, double q) {
-  std::sort(values.begin(), values.end());
-  const double place = q * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const std::size_t above = std::min(below + 1, values.size() - 1);
-  const double part = place - static_cast<double>(below);
-  return values[below] + part * (values[above] - values[below]);
-}
-
 Latency measure_latency(const std::function<void()>& run, const LatencyProtocol& protocol,
                         const std::function<double()>& now) {
   Latency latency;
@@ -53,6 +44,7 @@ Latency measure_latency(const std::function<void()>& run, const LatencyProtocol&
       group.push_back(timed(run, now));
     } while (static_cast<std::int64_t>(group.size()) < kGroup && now() - start < protocol.warmup_s);
     latency.warmup_runs += static_cast<std::int64_t>(group.size());
+    std::sort(group.begin(), group.end());
     const double median = quantile(group, 0.5);
     latency.stable = before >= 0 && std::abs(median - before) <= kSettled * before;
     before = median;
@@ -63,10 +55,12 @@ Latency measure_latency(const std::function<void()>& run, const LatencyProtocol&
           now() - begun < protocol.max_s)) {
     latency.seconds.push_back(timed(run, now));
   }
-  latency.median_s = quantile(latency.seconds, 0.5);
-  latency.p10_s = quantile(latency.seconds, 0.1);
-  latency.p90_s = quantile(latency.seconds, 0.9);
-  add_interval(latency);
+  std::vector<double> sorted = latency.seconds;
+  std::sort(sorted.begin(), sorted.end());
+  latency.median_s = quantile(sorted, 0.5);
+  latency.p10_s = quantile(sorted, 0.1);
+  latency.p90_s = quantile(sorted, 0.9);
+  add_interval(sorted, latency);
   return latency;
 }
 

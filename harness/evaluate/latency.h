@@ -28,7 +28,4 @@ struct Latency {
 Latency measure_latency(const std::function<void()>& run, const LatencyProtocol& protocol,
                         const std::function<double()>& now);
 
-// The q-quantile with linear interpolation between order statistics. values: not empty.
-double quantile(std::vector<double> values, double q);
-
 }  // namespace assay::evaluate

@@ -60,6 +60,13 @@ class ParameterTable {
 
 // A network written once, with explicit forward code, for float and quantized runs alike.
 // Not copyable; used by one thread. All tensors on one device and of one floating dtype.
+//
+//   const std::unique_ptr<Network> network = make_network("vit", configuration);
+//   for (const Layer& layer : network->layers()) {
+//     at::Tensor& weight = network->parameters().at(layer.name + ".weight");
+//     weight = rounded(weight);
+//   }
+//   const at::Tensor logits = network->forward(images);  // [B, classes]
 class Network {
  public:
   virtual ~Network() = default;

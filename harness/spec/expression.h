@@ -24,6 +24,9 @@ namespace assay::spec {
 //
 // A name that a trial does not have is none: equal to none alone, and no comparison of order holds.
 // Text and numbers do not compare: that is an error, not false.
+//
+//   const Expression where("w_bits == 4 and model in ['vit']", place, {"model", "w_bits"});
+//   where.holds([&](std::size_t name) { return trial.value(where.names()[name]); });
 class Expression {
  public:
   // `names`: what may be used; a name that is none of them is an error with the nearest. The place

@@ -21,9 +21,9 @@
 //   partial/<key>/<run>.<number>/ checkpoints of an attempt at a stage that has not published yet;
 //                                 its name ends in "@<owner>" while that process may write there
 //   partial/<key>/claim           symbolic link to "<run>@<owner>": who computes it now
-//   manifests/<digest>            what lies below a folder that stages read (core/manifest.h)
-//   tmp/<owner>/                  what a live process is making; nothing in it is looked up
-//   roots/<run id>.json           what a run wants kept, with a lease
+//   manifests/<digest>            what lies below a folder that stages read
+//   (harness/formats/manifest.h) tmp/<owner>/                  what a live process is making;
+//   nothing in it is looked up roots/<run id>.json           what a run wants kept, with a lease
 //   damaged/                      artifacts that failed their check, moved out of the way
 //
 // What is visible below objects/ and runs/ is whole: it arrives by one rename. After a power cut a
@@ -34,6 +34,13 @@
 //               "files": {name: bytes}, "digests": {name: SHA-256}, "digest": SHA-256 of the rest,
 //               "attempt", "cost": {wall_s, cpu_s, peak_memory_bytes}, "environment": {...}}.
 // Only the last three, and with them "digest", differ between two executions of one recipe.
+
+//
+//   Store store;                                        // of the user
+//   if (const auto artifact = store.lookup(key)) {      // whole, or not there
+//     read(artifact->path / "model.safetensors");
+//     report(artifact->result.at("metrics"));
+//   }
 
 namespace assay::supervise {
 

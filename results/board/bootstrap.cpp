@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "harness/base/error.h"
+#include "harness/base/quantile.h"
 #include "harness/formats/philox.h"
 #include "results/board/resampling.h"
 
@@ -157,14 +158,6 @@ double mean_over_seeds(std::span<const std::vector<double>> seeds, Statistic sta
 }
 
 }  // namespace
-
-double quantile(std::span<const double> sorted, double q) {
-  const double position = q * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(position);
-  const std::size_t above = std::min(below + 1, sorted.size() - 1);
-  const double weight = position - static_cast<double>(below);
-  return sorted[below] + weight * (sorted[above] - sorted[below]);
-}
 
 PairedEstimate paired_bootstrap(std::span<const double> left, std::span<const double> right,
                                 Statistic statistic, const BootstrapOptions& options,

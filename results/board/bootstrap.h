@@ -59,7 +59,4 @@ PairedEstimate seed_bootstrap(std::span<const std::vector<double>> left,
                               std::span<const double> weights = {},
                               const BootstrapProgress& progress = {});
 
-// The q-quantile (0..1) of sorted values, interpolated linearly.
-double quantile(std::span<const double> sorted, double q);
-
 }  // namespace assay::results

@@ -67,11 +67,5 @@ TEST(Latency, the_interval_holds_the_median_and_percentiles_are_in_order) {
   EXPECT_LE(latency.high_s, latency.p90_s);
 }
 
-TEST(Latency, quantiles_lie_between_order_statistics) {
-  EXPECT_DOUBLE_EQ(quantile({3, 1, 2}, 0.5), 2);
-  EXPECT_DOUBLE_EQ(quantile({1, 2}, 0.25), 1.25);
-  EXPECT_DOUBLE_EQ(quantile({4}, 0.9), 4);
-}
-
 }  // namespace
 }  // namespace assay::evaluate
