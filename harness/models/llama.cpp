@@ -9,9 +9,9 @@
 #include "harness/formats/philox.h"
 #include "harness/models/causal_attention.h"
 #include "harness/models/configuration.h"
+#include "harness/models/decoder.h"
 #include "harness/models/family.h"
 #include "harness/models/layers.h"
-#include "harness/models/random_tensor.h"
 #include "harness/models/rotary.h"
 
 // LLaMA (Touvron et al. 2023) and its relatives Mistral and Qwen2, with Hugging Face names.
@@ -268,24 +268,14 @@ at::Tensor Llama::head(const at::Tensor& hidden, Tap& tap) const {
 }
 
 std::vector<Layer> Llama::layers() const {
-  std::vector<Layer> all;
-  for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    const Block& b = blocks_[i];
-    const auto add = [&](const char* name, const std::string& in, const std::string& out) {
-      all.push_back({.name = layer_prefix(i) + name,
-                     .unit = static_cast<std::int64_t>(i),
-                     .input_site = in,
-                     .output_site = out});
-    };
-    add("self_attn.q_proj", b.q_in, b.q_out);
-    add("self_attn.k_proj", b.q_in, b.k_out);
-    add("self_attn.v_proj", b.q_in, b.v_out);
-    add("self_attn.o_proj", b.out_in, b.out_out);
-    add("mlp.gate_proj", b.gate_in, b.gate_out);
-    add("mlp.up_proj", b.gate_in, b.up_out);
-    add("mlp.down_proj", b.down_in, b.down_out);
-  }
-  return all;
+  return block_layers<Block>(blocks_, layer_prefix,
+                             {{"self_attn.q_proj", &Block::q_in, &Block::q_out},
+                              {"self_attn.k_proj", &Block::q_in, &Block::k_out},
+                              {"self_attn.v_proj", &Block::q_in, &Block::v_out},
+                              {"self_attn.o_proj", &Block::out_in, &Block::out_out},
+                              {"mlp.gate_proj", &Block::gate_in, &Block::gate_out},
+                              {"mlp.up_proj", &Block::gate_in, &Block::up_out},
+                              {"mlp.down_proj", &Block::down_in, &Block::down_out}});
 }
 
 std::vector<std::string> Llama::sites() const {
@@ -300,11 +290,8 @@ std::unique_ptr<Network> make(const Json& configuration, bool allocate) {
 
 at::Tensor initial(const Network& network, const std::string& name, const at::Tensor& like,
                    Philox& random) {
-  const std::vector<std::int64_t> shape = like.sizes().vec();
-  if (name.ends_with(".bias")) return at::zeros(shape);
-  if (shape.size() == 1) return at::ones(shape);
-  return normal_tensor(random, shape, 0.0,
-                       network.configuration().value("initializer_range", 0.02));
+  return initial_of_decoder(name, like, network.configuration().value("initializer_range", 0.02),
+                            random);
 }
 
 }  // namespace

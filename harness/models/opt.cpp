@@ -9,9 +9,9 @@
 #include "harness/formats/philox.h"
 #include "harness/models/causal_attention.h"
 #include "harness/models/configuration.h"
+#include "harness/models/decoder.h"
 #include "harness/models/family.h"
 #include "harness/models/layers.h"
-#include "harness/models/random_tensor.h"
 
 // OPT (Zhang et al. 2022) with pre-norm blocks, learned positions and Hugging Face names.
 
@@ -175,23 +175,13 @@ at::Tensor Opt::head(const at::Tensor& hidden, Tap& tap) const {
 }
 
 std::vector<Layer> Opt::layers() const {
-  std::vector<Layer> all;
-  for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    const Block& b = blocks_[i];
-    const auto add = [&](const char* name, const std::string& in, const std::string& out) {
-      all.push_back({.name = layer_prefix(i) + name,
-                     .unit = static_cast<std::int64_t>(i),
-                     .input_site = in,
-                     .output_site = out});
-    };
-    add("self_attn.q_proj", b.q_in, b.q_out);
-    add("self_attn.k_proj", b.q_in, b.k_out);
-    add("self_attn.v_proj", b.q_in, b.v_out);
-    add("self_attn.out_proj", b.out_in, b.out_out);
-    add("fc1", b.fc1_in, b.fc1_out);
-    add("fc2", b.fc2_in, b.fc2_out);
-  }
-  return all;
+  return block_layers<Block>(blocks_, layer_prefix,
+                             {{"self_attn.q_proj", &Block::q_in, &Block::q_out},
+                              {"self_attn.k_proj", &Block::q_in, &Block::k_out},
+                              {"self_attn.v_proj", &Block::q_in, &Block::v_out},
+                              {"self_attn.out_proj", &Block::out_in, &Block::out_out},
+                              {"fc1", &Block::fc1_in, &Block::fc1_out},
+                              {"fc2", &Block::fc2_in, &Block::fc2_out}});
 }
 
 std::vector<std::string> Opt::sites() const {
@@ -206,10 +196,7 @@ std::unique_ptr<Network> make(const Json& configuration, bool allocate) {
 
 at::Tensor initial(const Network& network, const std::string& name, const at::Tensor& like,
                    Philox& random) {
-  const std::vector<std::int64_t> shape = like.sizes().vec();
-  if (name.ends_with(".bias")) return at::zeros(shape);
-  if (shape.size() == 1) return at::ones(shape);
-  return normal_tensor(random, shape, 0.0, network.configuration().value("init_std", 0.02));
+  return initial_of_decoder(name, like, network.configuration().value("init_std", 0.02), random);
 }
 
 }  // namespace

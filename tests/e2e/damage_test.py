@@ -3,31 +3,20 @@
 
     tests/e2e/damage_test.py --assay build/dev/bin/assay --provider build/dev/tests/echo_provider
 """
-import argparse
 import json
 import os
 import shutil
+
+from cases import EchoTest, main, options
 import sqlite3
 import subprocess
-import sys
-import tempfile
 import time
-import unittest
 from pathlib import Path
 
-options = None
 PROVIDERS = Path(__file__).resolve().parent.parent / "providers"
 
 
-class DamageTest(unittest.TestCase):
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory(prefix="assay-damage-", ignore_cleanup_errors=True)
-        self.addCleanup(self.temporary.cleanup)
-        self.folder = Path(self.temporary.name)
-        self.run_folder = self.folder / "run"
-        self.store = self.folder / "store"
-        self.environment = {**os.environ, "ASSAY_STORE": str(self.store), "XDG_CACHE_HOME": str(self.folder / "cache")}
-
+class DamageTest(EchoTest):
     def sweep(self, methods, command=None, metric="metric: echo_value", settings="stall_timeout: 1m"):
         path = self.folder / "damaged.yaml"
         words = json.dumps(command or [str(Path(options.provider).resolve())])
@@ -368,8 +357,4 @@ BODIES["echo.fail"] = leave
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--assay", default="build/dev/bin/assay")
-    parser.add_argument("--provider", default="build/dev/tests/echo_provider")
-    options, rest = parser.parse_known_args()
-    unittest.main(argv=[sys.argv[0], *rest])
+    main()

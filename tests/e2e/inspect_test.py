@@ -3,27 +3,16 @@
 
     tests/e2e/inspect_test.py --assay build/dev/bin/assay --provider build/dev/tests/echo_provider
 """
-import argparse
 import json
-import os
 import sqlite3
 import subprocess
 import sys
-import tempfile
-import unittest
 from pathlib import Path
 
+from cases import EchoTest, main, options
+
 ECHO = Path(__file__).resolve().parent.parent / "providers" / "echo.py"
-options = None
-
-
-class InspectTest(unittest.TestCase):
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory(prefix="assay-inspect-")
-        self.addCleanup(self.temporary.cleanup)
-        self.folder = Path(self.temporary.name)
-        self.environment = {**os.environ, "ASSAY_STORE": str(self.folder / "store"), "XDG_CACHE_HOME": str(self.folder / "cache")}
-
+class InspectTest(EchoTest):
     def sweep(self, methods, settings="stall_timeout: 1m", provider=f'"{sys.executable}", "{ECHO}"'):
         path = self.folder / "tried.yaml"
         path.write_text(f"""assay: 1
@@ -96,8 +85,4 @@ run: {{{settings}}}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--assay", default="build/dev/bin/assay")
-    parser.add_argument("--provider", default="build/dev/tests/echo_provider")
-    options, rest = parser.parse_known_args()
-    unittest.main(argv=[sys.argv[0], *rest])
+    main()

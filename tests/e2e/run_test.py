@@ -3,29 +3,16 @@
 
     tests/e2e/run_test.py --assay build/dev/bin/assay --provider build/dev/tests/echo_provider
 """
-import argparse
 import json
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
-import tempfile
 import time
-import unittest
 from pathlib import Path
 
-options = None
+from cases import EchoTest, main, options
 
-
-class RunTest(unittest.TestCase):
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory(prefix="assay-run-")
-        self.addCleanup(self.temporary.cleanup)  # after what tests add: first in, last out
-        self.folder = Path(self.temporary.name)
-        self.environment = {**os.environ, "ASSAY_STORE": str(self.folder / "store"),
-                            "XDG_CACHE_HOME": str(self.folder / "cache")}
-
+class RunTest(EchoTest):
     def sweep(self, methods, settings="stall_timeout: 1m", name="tried", metric="metric: echo_value"):
         path = self.folder / f"{name}.yaml"
         path.write_text(f"""assay: 1
@@ -215,8 +202,4 @@ run: {{max_failures: 100%, {settings}}}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--assay", default="build/dev/bin/assay")
-    parser.add_argument("--provider", default="build/dev/tests/echo_provider")
-    options, rest = parser.parse_known_args()
-    unittest.main(argv=[sys.argv[0], *rest])
+    main()

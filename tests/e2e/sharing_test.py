@@ -3,30 +3,18 @@
 
     tests/e2e/sharing_test.py --assay build/dev/bin/assay --provider build/dev/tests/echo_provider
 """
-import argparse
 import json
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
-import tempfile
 import time
-import unittest
 from pathlib import Path
 
-options = None
+from cases import EchoTest, main, options
 
-
-class SharingTest(unittest.TestCase):
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory(prefix="assay-sharing-", ignore_cleanup_errors=True)
-        self.addCleanup(self.temporary.cleanup)
-        self.folder = Path(self.temporary.name)
-        self.environment = {**os.environ, "ASSAY_STORE": str(self.folder / "store"),
-                            "XDG_CACHE_HOME": str(self.folder / "cache")}
-
+class SharingTest(EchoTest):
     def sweep(self, methods, command=None, metric="metric: echo_value", settings="stall_timeout: 1m"):
         path = self.folder / "shared.yaml"
         words = json.dumps(command or [str(Path(options.provider).resolve())])
@@ -211,8 +199,4 @@ run: {{{settings}}}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--assay", default="build/dev/bin/assay")
-    parser.add_argument("--provider", default="build/dev/tests/echo_provider")
-    options, rest = parser.parse_known_args()
-    unittest.main(argv=[sys.argv[0], *rest])
+    main()

@@ -4,7 +4,6 @@ cannot be written, folders that may only be read, what somebody else does to its
 
     tests/e2e/stop_test.py --assay build/dev/bin/assay --provider build/dev/tests/echo_provider
 """
-import argparse
 import json
 import os
 import resource
@@ -12,13 +11,11 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
-import tempfile
 import time
-import unittest
 from pathlib import Path
 
-options = None
+from cases import EchoTest, main, options
+
 SLOW_START = """import os, socket, time
 time.sleep(60)
 """
@@ -28,15 +25,7 @@ def has_namespaces():
     return subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True).returncode == 0
 
 
-class StopTest(unittest.TestCase):
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory(prefix="assay-stop-")
-        self.addCleanup(self.temporary.cleanup)  # after what tests add: first in, last out
-        self.folder = Path(self.temporary.name)
-        self.environment = {**os.environ, "ASSAY_STORE": str(self.folder / "store"),
-                            "XDG_CACHE_HOME": str(self.folder / "cache")}
-        self.run_folder = self.folder / "run"
-
+class StopTest(EchoTest):
     def sweep(self, methods, name="stopped", command=None, settings="stall_timeout: 1m"):
         command = command or [str(Path(options.provider).resolve())]
         path = self.folder / f"{name}.yaml"
@@ -393,8 +382,4 @@ run: {{max_failures: 100%, {settings}}}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--assay", default="build/dev/bin/assay")
-    parser.add_argument("--provider", default="build/dev/tests/echo_provider")
-    options, rest = parser.parse_known_args()
-    unittest.main(argv=[sys.argv[0], *rest])
+    main()

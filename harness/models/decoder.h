@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "harness/formats/philox.h"
+#include "harness/models/network.h"
+
+// What decoders (OPT, LLaMA and their relatives) have in common beside causal_attention.h.
+
+namespace assay::models {
+
+// A linear layer of a block: its name below the block's prefix, and where the block names the sites
+// of its input and output.
+template <typename Block>
+struct BlockLayer {
+  const char* name;
+  std::string Block::*input_site;
+  std::string Block::*output_site;
+};
+
+// The linear layers of all blocks in execution order. `prefix`: of a block's parameters in
+// checkpoints, "model.layers.0.".
+template <typename Block>
+std::vector<Layer> block_layers(const std::vector<Block>& blocks,
+                                std::string (*prefix)(std::size_t),
+                                std::initializer_list<BlockLayer<Block>> layers) {
+  std::vector<Layer> all;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    for (const BlockLayer<Block>& layer : layers) {
+      all.push_back({.name = prefix(i) + layer.name,
+                     .unit = static_cast<std::int64_t>(i),
+                     .input_site = blocks[i].*layer.input_site,
+                     .output_site = blocks[i].*layer.output_site});
+    }
+  }
+  return all;
+}
+
+// A parameter of a new decoder, of the shape of `like`: biases 0, scales of norms 1, matrices from
+// N(0, deviation).
+at::Tensor initial_of_decoder(const std::string& name, const at::Tensor& like, double deviation,
+                              Philox& random);
+
+}  // namespace assay::models
