@@ -45,6 +45,46 @@ void PreTokenizer::add_byte_level(bool prefix_space, bool use_regex) {
   byte_level_ = true;
 }
 
+void PreTokenizer::add_split(const Json& json, const std::string& where) {
+  const std::string behavior = text_member_or(json, "behavior", "", where);
+  const bool invert = flag_member_or(json, "invert", false, where);
+  if (behavior != "Isolated" && behavior != "Removed") {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: behavior '{}' is not supported; supported: "
+                            "Isolated, Removed",
+                            where, behavior));
+  }
+  const Json& pattern = object_member(json, "pattern", where);
+  Step step;
+  const std::string expression = pattern.contains("Regex")
+                                     ? text_member_or(pattern, "Regex", "", where)
+                                     : quoted(text_member_or(pattern, "String", "", where));
+  try {
+    step.regex = std::make_unique<Regex>(expression);
+  } catch (const Error& e) {
+    throw Error(e.kind(), fmt::format("{}: {}", where, e.what()));
+  }
+  step.keep = behavior == "Isolated" ? Keep::kBoth : invert ? Keep::kMatches : Keep::kGaps;
+  steps_.push_back(std::move(step));
+}
+
+void PreTokenizer::add_metaspace(const Json& json, const std::string& where) {
+  Step step;
+  step.replacement = text_member_or(json, "replacement", "\xe2\x96\x81", where);
+  const std::string scheme = text_member_or(json, "prepend_scheme", "always", where);
+  if (flag_member_or(json, "split", true, where) || step.replacement.empty() ||
+      (scheme != "always" && scheme != "first" && scheme != "never")) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: only split: false with prepend_scheme always, first or never is "
+                            "supported",
+                            where));
+  }
+  step.prepend = scheme == "always"  ? Prepend::kAlways
+                 : scheme == "first" ? Prepend::kFirst
+                                     : Prepend::kNever;
+  steps_.push_back(std::move(step));
+}
+
 void PreTokenizer::add(const Json& json, const std::string& what) {
   const std::string type = text_member(json, "type", what + ": pre_tokenizer");
   const std::string where = fmt::format("{}: pre_tokenizer {}", what, type);
@@ -64,41 +104,9 @@ void PreTokenizer::add(const Json& json, const std::string& what) {
     step.regex = std::make_unique<Regex>(single ? R"(\p{N})" : R"(\p{N}+)");
     steps_.push_back(std::move(step));
   } else if (type == "Split") {
-    const std::string behavior = text_member_or(json, "behavior", "", where);
-    const bool invert = flag_member_or(json, "invert", false, where);
-    if (behavior != "Isolated" && behavior != "Removed") {
-      throw Error(ErrorKind::kUnsupported,
-                  fmt::format("{}: behavior '{}' is not supported; supported: "
-                              "Isolated, Removed",
-                              where, behavior));
-    }
-    const Json& pattern = object_member(json, "pattern", where);
-    Step step;
-    const std::string expression = pattern.contains("Regex")
-                                       ? text_member_or(pattern, "Regex", "", where)
-                                       : quoted(text_member_or(pattern, "String", "", where));
-    try {
-      step.regex = std::make_unique<Regex>(expression);
-    } catch (const Error& e) {
-      throw Error(e.kind(), fmt::format("{}: {}", where, e.what()));
-    }
-    step.keep = behavior == "Isolated" ? Keep::kBoth : invert ? Keep::kMatches : Keep::kGaps;
-    steps_.push_back(std::move(step));
+    add_split(json, where);
   } else if (type == "Metaspace") {
-    Step step;
-    step.replacement = text_member_or(json, "replacement", "\xe2\x96\x81", where);
-    const std::string scheme = text_member_or(json, "prepend_scheme", "always", where);
-    if (flag_member_or(json, "split", true, where) || step.replacement.empty() ||
-        (scheme != "always" && scheme != "first" && scheme != "never")) {
-      throw Error(ErrorKind::kUnsupported,
-                  fmt::format("{}: only split: false with prepend_scheme always, first or never is "
-                              "supported",
-                              where));
-    }
-    step.prepend = scheme == "always"  ? Prepend::kAlways
-                   : scheme == "first" ? Prepend::kFirst
-                                       : Prepend::kNever;
-    steps_.push_back(std::move(step));
+    add_metaspace(json, where);
   } else {
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("{} is not supported; supported: Sequence, ByteLevel, Split, Digits, "

@@ -41,6 +41,8 @@ class PreTokenizer {
   PreTokenizer() = default;
   void add(const Json& json, const std::string& what);
   void add_byte_level(bool prefix_space, bool use_regex);
+  void add_split(const Json& json, const std::string& where);
+  void add_metaspace(const Json& json, const std::string& where);
   static void apply(const Step& step, AlignedText text, bool first,
                     std::vector<AlignedText>& pieces);
 

@@ -204,6 +204,8 @@ std::vector<results::Comparison> comparisons_of(const Side& left, const Side& ri
     left_out.push_back(
         fmt::format("left out: {} of {} on {}: {}", what, of.left.metric, of.where, why));
   };
+  results::BootstrapOptions options = request.bootstrap;
+  options.progress = progress_line(request.quiet);
   const bool seeds_match = left.row.seeds() == right.row.seeds();
   std::vector<results::Comparison> all;
   for (const results::MetricPair& pair : pairs) {
@@ -225,8 +227,7 @@ std::vector<results::Comparison> comparisons_of(const Side& left, const Side& ri
     for (const results::ResultRow& figure : pair.figures) {
       try {
         const auto reported_a = values_of(left, figure), reported_b = values_of(right, figure);
-        results::Comparison c = results::compare_samples(
-            figure, a, b, seeds_match, request.bootstrap, progress_line(request.quiet));
+        results::Comparison c = results::compare_samples(figure, a, b, seeds_match, options);
         require_same("A", reported_a, c.estimate.left);
         require_same("B", reported_b, c.estimate.right);
         c.where = pair.where;

@@ -116,46 +116,22 @@ std::string encode(const Message& m) {
 
 namespace {
 
-Message decode(const Json& json, std::string_view from) {
-  if (!json.is_object())
-    refuse(from, "a message must be a JSON object, not " + json.dump().substr(0, 100));
-  Message m;
-  m.type = type_from(text_member(json, "type", from), from);
-  switch (m.type) {
-    case Type::kHello:
-      m.version = static_cast<int>(
-          std::clamp<std::int64_t>(integer_member(json, "protocol", from), -1, 1'000'000));
-      m.provider = text_member(json, "provider", from);
-      m.pid = integer_member(json, "pid", from);
-      m.prepares = flag_member_or(json, "prepares", false, from);
-      return m;
-    case Type::kDescribe:
-    case Type::kDescribed:
-    case Type::kInspected:
-      m.path = text_member(json, "path", from);
-      return m;
-    case Type::kInspect:
-      m.path = text_member(json, "path", from);
-      m.answer = text_member(json, "answer", from);
-      return m;
-    case Type::kPrepare:
-    case Type::kPrepared:
-    case Type::kExit:
-      return m;
-    case Type::kRun:
-      m.run.attempt = text_member(json, "attempt", from);
-      m.run.stage = text_member(json, "stage", from);
-      m.run.key = text_member(json, "key", from);
-      m.run.recipe = object_member(json, "recipe", from);
-      m.run.locations = object_member_or_empty(json, "locations", from);
-      m.run.inputs = texts_member(json, "inputs", from);
-      m.run.output = text_member(json, "output", from);
-      m.run.resume_dir = text_member(json, "resume_dir", from);
-      m.attempt = m.run.attempt;
-      return m;
-    default:
-      m.attempt = text_member(json, "attempt", from);
-  }
+Run decode_run(const Json& json, std::string_view from) {
+  Run run;
+  run.attempt = text_member(json, "attempt", from);
+  run.stage = text_member(json, "stage", from);
+  run.key = text_member(json, "key", from);
+  run.recipe = object_member(json, "recipe", from);
+  run.locations = object_member_or_empty(json, "locations", from);
+  run.inputs = texts_member(json, "inputs", from);
+  run.output = text_member(json, "output", from);
+  run.resume_dir = text_member(json, "resume_dir", from);
+  return run;
+}
+
+// The members of a message about an attempt.
+void decode_attempt(const Json& json, std::string_view from, Message& m) {
+  m.attempt = text_member(json, "attempt", from);
   switch (m.type) {
     case Type::kProgress:
       m.progress = {integer_member(json, "done", from), integer_member(json, "total", from),
@@ -187,6 +163,41 @@ Message decode(const Json& json, std::string_view from) {
       break;
     default:
       break;
+  }
+}
+
+Message decode(const Json& json, std::string_view from) {
+  if (!json.is_object())
+    refuse(from, "a message must be a JSON object, not " + json.dump().substr(0, 100));
+  Message m;
+  m.type = type_from(text_member(json, "type", from), from);
+  switch (m.type) {
+    case Type::kHello:
+      m.version = static_cast<int>(
+          std::clamp<std::int64_t>(integer_member(json, "protocol", from), -1, 1'000'000));
+      m.provider = text_member(json, "provider", from);
+      m.pid = integer_member(json, "pid", from);
+      m.prepares = flag_member_or(json, "prepares", false, from);
+      return m;
+    case Type::kDescribe:
+    case Type::kDescribed:
+    case Type::kInspected:
+      m.path = text_member(json, "path", from);
+      return m;
+    case Type::kInspect:
+      m.path = text_member(json, "path", from);
+      m.answer = text_member(json, "answer", from);
+      return m;
+    case Type::kPrepare:
+    case Type::kPrepared:
+    case Type::kExit:
+      return m;
+    case Type::kRun:
+      m.run = decode_run(json, from);
+      m.attempt = m.run.attempt;
+      return m;
+    default:
+      decode_attempt(json, from, m);
   }
   return m;
 }

@@ -39,15 +39,14 @@ bool ends_attempt(ReportKind kind) {
 }  // namespace
 
 Conductor::Conductor(const plan::Plan& plan, const std::string& run_id, schedule::Options options,
-                     Inventory inventory, supervise::Store& store, record::RunSink& sink,
-                     RunProgress& progress)
+                     Inventory inventory, const RunOutlets& outlets)
     : plan_(plan),
       run_id_(run_id),
       coordinator_(plan, std::move(options), inventory.known),
       inventory_(std::move(inventory)),
-      store_(store),
-      sink_(sink),
-      progress_(progress),
+      store_(outlets.store),
+      sink_(outlets.sink),
+      progress_(outlets.progress),
       open_stages_(plan.trials.size(), 0),
       trials_of_(plan.stages.size()),
       started_unix_s_(supervise::unix_seconds()) {

@@ -27,13 +27,19 @@ struct Inventory {
 // Stands between the coordinator, which decides, and supervisors, store and database, which do:
 // turns reports into events, and actions into commands and records. Commands go out only after the
 // records of the same round are durable, so what is acknowledged is never lost. One thread.
+// Where what a run does goes to. All outlive it.
+struct RunOutlets {
+  supervise::Store& store;
+  record::RunSink& sink;
+  RunProgress& progress;
+};
+
 class Conductor {
  public:
   using SupervisorId = std::size_t;
 
   Conductor(const plan::Plan& plan, const std::string& run_id, schedule::Options options,
-            Inventory inventory, supervise::Store& store, record::RunSink& sink,
-            RunProgress& progress);
+            Inventory inventory, const RunOutlets& outlets);
 
   void start();
   SupervisorId join(SupervisorHandle& supervisor, const SupervisorOffer& offer);

@@ -88,7 +88,7 @@ class Run {
     const std::vector<std::string> busy_providers =
         providers_with_work(loaded_.plan, inventory_, 2 * slots_.options.size());
     Conductor conductor(loaded_.plan, folder_->id(), std::move(options_), std::move(inventory_),
-                        *store_, *sink_, *progress_);
+                        RunOutlets{*store_, *sink_, *progress_});
     if (partial()) conductor.keep_temporary();  // the trials left out may want them
     conductor.keep_samples_in(folder_->path());
     std::string nonce;

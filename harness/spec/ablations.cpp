@@ -131,6 +131,41 @@ std::vector<Variant> varied(Node& node, const MethodExpression& expression, Para
   return variants;
 }
 
+std::string mode_from(Fields& fields) {
+  static const std::vector<std::string> kModes{"loo", "add_one", "factorial"};
+  Node* given = fields.take("mode");
+  if (given == nullptr) return kModes.front();
+  const std::string mode = text_of(*given, "mode");
+  if (std::find(kModes.begin(), kModes.end(), mode) == kModes.end()) {
+    refuse(given->place,
+           fmt::format("unknown mode '{}' (loo: each switch off in turn, add_one: each on alone, "
+                       "factorial: all combinations){}",
+                       mode, suggestion(mode, kModes)),
+           mode);
+  }
+  return mode;
+}
+
+void check_base(const Block& base, const Place& place) {
+  if (base.methods().size() != 1) refuse(place, "the base of an ablation has one method");
+  if (base.size() > kMaxBasePoints) {
+    refuse(place, fmt::format("the base of an ablation has more than {} points", kMaxBasePoints));
+  }
+}
+
+// A switch that the base turns off cannot be taken away.
+void check_switches(const std::vector<Switch>& switches, const Point& point,
+                    const StepTable& steps) {
+  for (const Switch& each : switches) {
+    const MethodStep& step = steps[point.steps[each.target.step]];
+    if (step.parameters.at(each.target.schema->name).get<bool>()) continue;
+    refuse(
+        each.place,
+        fmt::format("switch '{}' is off in the base already; it cannot be taken away", each.name),
+        each.name);
+  }
+}
+
 void load_one(Node& node, const std::string& default_name, const Catalogue& catalogue,
               TrialTable& table, const Sweep& sweep, std::set<std::string>& names) {
   Fields fields(node, default_name);
@@ -143,18 +178,7 @@ void load_one(Node& node, const std::string& default_name, const Catalogue& cata
     refuse(node.place, fmt::format("two ablations are named '{}'; give each a 'name'", name), name);
   }
   Node& base_node = fields.require("base");
-  std::string mode = "loo";
-  if (Node* given = fields.take("mode")) {
-    static const std::vector<std::string> kModes{"loo", "add_one", "factorial"};
-    mode = text_of(*given, "mode");
-    if (std::find(kModes.begin(), kModes.end(), mode) == kModes.end()) {
-      refuse(given->place,
-             fmt::format("unknown mode '{}' (loo: each switch off in turn, add_one: each on "
-                         "alone, factorial: all combinations){}",
-                         mode, suggestion(mode, kModes)),
-             mode);
-    }
-  }
+  const std::string mode = mode_from(fields);
   Node* without = fields.take("without");
   Node* vary = fields.take("vary");
   fields.finish();
@@ -164,13 +188,7 @@ void load_one(Node& node, const std::string& default_name, const Catalogue& cata
   }
 
   Block base(base_node, "base", Block::Exclude::kForbidden, catalogue, sweep, table.steps());
-  if (base.methods().size() != 1) {
-    refuse(base_node.place, "the base of an ablation has one method");
-  }
-  if (base.size() > kMaxBasePoints) {
-    refuse(base_node.place,
-           fmt::format("the base of an ablation has more than {} points", kMaxBasePoints));
-  }
+  check_base(base, base_node.place);
   const MethodExpression& expression = base.methods()[0].expression;
   std::vector<Switch> switches;
   std::vector<Variant> variants{{"base", {}}};
@@ -182,15 +200,7 @@ void load_one(Node& node, const std::string& default_name, const Catalogue& cata
     for (Variant& v : varied(*vary, expression, base.use())) variants.push_back(std::move(v));
   }
   base.for_each([&](const Point& point) {
-    for (const Switch& each : switches) {
-      const MethodStep& step = table.steps()[point.steps[each.target.step]];
-      if (!step.parameters.at(each.target.schema->name).get<bool>()) {
-        refuse(each.place,
-               fmt::format("switch '{}' is off in the base already; it cannot be taken away",
-                           each.name),
-               each.name);
-      }
-    }
+    check_switches(switches, point, table.steps());
     for (const Variant& variant : variants) {
       Point changed = point;
       for (const Change& change : variant.changes) {

@@ -148,6 +148,8 @@ class Slot {
   void handle(OwnExecutor& from, const std::string& provider, const protocol::Message& message,
               std::vector<Report>& reports);
   void note_metric(const protocol::Message& metric);
+  void take_failure(OwnExecutor& from, const protocol::Failure& failure,
+                    std::vector<Report>& reports);
   void take_hello(OwnExecutor& from, const std::string& provider, const protocol::Message& hello,
                   std::vector<Report>& reports);
   void make_ready(OwnExecutor& from, std::vector<Report>& reports);

@@ -167,23 +167,27 @@ void Slot::handle(OwnExecutor& from, const std::string& provider, const protocol
     case Type::kDone:
       finish(message, reports);
       return;
-    case Type::kFailed: {
-      const ErrorKind kind = error_kind_from(message.failure.kind).value_or(ErrorKind::kMethod);
-      // An executor that calls itself broken (a poisoned CUDA context) is replaced.
-      if (kind == ErrorKind::kCrash) {
-        from.killed = true;
-        from.executor->kill();
-      }
-      fail(kind, message.failure.message, message.failure.context, reports);
-      pump(reports);
+    case Type::kFailed:
+      take_failure(from, message.failure, reports);
       return;
-    }
     default:
       throw Error(ErrorKind::kData,
                   fmt::format("'{}' is no message of an executor", name_of(message.type)));
   }
   running_->progress_s = monotonic_seconds();
   reports.push_back(std::move(out));
+}
+
+void Slot::take_failure(OwnExecutor& from, const protocol::Failure& failure,
+                        std::vector<Report>& reports) {
+  const ErrorKind kind = error_kind_from(failure.kind).value_or(ErrorKind::kMethod);
+  // An executor that calls itself broken (a poisoned CUDA context) is replaced.
+  if (kind == ErrorKind::kCrash) {
+    from.killed = true;
+    from.executor->kill();
+  }
+  fail(kind, failure.message, failure.context, reports);
+  pump(reports);
 }
 
 void Slot::note_metric(const protocol::Message& metric) {

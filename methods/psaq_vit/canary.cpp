@@ -31,7 +31,7 @@ void canary() {
                        "psaq_vit", "the patch-similarity entropy rises above that of noise");
   const at::NoGradGuard no_gradients;
   const at::Tensor expected = network->forward(made.images);
-  const quant::Ranges ranges = quant::observe(*network, made.images, 4, network->sites(), {});
+  const quant::Ranges ranges = quant::observe(*network, {made.images, 4}, network->sites(), {});
   const std::unique_ptr<models::Tap> tap = apply(p1_model(*network, ranges, 15, 15), *network);
   quant::assert_canary(quant::relative_error(network->forward(made.images, *tap), expected) < 1e-2,
                        "psaq_vit", "15 bits are close to float");

@@ -161,8 +161,9 @@ Json observe(StageContext& context, const quant::ModelLoader& loader) {
   models::Network* network = loaded.network.get();
   quant::widen(*network);
   const quant::Ranges ranges = quant::observe(
-      *network, quant::calibration_inputs(context, *network), quant::kImageChunk, network->sites(),
-      {}, [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); },
+      *network, {quant::calibration_inputs(context, *network), quant::kImageChunk},
+      network->sites(), {},
+      [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); },
       loaded.tap.get());
   write_file_atomically(context.output() / kRanges, to_json(ranges).dump(1) + "\n");
   return {{"metrics", {{"sites", ranges.size()}}}};

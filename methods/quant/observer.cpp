@@ -91,17 +91,17 @@ Ranges ShrinkObserver::ranges() const {
   return out;
 }
 
-Ranges observe(const models::Network& network, const at::Tensor& inputs, std::int64_t chunk_size,
+Ranges observe(const models::Network& network, const ObservedInputs& inputs,
                const std::vector<std::string>& sites, const ObserverOptions& options,
                const std::function<void(std::int64_t, std::int64_t)>& progress, models::Tap* own) {
   models::Untapped none;
-  const std::int64_t chunks = chunk_count(inputs.size(0), chunk_size);
+  const std::int64_t chunks = chunk_count(inputs.rows.size(0), inputs.chunk_size);
   const std::int64_t passes = options.kind == ObserverKind::kMse ? 2 : 1;
   at::ScalarType type = at::kFloat;
   const auto run = [&](auto& observer, std::int64_t pass) {
     TapSequence tap(own == nullptr ? none : *own, observer);
     for (std::int64_t i = 0; i < chunks; ++i) {
-      const Chunk chunk = chunk_of(inputs, i, chunk_size);
+      const Chunk chunk = chunk_of(inputs.rows, i, inputs.chunk_size);
       observer.begin(&chunk);
       type = network.forward(chunk.rows, tap).scalar_type();
       observer.begin(nullptr);

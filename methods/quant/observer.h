@@ -75,10 +75,16 @@ class ShrinkObserver : public models::Tap {
   std::map<std::string, std::vector<double>, std::less<>> errors_;
 };
 
-// Ranges of `sites` over one pass (two for kMse) of the network on `inputs` (images or tokens, rows
-// first) in chunks of `chunk_size`. `progress` is told (chunks done, chunks). `own`: activation
-// quantizers that the network has already; what they make is observed.
-Ranges observe(const models::Network& network, const at::Tensor& inputs, std::int64_t chunk_size,
+// What is observed: images or tokens, rows first, in chunks of `chunk_size`.
+struct ObservedInputs {
+  at::Tensor rows;
+  std::int64_t chunk_size = 1;
+};
+
+// Ranges of `sites` over one pass (two for kMse) of the network on the inputs. `progress` is told
+// (chunks done, chunks). `own`: activation quantizers that the network has already; what they make
+// is observed.
+Ranges observe(const models::Network& network, const ObservedInputs& inputs,
                const std::vector<std::string>& sites, const ObserverOptions& options,
                const std::function<void(std::int64_t, std::int64_t)>& progress = {},
                models::Tap* own = nullptr);

@@ -16,7 +16,7 @@ double error_at(int weight_bits, int activation_bits) {
   const at::Tensor inputs = quant::canary_inputs(*network, 4);
   const at::Tensor expected = network->forward(inputs);
   const Options options{.weight_bits = weight_bits, .activation_bits = activation_bits};
-  const quant::Ranges ranges = quant::observe(*network, inputs, 4, network->sites(), {});
+  const quant::Ranges ranges = quant::observe(*network, {inputs, 4}, network->sites(), {});
   const quant::QuantizedModel model = round_to_nearest(*network, options, ranges);
   const std::unique_ptr<models::Tap> tap = apply(model, *network);
   return quant::relative_error(network->forward(inputs, *tap), expected);

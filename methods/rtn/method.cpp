@@ -92,7 +92,7 @@ Json observe(StageContext& context, const quant::ModelLoader& loader) {
   models::Network* network = loaded.network.get();
   quant::widen(*network);
   const quant::Ranges ranges = quant::observe(
-      *network, quant::calibration_inputs(context, *network), quant::calibration_chunk(*network),
+      *network, {quant::calibration_inputs(context, *network), quant::calibration_chunk(*network)},
       selected_sites(*network, options), observer_options(options),
       [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); },
       loaded.tap.get());

@@ -129,13 +129,14 @@ double total(std::span<const double> values) {
 // to draw into.
 template <typename DifferenceOf>
 void add_interval(PairedEstimate& estimate, const BootstrapOptions& options, std::size_t cost,
-                  const BootstrapProgress& progress, const DifferenceOf& difference_of) {
+                  const DifferenceOf& difference_of) {
   std::vector<double> differences(static_cast<std::size_t>(options.resamples));
   in_parts(options.resamples, cost, [&](int from, int to, bool reports) {
     std::vector<std::uint32_t> indices(static_cast<std::size_t>(estimate.n));
     const int report_every = std::max(1, (to - from) / 200);
     for (int r = from; r < to; ++r) {
-      if (reports && progress && (r - from) % report_every == 0) progress(r - from, to - from);
+      if (reports && options.progress && (r - from) % report_every == 0)
+        options.progress(r - from, to - from);
       Philox stream = resample_stream(options.seed, static_cast<std::uint64_t>(r));
       differences[static_cast<std::size_t>(r)] = difference_of(stream, indices);
     }
@@ -161,8 +162,7 @@ double mean_over_seeds(std::span<const std::vector<double>> seeds, Statistic sta
 
 PairedEstimate paired_bootstrap(std::span<const double> left, std::span<const double> right,
                                 Statistic statistic, const BootstrapOptions& options,
-                                std::span<const double> weights,
-                                const BootstrapProgress& progress) {
+                                std::span<const double> weights) {
   check(left, right, weights, options);
   const std::size_t n = left.size();
   const double all = weights.empty() ? static_cast<double>(n) : total(weights);
@@ -173,7 +173,7 @@ PairedEstimate paired_bootstrap(std::span<const double> left, std::span<const do
 
   const std::vector<CountedValue> values = few_values(left, right, weights);
   if (!values.empty()) {
-    add_interval(estimate, options, 20 * values.size(), progress, [&](Philox& stream, auto&) {
+    add_interval(estimate, options, 20 * values.size(), [&](Philox& stream, auto&) {
       Words words{stream};
       return difference(statistic, drawn_counts(values, estimate.n, words));
     });
@@ -183,13 +183,13 @@ PairedEstimate paired_bootstrap(std::span<const double> left, std::span<const do
     // A mean's difference is the mean of the differences: one sum instead of two.
     std::vector<double> paired(n);
     for (std::size_t i = 0; i < n; ++i) paired[i] = left[i] - right[i];
-    add_interval(estimate, options, n, progress, [&](Philox& stream, auto& indices) {
+    add_interval(estimate, options, n, [&](Philox& stream, auto& indices) {
       draw_samples(stream, n, indices);
       return gathered(paired, indices) / static_cast<double>(n);
     });
     return estimate;
   }
-  add_interval(estimate, options, 3 * n, progress, [&](Philox& stream, auto& indices) {
+  add_interval(estimate, options, 3 * n, [&](Philox& stream, auto& indices) {
     draw_samples(stream, n, indices);
     const double weight = weights.empty() ? static_cast<double>(n) : gathered(weights, indices);
     return difference(statistic, {gathered(left, indices), gathered(right, indices), weight});
@@ -200,10 +200,10 @@ PairedEstimate paired_bootstrap(std::span<const double> left, std::span<const do
 PairedEstimate seed_bootstrap(std::span<const std::vector<double>> left,
                               std::span<const std::vector<double>> right, bool seeds_match,
                               Statistic statistic, const BootstrapOptions& options,
-                              std::span<const double> weights, const BootstrapProgress& progress) {
+                              std::span<const double> weights) {
   if (left.empty() || right.empty()) throw Error(ErrorKind::kData, "a side without a seed");
   if (left.size() == 1 && right.size() == 1) {
-    return paired_bootstrap(left[0], right[0], statistic, options, weights, progress);
+    return paired_bootstrap(left[0], right[0], statistic, options, weights);
   }
   for (const auto& samples : left) check(samples, right[0], weights, options);
   for (const auto& samples : right) check(left[0], samples, weights, options);
@@ -214,7 +214,7 @@ PairedEstimate seed_bootstrap(std::span<const std::vector<double>> left,
                           .right = mean_over_seeds(right, statistic, all)};
   estimate.difference = estimate.left - estimate.right;
   const std::size_t cost = n * (left.size() + right.size());
-  add_interval(estimate, options, cost, progress, [&](Philox& stream, auto& indices) {
+  add_interval(estimate, options, cost, [&](Philox& stream, auto& indices) {
     std::vector<std::uint32_t> left_seeds(left.size()), right_seeds(right.size());
     draw_samples(stream, left.size(), left_seeds);
     if (seeds_match) {

@@ -7,10 +7,14 @@
 
 namespace assay::results {
 
+// Called with the resamples done and wanted, some hundred times in all.
+using BootstrapProgress = std::function<void(int done, int total)>;
+
 struct BootstrapOptions {
   int resamples = 10000;
   std::uint64_t seed = 0;
   double level = 0.95;  // of the interval, in (0, 1)
+  BootstrapProgress progress = {};
 };
 
 enum class Statistic {
@@ -28,9 +32,6 @@ struct PairedEstimate {
   double high = 0;
 };
 
-// Called with the resamples done and wanted, some hundred times in all.
-using BootstrapProgress = std::function<void(int done, int total)>;
-
 // Paired bootstrap: each resample draws n samples with replacement and takes the statistic of both
 // sides on the same draw (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters
 // 8 and 13). Resample r draws from Philox(seed, "paired bootstrap", r), so the result depends on
@@ -43,8 +44,7 @@ using BootstrapProgress = std::function<void(int done, int total)>;
 // non-finite samples.
 PairedEstimate paired_bootstrap(std::span<const double> left, std::span<const double> right,
                                 Statistic statistic, const BootstrapOptions& options = {},
-                                std::span<const double> weights = {},
-                                const BootstrapProgress& progress = {});
+                                std::span<const double> weights = {});
 
 // The same for rows of a board that were repeated with several seeds: the value of a side is the
 // mean over its seeds of each seed's statistic. Each resample draws seeds and samples, both with
@@ -56,7 +56,6 @@ PairedEstimate paired_bootstrap(std::span<const double> left, std::span<const do
 PairedEstimate seed_bootstrap(std::span<const std::vector<double>> left,
                               std::span<const std::vector<double>> right, bool seeds_match,
                               Statistic statistic, const BootstrapOptions& options = {},
-                              std::span<const double> weights = {},
-                              const BootstrapProgress& progress = {});
+                              std::span<const double> weights = {});
 
 }  // namespace assay::results

@@ -122,11 +122,10 @@ struct Sides {
   const SampleFiles& right;
   bool seeds_match;
   const BootstrapOptions& options;
-  const BootstrapProgress& progress;
 
   PairedEstimate estimate(const Seeds& a, const Seeds& b, Statistic statistic,
                           std::span<const double> weights = {}) const {
-    return seed_bootstrap(a, b, seeds_match, statistic, options, weights, progress);
+    return seed_bootstrap(a, b, seeds_match, statistic, options, weights);
   }
 };
 
@@ -311,8 +310,8 @@ std::string weights_note(const ResultRow& left, const ResultRow& right) {
 
 Comparison compare_samples(const ResultRow& figure, const SampleFiles& left,
                            const SampleFiles& right, bool seeds_match,
-                           const BootstrapOptions& options, const BootstrapProgress& progress) {
-  const Sides sides{left, right, seeds_match, options, progress};
+                           const BootstrapOptions& options) {
+  const Sides sides{left, right, seeds_match, options};
   const SampleValues samples = sample_values_from(figure.samples);
   const auto& shape = sides.left[0]->at(samples.tensor).shape;
   const std::int64_t n = shape.size() == 1 ? shape[0] : -1;

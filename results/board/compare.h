@@ -83,7 +83,7 @@ using SampleFiles = std::vector<std::shared_ptr<const SafetensorsFile>>;
 // differ.
 Comparison compare_samples(const ResultRow& figure, const SampleFiles& left,
                            const SampleFiles& right, bool seeds_match,
-                           const BootstrapOptions& options, const BootstrapProgress& progress = {});
+                           const BootstrapOptions& options);
 
 // `seeds_drawn`: the interval was made over seeds too.
 Table comparison_table(const std::string& left_label, const std::string& right_label,

@@ -31,16 +31,20 @@ constexpr std::int64_t attention_scratch(std::int64_t keys, std::int64_t width) 
   return 16 * (keys + 2 * width);
 }
 
+// A matrix of floats, row after row.
+struct Rows {
+  std::int64_t count, width;
+};
+
 struct Loops {
   void (*attention_head)(const AttentionHead& head);
 
-  // y[r] = (x[r] - mean) / sqrt(variance + eps) * weight + bias of `rows` rows of `width` floats.
-  void (*layer_norm)(const float* x, const float* weight, const float* bias, float* y,
-                     std::int64_t rows, std::int64_t width, double eps);
+  // y[r] = (x[r] - mean) / sqrt(variance + eps) * weight + bias. x and y: [rows].
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float* y, Rows rows,
+                     double eps);
 
   // y[r] = x[r] / sqrt(mean x[r]^2 + eps) * weight. y may be x.
-  void (*rms_norm)(const float* x, const float* weight, float* y, std::int64_t rows,
-                   std::int64_t width, double eps);
+  void (*rms_norm)(const float* x, const float* weight, float* y, Rows rows, double eps);
 
   // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
   void (*swiglu)(float* gate, const float* up, std::int64_t count);

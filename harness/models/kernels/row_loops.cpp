@@ -49,10 +49,11 @@ ASSAY_INLINE void put(float* to, V value, std::int64_t count) {
 
 }  // namespace
 
-void layer_norm(const float* x, const float* weight, const float* bias, float* y, std::int64_t rows,
-                std::int64_t width, double eps) {
+void layer_norm(const float* x, const float* weight, const float* bias, float* y, Rows rows,
+                double eps) {
+  const std::int64_t width = rows.width;
   const auto count = static_cast<float>(width);
-  for (std::int64_t r = 0; r < rows; ++r, x += width, y += width) {
+  for (std::int64_t r = 0; r < rows.count; ++r, x += width, y += width) {
     V sum{};
     for_vectors(width, [&](std::int64_t c, std::int64_t n) ASSAY_FLAT { sum += take(x + c, n); });
     const float mean = sum_of(sum) / count;
@@ -71,9 +72,9 @@ void layer_norm(const float* x, const float* weight, const float* bias, float* y
   }
 }
 
-void rms_norm(const float* x, const float* weight, float* y, std::int64_t rows, std::int64_t width,
-              double eps) {
-  for (std::int64_t r = 0; r < rows; ++r, x += width, y += width) {
+void rms_norm(const float* x, const float* weight, float* y, Rows rows, double eps) {
+  const std::int64_t width = rows.width;
+  for (std::int64_t r = 0; r < rows.count; ++r, x += width, y += width) {
     V squares{};
     for_vectors(width, [&](std::int64_t c, std::int64_t n) ASSAY_FLAT {
       const V value = take(x + c, n);

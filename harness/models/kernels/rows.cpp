@@ -13,7 +13,7 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
   const std::int64_t width = weight.size(0);
   loops()->layer_norm(in.const_data_ptr<float>(), weight.contiguous().const_data_ptr<float>(),
                       bias.contiguous().const_data_ptr<float>(), out.mutable_data_ptr<float>(),
-                      in.numel() / width, width, eps);
+                      {in.numel() / width, width}, eps);
   return out;
 }
 
@@ -22,7 +22,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const at::Tensor out = at::empty(in.sizes(), in.options());
   const std::int64_t width = weight.size(0);
   loops()->rms_norm(in.const_data_ptr<float>(), weight.contiguous().const_data_ptr<float>(),
-                    out.mutable_data_ptr<float>(), in.numel() / width, width, eps);
+                    out.mutable_data_ptr<float>(), {in.numel() / width, width}, eps);
   return out;
 }
 

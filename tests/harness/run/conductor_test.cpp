@@ -20,7 +20,7 @@ class conductor : public testing::Test {
   void begin(schedule::Options options = {}) {
     inventory_.known.resize(plan_.stages.size());
     inventory_.artifacts.resize(plan_.stages.size());
-    conductor_.emplace(plan_, "run", options, inventory_, store_, sink_, progress_);
+    conductor_.emplace(plan_, "run", options, inventory_, RunOutlets{store_, sink_, progress_});
     conductor_->start();
     id_ = conductor_->join(handle_, {"host", {"host/0.0"}, {}});
     conductor_->settle();
@@ -84,7 +84,8 @@ TEST_F(conductor, stops_what_runs_although_the_database_is_held) {
   plan_.stages[1].inputs.clear();
   inventory_.known.resize(2);
   inventory_.artifacts.resize(2);
-  conductor_.emplace(plan_, "run", schedule::Options{}, inventory_, store_, sink_, progress_);
+  conductor_.emplace(plan_, "run", schedule::Options{}, inventory_,
+                     RunOutlets{store_, sink_, progress_});
   conductor_->start();
   id_ = conductor_->join(handle_, {"host", {"host/0.0", "host/0.1"}, {}});
   conductor_->settle();
@@ -113,7 +114,8 @@ TEST_F(conductor, commits_one_group_a_round) {
   plan_.stages[1].inputs.clear();
   inventory_.known.resize(2);
   inventory_.artifacts.resize(2);
-  conductor_.emplace(plan_, "run", schedule::Options{}, inventory_, store_, sink_, progress_);
+  conductor_.emplace(plan_, "run", schedule::Options{}, inventory_,
+                     RunOutlets{store_, sink_, progress_});
   conductor_->start();
   id_ = conductor_->join(handle_, {"host", {"host/0.0", "host/0.1"}, {}});
   conductor_->settle();

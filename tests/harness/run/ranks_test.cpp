@@ -20,7 +20,8 @@ class ranks : public testing::Test {
     Inventory inventory;
     inventory.known.resize(2);
     inventory.artifacts.resize(2);
-    conductor_.emplace(plan_, "run", schedule::Options{}, inventory, store_, sink_, progress_);
+    conductor_.emplace(plan_, "run", schedule::Options{}, inventory,
+                       RunOutlets{store_, sink_, progress_});
     conductor_->start();
   }
   void say(const Json& message) { remote_.send(0, message.dump()); }

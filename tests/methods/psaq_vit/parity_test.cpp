@@ -127,7 +127,7 @@ TEST_P(PsaqQuantizer, ranges_scales_codes_and_logits) {
   const at::Tensor images = parity_tensors("vision/images/vit_images.safetensors").at("images");
   const std::unique_ptr<models::Network> network = vit_tiny(at::kFloat);
   const quant::Ranges ranges =
-      quant::observe(*network, images.narrow(0, 32, 32), 32, network->sites(), {});
+      quant::observe(*network, {images.narrow(0, 32, 32), 32}, network->sites(), {});
   const quant::QuantizedModel model = p1_model(*network, ranges, weight_bits, activation_bits);
   const std::vector<std::string> sites = recorded_order(network->sites());
   ASSERT_EQ(sites.size(), 37u);

@@ -28,7 +28,7 @@ class ToyVit : public ::testing::Test {
 
   // Logits of image 0 after min-max calibration on both.
   std::vector<double> quantized_logits(int weight_bits, int activation_bits) {
-    const quant::Ranges ranges = quant::observe(*network_, images_, 2, network_->sites(), {});
+    const quant::Ranges ranges = quant::observe(*network_, {images_, 2}, network_->sites(), {});
     const auto tap = apply(p1_model(*network_, ranges, weight_bits, activation_bits), *network_);
     const at::Tensor logits = network_->forward(images_, *tap)[0].contiguous();
     return {logits.const_data_ptr<double>(), logits.const_data_ptr<double>() + 5};
