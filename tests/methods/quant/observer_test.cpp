@@ -21,7 +21,7 @@ at::Tensor inputs() {
 TEST(Observe, min_max_are_the_extremes_of_all_chunks) {
   const ChainNetwork network(2, 6, at::kDouble);
   const at::Tensor x = inputs();
-  const Ranges ranges = observe(network, x, 4, network.sites(), {});
+  const Ranges ranges = observe(network, {x, 4}, network.sites(), {});
   EXPECT_EQ(ranges.at("units.0.linear.in").low, x.min().item<double>());
   EXPECT_EQ(ranges.at("units.0.linear.in").high, x.max().item<double>());
   models::Tap none;
@@ -39,7 +39,7 @@ TEST(Observe, percentile_is_the_mean_over_chunks_and_padding_does_not_count) {
             .item<double>() /
         3;
   }
-  const Ranges ranges = observe(network, x, 4, network.sites(),
+  const Ranges ranges = observe(network, {x, 4}, network.sites(),
                                 {.kind = ObserverKind::kPercentile, .percentile = 0.9});
   EXPECT_NEAR(ranges.at("units.0.linear.in").high, expected, 1e-12);
 }
@@ -48,9 +48,9 @@ TEST(Observe, mse_shrinks_a_range_with_an_outlier_and_is_never_worse_than_min_ma
   const ChainNetwork network(1, 6, at::kDouble);
   at::Tensor x = inputs();
   x[0][0][0] = 9;
-  const Range wide = observe(network, x, 8, network.sites(), {}).at("units.0.linear.in");
+  const Range wide = observe(network, {x, 8}, network.sites(), {}).at("units.0.linear.in");
   const Range best =
-      observe(network, x, 8, network.sites(), {.kind = ObserverKind::kMse, .bits = 3})
+      observe(network, {x, 8}, network.sites(), {.kind = ObserverKind::kMse, .bits = 3})
           .at("units.0.linear.in");
   const auto error = [&](Range range) {
     return (static_quantizer(range, 3, false, at::kDouble)(x) - x).square().sum().item<double>();
@@ -61,7 +61,9 @@ TEST(Observe, mse_shrinks_a_range_with_an_outlier_and_is_never_worse_than_min_ma
 
 TEST(Observe, a_site_that_the_network_never_reaches_is_an_error) {
   const ChainNetwork network(1, 6, at::kDouble);
-  EXPECT_THAT(refusal([&] { observe(network, inputs(), 4, {"units.7.linear.in"}, {}); }),
+  EXPECT_THAT(refusal([&] {
+                observe(network, {inputs(), 4}, {"units.7.linear.in"}, {});
+              }),
               HasSubstr("method: site 'units.7.linear.in' was not reached"));
 }
 
