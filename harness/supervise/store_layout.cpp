@@ -78,8 +78,12 @@ void fail_in_store(std::string_view what, const fs::path& path, int code) {
 }
 
 void make_folder(const fs::path& folder) {
+  constexpr int kTries = 5;  // somebody may remove a parent that was just made
   std::error_code code;
-  fs::create_directories(folder, code);
+  for (int i = 0; i < kTries; ++i) {
+    fs::create_directories(folder, code);
+    if (code != std::errc::no_such_file_or_directory) break;
+  }
   if (code) fail_in_store("make the folder", folder, code.value());
 }
 

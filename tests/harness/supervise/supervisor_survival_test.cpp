@@ -100,7 +100,7 @@ s.recv(1)
 )"};
   supervisor().start(0, stage("value", {}, 1, "odd"));
   bool done = false;
-  for (const double until = monotonic_seconds() + 30; !done && monotonic_seconds() < until;) {
+  for (const double until = monotonic_seconds() + 120; !done && monotonic_seconds() < until;) {
     const auto reports = supervisor().poll(0.2);
     most = std::max(most, reports.size());
     for (const Report& each : reports) done = done || each.kind == ReportKind::kPublished;
