@@ -21,7 +21,6 @@ namespace assay::supervise {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 constexpr const char* kSurvivalStart = R"(
