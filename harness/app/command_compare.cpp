@@ -13,6 +13,9 @@
 #include "harness/run/sample_files.h"
 #include "harness/supervise/store.h"
 #include "results/board/compare.h"
+#include "results/board/compared_row.h"
+#include "results/board/comparison_table.h"
+#include "results/board/metric_pairs.h"
 #include "results/board/show.h"
 
 namespace assay::app {

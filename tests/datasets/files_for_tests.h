@@ -1,11 +1,13 @@
 #pragma once
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,6 +16,7 @@
 #include "harness/base/json.h"
 #include "harness/formats/checkpoint_layout.h"
 #include "harness/formats/input_file.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 // A folder of its own for each test, and verbs to fill it.
@@ -34,15 +37,11 @@ class FolderTest : public ::testing::Test {
 };
 
 // The error that a call throws: its kind, and a piece of its text.
-template <typename Call>
-void expect_error(ErrorKind kind, const std::string& piece, const Call& call) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected one with '" << piece << "'";
-  } catch (const Error& error) {
-    EXPECT_EQ(name_of(error.kind()), name_of(kind)) << error.what();
-    EXPECT_NE(std::string(error.what()).find(piece), std::string::npos) << error.what();
-  }
+inline void expect_error(ErrorKind kind, const std::string& piece,
+                         const std::function<void()>& call) {
+  EXPECT_THAT(assay::testing::refusal(call),
+              ::testing::AllOf(::testing::StartsWith(std::string(name_of(kind)) + ": "),
+                               ::testing::HasSubstr(piece)));
 }
 
 // The tokenizer of a folder or file that no plan stands behind.

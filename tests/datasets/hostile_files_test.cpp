@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "datasets/compressed.h"
@@ -6,11 +7,14 @@
 #include "datasets/text_set.h"
 #include "tests/datasets/codecs_for_tests.h"
 #include "tests/datasets/files_for_tests.h"
+#include "tests/support/refusal.h"
 
 // Files as nobody should make them: each must give one error that names the file, and nothing else.
 
 namespace assay::datasets {
 namespace {
+
+using assay::testing::refusal;
 
 class HostileIdx : public FolderTest {
  protected:
@@ -93,6 +97,10 @@ TEST_F(HostileCifar, records_that_are_cut_off_or_mislabelled_are_refused) {
 
 class HostileImages : public ::testing::Test {
  protected:
+  static void refused_or_decoded(const std::string& bytes, const std::string& name) {
+    EXPECT_THAT(refusal([&] { decode_image(bytes, name); }),
+                ::testing::AnyOf("no error", ::testing::StartsWith("data: ")));
+  }
   static void refused(const std::string& piece, const std::string& bytes) {
     expect_error(ErrorKind::kData, piece, [&] { decode_image(bytes, "x.img"); });
   }
@@ -116,11 +124,7 @@ TEST_F(HostileImages, a_png_with_a_flipped_byte_is_refused_or_decodes) {
   for (std::size_t at = 0; at < png_.size(); ++at) {
     std::string bytes = png_;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x5A);
-    try {
-      decode_image(bytes, "x.png");
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::kData);
-    }
+    refused_or_decoded(bytes, "x.png");
   }
 }
 
@@ -151,11 +155,7 @@ TEST_F(HostileImages, a_jpeg_with_a_flipped_byte_is_refused_or_decodes) {
   for (std::size_t at = 2; at < jpeg_.size(); at += 3) {
     std::string bytes = jpeg_;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x5A);
-    try {
-      decode_image(bytes, "x.jpg");
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::kData);
-    }
+    refused_or_decoded(bytes, "x.jpg");
   }
 }
 

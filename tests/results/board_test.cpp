@@ -6,16 +6,18 @@
 #include <utility>
 
 #include "harness/base/atomic_file.h"
-#include "harness/base/error.h"
 #include "results/board/ledger.h"
 #include "results/board/show.h"
 #include "results/store/checksum.h"
 #include "tests/results/sample_run.h"
+#include "tests/support/refusal.h"
 
 namespace assay::results {
 namespace {
 
-class BoardTest : public testing::Test {
+using assay::testing::refusal;
+
+class BoardTest : public ::testing::Test {
  protected:
   RunResults run(const SamplePlan& plan) {
     {
@@ -49,7 +51,7 @@ TEST_F(BoardTest, a_table_says_what_its_data_set_passes_over) {
   RunResults results = run(SamplePlan().trial("rtn", "W8A8"));
   for (ResultRow& row : results.results) row.settings = R"({"passed_over":"2 hidden files"})";
   EXPECT_THAT(board({results})[0].notes,
-              testing::Contains(testing::EndsWith(": passed over 2 hidden files")));
+              ::testing::Contains(::testing::EndsWith(": passed over 2 hidden files")));
 }
 
 TEST_F(BoardTest, seeds_become_mean_deviation_and_number) {
@@ -91,7 +93,7 @@ TEST_F(BoardTest, a_row_says_what_is_off_its_default_or_differs_from_another_row
   std::vector<std::string> methods;
   for (const auto& row : tables[0].rows) methods.push_back(row[1].text + ": " + row[2].text);
   EXPECT_THAT(methods,
-              testing::UnorderedElementsAre("a: m steps=100", "b: m", "c: m lr=1", "c: m lr=2"));
+              ::testing::UnorderedElementsAre("a: m steps=100", "b: m", "c: m lr=1", "c: m lr=2"));
 }
 
 TEST_F(BoardTest, models_are_ranked_apart) {
@@ -104,7 +106,7 @@ TEST_F(BoardTest, models_are_ranked_apart) {
   std::string ranks;
   for (const auto& row : tables[0].rows) ranks += row[0].text;
   EXPECT_EQ(ranks, "1212");
-  EXPECT_THAT(tables[0].title, testing::HasSubstr("ranked within each model"));
+  EXPECT_THAT(tables[0].title, ::testing::HasSubstr("ranked within each model"));
 }
 
 // The texts of one column, top to bottom.
@@ -125,8 +127,8 @@ TEST_F(BoardTest, other_weights_under_one_name_are_another_model) {
   plan.trial({.model = "a", .method = "m", .bits = "W4A8", .content = after});
   const auto tables = board({run(plan)});
   EXPECT_THAT(column_of(tables[0], "model"),
-              testing::ElementsAre("a (weights 11111111)", "a (weights 33333333)"));
-  EXPECT_THAT(column_of(tables[0], "vs float"), testing::ElementsAre("+0.00", "-"));
+              ::testing::ElementsAre("a (weights 11111111)", "a (weights 33333333)"));
+  EXPECT_THAT(column_of(tables[0], "vs float"), ::testing::ElementsAre("+0.00", "-"));
 }
 
 TEST_F(BoardTest, seeds_of_two_versions_of_a_provider_are_no_repeats) {
@@ -137,8 +139,8 @@ TEST_F(BoardTest, seeds_of_two_versions_of_a_provider_are_no_repeats) {
     plan.trial({.model = "a", .method = "m", .bits = "W4A8", .seed = 1, .content = content});
   }
   const auto tables = board({run(plan)});
-  EXPECT_THAT(column_of(tables[0], "n"), testing::ElementsAre("2", "2"));
-  EXPECT_THAT(column_of(tables[0], "method"), testing::Each(testing::HasSubstr("m (code ")));
+  EXPECT_THAT(column_of(tables[0], "n"), ::testing::ElementsAre("2", "2"));
+  EXPECT_THAT(column_of(tables[0], "method"), ::testing::Each(::testing::HasSubstr("m (code ")));
 }
 
 TEST_F(BoardTest, revisions_of_a_stage_are_told_apart_and_stages_that_a_row_lacks_are_not) {
@@ -150,7 +152,7 @@ TEST_F(BoardTest, revisions_of_a_stage_are_told_apart_and_stages_that_a_row_lack
   plan.trial({.model = "a", .method = "one", .bits = "W4A16", .seed = 0, .content = new_stage});
   plan.trial({.model = "a", .method = "one", .bits = "W4A8", .seed = 0, .content = with_ranges});
   const auto tables = board({run(plan)});
-  EXPECT_THAT(column_of(tables[0], "n"), testing::Each("1"));
+  EXPECT_THAT(column_of(tables[0], "n"), ::testing::Each("1"));
   int told_apart = 0, plain = 0;
   for (const std::string& name : column_of(tables[0], "method")) {
     told_apart += name.starts_with("m (code ");
@@ -191,12 +193,12 @@ TEST_F(BoardTest, a_timing_of_trials_that_have_no_other_figure_is_a_table) {
                 [](const ResultRow& row) { return row.method == "b" && row.metric == "top1"; });
   const auto tables = board({results});
   ASSERT_EQ(tables.size(), 2u);
-  EXPECT_THAT(tables[0].title, testing::StartsWith("latency (ms)"));
-  EXPECT_THAT(column_of(tables[0], "method"), testing::ElementsAre("a", "b"));
-  EXPECT_THAT(column_of(tables[1], "method"), testing::ElementsAre("a"));
-  EXPECT_THAT(column_of(tables[0], "n"), testing::Each("1")) << "no time is like another";
+  EXPECT_THAT(tables[0].title, ::testing::StartsWith("latency (ms)"));
+  EXPECT_THAT(column_of(tables[0], "method"), ::testing::ElementsAre("a", "b"));
+  EXPECT_THAT(column_of(tables[1], "method"), ::testing::ElementsAre("a"));
+  EXPECT_THAT(column_of(tables[0], "n"), ::testing::Each("1")) << "no time is like another";
   std::erase_if(results.results, [](const ResultRow& row) { return row.metric == "top1"; });
-  EXPECT_THAT(column_of(board({results})[0], "method"), testing::ElementsAre("a", "b"));
+  EXPECT_THAT(column_of(board({results})[0], "method"), ::testing::ElementsAre("a", "b"));
 }
 
 TEST_F(BoardTest, each_of_two_runs_timed_one_trial_for_itself) {
@@ -208,7 +210,7 @@ TEST_F(BoardTest, each_of_two_runs_timed_one_trial_for_itself) {
   }
   const auto tables = board({first, second});
   ASSERT_EQ(tables.size(), 2u);
-  EXPECT_THAT(column_of(tables[0], "latency ms"), testing::ElementsAre("1.500", "9.500"));
+  EXPECT_THAT(column_of(tables[0], "latency ms"), ::testing::ElementsAre("1.500", "9.500"));
   EXPECT_EQ(tables[1].rows.size(), 1u);
 }
 
@@ -224,21 +226,21 @@ TEST_F(BoardTest, a_row_of_two_runs_keeps_its_seeds_and_is_compared_with_the_flo
   }
   const auto tables = board({first, second});
   ASSERT_EQ(tables.size(), 2u);
-  EXPECT_THAT(tables[0].title, testing::StartsWith("latency"));
+  EXPECT_THAT(tables[0].title, ::testing::StartsWith("latency"));
   EXPECT_THAT(column_of(tables[0], "vs float"),
-              testing::ElementsAre("+0.000", "+0.000", "+0.000", "+1.000"));
-  EXPECT_THAT(column_of(tables[1], "n"), testing::UnorderedElementsAre("deterministic", "1", "2"))
+              ::testing::ElementsAre("+0.000", "+0.000", "+0.000", "+1.000"));
+  EXPECT_THAT(column_of(tables[1], "n"), ::testing::UnorderedElementsAre("deterministic", "1", "2"))
       << "float is shown once";
-  EXPECT_THAT(column_of(tables[1], "vs float"), testing::Not(testing::Contains("-")));
+  EXPECT_THAT(column_of(tables[1], "vs float"), ::testing::Not(::testing::Contains("-")));
 }
 
 TEST_F(BoardTest, a_time_of_some_seeds_only_says_how_many) {
   RunResults results = run(SamplePlan().trial("m", "W4A8", 0).trial("m", "W4A8", 1).with_latency());
-  EXPECT_THAT(column_of(board({results})[0], "latency ms"), testing::ElementsAre("1.500"));
+  EXPECT_THAT(column_of(board({results})[0], "latency ms"), ::testing::ElementsAre("1.500"));
   bool first = true;
   std::erase_if(results.results,
                 [&](const ResultRow& row) { return row.timing && std::exchange(first, false); });
-  EXPECT_THAT(column_of(board({results})[0], "latency ms"), testing::ElementsAre("1.500 (n 1)"));
+  EXPECT_THAT(column_of(board({results})[0], "latency ms"), ::testing::ElementsAre("1.500 (n 1)"));
 }
 
 TEST_F(BoardTest, notes_of_all_stages_of_a_trial_are_counted_line_by_line) {
@@ -260,11 +262,11 @@ TEST_F(BoardTest, notes_of_all_stages_of_a_trial_are_counted_line_by_line) {
 
 TEST_F(BoardTest, a_limit_is_always_said) {
   RunResults results = run(SamplePlan().trial("rtn", "W8A8"));
-  EXPECT_THAT(board({results})[0].title, testing::Not(testing::HasSubstr("limit")));
+  EXPECT_THAT(board({results})[0].title, ::testing::Not(::testing::HasSubstr("limit")));
   for (ResultRow& row : results.results) row.settings = R"({"limit":0})";
-  EXPECT_THAT(board({results})[0].title, testing::Not(testing::HasSubstr("limit"))) << "all";
+  EXPECT_THAT(board({results})[0].title, ::testing::Not(::testing::HasSubstr("limit"))) << "all";
   for (ResultRow& row : results.results) row.settings = R"({"limit":50})";
-  EXPECT_THAT(board({results})[0].title, testing::HasSubstr("limit=50"));
+  EXPECT_THAT(board({results})[0].title, ::testing::HasSubstr("limit=50"));
 }
 
 TEST_F(BoardTest, a_board_without_results_says_so) {
@@ -278,20 +280,15 @@ TEST_F(BoardTest, a_trial_is_found_by_id_prefix_or_label) {
   EXPECT_EQ(find_trial(reader, trial.id).id, trial.id);
   EXPECT_EQ(find_trial(reader, trial.id.substr(0, 6)).id, trial.id);
   EXPECT_EQ(find_trial(reader, trial.label).id, trial.id);
-  const auto refusal = [&](const std::string& name) -> std::string {
-    try {
-      find_trial(reader, name);
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "";
+  const auto refused = [&](const std::string& name) {
+    return refusal([&] { find_trial(reader, name); });
   };
-  EXPECT_THAT(refusal("zzzz"), testing::HasSubstr("no trial 'zzzz'"));
-  EXPECT_THAT(refusal(""), testing::HasSubstr("no trial ''"));
+  EXPECT_THAT(refused("zzzz"), ::testing::HasSubstr("no trial 'zzzz'"));
+  EXPECT_THAT(refused(""), ::testing::HasSubstr("no trial ''"));
   EXPECT_EQ(find_trial(reader, "W4A8 rtn vit").label, "vit rtn W4A8") << "as a board has its parts";
-  EXPECT_THAT(refusal("W4A8 rtn"), testing::HasSubstr("did you mean 'vit rtn W4A8'?"));
-  EXPECT_THAT(refusal("rtn"), testing::HasSubstr("'vit rtn W4A8' or 'vit rtn W8A8'"));
-  EXPECT_THAT(render(show(reader, trial), {}), testing::HasSubstr("repeat alone"));
+  EXPECT_THAT(refused("W4A8 rtn"), ::testing::HasSubstr("did you mean 'vit rtn W4A8'?"));
+  EXPECT_THAT(refused("rtn"), ::testing::HasSubstr("'vit rtn W4A8' or 'vit rtn W8A8'"));
+  EXPECT_THAT(render(show(reader, trial), {}), ::testing::HasSubstr("repeat alone"));
 }
 
 }  // namespace

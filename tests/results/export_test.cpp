@@ -68,17 +68,17 @@ TEST(export_rows, times_come_only_when_asked_for) {
     DatabaseSink sink(folder / "a.sqlite");
     run_all(sink, sample_plan().plan());
   }
-  EXPECT_THAT(exported(folder / "a.sqlite"), testing::Not(testing::HasSubstr("latency")));
+  EXPECT_THAT(exported(folder / "a.sqlite"), ::testing::Not(::testing::HasSubstr("latency")));
   const std::string timing = exported(folder / "a.sqlite", {.timing = true});
-  EXPECT_THAT(timing, testing::HasSubstr("latency"));
-  EXPECT_THAT(timing, testing::HasSubstr("trial_paid_s"));
+  EXPECT_THAT(timing, ::testing::HasSubstr("latency"));
+  EXPECT_THAT(timing, ::testing::HasSubstr("trial_paid_s"));
 }
 
 TEST(export_rows, csv_has_one_field_a_column_in_each_row) {
   ResultRow row{.trial = "a", .model = "with \"quotes\", and commas", .value = 0.1};
   const std::string text = export_rows({row}, {}, {});
-  EXPECT_THAT(text, testing::HasSubstr("\"with \"\"quotes\"\", and commas\""));
-  EXPECT_THAT(text, testing::HasSubstr(",0.1,"));
+  EXPECT_THAT(text, ::testing::HasSubstr("\"with \"\"quotes\"\", and commas\""));
+  EXPECT_THAT(text, ::testing::HasSubstr(",0.1,"));
 }
 
 TEST(export_rows, json_is_a_list_of_objects_that_reads_back) {

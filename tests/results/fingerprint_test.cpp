@@ -90,8 +90,8 @@ TEST(protocol_differences, names_each_field_that_differs) {
   const Json a = {{"settings", {{"context", 2048}, {"bos", "once"}}}, {"split", "test"}};
   const Json b = {{"settings", {{"context", 1024}, {"bos", "once"}}}, {"extra", true}};
   EXPECT_THAT(protocol_differences(a, b),
-              testing::ElementsAre("extra: (absent) and true", "settings.context: 2048 and 1024",
-                                   "split: test and (absent)"));
+              ::testing::ElementsAre("extra: (absent) and true", "settings.context: 2048 and 1024",
+                                     "split: test and (absent)"));
   EXPECT_TRUE(protocol_differences(a, a).empty());
 }
 

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "results/board/board.h"
-#include "results/board/compare.h"
+#include "results/board/metric_pairs.h"
 #include "results/board/provenance.h"
 #include "results/board/show.h"
 #include "tests/results/sample_run.h"
@@ -20,7 +20,7 @@ Json half(const char* name, const char* digest) {
 }
 
 // A board over rows of these methods, each with what its network's stage said.
-class QuantizationTest : public testing::Test {
+class QuantizationTest : public ::testing::Test {
  protected:
   void add(const std::string& method, const std::string& bits, Json said) {
     plan_.trial(method, bits);

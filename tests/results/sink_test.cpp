@@ -12,7 +12,7 @@
 namespace assay::results {
 namespace {
 
-class SinkTest : public testing::Test {
+class SinkTest : public ::testing::Test {
  protected:
   TemporaryFolder folder;
   std::filesystem::path file = folder / "results.sqlite";

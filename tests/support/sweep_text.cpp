@@ -1,6 +1,6 @@
 #include "tests/support/sweep_text.h"
 
-#include "harness/base/error.h"
+#include "tests/support/refusal.h"
 
 namespace assay::testing {
 
@@ -26,27 +26,22 @@ spec::Sweep sweep_of(const std::string& text, const std::vector<std::string>& ov
   return sweep;
 }
 
-std::string refusal(const std::function<void()>& call, const TemporaryFolder* folder) {
-  try {
-    call();
-  } catch (const Error& e) {
-    std::string text = e.what();
-    if (e.kind() != ErrorKind::kConfig) text = std::string(name_of(e.kind())) + ": " + text;
-    if (folder == nullptr) return text;
-    const std::string prefix = folder->path().string() + "/";
-    for (std::size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix)) {
-      text.erase(at, prefix.size());
-    }
-    return text;
+std::string refusal_in(const TemporaryFolder& folder, const std::function<void()>& call) {
+  std::string text = refusal(call);
+  const std::string kind = "config: ";
+  if (text.starts_with(kind)) text.erase(0, kind.size());
+  const std::string prefix = folder.path().string() + "/";
+  for (std::size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix)) {
+    text.erase(at, prefix.size());
   }
-  return "no error";
+  return text;
 }
 
 std::string refusal_of(const std::string& text, const std::vector<std::string>& overrides,
                        const Catalogue& catalogue) {
   const TemporaryFolder folder;
   const auto file = folder.write("sweep.yaml", text);
-  return refusal([&] { spec::load_sweep(file, overrides, catalogue); }, &folder);
+  return refusal_in(folder, [&] { spec::load_sweep(file, overrides, catalogue); });
 }
 
 std::string lines_of(const spec::Sweep& sweep) {

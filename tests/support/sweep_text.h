@@ -19,10 +19,11 @@ extern const char* const kModels;
 spec::Sweep sweep_of(const std::string& text, const std::vector<std::string>& overrides = {},
                      const Catalogue& catalogue = test_catalogue());
 
-// The error of a call, without the name of `folder`; "no error" if there is none.
-std::string refusal(const std::function<void()>& call, const TemporaryFolder* folder = nullptr);
+// The refusal of a call without the name of `folder`, and without its kind if that is "config", as
+// it is for whatever is wrong in a sweep.
+std::string refusal_in(const TemporaryFolder& folder, const std::function<void()>& call);
 
-// The error of loading `text`, which starts "sweep.yaml:<line>:<column>: ".
+// The same for loading `text`, which starts "sweep.yaml:<line>:<column>: ".
 std::string refusal_of(const std::string& text, const std::vector<std::string>& overrides = {},
                        const Catalogue& catalogue = test_catalogue());
 

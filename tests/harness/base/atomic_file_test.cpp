@@ -1,34 +1,29 @@
 #include "harness/base/atomic_file.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
-#include <functional>
 
 #include "harness/base/digest.h"
-#include "harness/base/error.h"
 #include "harness/formats/safetensors_file.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay {
 namespace {
 
+using assay::testing::refusal;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
 class AtomicFileTest : public ::testing::Test {
  protected:
-  std::string refusal(const std::function<void()>& call) {
-    try {
-      call();
-    } catch (const Error& e) {
-      EXPECT_EQ(e.kind(), ErrorKind::kData);
-      return e.what();
-    }
-    return "no error";
-  }
-
   TemporaryFolder folder_;
 };
 
@@ -50,14 +45,16 @@ TEST_F(AtomicFileTest, what_a_killed_process_of_the_same_number_left_is_no_obsta
 TEST_F(AtomicFileTest, a_pipe_is_refused_at_once) {
   const auto pipe = folder_ / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  EXPECT_NE(refusal([&] { read_file(pipe); }).find("regular file"), std::string::npos);
-  EXPECT_NE(refusal([&] { sha256_file(pipe); }).find("regular file"), std::string::npos);
-  EXPECT_NE(refusal([&] { SafetensorsFile file(pipe); }).find("regular file"), std::string::npos);
+  const auto expected = AllOf(StartsWith("data: "), HasSubstr("regular file"));
+  EXPECT_THAT(refusal([&] { read_file(pipe); }), expected);
+  EXPECT_THAT(refusal([&] { sha256_file(pipe); }), expected);
+  EXPECT_THAT(refusal([&] { SafetensorsFile file(pipe); }), expected);
 }
 
 TEST_F(AtomicFileTest, a_device_without_end_is_refused) {
-  EXPECT_NE(refusal([] { read_file("/dev/zero"); }).find("regular file"), std::string::npos);
-  EXPECT_NE(refusal([] { sha256_file("/dev/zero"); }).find("regular file"), std::string::npos);
+  const auto expected = AllOf(StartsWith("data: "), HasSubstr("regular file"));
+  EXPECT_THAT(refusal([] { read_file("/dev/zero"); }), expected);
+  EXPECT_THAT(refusal([] { sha256_file("/dev/zero"); }), expected);
 }
 
 }  // namespace

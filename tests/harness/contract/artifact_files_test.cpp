@@ -5,13 +5,16 @@
 
 #include "harness/base/atomic_file.h"
 #include "harness/base/digest.h"
-#include "harness/base/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay {
 namespace {
 
+using assay::testing::refusal;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 Json result() {
   return {{"attempt", 1},
@@ -37,13 +40,9 @@ class PublishedFile : public ::testing::Test {
  protected:
   void expect_damaged(const std::string& text) {
     write_file_atomically(path, text);
-    try {
-      artifact_files(path);
-      FAIL() << text;
-    } catch (const Error& e) {
-      EXPECT_EQ(e.kind(), ErrorKind::kData);
-      EXPECT_THAT(e.what(), HasSubstr(path.string()));
-    }
+    EXPECT_THAT(refusal([&] { artifact_files(path); }),
+                AllOf(StartsWith("data: "), HasSubstr(path.string())))
+        << text;
   }
 
   TemporaryFolder folder;

@@ -3,21 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/base/error.h"
+#include "tests/support/refusal.h"
 
 namespace assay {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
-
-std::string refusal(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 Catalogue small_catalogue() {
   Catalogue catalogue;

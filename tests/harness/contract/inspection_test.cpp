@@ -4,27 +4,24 @@
 #include <gtest/gtest.h>
 
 #include "harness/base/atomic_file.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 class InspectionFiles : public ::testing::Test {
  protected:
-  std::string refusal_of(const std::string& text, bool answers) {
+  std::string questions_error(const std::string& text) {
     write_file_atomically(file_, text);
-    try {
-      if (answers) {
-        read_answers(file_, 1);
-      } else {
-        read_questions(file_);
-      }
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "no error";
+    return refusal([&] { read_questions(file_); });
+  }
+  std::string answers_error(const std::string& text) {
+    write_file_atomically(file_, text);
+    return refusal([&] { read_answers(file_, 1); });
   }
 
   TemporaryFolder folder_;
@@ -46,23 +43,21 @@ TEST_F(InspectionFiles, questions_and_answers_survive_the_files) {
 }
 
 TEST_F(InspectionFiles, malformed_questions_name_the_question_and_the_member) {
-  EXPECT_THAT(refusal_of("{}", false), HasSubstr("'questions' is missing"));
-  EXPECT_THAT(refusal_of(R"({"questions": [{"provider": "p"}]})", false),
+  EXPECT_THAT(questions_error("{}"), HasSubstr("'questions' is missing"));
+  EXPECT_THAT(questions_error(R"({"questions": [{"provider": "p"}]})"),
               HasSubstr("questions[0]: 'stage' is missing"));
   EXPECT_THAT(
-      refusal_of(R"({"questions": [{"provider": "p", "stage": "s", "inputs": {"a": 0}}]})", false),
+      questions_error(R"({"questions": [{"provider": "p", "stage": "s", "inputs": {"a": 0}}]})"),
       HasSubstr("input 'a' is 0; expected the index of an earlier question"));
 }
 
 TEST_F(InspectionFiles, malformed_answers_name_the_answer_and_the_member) {
-  EXPECT_THAT(refusal_of(R"({"answers": []})", true), HasSubstr("0 answers to 1 questions"));
-  EXPECT_THAT(refusal_of(R"({"answers": [{"refusals": [{"about": "moon", "kind": "data",
-                             "message": "m"}]}]})",
-                         true),
+  EXPECT_THAT(answers_error(R"({"answers": []})"), HasSubstr("0 answers to 1 questions"));
+  EXPECT_THAT(answers_error(R"({"answers": [{"refusals": [{"about": "moon", "kind": "data",
+                                "message": "m"}]}]})"),
               HasSubstr("'about' is 'moon'; legal: model, data, method, metric, run"));
-  EXPECT_THAT(refusal_of(R"({"answers": [{"refusals": [{"about": "data", "kind": "sad",
-                             "message": "m"}]}]})",
-                         true),
+  EXPECT_THAT(answers_error(R"({"answers": [{"refusals": [{"about": "data", "kind": "sad",
+                                "message": "m"}]}]})"),
               HasSubstr("kind 'sad' is not known"));
 }
 

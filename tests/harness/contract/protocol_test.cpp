@@ -6,19 +6,16 @@
 #include <cmath>
 
 #include "harness/base/error.h"
+#include "tests/support/refusal.h"
 
 namespace assay::protocol {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
-std::string refusal(std::string_view line) {
-  try {
-    decode(line, "executor 3");
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
+std::string decode_error(std::string_view line) {
+  return refusal([&] { decode(line, "executor 3"); });
 }
 
 TEST(Protocol, a_run_survives_the_wire) {
@@ -39,17 +36,17 @@ TEST(Protocol, a_run_survives_the_wire) {
 }
 
 TEST(Protocol, malformed_messages_name_sender_field_and_value) {
-  EXPECT_THAT(refusal("{"), HasSubstr("executor 3: not valid JSON"));
-  EXPECT_THAT(refusal("[1]"), HasSubstr("must be a JSON object"));
-  EXPECT_THAT(refusal("{}"), HasSubstr("'type' is missing in {}"));
-  EXPECT_THAT(refusal(R"({"type": "dne"})"),
+  EXPECT_THAT(decode_error("{"), HasSubstr("executor 3: not valid JSON"));
+  EXPECT_THAT(decode_error("[1]"), HasSubstr("must be a JSON object"));
+  EXPECT_THAT(decode_error("{}"), HasSubstr("'type' is missing in {}"));
+  EXPECT_THAT(decode_error(R"({"type": "dne"})"),
               HasSubstr("unknown message type 'dne'; did you mean 'done'?"));
   EXPECT_THAT(
-      refusal(R"({"type": "progress", "attempt": "a", "done": "x", "total": 1, "unit": ""})"),
+      decode_error(R"({"type": "progress", "attempt": "a", "done": "x", "total": 1, "unit": ""})"),
       HasSubstr("'done' must be an integer, not \"x\""));
-  EXPECT_THAT(refusal(R"({"type": "failed", "attempt": "a", "kind": "bad", "message": ""})"),
+  EXPECT_THAT(decode_error(R"({"type": "failed", "attempt": "a", "kind": "bad", "message": ""})"),
               HasSubstr("unknown failure kind 'bad'"));
-  EXPECT_THAT(refusal(std::string(kMaxLineBytes + 1, ' ')), HasSubstr("over the limit"));
+  EXPECT_THAT(decode_error(std::string(kMaxLineBytes + 1, ' ')), HasSubstr("over the limit"));
 }
 
 TEST(Protocol, messages_over_the_limit_are_not_sent) {
@@ -99,9 +96,9 @@ TEST(Nonfinite, a_metric_for_display_may_be_undefined) {
 
 TEST(Nonfinite, other_messages_with_such_numbers_are_malformed) {
   EXPECT_THAT(
-      refusal(R"({"type": "progress", "attempt": "a", "done": NaN, "total": 1, "unit": ""})"),
+      decode_error(R"({"type": "progress", "attempt": "a", "done": NaN, "total": 1, "unit": ""})"),
       HasSubstr("done is NaN: JSON has no such number"));
-  EXPECT_THAT(refusal(R"({"type": "done", "attempt": "a", "result": {"x": NaN})"),
+  EXPECT_THAT(decode_error(R"({"type": "done", "attempt": "a", "result": {"x": NaN})"),
               HasSubstr("not valid JSON"))
       << "a line with other faults stays malformed";
 }

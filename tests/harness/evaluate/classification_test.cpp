@@ -1,5 +1,6 @@
 #include "harness/evaluate/classification.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,9 +9,12 @@
 #include "datasets/memory_images.h"
 #include "harness/base/error.h"
 #include "tests/harness/evaluate/toy_networks.h"
+#include "tests/support/refusal.h"
 
 namespace assay::evaluate {
 namespace {
+
+using assay::testing::refusal;
 
 std::unique_ptr<datasets::ImageSet> images(std::int64_t count, std::int64_t classes = 7) {
   const at::Tensor pixels =
@@ -115,13 +119,10 @@ TEST(Classification, logits_that_are_not_finite_are_an_error_that_names_the_samp
     return logits;
   });
   models::Untapped tap;
-  try {
-    classify(network, tap, *images(8, 2), {8, 4});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kMethod);
-    EXPECT_NE(std::string(error.what()).find("sample 1"), std::string::npos);
-  }
+  EXPECT_THAT(refusal([&] {
+                classify(network, tap, *images(8, 2), {8, 4});
+              }),
+              ::testing::HasSubstr("method: the network's logits of sample 1"));
 }
 
 TEST(Classification, progress_counts_the_samples_of_the_shard) {

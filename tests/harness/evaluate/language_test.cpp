@@ -1,5 +1,6 @@
 #include "harness/evaluate/language.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,9 +9,12 @@
 
 #include "harness/base/error.h"
 #include "tests/harness/evaluate/toy_networks.h"
+#include "tests/support/refusal.h"
 
 namespace assay::evaluate {
 namespace {
+
+using assay::testing::refusal;
 
 datasets::TokenSet tokens_of(const std::vector<std::int64_t>& lengths, std::int64_t vocabulary) {
   datasets::TokenSet tokens;
@@ -147,13 +151,8 @@ TEST(Perplexity, a_likelihood_that_is_not_finite_names_the_window) {
     logits[1].fill_(std::numeric_limits<float>::quiet_NaN());
     return logits;
   });
-  try {
-    score(network, tokens_of({100}, 50), {.context = 10}, 4, 1);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kMethod);
-    EXPECT_NE(std::string(error.what()).find("window 1"), std::string::npos);
-  }
+  EXPECT_THAT(refusal([&] { score(network, tokens_of({100}, 50), {.context = 10}, 4, 1); }),
+              ::testing::HasSubstr("method: the network's likelihood of window 1"));
 }
 
 // A token is a byte here, with and without a beginning of text: the two perplexities are one.

@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -9,12 +10,14 @@
 #include "tests/harness/evaluate/toy_networks.h"
 #include "tests/harness/prepare/given_data.h"
 #include "tests/support/fake_context.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay::evaluate {
 namespace {
 
 namespace fs = std::filesystem;
+using assay::testing::refusal;
 
 class StagesTest : public ::testing::Test {
  protected:
@@ -214,13 +217,9 @@ TEST_F(StagesTest, latency_of_a_longer_sequence_than_the_network_takes_is_refuse
   context.recipe_json["parameters"] = {
       {"batch", 1}, {"tokens", 65}, {"repetitions", 5}, {"warmup_s", 0.01}, {"max_s", 1}};
   const auto load = serves(std::make_shared<ToyNetwork>(uniform_language(20, 64)));
-  try {
-    context.run(body("measure.latency", load));
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
-    EXPECT_NE(std::string(error.what()).find("write tokens: 64"), std::string::npos);
-  }
+  EXPECT_THAT(refusal([&] { context.run(body("measure.latency", load)); }),
+              ::testing::AllOf(::testing::StartsWith("config: "),
+                               ::testing::HasSubstr("write tokens: 64")));
   context.recipe_json["parameters"]["tokens"] = 64;
   const Json result = context.run(body("measure.latency", load));
   EXPECT_EQ(result.at("fingerprint").at("tokens"), 64);
@@ -246,12 +245,8 @@ TEST_F(StagesTest, a_stage_that_is_asked_to_stop_counts_as_lost) {
   context.recipe_json["parameters"] = {{"limit", 0}, {"chunk", 4}};
   context.folder = root_ / "stopped";
   context.stop = true;
-  try {
-    context.run(body("evaluate.classification", serves(classifier())));
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kLost);
-  }
+  EXPECT_THAT(refusal([&] { context.run(body("evaluate.classification", serves(classifier()))); }),
+              ::testing::StartsWith("lost: "));
 }
 
 TEST(Catalogue, stages_metrics_and_readers_fit_together) {

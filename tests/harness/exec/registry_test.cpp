@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 
 #include "harness/base/error.h"
+#include "tests/support/refusal.h"
 
 namespace assay::exec {
 namespace {
+
+using assay::testing::refusal;
 
 StageImplementation stage(const char* name) {
   StageDeclaration declaration;
@@ -16,13 +19,8 @@ StageImplementation stage(const char* name) {
 TEST(Registry, a_name_that_is_registered_twice_is_an_error) {
   Registry registry;
   registry.add(stage("a"));
-  try {
-    registry.add(stage("a"));
-    FAIL() << "a duplicate passed";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
-    EXPECT_THAT(error.what(), testing::HasSubstr("stage 'a' is registered twice"));
-  }
+  EXPECT_THAT(refusal([&] { registry.add(stage("a")); }),
+              ::testing::HasSubstr("config: stage 'a' is registered twice"));
 }
 
 TEST(Registry, declares_what_it_was_given) {

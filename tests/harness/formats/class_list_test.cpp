@@ -3,14 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/base/error.h"
+#include "tests/support/refusal.h"
 
 namespace assay {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 ClassSources sources(std::vector<std::string> folders) {
   ClassSources made;
@@ -23,14 +25,11 @@ ClassSources sources(std::vector<std::string> folders) {
   return made;
 }
 
-std::string class_refusal(const ClassSources& from) {
-  try {
-    resolve_classes(from);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
-    return error.what();
-  }
-  return "";
+// The error of sources that do not fit together, which their user has to mend.
+std::string sources_error(const ClassSources& from) {
+  const std::string error = refusal([&] { resolve_classes(from); });
+  EXPECT_THAT(error, StartsWith("config: "));
+  return error;
 }
 
 TEST(ClassList, without_names_the_folders_are_numbered_in_order) {
@@ -47,7 +46,7 @@ TEST(ClassList, the_checkpoint_s_names_decide_where_they_are_those_of_folders) {
   EXPECT_THAT(class_numbers({"airplane", "cat"}, resolve_classes(from).names, ""),
               ElementsAre(2, 0));
   from.folders.push_back("kiwi");
-  EXPECT_THAT(class_refusal(from), HasSubstr("folder 'kiwi' is none of the 3 classes"));
+  EXPECT_THAT(sources_error(from), HasSubstr("folder 'kiwi' is none of the 3 classes"));
 }
 
 TEST(ClassList, names_agree_by_letters_and_digits_and_by_parts_between_commas) {
@@ -55,12 +54,7 @@ TEST(ClassList, names_agree_by_letters_and_digits_and_by_parts_between_commas) {
   EXPECT_THAT(class_numbers({"t_shirt top", "tench"}, names, ""), ElementsAre(0, 1));
   EXPECT_THAT(class_numbers({"crane"}, names, ""), ElementsAre(2));  // the very name
   const auto error = [&](const std::vector<std::string>& folders) {
-    try {
-      class_numbers(folders, names, "here");
-    } catch (const Error& e) {
-      return std::string(e.what());
-    }
-    return std::string();
+    return refusal([&] { class_numbers(folders, names, "here"); });
   };
   EXPECT_THAT(error({"Crane"}),
               HasSubstr("here: folder 'Crane' is more than one of the 4 classes"));
@@ -78,8 +72,8 @@ TEST(ClassList, orders_that_differ_are_asked_about) {
   ClassSources from = sources({"10", "1", "2"});
   from.checkpoint.names = {"airplane", "bird", "cat"};  // other names: they cannot say
   from.outputs = 3;
-  EXPECT_THAT(class_refusal(from), HasSubstr("by bytes (1, 10, 2) or naturally (1, 2, 10)"));
-  EXPECT_THAT(class_refusal(from), HasSubstr("'class_order: natural'"));
+  EXPECT_THAT(sources_error(from), HasSubstr("by bytes (1, 10, 2) or naturally (1, 2, 10)"));
+  EXPECT_THAT(sources_error(from), HasSubstr("'class_order: natural'"));
   from.order = "natural";
   EXPECT_THAT(resolve_classes(from).names, ElementsAre("1", "2", "10"));
   from.order = "bytes";
@@ -94,12 +88,12 @@ TEST(ClassList, a_list_or_order_that_contradicts_the_checkpoint_is_refused) {
   from.checkpoint.names = {"dog", "cat"};
   from.outputs = 2;
   from.order = "bytes";
-  EXPECT_THAT(class_refusal(from),
+  EXPECT_THAT(sources_error(from),
               HasSubstr("class 'cat' has number 0 by class_order, but is output 1 of "
                         "the network by '/m/config.json'"));
   from.order = "auto";
   from.listed = {"cat", "dog"};
-  EXPECT_THAT(class_refusal(from), HasSubstr("by '/d/classes.txt'"));
+  EXPECT_THAT(sources_error(from), HasSubstr("by '/d/classes.txt'"));
   from.listed = {"dog", "cat"};
   EXPECT_THAT(resolve_classes(from).names, ElementsAre("dog", "cat"));
 }
@@ -107,13 +101,13 @@ TEST(ClassList, a_list_or_order_that_contradicts_the_checkpoint_is_refused) {
 TEST(ClassList, a_trained_network_has_an_output_for_each_class) {
   ClassSources from = sources({"n01", "n02"});
   from.outputs = 1000;  // ten folders of ImageNet's thousand, say
-  EXPECT_THAT(class_refusal(from),
+  EXPECT_THAT(sources_error(from),
               HasSubstr("2 classes by the sorted folders of '/d/train', but the "
                         "network has 1000 outputs"));
   from.trained_elsewhere = false;  // it learns whatever the numbers are
   EXPECT_EQ(resolve_classes(from).names.size(), 2U);
   from.outputs = 1;
-  EXPECT_THAT(class_refusal(from), HasSubstr("1 outputs"));
+  EXPECT_THAT(sources_error(from), HasSubstr("1 outputs"));
 }
 
 TEST(ClassList, natural_order_is_that_of_timm) {
@@ -131,18 +125,12 @@ TEST(ClassList, a_list_file_has_a_name_a_line) {
                               "f"),
               ElementsAre("b", "a"));
   const auto error = [](const std::string& text) {
-    try {
-      class_list_from(text, "f");
-    } catch (const Error& e) {
-      EXPECT_EQ(e.kind(), ErrorKind::kData);
-      return std::string(e.what());
-    }
-    return std::string();
+    return refusal([&] { class_list_from(text, "f"); });
   };
-  EXPECT_THAT(error("a\n\nb\n"), HasSubstr("'f', line 2: the class name is empty"));
-  EXPECT_THAT(error("a\nb\na"), HasSubstr("line 3: the class name repeats"));
-  EXPECT_THAT(error("a\n\xFF\n"), HasSubstr("line 2: the class name is not UTF-8"));
-  EXPECT_THAT(error(""), HasSubstr("names no class"));
+  EXPECT_THAT(error("a\n\nb\n"), HasSubstr("data: 'f', line 2: the class name is empty"));
+  EXPECT_THAT(error("a\nb\na"), HasSubstr("data: 'f', line 3: the class name repeats"));
+  EXPECT_THAT(error("a\n\xFF\n"), HasSubstr("data: 'f', line 2: the class name is not UTF-8"));
+  EXPECT_THAT(error(""), HasSubstr("data: 'f' names no class"));
 }
 
 TEST(ClassList, names_that_cannot_be_used_are_not_passed_over_for_the_order_of_the_folders) {
@@ -168,7 +156,7 @@ TEST(ClassList, names_that_cannot_be_used_are_not_passed_over_for_the_order_of_t
     ClassSources from = sources({"cat", "dog"});
     from.checkpoint = class_names_in(Json::parse(text));
     EXPECT_THAT(from.checkpoint.names, IsEmpty()) << text;
-    EXPECT_THAT(class_refusal(from), HasSubstr(problem)) << text;
+    EXPECT_THAT(sources_error(from), HasSubstr(problem)) << text;
     from.order = "bytes";
     EXPECT_THAT(resolve_classes(from).names, ElementsAre("cat", "dog")) << "that was asked for";
     from.order = "auto";

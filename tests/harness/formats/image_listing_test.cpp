@@ -3,11 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/base/error.h"
+#include "tests/support/refusal.h"
 
 namespace assay {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -17,14 +18,8 @@ std::vector<std::string> images_of(const ImageListing& listing) {
   return paths;
 }
 
-std::string listing_refusal(const std::vector<std::string>& paths) {
-  try {
-    check_listing(list_images(paths), "/d/test");
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kData);
-    return error.what();
-  }
-  return "";
+std::string listing_error(const std::vector<std::string>& paths) {
+  return refusal([&] { check_listing(list_images(paths), "/d/test"); });
 }
 
 TEST(ImageListing, images_may_lie_at_any_depth_below_the_folder_of_their_class) {
@@ -52,17 +47,19 @@ TEST(ImageListing, what_is_passed_over_is_counted) {
 }
 
 TEST(ImageListing, images_in_formats_that_are_not_read_are_refused_rather_than_lost) {
-  EXPECT_THAT(listing_refusal({"a/1.png", "a/3.WebP", "a/2.tiff"}),
-              HasSubstr("'/d/test': 2 images in formats that are not read, 'a/2.tiff' the first; "
-                        "convert them to PNG"));
-  EXPECT_EQ(listing_refusal({"a/1.png", "a/1.json"}), "");
+  EXPECT_THAT(
+      listing_error({"a/1.png", "a/3.WebP", "a/2.tiff"}),
+      HasSubstr("data: '/d/test': 2 images in formats that are not read, 'a/2.tiff' the first; "
+                "convert them to PNG"));
+  EXPECT_EQ(listing_error({"a/1.png", "a/1.json"}), "no error");
 }
 
 TEST(ImageListing, a_split_without_classes_or_images_is_refused) {
-  EXPECT_THAT(listing_refusal({"1.png", "2.png"}), HasSubstr("has no folder of a class"));
-  EXPECT_THAT(listing_refusal({"a/", "b/readme.txt"}),
-              HasSubstr("has no .jpg, .jpeg or .png file"));
-  EXPECT_EQ(listing_refusal({"a/", "b/1.png"}), "");  // a class that this split lacks
+  EXPECT_THAT(listing_error({"1.png", "2.png"}),
+              HasSubstr("data: '/d/test': has no folder of a class"));
+  EXPECT_THAT(listing_error({"a/", "b/readme.txt"}),
+              HasSubstr("data: '/d/test': has no .jpg, .jpeg or .png file"));
+  EXPECT_EQ(listing_error({"a/", "b/1.png"}), "no error");  // a class that this split lacks
 }
 
 }  // namespace

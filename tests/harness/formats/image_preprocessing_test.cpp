@@ -3,24 +3,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/base/error.h"
+#include "tests/support/refusal.h"
 
 namespace assay {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 Json resolve(const std::string& name, const char* configuration) {
   return resolve_preprocessing(name, Json::parse(configuration), "/m/config.json");
 }
 
-std::string preprocessing_refusal(const std::string& name, const char* configuration) {
-  try {
-    resolve(name, configuration);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+std::string preprocessing_error(const std::string& name, const char* configuration) {
+  return refusal([&] { resolve(name, configuration); });
 }
 
 constexpr const char* kFull =
@@ -66,22 +62,22 @@ TEST(ImagePreprocessing, without_a_pretrained_cfg_images_stay_as_they_are_and_ti
   EXPECT_EQ(resolve("auto", R"({"img_size": 28})"), (Json{{"name", "none"}}));
   EXPECT_EQ(resolve("auto", "null"), (Json{{"name", "none"}}));
   EXPECT_EQ(resolve("deit_875", kFull), (Json{{"name", "deit_875"}}));
-  EXPECT_THAT(preprocessing_refusal("timm", R"({"img_size": 28})"),
+  EXPECT_THAT(preprocessing_error("timm", R"({"img_size": 28})"),
               HasSubstr("'/m/config.json' has none; name the one"));
 }
 
 TEST(ImagePreprocessing, what_is_not_offered_is_refused_by_field_and_value) {
-  EXPECT_THAT(preprocessing_refusal("auto", R"({"pretrained_cfg": {"interpolation": "lanczos"}})"),
+  EXPECT_THAT(preprocessing_error("auto", R"({"pretrained_cfg": {"interpolation": "lanczos"}})"),
               HasSubstr("interpolation \"lanczos\"; expected bicubic or bilinear"));
-  EXPECT_THAT(preprocessing_refusal("auto", R"({"pretrained_cfg": {"crop_mode": "border"}})"),
+  EXPECT_THAT(preprocessing_error("auto", R"({"pretrained_cfg": {"crop_mode": "border"}})"),
               HasSubstr("crop_mode \"border\"; expected center or squash"));
   for (const char* wrong : {"1.5", "-1", "\"1\"", "[1]", "true"}) {
     const std::string text = std::string(R"({"pretrained_cfg": {"crop_pct": )") + wrong + "}}";
-    EXPECT_THAT(preprocessing_refusal("auto", text.c_str()), HasSubstr("crop_pct")) << wrong;
+    EXPECT_THAT(preprocessing_error("auto", text.c_str()), HasSubstr("crop_pct")) << wrong;
   }
   for (const char* wrong : {"224", "[3, 224]", "[3, 224, 192]", "[3, 1e9, 1e9]", "[3, 0, 0]"}) {
     const std::string text = std::string(R"({"pretrained_cfg": {"input_size": )") + wrong + "}}";
-    EXPECT_THAT(preprocessing_refusal("auto", text.c_str()), HasSubstr("input_size")) << wrong;
+    EXPECT_THAT(preprocessing_error("auto", text.c_str()), HasSubstr("input_size")) << wrong;
   }
 }
 

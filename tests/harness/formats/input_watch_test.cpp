@@ -10,13 +10,14 @@
 
 #include "harness/base/atomic_file.h"
 #include "harness/base/digest.h"
-#include "harness/base/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay {
 namespace {
 
 namespace fs = std::filesystem;
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 // The clock that stamps files moves in steps of a few milliseconds.
@@ -46,15 +47,6 @@ class InputWatchTest : public ::testing::Test {
     file.digest = sha256_file(weights_);
     file.identity = identity_of(weights_);
     return file;
-  }
-  template <typename Call>
-  static std::string refusal(const Call& call) {
-    try {
-      call();
-    } catch (const Error& e) {
-      return std::string(name_of(e.kind())) + ": " + e.what();
-    }
-    return "no error";
   }
 
   TemporaryFolder folder_;

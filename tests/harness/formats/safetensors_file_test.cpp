@@ -7,11 +7,13 @@
 #include <fstream>
 
 #include "harness/base/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 class SafetensorsFileTest : public ::testing::Test {
@@ -24,14 +26,9 @@ class SafetensorsFileTest : public ::testing::Test {
     out << header << data;
     return path;
   }
-  std::string refusal(const std::string& header, const std::string& data) {
+  std::string header_error(const std::string& header, const std::string& data) {
     const auto path = file_with(header, data);
-    try {
-      SafetensorsFile file(path);
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "no error";
+    return refusal([&] { SafetensorsFile file(path); });
   }
 
   TemporaryFolder folder_;
@@ -48,25 +45,25 @@ TEST_F(SafetensorsFileTest, what_was_written_is_read_back) {
 }
 
 TEST_F(SafetensorsFileTest, lies_in_the_header_are_refused) {
-  EXPECT_THAT(refusal("{", ""), HasSubstr("not valid JSON"));
-  EXPECT_THAT(refusal(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "1234"),
+  EXPECT_THAT(header_error("{", ""), HasSubstr("not valid JSON"));
+  EXPECT_THAT(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "1234"),
               HasSubstr("truncated file?"));
-  EXPECT_THAT(refusal(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", "1234"),
+  EXPECT_THAT(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", "1234"),
               HasSubstr("needs 8 bytes"));
   EXPECT_THAT(
-      refusal(R"({"a":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,4]}})",
-              "1234"),
+      header_error(R"({"a":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,4]}})",
+                   "1234"),
       HasSubstr("impossible shape"));
-  EXPECT_THAT(refusal(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", "1234"),
+  EXPECT_THAT(header_error(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", "1234"),
               HasSubstr("tensor 'a' has the extent -1"));
-  EXPECT_THAT(refusal(R"({"a":{"dtype":"Q9","shape":[1],"data_offsets":[0,4]}})", "1234"),
+  EXPECT_THAT(header_error(R"({"a":{"dtype":"Q9","shape":[1],"data_offsets":[0,4]}})", "1234"),
               HasSubstr("dtype 'Q9', which is not read; legal: F64"));
   EXPECT_THAT(
-      refusal(
+      header_error(
           R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
           "123"),
       HasSubstr("holes or overlaps"));
-  EXPECT_THAT(refusal(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "123"),
+  EXPECT_THAT(header_error(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "123"),
               HasSubstr("belong to none"));
 }
 
@@ -82,12 +79,7 @@ TEST_F(SafetensorsFileTest, an_unknown_name_offers_the_nearest) {
   const auto path = folder_ / "a.safetensors";
   write_safetensors(path, {{"weight", {"F32", {1}, std::as_bytes(std::span(values))}}});
   const SafetensorsFile file(path);
-  try {
-    file.at("wieght");
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(), HasSubstr("did you mean 'weight'?"));
-  }
+  EXPECT_THAT(refusal([&] { file.at("wieght"); }), HasSubstr("did you mean 'weight'?"));
 }
 
 }  // namespace

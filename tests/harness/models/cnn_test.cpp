@@ -51,7 +51,7 @@ TEST(Cnn, logits_equal_those_of_torchvision_in_both_precisions) {
     }
 }
 
-class SmallCnns : public testing::Test {
+class SmallCnns : public ::testing::Test {
  protected:
   // One of each family, small enough for a debug build.
   static std::vector<std::unique_ptr<Network>> all(at::ScalarType dtype = at::kFloat) {

@@ -29,7 +29,7 @@ Json opt_configuration() {
           {"max_position_embeddings", 32}};
 }
 
-class Language : public testing::Test {
+class Language : public ::testing::Test {
  protected:
   static std::vector<std::unique_ptr<Network>> all(at::ScalarType dtype) {
     std::vector<std::unique_ptr<Network>> list;

@@ -19,7 +19,7 @@ Json toy(bool deit3 = false) {
   return config;
 }
 
-class ToyVit : public testing::Test {
+class ToyVit : public ::testing::Test {
  protected:
   std::unique_ptr<Network> network(at::ScalarType dtype, bool deit3 = false) {
     auto made = make_network("vit", toy(deit3));

@@ -11,7 +11,8 @@
 
 #include "harness/base/atomic_file.h"
 #include "harness/base/digest.h"
-#include "tests/support/sweep_text.h"
+#include "tests/support/refusal.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::plan {
 namespace {

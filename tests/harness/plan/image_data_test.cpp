@@ -5,6 +5,7 @@
 #include "harness/plan/planner.h"
 #include "harness/spec/sweep.h"
 #include "tests/support/fake_digests.h"
+#include "tests/support/refusal.h"
 #include "tests/support/sweep_text.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/test_catalogue.h"

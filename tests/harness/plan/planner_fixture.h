@@ -7,6 +7,7 @@
 
 #include "harness/plan/planner.h"
 #include "tests/support/fake_digests.h"
+#include "tests/support/refusal.h"
 #include "tests/support/sweep_text.h"
 #include "tests/support/test_catalogue.h"
 

@@ -6,6 +6,7 @@
 #include "harness/base/digest.h"
 #include "harness/plan/planner.h"
 #include "tests/harness/plan/planner_fixture.h"
+#include "tests/support/refusal.h"
 
 namespace assay::plan {
 namespace {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/harness/plan/planner_fixture.h"
+#include "tests/support/refusal.h"
 
 namespace assay::plan {
 namespace {

@@ -6,23 +6,16 @@
 #include "datasets/sampling.h"
 #include "harness/models/tensor_file.h"
 #include "tests/harness/prepare/given_data.h"
+#include "tests/support/refusal.h"
 
 namespace assay::prepare {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 class Prepare : public ::testing::Test {
  protected:
-  static std::string refusal(FakeContext& context, const StageBody& body) {
-    try {
-      context.run(body);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  }
-
   TemporaryFolder root_;
 };
 
@@ -63,10 +56,10 @@ TEST_F(Prepare, calibration_windows_and_images_are_found_by_methods) {
 
 TEST_F(Prepare, a_recipe_that_lacks_something_names_it) {
   FakeContext context;
-  EXPECT_THAT(refusal(context, sample_images), HasSubstr("the recipe lacks 'data'"));
+  EXPECT_THAT(refusal([&] { context.run(sample_images); }), HasSubstr("the recipe lacks 'data'"));
   give_text(context, root_, "abc");
   context.recipe_json["model"] = {{"config", {{"vocab_size", 300}}}};
-  EXPECT_THAT(refusal(context, tokenize), HasSubstr("the model has no tokenizer"));
+  EXPECT_THAT(refusal([&] { context.run(tokenize); }), HasSubstr("the model has no tokenizer"));
 }
 
 // Raise the stages' revisions when these numbers move on purpose.

@@ -12,10 +12,10 @@ namespace assay::run {
 namespace {
 
 using supervise::ReportKind;
-using testing::HasSubstr;
-using testing::SizeIs;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
-class conductor : public testing::Test {
+class conductor : public ::testing::Test {
  protected:
   void begin(schedule::Options options = {}) {
     inventory_.known.resize(plan_.stages.size());
@@ -72,7 +72,7 @@ TEST_F(conductor, waits_while_another_process_holds_the_database) {
   take(failure('x', ErrorKind::kLost));  // of no stage of ours: another round, the same wait
   EXPECT_THAT(handle_.started, SizeIs(1));
   EXPECT_FALSE(conductor_->settled());
-  EXPECT_THAT(progress_.lines, testing::Contains(HasSubstr("held by another process")).Times(1));
+  EXPECT_THAT(progress_.lines, ::testing::Contains(HasSubstr("held by another process")).Times(1));
   sink_.held = false;
   conductor_->settle();
   EXPECT_TRUE(conductor_->settled());
@@ -93,7 +93,7 @@ TEST_F(conductor, stops_what_runs_although_the_database_is_held) {
   take(report(ReportKind::kPublished, 'a', 1, 0));
   conductor_->stop(schedule::StopReason::kSignal, false, "Terminated", 0.7);
   conductor_->settle();
-  EXPECT_THAT(handle_.stopped, testing::ElementsAre(key_of('b') + ".1"));
+  EXPECT_THAT(handle_.stopped, ::testing::ElementsAre(key_of('b') + ".1"));
   EXPECT_DOUBLE_EQ(handle_.grace_s, 0.7);
 }
 
@@ -103,11 +103,11 @@ TEST_F(conductor, a_stop_does_not_overtake_a_start_that_waits_for_the_database) 
   take(report(ReportKind::kPublished, 'a'));  // 'b' is to start, when the records are durable
   conductor_->stop(schedule::StopReason::kSignal, false, "Terminated");
   conductor_->settle();
-  EXPECT_THAT(handle_.stopped, testing::IsEmpty());
+  EXPECT_THAT(handle_.stopped, ::testing::IsEmpty());
   sink_.held = false;
   conductor_->settle();
   EXPECT_THAT(handle_.started, SizeIs(2));
-  EXPECT_THAT(handle_.stopped, testing::ElementsAre(key_of('b') + ".1"));
+  EXPECT_THAT(handle_.stopped, ::testing::ElementsAre(key_of('b') + ".1"));
 }
 
 TEST_F(conductor, commits_one_group_a_round) {
@@ -297,7 +297,7 @@ TEST_F(conductor, a_stop_reaches_what_runs) {
   begin();
   conductor_->stop(schedule::StopReason::kSignal, false, "Interrupt");
   conductor_->settle();
-  EXPECT_THAT(handle_.stopped, testing::ElementsAre(key_of('a') + ".1"));
+  EXPECT_THAT(handle_.stopped, ::testing::ElementsAre(key_of('a') + ".1"));
   take(failure('a', ErrorKind::kLost));
   ASSERT_TRUE(conductor_->finish());
   EXPECT_EQ(conductor_->finish()->outcome, schedule::Outcome::kStopped);

@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/refusal.h"
 #include "tests/support/sweep_text.h"
 #include "tests/support/test_catalogue.h"
 
 namespace assay::spec {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 MethodDeclaration method(const std::string& name, std::vector<std::string> traits) {
@@ -34,8 +36,7 @@ std::string verdict(const std::string& text) {
   Place place;
   place.file = std::make_shared<const std::string>("s.yaml");
   place.line = 3;
-  return assay::testing::refusal(
-      [&] { check_composition(all, method_expression(text, place, all), place); });
+  return refusal([&] { check_composition(all, method_expression(text, place, all), place); });
 }
 
 TEST(Composition, methods_that_work_on_each_others_networks_go_together) {

@@ -36,7 +36,7 @@ Catalogue grouped_catalogue() {
   return catalogue_from(to_json(catalogue));
 }
 
-std::string trials_of(const std::string& text) {
+std::string grouped_trials(const std::string& text) {
   return assay::testing::lines_of(
       assay::testing::sweep_of(assay::testing::kModels + text, {}, grouped_catalogue()));
 }
@@ -46,8 +46,8 @@ std::string refusal_of(const std::string& text) {
 }
 
 TEST(ConditionalParameters, points_that_differ_in_what_they_do_not_read_are_one_trial) {
-  EXPECT_EQ(trials_of("trials:\n  - {model: opt, method: grouped, bits: W4A16, granularity: "
-                      "[channel, group], group: [32, 64]}\n"),
+  EXPECT_EQ(grouped_trials("trials:\n  - {model: opt, method: grouped, bits: W4A16, granularity: "
+                           "[channel, group], group: [32, 64]}\n"),
             "opt grouped granularity=\"channel\" W4A16\n"
             "opt grouped early=false granularity=\"group\" group=32 W4A16\n"
             "opt grouped early=false granularity=\"group\" group=64 W4A16\n");
@@ -79,7 +79,8 @@ TEST(ConditionalParameters, a_value_that_no_trial_of_the_block_reads_is_a_mistak
 }
 
 TEST(ConditionalParameters, one_reader_of_an_axis_is_enough) {
-  EXPECT_EQ(trials_of("trials:\n  - {model: opt, method: [grouped, gptq], bits: W4A16, group: 64}\n"),
+  EXPECT_EQ(grouped_trials(
+                "trials:\n  - {model: opt, method: [grouped, gptq], bits: W4A16, group: 64}\n"),
             "opt grouped granularity=\"channel\" W4A16\n"
             "opt gptq calibration=128 damping=0.01 group=64 W4A16 cseed=0 on text\n");
 }

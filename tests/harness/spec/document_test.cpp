@@ -16,7 +16,7 @@ class Document : public ::testing::Test {
     return to_json(load_document(folder_.path() / "main.yaml", overrides));
   }
   std::string error(const std::vector<std::string>& overrides = {}) {
-    return assay::testing::refusal([&] { load(overrides); }, &folder_);
+    return assay::testing::refusal_in(folder_, [&] { load(overrides); });
   }
 
   TemporaryFolder folder_;

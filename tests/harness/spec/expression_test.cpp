@@ -5,11 +5,12 @@
 
 #include <map>
 
-#include "tests/support/sweep_text.h"
+#include "tests/support/refusal.h"
 
 namespace assay::spec {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 const std::map<std::string, Json> kPoint{{"model", "vit"},   {"seed", 2},   {"rate", 0.5},
@@ -30,7 +31,7 @@ bool holds(const std::string& text) {
 }
 
 std::string expression_error(const std::string& text) {
-  return assay::testing::refusal([&] { holds(text); });
+  return refusal([&] { holds(text); });
 }
 
 TEST(Expression, compares_texts_and_numbers) {

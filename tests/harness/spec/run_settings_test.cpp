@@ -3,22 +3,20 @@
 #include <gtest/gtest.h>
 
 #include "harness/spec/yaml.h"
+#include "tests/support/refusal.h"
 
 namespace assay::spec {
 namespace {
+
+using assay::testing::refusal;
 
 RunSettings read(const std::string& text) {
   Node node = parse_yaml(text, "run.yaml");
   return run_settings_from(node);
 }
 
-std::string problem_of(const std::string& text) {
-  try {
-    read(text);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
+std::string settings_error(const std::string& text) {
+  return refusal([&] { read(text); });
 }
 
 TEST(RunSettings, an_empty_map_gives_the_documented_defaults) {
@@ -51,25 +49,26 @@ TEST(RunSettings, the_numerics_class_has_its_legal_values) {
   for (const char* level : {"auto", "default", "avx2", "avx512"}) {
     EXPECT_EQ(read(std::string("{cpu_level: ") + level + "}").cpu_level, level);
   }
-  EXPECT_EQ(problem_of("{precision: bf16}"),
-            "run.yaml:1:13: precision 'bf16' is not supported; legal: float32, float64, bfloat16, "
-            "float16");
-  EXPECT_EQ(problem_of("{cpu_level: avx}"),
-            "run.yaml:1:13: cpu_level 'avx' is not supported; legal: auto, default, avx2, avx512");
+  EXPECT_EQ(settings_error("{precision: bf16}"),
+            "config: run.yaml:1:13: precision 'bf16' is not supported; legal: float32, float64, "
+            "bfloat16, float16");
+  EXPECT_EQ(settings_error("{cpu_level: avx}"),
+            "config: run.yaml:1:13: cpu_level 'avx' is not supported; legal: auto, default, avx2, "
+            "avx512");
 }
 
 TEST(RunSettings, a_time_without_a_unit_is_refused) {
-  EXPECT_EQ(problem_of("{stage_timeout: 90}"),
-            "run.yaml:1:17: stage_timeout must be a time with its unit like 90s, 10m, 1h30m or 2d, "
-            "or none, not '90'; seconds are written '90s'");
-  EXPECT_EQ(problem_of("{stall_timeout: 5 minutes}"),
-            "run.yaml:1:17: stall_timeout must be a time with its unit like 90s, 10m, 1h30m or 2d, "
-            "or none, not '5 minutes'");
+  EXPECT_EQ(settings_error("{stage_timeout: 90}"),
+            "config: run.yaml:1:17: stage_timeout must be a time with its unit like 90s, 10m, "
+            "1h30m or 2d, or none, not '90'; seconds are written '90s'");
+  EXPECT_EQ(settings_error("{stall_timeout: 5 minutes}"),
+            "config: run.yaml:1:17: stall_timeout must be a time with its unit like 90s, 10m, "
+            "1h30m or 2d, or none, not '5 minutes'");
 }
 
 TEST(RunSettings, no_time_at_all_is_no_limit) {
-  EXPECT_EQ(problem_of("{stage_timeout: 0s}"),
-            "run.yaml:1:17: stage_timeout must be longer than 0s; for no limit write none");
+  EXPECT_EQ(settings_error("{stage_timeout: 0s}"),
+            "config: run.yaml:1:17: stage_timeout must be longer than 0s; for no limit write none");
 }
 
 TEST(RunSettings, impossible_trials_are_refused_unless_they_are_to_be_skipped) {

@@ -3,17 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/support/sweep_text.h"
+#include "tests/support/refusal.h"
 
 namespace assay::spec {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 Json json_of(const std::string& text) { return to_json(parse_yaml(text, "a.yaml")); }
 
 std::string yaml_error(const std::string& text, const YamlLimits& limits = {}) {
-  return assay::testing::refusal([&] { parse_yaml(text, "a.yaml", limits); });
+  return refusal([&] { parse_yaml(text, "a.yaml", limits); });
 }
 
 TEST(Yaml, scalars_are_typed_by_the_core_schema) {
@@ -51,12 +52,13 @@ TEST(Yaml, merge_keys_lay_maps_under_their_own) {
 }
 
 TEST(Yaml, merge_keys_over_anything_but_maps_are_refused) {
-  EXPECT_EQ(yaml_error("a: {<<: 3}"),
-            "a.yaml:1:9: '<<' merges a map ('<<: *name') or a list of maps ('<<: [*a, *b]'), not "
-            "'3'");
+  EXPECT_EQ(
+      yaml_error("a: {<<: 3}"),
+      "config: a.yaml:1:9: '<<' merges a map ('<<: *name') or a list of maps ('<<: [*a, *b]'), not "
+      "'3'");
   EXPECT_EQ(yaml_error("a: &a [1]\nb: {<<: [*a]}"),
-            "a.yaml:2:10: '<<' merges a map ('<<: *name') or a list of maps ('<<: [*a, *b]'), not "
-            "a list");
+            "config: a.yaml:2:10: '<<' merges a map ('<<: *name') or a list of maps ('<<: [*a, "
+            "*b]'), not a list");
   EXPECT_THAT(yaml_error("a: &a {x: 1}\nb: {<<: *a, <<: *a}"),
               HasSubstr("key '<<' stands twice in this map; several maps are merged by a list"));
   EXPECT_THAT(yaml_error("b: {<<: *a}"), HasSubstr("a.yaml:1:"));

@@ -4,14 +4,15 @@
 #include <gtest/gtest.h>
 
 #include "harness/base/atomic_file.h"
-#include "harness/base/error.h"
 #include "harness/base/json.h"
 #include "harness/formats/safetensors_file.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 class ArtifactCheck : public ::testing::Test {
@@ -31,12 +32,7 @@ class ArtifactCheck : public ::testing::Test {
     write_file_atomically(folder_.path() / name, text);
   }
   std::string problem() {
-    try {
-      check_artifact(folder_.path());
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "";
+    return refusal([&] { check_artifact(folder_.path()); });
   }
 
   TemporaryFolder folder_;
@@ -48,7 +44,7 @@ class ArtifactCheck : public ::testing::Test {
 
 TEST_F(ArtifactCheck, a_quantized_model_passes) {
   write({1, 1, 1, 1}, {2, 2});
-  EXPECT_EQ(problem(), "");
+  EXPECT_EQ(problem(), "no error");
 }
 
 TEST_F(ArtifactCheck, shapes_scales_and_descriptions_are_looked_at) {

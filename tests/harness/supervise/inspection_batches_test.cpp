@@ -7,7 +7,7 @@
 namespace assay::supervise {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 constexpr auto kBeside = InspectionBatch::kBeside;
 
@@ -71,7 +71,7 @@ TEST(InspectionBatches, each_question_is_asked_once_and_no_file_is_too_large) {
     }
     EXPECT_LE(bytes, 1000u);
   }
-  EXPECT_THAT(asked, testing::Each(1));
+  EXPECT_THAT(asked, ::testing::Each(1));
 }
 
 TEST(InspectionBatches, a_question_that_is_larger_by_itself_has_its_own) {

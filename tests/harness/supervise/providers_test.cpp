@@ -8,13 +8,17 @@
 
 #include "harness/base/atomic_file.h"
 #include "harness/base/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {
 namespace {
 
 namespace fs = std::filesystem;
+using assay::testing::refusal;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 const std::vector<std::string> kEcho{ECHO_PROVIDER};
 const std::vector<std::string> kEchoPython{"python3", "tests/providers/echo.py"};
@@ -36,13 +40,8 @@ std::vector<std::string> shell_provider(const TemporaryFolder& folder, const std
 
 const char* const kHello = R"({"type": "hello", "protocol": 1, "provider": "shell", "pid": 1})";
 
-std::string refusal(const std::vector<std::string>& command, double timeout_s = 20) {
-  try {
-    describe(command, "", timeout_s);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
+std::string describe_error(const std::vector<std::string>& command, double timeout_s = 20) {
+  return refusal([&] { describe(command, "", timeout_s); });
 }
 
 TEST(Providers, both_echo_providers_offer_the_same) {
@@ -73,24 +72,25 @@ TEST(Providers, an_answer_is_cached_until_a_file_of_the_command_changes) {
 }
 
 TEST(Providers, that_do_not_answer_properly_are_refused) {
-  EXPECT_THAT(refusal({"no-such-provider"}), HasSubstr("no such program in PATH"));
-  EXPECT_THAT(refusal({"sh", "-c", "echo the library is missing >&2; exit 4"}),
+  EXPECT_THAT(describe_error({"no-such-provider"}), HasSubstr("no such program in PATH"));
+  EXPECT_THAT(describe_error({"sh", "-c", "echo the library is missing >&2; exit 4"}),
               HasSubstr("left with exit code 4 before 'hello'; last output: the library is "
                         "missing"));
-  EXPECT_THAT(refusal({"sleep", "60"}, 0.2), HasSubstr("no 'hello' message in time"));
-  EXPECT_THAT(refusal({"sh", "-c", "echo rubbish >&3; sleep 60"}), HasSubstr("not valid JSON"));
+  EXPECT_THAT(describe_error({"sleep", "60"}, 0.2), HasSubstr("no 'hello' message in time"));
+  EXPECT_THAT(describe_error({"sh", "-c", "echo rubbish >&3; sleep 60"}),
+              HasSubstr("not valid JSON"));
   TemporaryFolder folder;
   EXPECT_THAT(
-      refusal(shell_provider(
+      describe_error(shell_provider(
           folder, R"({"type": "hello", "protocol": 9, "provider": "shell", "pid": 1})", "{}")),
       HasSubstr("version 9 of the protocol, this program version 1"));
-  EXPECT_THAT(refusal(shell_provider(folder, kHello, "{")), HasSubstr("not valid JSON"));
-  EXPECT_THAT(refusal(shell_provider(folder, kHello, R"({"provider": "else"})")),
+  EXPECT_THAT(describe_error(shell_provider(folder, kHello, "{")), HasSubstr("not valid JSON"));
+  EXPECT_THAT(describe_error(shell_provider(folder, kHello, R"({"provider": "else"})")),
               HasSubstr("says hello as 'shell' and describes itself as 'else'"));
 }
 
 TEST(Providers, that_print_without_end_before_they_answer_are_refused) {
-  EXPECT_THAT(refusal({"cat", "/dev/zero"}), HasSubstr("printed more than 64 MiB"));
+  EXPECT_THAT(describe_error({"cat", "/dev/zero"}), HasSubstr("printed more than 64 MiB"));
 }
 
 TEST(Providers, may_not_offer_one_thing_twice) {
@@ -98,14 +98,9 @@ TEST(Providers, may_not_offer_one_thing_twice) {
   const Catalogue echo = describe(kEcho, "");
   providers.add(echo, kEcho);
   EXPECT_THROW(providers.add(echo, kEcho), Error);
-  try {
-    providers.add(describe(kEchoPython, ""), kEchoPython);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), ErrorKind::kConfig);
-    EXPECT_THAT(e.what(), HasSubstr("stage 'echo.value' is offered by two providers, 'echo' and "
-                                    "'echo-py'"));
-  }
+  EXPECT_THAT(refusal([&] { providers.add(describe(kEchoPython, ""), kEchoPython); }),
+              HasSubstr("config: stage 'echo.value' is offered by two providers, 'echo' and "
+                        "'echo-py'"));
   EXPECT_EQ(providers.commands().at("echo"), kEcho);
 }
 
@@ -118,7 +113,7 @@ TEST(Providers, the_version_of_a_foreign_one_follows_its_files) {
   stated.version = "1";
   const std::string before = provider_version({"python3", script}, stated);
   EXPECT_EQ(before, provider_version({"python3", script}, stated));
-  EXPECT_THAT(before, ::testing::StartsWith("1+"));
+  EXPECT_THAT(before, StartsWith("1+"));
   write_file_atomically(script, "b");
   EXPECT_NE(before, provider_version({"python3", script}, stated));
 }
@@ -134,13 +129,10 @@ TEST(Providers, that_cannot_be_told_from_their_successors_are_refused) {
   for (const std::vector<std::string>& command :
        {std::vector<std::string>{"python3", "-m", "mine"},
         std::vector<std::string>{"conda", "run", "-n", "env", "python", "-m", "mine"}}) {
-    try {
-      provider_version(command, silent);
-      ADD_FAILURE() << command.back();
-    } catch (const Error& e) {
-      EXPECT_EQ(e.kind(), ErrorKind::kConfig);
-      EXPECT_THAT(e.what(), HasSubstr("cannot be told from another version of itself"));
-    }
+    EXPECT_THAT(
+        refusal([&] { provider_version(command, silent); }),
+        AllOf(StartsWith("config: "), HasSubstr("cannot be told from another version of itself")))
+        << command.back();
   }
   silent.version = "2";
   EXPECT_NO_THROW(provider_version({"python3", "-m", "mine"}, silent));
@@ -191,7 +183,7 @@ TEST(Providers, an_edited_module_is_another_provider_however_it_is_started) {
     const std::string after = version();
     EXPECT_NE(after, before);
     EXPECT_GT(starts(), started) << "a module may change what the provider offers";
-    EXPECT_THAT(after, ::testing::StartsWith("1+"));
+    EXPECT_THAT(after, StartsWith("1+"));
   }
   ::unsetenv("PYTHONPATH");
   ::unsetenv("PYTHONDONTWRITEBYTECODE");
@@ -204,15 +196,10 @@ TEST(Providers, a_dangling_reference_names_provider_and_command) {
       R"({"provider": "shell", "stages": [{"name": "shell.q", "reads": ["clipp"], "inputs":
          [{"name": "t", "stage": "sample_calibration"}]}], "methods": [{"name": "m", "network":
          "shell.q", "parameters": [{"name": "clip"}]}]})");
-  try {
-    Providers::gather({command}, false, "");
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(),
-                HasSubstr("provider 'shell': input 't' of stage 'shell.q' refers to stage "
-                          "'sample_calibration', which no provider of this sweep offers"));
-    EXPECT_THAT(e.what(), HasSubstr("provider.sh)"));
-  }
+  EXPECT_THAT(refusal([&] { Providers::gather({command}, false, ""); }),
+              AllOf(HasSubstr("provider 'shell': input 't' of stage 'shell.q' refers to stage "
+                              "'sample_calibration', which no provider of this sweep offers"),
+                    HasSubstr("provider.sh)")));
 }
 
 TEST(Providers, the_builtin_one_is_named_by_the_environment_or_lies_beside_the_program) {

@@ -3,11 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/base/error.h"
+#include "tests/support/refusal.h"
 
 namespace assay::supervise {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 plan::Stage stage() {
@@ -22,13 +23,9 @@ Json assembled(const Json& returned) {
 }
 
 void expect_refused(const Json& returned, const std::string& problem) {
-  try {
-    assembled(returned);
-    FAIL() << returned;
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), ErrorKind::kData);
-    EXPECT_THAT(e.what(), HasSubstr("result of stage 'echo.value': " + problem));
-  }
+  EXPECT_THAT(refusal([&] { assembled(returned); }),
+              HasSubstr("data: result of stage 'echo.value': " + problem))
+      << returned;
 }
 
 TEST(Result, keeps_what_a_stage_returned_beside_what_the_supervisor_knows) {

@@ -10,16 +10,19 @@
 #include <csignal>
 
 #include "harness/base/atomic_file.h"
-#include "harness/base/error.h"
 #include "harness/base/json.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/process_identity.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay::supervise {
 namespace {
 
+using assay::testing::refusal;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class RunLockTest : public ::testing::Test {
  protected:
@@ -34,14 +37,11 @@ class RunLockTest : public ::testing::Test {
     json["token"] = "x";
     return json;
   }
-  std::string refusal() const {
-    try {
-      RunLock lock(run());
-    } catch (const Error& e) {
-      EXPECT_EQ(e.kind(), ErrorKind::kEnvironment);
-      return e.what();
-    }
-    return "taken";
+  // What taking the lock gives; the environment is to blame if it is refused.
+  std::string lock_error() const {
+    const std::string error = refusal([&] { RunLock lock(run()); });
+    EXPECT_THAT(error, AnyOf("no error", StartsWith("environment: ")));
+    return error;
   }
   std::filesystem::path run() const { return folder.path() / "run"; }
   std::filesystem::path file() const { return run() / "run.lock"; }
@@ -54,11 +54,11 @@ TEST_F(RunLockTest, is_held_by_one_and_released_at_the_end) {
   {
     RunLock lock(run());
     lock.beat();
-    EXPECT_THAT(refusal(), HasSubstr("in use by process " + std::to_string(::getpid()) + " on " +
-                                     host_name()));
+    EXPECT_THAT(lock_error(), HasSubstr("in use by process " + std::to_string(::getpid()) + " on " +
+                                        host_name()));
   }
   EXPECT_FALSE(std::filesystem::exists(file()));
-  EXPECT_EQ(refusal(), "taken");
+  EXPECT_EQ(lock_error(), "no error");
 }
 
 TEST_F(RunLockTest, of_a_process_that_was_killed_is_stale) {
@@ -70,14 +70,14 @@ TEST_F(RunLockTest, of_a_process_that_was_killed_is_stale) {
   int status = 0;
   ::waitpid(child, &status, 0);
   ASSERT_TRUE(std::filesystem::exists(file()));
-  EXPECT_EQ(refusal(), "taken");
+  EXPECT_EQ(lock_error(), "no error");
 }
 
 TEST_F(RunLockTest, of_a_number_that_is_used_again_is_stale) {
   Json reused = ourselves();
   reused["started"] = process_start(::getpid()) + 1;
   somebody_left(reused);
-  EXPECT_EQ(refusal(), "taken");
+  EXPECT_EQ(lock_error(), "no error");
 }
 
 // Host names do not tell: containers share them, and machines are called localhost.
@@ -86,11 +86,11 @@ TEST_F(RunLockTest, of_a_process_that_cannot_be_seen_lives_by_its_heartbeat) {
     Json far = ourselves();
     far[member] = "another";
     somebody_left(far);
-    EXPECT_THAT(refusal(), HasSubstr("on " + host_name() + " (cannot be checked from here"))
+    EXPECT_THAT(lock_error(), HasSubstr("on " + host_name() + " (cannot be checked from here"))
         << member;
-    EXPECT_THAT(refusal(), HasSubstr("taken over after 120 s"));
+    EXPECT_THAT(lock_error(), HasSubstr("taken over after 120 s"));
     somebody_left(far, RunLock::kStaleSeconds + 5);
-    EXPECT_EQ(refusal(), "taken") << member;
+    EXPECT_EQ(lock_error(), "no error") << member;
   }
 }
 
@@ -116,19 +116,20 @@ TEST_F(RunLockTest, a_kill_leaves_no_empty_lock) {
 
 TEST_F(RunLockTest, that_is_empty_is_stale_once_it_is_old) {
   write_file_atomically(file(), "");
-  EXPECT_THAT(refusal(), HasSubstr("taken over 10 s after"));
+  EXPECT_THAT(lock_error(), HasSubstr("taken over 10 s after"));
   const timespec then{static_cast<time_t>(unix_seconds() - 60), 0};
   const timespec times[2]{then, then};
   ::utimensat(AT_FDCWD, file().c_str(), times, 0);
-  EXPECT_EQ(refusal(), "taken");
+  EXPECT_EQ(lock_error(), "no error");
 }
 
 TEST_F(RunLockTest, that_is_no_file_is_refused_with_the_mend) {
   std::filesystem::create_symlink("nowhere", file());
-  EXPECT_THAT(refusal(), HasSubstr("is a symbolic link, not the lock that a run makes; remove it"));
+  EXPECT_THAT(lock_error(),
+              HasSubstr("is a symbolic link, not the lock that a run makes; remove it"));
   std::filesystem::remove(file());
   std::filesystem::create_directory(file());
-  EXPECT_THAT(refusal(), HasSubstr("no regular file"));
+  EXPECT_THAT(lock_error(), HasSubstr("no regular file"));
 }
 
 TEST_F(RunLockTest, has_a_token_of_its_own) {
@@ -141,9 +142,9 @@ TEST_F(RunLockTest, has_a_token_of_its_own) {
 TEST_F(RunLockTest, rubbish_is_stale_once_it_is_old) {
   for (const Json& rubbish : {Json("x"), Json{{"host", 3}}, Json{{"host", host_name()}}}) {
     somebody_left(rubbish);
-    EXPECT_THAT(refusal(), HasSubstr("just starting"));
+    EXPECT_THAT(lock_error(), HasSubstr("just starting"));
     somebody_left(rubbish, 60);
-    EXPECT_EQ(refusal(), "taken");
+    EXPECT_EQ(lock_error(), "no error");
   }
 }
 

@@ -11,11 +11,11 @@
 
 #include "harness/base/atomic_file.h"
 #include "harness/base/digest.h"
-#include "harness/base/error.h"
 #include "harness/supervise/host.h"
 #include "harness/supervise/marked_processes.h"
 #include "harness/supervise/store.h"
 #include "harness/supervise/store_layout.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 // A store under several processes: claims, checkpoints, what is dropped and what stays.
@@ -24,6 +24,7 @@ namespace assay::supervise {
 namespace {
 
 namespace fs = std::filesystem;
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 class ClaimTest : public ::testing::Test {
@@ -185,13 +186,8 @@ TEST_F(ClaimTest, a_file_whose_name_is_not_utf8_is_refused_before_it_is_publishe
   const fs::path files = store.output_folder("k.1");
   fs::create_directories(files);
   write_file_atomically(files / "bad\xff\xfename", "x");
-  try {
-    inventory(files);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), ErrorKind::kData);
-    EXPECT_THAT(e.what(), HasSubstr("not UTF-8"));
-  }
+  EXPECT_THAT(refusal([&] { inventory(files); }),
+              HasSubstr("data: the stage made a file whose name is not UTF-8"));
 }
 
 TEST_F(ClaimTest, more_files_than_a_result_can_list_are_refused_before_they_are_published) {
@@ -205,13 +201,8 @@ TEST_F(ClaimTest, more_files_than_a_result_can_list_are_refused_before_they_are_
     ASSERT_GE(fd, 0);
     ::close(fd);
   }
-  try {
-    inventory(top);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), ErrorKind::kData);
-    EXPECT_THAT(e.what(), HasSubstr("more files than result.json can list"));
-  }
+  EXPECT_THAT(refusal([&] { inventory(top); }),
+              HasSubstr("data: the stage made more files than result.json can list"));
 }
 
 // A process that lives for a while, as if it had been started by an executor of `owner`.

@@ -2,67 +2,25 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cstdlib>
-#include <fstream>
-#include <thread>
 
 #include "harness/base/atomic_file.h"
-#include "harness/base/digest.h"
 #include "harness/base/error.h"
-#include "harness/contract/artifact_files.h"
 #include "harness/supervise/host.h"
-#include "tests/support/temporary_folder.h"
+#include "tests/harness/supervise/store_fixture.h"
+#include "tests/support/refusal.h"
 
 namespace assay::supervise {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::ElementsAre;
+using assay::testing::refusal;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-class StoreTest : public ::testing::Test {
- protected:
-  static std::string key(const std::string& name) { return sha256(name); }
-
-  static Json result(const std::string& name, double value = 1) {
-    return {{"stage", "echo.value"}, {"key", key(name)},          {"metrics", {{"v", value}}},
-            {"attempt", 1},          {"cost", {{"wall_s", 0.5}}}, {"environment", {{"host", "a"}}}};
-  }
-
-  Finished finished(const std::string& name, double value = 1) {
-    return {key(name), "", result(name, value), ""};
-  }
-
-  // With one file of this content.
-  Finished with_file(const std::string& name, const std::string& content) {
-    Finished made = finished(name);
-    made.files = store.output_folder(name + "." + std::to_string(++attempts));
-    fs::create_directories(made.files / "codes");
-    write_file_atomically(made.files / "codes" / "a.bin", content);
-    return made;
-  }
-
-  Published publish(const Finished& one) { return store.publish({&one, 1}).at(0); }
-
-  std::vector<fs::path> everything_in(const char* name) {
-    std::vector<fs::path> found;
-    for (const auto& entry : fs::recursive_directory_iterator(root() / name))
-      found.push_back(entry.path());
-    return found;
-  }
-
-  fs::path root() const { return folder.path() / "store"; }
-
-  TemporaryFolder folder;
-  Store store{root()};
-  int attempts = 0;
-};
+using ::testing::StartsWith;
 
 TEST_F(StoreTest, what_was_published_is_found_again) {
   EXPECT_FALSE(store.lookup(key("a")));
@@ -74,7 +32,7 @@ TEST_F(StoreTest, what_was_published_is_found_again) {
   EXPECT_EQ(found->path, published.artifact.path);
   EXPECT_EQ(found->path.extension(), ".json");
   EXPECT_EQ(found->size_bytes, static_cast<std::int64_t>(fs::file_size(found->path)));
-  EXPECT_THAT(everything_in("tmp"), testing::SizeIs(1)) << "only this process's empty folder";
+  EXPECT_THAT(everything_in("tmp"), ::testing::SizeIs(1)) << "only this process's empty folder";
 }
 
 TEST_F(StoreTest, files_come_with_their_sizes) {
@@ -130,79 +88,6 @@ TEST_F(StoreTest, results_of_one_run_do_not_serve_another) {
   EXPECT_FALSE(store.lookup(key("a")));
 }
 
-TEST_F(StoreTest, an_edited_figure_is_found) {
-  const fs::path file = publish(finished("a", 273)).artifact.path;
-  std::string text = read_file(file);
-  text.replace(text.find("273"), 3, "173");
-  write_file_atomically(file, text);
-  EXPECT_FALSE(store.lookup(key("a")));
-  EXPECT_THAT(store.damage().at(0), HasSubstr("is not the text that was published"));
-}
-
-TEST_F(StoreTest, a_file_that_is_written_to_after_its_publication_is_found) {
-  Finished made = with_file("a", "12345");
-  std::fstream child(made.files / "codes" / "a.bin", std::ios::in | std::ios::out);
-  const fs::path file = publish(made).artifact.path / "codes" / "a.bin";
-  ASSERT_TRUE(store.lookup(key("a")));
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  child << "54321" << std::flush;  // the size stays
-  EXPECT_EQ(read_file(file), "54321");
-  EXPECT_FALSE(store.lookup(key("a")));
-  EXPECT_THAT(store.damage().at(0), HasSubstr("a.bin holds something else than was published"));
-}
-
-TEST_F(StoreTest, published_files_are_read_only_and_a_copy_of_the_store_is_read_once) {
-  const fs::path file = publish(with_file("a", "12345")).artifact.path / "codes" / "a.bin";
-  EXPECT_EQ(fs::status(file).permissions(), fs::perms(0444));
-  fs::last_write_time(file, fs::file_time_type::clock::now());
-  EXPECT_TRUE(store.lookup(key("a")));
-  struct stat status {};
-  ASSERT_EQ(::stat(file.c_str(), &status), 0);
-  EXPECT_TRUE(is_sealed(status));
-}
-
-TEST_F(StoreTest, a_file_that_is_an_inputs_too_is_copied_before_it_is_sealed) {
-  const fs::path input = folder.path() / "weights";
-  write_file_atomically(input, "12345");
-  Finished made = with_file("a", "x");
-  fs::create_hard_link(input, made.files / "weights");
-  publish(made);
-  EXPECT_NE(fs::status(input).permissions(), fs::perms(0444));
-}
-
-TEST_F(StoreTest, an_artifact_without_digests_is_made_again) {
-  const fs::path file = publish(finished("a")).artifact.path;
-  Json old = parse_json(read_file(file), "test");
-  old.erase("digest");
-  write_file_atomically(file, old.dump());
-  EXPECT_FALSE(store.lookup(key("a")));
-  EXPECT_TRUE(publish(finished("a")).first);
-}
-
-TEST_F(StoreTest, damaged_artifacts_are_moved_aside_and_count_as_missing) {
-  write_file_atomically(publish(finished("cut")).artifact.path, "{\"key\": ");
-  write_file_atomically(publish(finished("empty")).artifact.path, "");
-  write_file_atomically(publish(finished("other")).artifact.path, result("x").dump());
-  write_file_atomically(publish(with_file("short", "12345")).artifact.path / "codes" / "a.bin",
-                        "123");
-  fs::remove(publish(with_file("gone", "12345")).artifact.path / "codes" / "a.bin");
-  fs::remove(publish(with_file("headless", "1")).artifact.path / "result.json");
-  for (const char* name : {"cut", "empty", "other", "short", "gone", "headless"})
-    EXPECT_FALSE(store.lookup(key(name))) << name;
-  ASSERT_EQ(store.damage().size(), 6u);
-  EXPECT_THAT(store.damage()[2], HasSubstr("holds another key"));
-  EXPECT_THAT(store.damage()[3], HasSubstr("codes/a.bin has 3 bytes instead of 5"));
-  EXPECT_GT(store.usage().damaged_bytes, 0);
-  EXPECT_TRUE(publish(finished("cut")).first) << "there is room for a new one";
-  EXPECT_TRUE(store.lookup(key("cut")));
-}
-
-TEST_F(StoreTest, a_damaged_artifact_gives_way_to_a_publisher_too) {
-  write_file_atomically(publish(finished("a")).artifact.path, "");
-  EXPECT_TRUE(publish(finished("a")).first);
-  EXPECT_TRUE(store.lookup(key("a")));
-}
-
 TEST_F(StoreTest, publication_drops_checkpoints) {
   const fs::path checkpoints = store.resume_folder(key("a"), "run", 1);
   fs::create_directories(checkpoints);
@@ -224,99 +109,6 @@ TEST_F(StoreTest, removing_forgets_either_form) {
   EXPECT_FALSE(store.lookup(key("a")) || store.lookup(key("b")));
 }
 
-TEST_F(StoreTest, a_crash_before_the_rename_leaves_nothing_visible_and_is_cleaned_up) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    Store other(root());
-    const fs::path files = other.output_folder("k.1");
-    fs::create_directories(files);
-    write_file_atomically(files / "half.bin", "half");
-    ::_exit(0);  // as a kill would: no destructor runs
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  EXPECT_THAT(everything_in("tmp"), ::testing::Not(IsEmpty()));
-  EXPECT_FALSE(store.lookup(key("k")));
-  const Store next(root());
-  EXPECT_THAT(everything_in("tmp"), IsEmpty());
-}
-
-TEST_F(StoreTest, folders_of_live_processes_are_left_alone) {
-  const fs::path output = store.output_folder("k.1");
-  fs::create_directories(output);
-  const Store next(root());
-  EXPECT_TRUE(fs::exists(output));
-}
-
-TEST_F(StoreTest, what_an_attempt_leaves_beside_its_output_goes_with_it) {
-  const Finished made = with_file("a", "codes");
-  write_file_atomically(made.files.parent_path() / "scratch", "x");
-  publish(made);
-  EXPECT_FALSE(fs::exists(made.files.parent_path()));
-  const fs::path output = store.output_folder("b.1");
-  fs::create_directories(output);
-  store.remove_output(output);
-  EXPECT_THAT(everything_in("tmp"), testing::SizeIs(1)) << "only this process's empty folder";
-}
-
-TEST_F(StoreTest, the_folder_of_an_attempt_serves_again_only_if_nothing_was_put_into_it) {
-  const fs::path first = store.output_folder("a.1");
-  ASSERT_TRUE(store.reuse_output(first));
-  const fs::path second = store.output_folder("b.1");
-  EXPECT_EQ(second.parent_path(), first.parent_path());
-  EXPECT_NE(second, first) << "the first attempt may still write";
-
-  write_file_atomically(second.parent_path() / "scratch", "x");
-  fs::remove(second.parent_path() / "scratch");
-  EXPECT_FALSE(store.reuse_output(second)) << "something was put into it, if only for a while";
-  store.remove_output(second);
-
-  const fs::path third = store.output_folder("c.1");
-  ASSERT_TRUE(store.reuse_output(third));
-  fs::remove_all(third.parent_path());
-  EXPECT_TRUE(fs::exists(store.output_folder("d.1").parent_path())) << "it was removed meanwhile";
-}
-
-class SharedStoreTest : public StoreTest {
- protected:
-  void expect_shared(const Store& mine) {
-    const double until_s = monotonic_seconds() + 5;
-    while (!mine.shared() && monotonic_seconds() < until_s) ::usleep(20'000);
-    EXPECT_TRUE(mine.shared());
-  }
-  const fs::path another = root() / "tmp" / "elsewhere.1.2.3";
-};
-
-TEST_F(SharedStoreTest, is_one_in_which_another_process_is_at_work) {
-  store.output_folder("a.1");
-  EXPECT_FALSE(store.shared());
-  fs::create_directories(another);
-  expect_shared(store);
-}
-
-TEST_F(SharedStoreTest, is_one_in_which_another_process_was_at_work_before_this_one) {
-  fs::create_directories(another);
-  const Store mine(root());
-  expect_shared(mine);
-}
-
-TEST_F(SharedStoreTest, remembers_a_process_that_has_come_and_gone) {
-  store.output_folder("a.1");
-  EXPECT_FALSE(store.shared());
-  ::usleep(20'000);  // times of files are those of the last tick of the clock
-  fs::create_directories(another);
-  fs::remove(another);
-  expect_shared(store);
-}
-
-TEST_F(SharedStoreTest, remembers_one_that_has_come_and_gone_before_its_own_first_stage) {
-  ::usleep(20'000);
-  fs::create_directories(another);
-  fs::remove(another);
-  store.output_folder("a.1");
-  expect_shared(store);
-}
-
 TEST_F(StoreTest, gc_keeps_what_live_roots_reach) {
   for (const char* name : {"kept", "leased", "doomed"}) publish(finished(name));
   fs::create_directories(folder.path() / "run1");
@@ -335,14 +127,8 @@ TEST_F(StoreTest, a_folder_that_is_not_utf8_is_refused_by_name) {
   const char* before = std::getenv("ASSAY_STORE");
   const std::string saved = before == nullptr ? "" : before;
   ::setenv("ASSAY_STORE", "/tmp/st\xffore", 1);
-  try {
-    Store::default_root();
-    ADD_FAILURE() << "nothing was thrown";
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), ErrorKind::kEnvironment);
-    EXPECT_THAT(e.what(), HasSubstr("ASSAY_STORE"));
-    EXPECT_THAT(e.what(), HasSubstr("not UTF-8"));
-  }
+  EXPECT_THAT(refusal([] { Store::default_root(); }),
+              AllOf(StartsWith("environment: "), HasSubstr("ASSAY_STORE"), HasSubstr("not UTF-8")));
   ::setenv("ASSAY_STORE", saved.c_str(), 1);
   if (before == nullptr) ::unsetenv("ASSAY_STORE");
 }
@@ -362,21 +148,6 @@ TEST_F(StoreTest, sizes_are_counted) {
   EXPECT_EQ(keys.size(), 2u);
 }
 
-TEST_F(StoreTest, a_store_that_is_not_shared_is_refused) {
-  const std::string nonce = store.write_nonce();
-  Store(root()).check_nonce(nonce, 0);
-  const Store other(folder.path() / "elsewhere");
-  try {
-    other.check_nonce(nonce, 0);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), ErrorKind::kEnvironment);
-    EXPECT_THAT(e.what(), HasSubstr("set ASSAY_STORE to a folder that all nodes share"));
-  }
-  store.remove_nonce(nonce);
-  EXPECT_THROW(store.check_nonce(nonce, 0), Error);
-}
-
 TEST_F(StoreTest, names_from_outside_cannot_leave_the_store) {
   EXPECT_THROW(store.lookup("../../etc/passwd"), Error);
   EXPECT_THROW(store.lookup(key("a"), "../x"), Error);
@@ -394,56 +165,14 @@ TEST_F(StoreTest, an_artifact_holds_regular_files_only) {
   EXPECT_THROW(inventory(files), Error);
 }
 
-TEST_F(StoreTest, what_is_no_file_is_put_aside_and_made_again) {
-  const auto replace = [](const fs::path& path, int form) {
-    fs::remove_all(path);
-    if (form == 0) fs::create_directories(path);
-    if (form == 1) fs::create_symlink("/nowhere/at/all", path);
-    if (form == 2) ::mkfifo(path.c_str(), 0644);
-  };
-  for (int form = 0; form < 3; ++form) {
-    const fs::path single = publish(finished("a")).artifact.path;
-    const fs::path whole = publish(with_file("b", "codes")).artifact.path;
-    replace(single, form);
-    replace(whole / "result.json", form);
-    EXPECT_FALSE(store.lookup(key("a"))) << form;
-    EXPECT_FALSE(store.lookup(key("b"))) << form;
-    EXPECT_FALSE(fs::exists(fs::symlink_status(single))) << form;
-    replace(publish(with_file("b", "codes")).artifact.path / "codes" / "a.bin", form);
-    EXPECT_FALSE(store.lookup(key("b"))) << form;
-  }
-  EXPECT_THAT(store.damage(), testing::SizeIs(9));
-  const fs::path path = publish(finished("a")).artifact.path;
-  replace(path, 0);
-  EXPECT_TRUE(store.remove(key("a"))) << "forced";
-  EXPECT_FALSE(fs::exists(path));
-}
-
-TEST_F(StoreTest, content_that_rotted_under_its_seal_is_found_by_who_reads_it_whole) {
-  const Published made = publish(with_file("a", "codes"));
-  const fs::path file = made.artifact.path / "codes" / "a.bin";
-  write_file_atomically(file, "c0des");
-  seal(file);
-  EXPECT_TRUE(store.lookup(key("a")));
-  EXPECT_FALSE(store.verified(key("a")));
-  EXPECT_FALSE(store.lookup(key("a"))) << "it is put aside";
-  publish(with_file("a", "codes"));
-  EXPECT_TRUE(store.verified(key("a")));
-  EXPECT_TRUE(store.audit(made.artifact.path, key("a")));
-}
-
 TEST_F(StoreTest, a_full_disk_is_an_io_error_that_names_the_file_and_the_mend) {
   // /dev/full is a disk that is always full.
   fs::create_directories(root() / "objects" / key("a").substr(0, 2));
   const fs::path mine = store.output_folder("x").parent_path().parent_path();
   fs::create_symlink("/dev/full", mine / (key("a") + ".json"));
-  try {
-    publish(finished("a"));
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), ErrorKind::kIo);
-    EXPECT_THAT(e.what(), HasSubstr("No space left on device; free space (assay store gc)"));
-  }
+  EXPECT_THAT(
+      refusal([&] { publish(finished("a")); }),
+      AllOf(StartsWith("io: "), HasSubstr("No space left on device; free space (assay store gc)")));
   EXPECT_FALSE(store.lookup(key("a")));
 }
 

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "tests/harness/supervise/supervisor_fixture.h"
+#include "tests/support/refusal.h"
 
 // Stages whose inputs rot, whose folders vanish, that are suspended, and that leave what cannot be
 // published.
@@ -16,8 +17,11 @@ namespace assay::supervise {
 namespace {
 
 namespace fs = std::filesystem;
+using assay::testing::refusal;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr const char* kDamageStart = R"(
 import json, os, shutil, socket, sys
@@ -104,13 +108,9 @@ TEST_F(DamageTest, a_store_that_cannot_be_written_is_told_as_such) {
   supervisor().start(0, stage("file", {{"samples", 10}}));
   fs::remove_all(store.root() / "objects");
   std::ofstream(store.root() / "objects") << "in its place";
-  try {
-    wait_for(ReportKind::kFailed);
-    FAIL() << "the stage was blamed";
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), ErrorKind::kIo) << e.what();
-    EXPECT_THAT(e.what(), HasSubstr("store: cannot"));
-  }
+  EXPECT_THAT(refusal([&] { wait_for(ReportKind::kFailed); }),
+              AllOf(StartsWith("io: "), HasSubstr("store: cannot")))
+      << "the stage was blamed";
 }
 
 TEST_F(DamageTest, nor_those_of_one_stage) {
@@ -172,13 +172,8 @@ TEST_F(DamageTest, files_that_change_after_done_fail_their_stage_only) {
   made.files = store.output_folder(one.attempt());
   made.result["files"] = {{"gone.bin", 3}};
   fs::create_directories(made.files);
-  try {
-    store.prepared(made);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), ErrorKind::kData);
-    EXPECT_THAT(e.what(), HasSubstr("the files that the stage made cannot be published"));
-  }
+  EXPECT_THAT(refusal([&] { store.prepared(made); }),
+              HasSubstr("data: the files that the stage made cannot be published"));
 }
 
 }  // namespace
