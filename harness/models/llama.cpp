@@ -182,6 +182,8 @@ class Llama final : public Network {
   at::Tensor unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const override;
   at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
   std::vector<Layer> layers() const override;
+  std::optional<AttentionParts> attention_parts(std::int64_t unit) const override;
+  std::vector<ScaleGroup> scale_groups() const override;
   std::vector<std::string> sites() const override;
 
  private:
@@ -276,6 +278,42 @@ std::vector<Layer> Llama::layers() const {
                               {"mlp.gate_proj", &Block::gate_in, &Block::gate_out},
                               {"mlp.up_proj", &Block::gate_in, &Block::up_out},
                               {"mlp.down_proj", &Block::down_in, &Block::down_out}});
+}
+
+std::optional<AttentionParts> Llama::attention_parts(std::int64_t unit) const {
+  const Block& b = blocks_.at(static_cast<std::size_t>(unit));
+  const std::string prefix = layer_prefix(static_cast<std::size_t>(unit)) + "self_attn.";
+  return AttentionParts{.q = prefix + "q_proj",
+                        .k = prefix + "k_proj",
+                        .v = prefix + "v_proj",
+                        .out = prefix + "o_proj",
+                        .heads = config_.heads,
+                        .kv_heads = config_.kv_heads,
+                        .head_dim = config_.head_dim,
+                        .queries = b.q_rot,
+                        .keys = b.k_rot,
+                        .probabilities = b.probabilities,
+                        .rotary = rotary_.frequencies()};
+}
+
+std::vector<ScaleGroup> Llama::scale_groups() const {
+  std::vector<ScaleGroup> all;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const std::string p = layer_prefix(i), a = p + "self_attn.", m = p + "mlp.";
+    const auto rows_of = [](const std::string& name, bool bias) {
+      std::vector<std::string> parameters = {name + ".weight"};
+      if (bias) parameters.push_back(name + ".bias");
+      return parameters;
+    };
+    all.push_back({{a + "q_proj", a + "k_proj", a + "v_proj"}, {p + "input_layernorm.weight"}});
+    // A value channel that several heads read has one scale for all of them.
+    if (config_.kv_heads == config_.heads) {
+      all.push_back({{a + "o_proj"}, rows_of(a + "v_proj", config_.qkv_bias)});
+    }
+    all.push_back({{m + "gate_proj", m + "up_proj"}, {p + "post_attention_layernorm.weight"}});
+    all.push_back({{m + "down_proj"}, rows_of(m + "up_proj", config_.mlp_bias)});
+  }
+  return all;
 }
 
 std::vector<std::string> Llama::sites() const {

@@ -28,6 +28,10 @@ at::Tensor& ParameterTable::at(const std::string& name) const {
               {{"tensor", name}});
 }
 
+std::optional<AttentionParts> Network::attention_parts(std::int64_t) const { return {}; }
+
+std::vector<ScaleGroup> Network::scale_groups() const { return {}; }
+
 at::Tensor Network::forward(const at::Tensor& input, Tap& tap) const {
   at::Tensor hidden = embed(input, tap);
   for (std::int64_t i = 0; i < unit_count(); ++i) hidden = unit(i, hidden, tap);

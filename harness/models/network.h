@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,27 @@ struct Layer {
   std::int64_t unit = 0;   // -1: embed, unit_count(): head
   std::string input_site;  // of the tap that carries its input (shared by q, k, v)
   std::string output_site;
+};
+
+// The causal self-attention of a unit, for methods that look at its heads. Rows of a projection's
+// weight are head after head.
+struct AttentionParts {
+  std::string q, k, v, out;    // names of the layers
+  std::int64_t heads = 0;      // of queries
+  std::int64_t kv_heads = 0;   // of keys and values; each serves heads / kv_heads queries in a row
+  std::int64_t head_dim = 0;   // channels of a head
+  std::string queries, keys;   // sites of what the scores are made of, before they are scaled:
+                               // [B, T, heads * head_dim], or turned, [B, heads, T, head_dim]
+  std::string probabilities;   // site: [B, heads, T, T]
+  std::vector<double> rotary;  // frequencies of the rotary embedding (rotary.h); empty: none
+};
+
+// Layers whose common input may be scaled channel by channel, because what produces it can be
+// scaled back: y = W (x s) with x / s made by the producers. The network's function stays the same
+// for any s > 0.
+struct ScaleGroup {
+  std::vector<std::string> layers;     // names; column j of their weights times s_j
+  std::vector<std::string> producers;  // parameters; row j (of a vector: value j) divided by s_j
 };
 
 // Parameters and buffers under the names of the checkpoints people have. Assigning to `at(name)`
@@ -91,6 +113,12 @@ class Network {
 
   // Quantizable weights in execution order.
   virtual std::vector<Layer> layers() const = 0;
+
+  // Nothing: the unit has no attention of this kind.
+  virtual std::optional<AttentionParts> attention_parts(std::int64_t unit) const;
+
+  // Of all units, in execution order. Families that declare none have none.
+  virtual std::vector<ScaleGroup> scale_groups() const;
 
   // Sites of activation quantizers in execution order: protocol P1 for vision transformers, edges
   // for convolutional networks, inputs of linear layers for language models

@@ -92,6 +92,8 @@ class Opt final : public Network {
   at::Tensor unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const override;
   at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
   std::vector<Layer> layers() const override;
+  std::optional<AttentionParts> attention_parts(std::int64_t unit) const override;
+  std::vector<ScaleGroup> scale_groups() const override;
   std::vector<std::string> sites() const override;
 
  private:
@@ -182,6 +184,36 @@ std::vector<Layer> Opt::layers() const {
                               {"self_attn.out_proj", &Block::out_in, &Block::out_out},
                               {"fc1", &Block::fc1_in, &Block::fc1_out},
                               {"fc2", &Block::fc2_in, &Block::fc2_out}});
+}
+
+std::optional<AttentionParts> Opt::attention_parts(std::int64_t unit) const {
+  const Block& b = blocks_.at(static_cast<std::size_t>(unit));
+  const std::string prefix = layer_prefix(static_cast<std::size_t>(unit)) + "self_attn.";
+  return AttentionParts{.q = prefix + "q_proj",
+                        .k = prefix + "k_proj",
+                        .v = prefix + "v_proj",
+                        .out = prefix + "out_proj",
+                        .heads = heads_,
+                        .kv_heads = heads_,
+                        .head_dim = width_ / heads_,
+                        .queries = b.q_out,
+                        .keys = b.k_out,
+                        .probabilities = b.probabilities};
+}
+
+std::vector<ScaleGroup> Opt::scale_groups() const {
+  std::vector<ScaleGroup> all;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const std::string p = layer_prefix(i), a = p + "self_attn.";
+    const auto both = [](const std::string& name) {
+      return std::vector<std::string>{name + ".weight", name + ".bias"};
+    };
+    all.push_back({{a + "q_proj", a + "k_proj", a + "v_proj"}, both(p + "self_attn_layer_norm")});
+    all.push_back({{a + "out_proj"}, both(a + "v_proj")});
+    all.push_back({{p + "fc1"}, both(p + "final_layer_norm")});
+    all.push_back({{p + "fc2"}, both(p + "fc1")});  // ReLU commutes with s > 0
+  }
+  return all;
 }
 
 std::vector<std::string> Opt::sites() const {

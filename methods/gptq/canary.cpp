@@ -10,7 +10,7 @@ namespace {
 
 struct Trial {
   double error = 0;  // of the logits, relative
-  ModelResult result;
+  quant::BlockWalkResult result;
 };
 
 Trial trial_at(int bits, double damping) {
@@ -18,7 +18,9 @@ Trial trial_at(int bits, double damping) {
   const at::Tensor tokens = quant::canary_inputs(*network, 16);
   const at::Tensor expected = network->forward(tokens);
   Trial trial;
-  trial.result = quantize_model(*network, tokens, {.layer = {.bits = bits, .damping = damping}});
+  trial.result = quant::quantize_blocks(
+      *network, tokens, layers_quantizer(*network, {.bits = bits, .damping = damping}),
+      {.method = "gptq", .sequential = {.unit = quant::MomentUnit::kSequence}});
   trial.error = quant::relative_error(network->forward(tokens), expected);
   return trial;
 }

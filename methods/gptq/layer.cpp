@@ -18,8 +18,8 @@ quant::GridOptions grid_options(const Options& options) {
 
 }  // namespace
 
-LayerResult quantize_layer(const at::Tensor& weight, const at::Tensor& hessian,
-                           const Options& options, const std::string& name) {
+quant::LayerResult quantize_layer(const at::Tensor& weight, const at::Tensor& hessian,
+                                  const Options& options, const std::string& name) {
   const at::Tensor repaired = quant::with_dead_repaired(hessian, options.dead_value);
   const at::Tensor damped = quant::with_damping(repaired, options.damping);
   const at::Tensor alive_weight = weight.masked_fill(quant::dead_inputs(hessian), 0);
@@ -57,7 +57,7 @@ LayerResult quantize_layer(const at::Tensor& weight, const at::Tensor& hessian,
     grid = result.grid;
     if (options.act_order) grid.perm = perm;
   }
-  LayerResult out{.loss = result.loss};
+  quant::LayerResult out{.loss = result.loss};
   out.layer.code = result.code.index_select(1, back.to(weight.device()))
                        .to(options.bits <= 8 ? at::kByte : at::kInt);
   out.layer.grid = grid;

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <string>
 
+#include "methods/quant/block_walk.h"
 #include "methods/quant/columns.h"
 #include "methods/quant/grid_search.h"
-#include "methods/quant/quantized_model.h"
 
 // GPTQ of one linear layer. Source: Frantar et al. 2023 (arXiv 2210.17323), algorithm 1, with the
 // options of its release.
@@ -27,15 +27,10 @@ struct Options {
   std::int64_t block = 128;
 };
 
-struct LayerResult {
-  quant::QuantizedLayer layer;  // codes in the order of the weight's columns
-  at::Tensor weight;            // fake-quantized, [rows, columns]
-  double loss = 0;              // dW H dW^T / 2 with the damped H, over all rows
-};
-
+// LayerResult::loss: dW H dW^T / 2 with the damped H, over all rows.
 // weight [rows, columns] and hessian [columns, columns] = (2 / n) sum x x^T of one dtype, float32
 // or float64. Throws Error(kMethod) naming `name` if H does not factor.
-LayerResult quantize_layer(const at::Tensor& weight, const at::Tensor& hessian,
-                           const Options& options, const std::string& name);
+quant::LayerResult quantize_layer(const at::Tensor& weight, const at::Tensor& hessian,
+                                  const Options& options, const std::string& name);
 
 }  // namespace assay::gptq

@@ -2,13 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
-#include <fmt/format.h>
 
-#include "harness/base/atomic_file.h"
 #include "harness/base/error.h"
 #include "harness/contract/declared_options.h"
-#include "methods/quant/sequential.h"
+#include "methods/quant/block_walk.h"
+#include "methods/quant/in_layer.h"
 #include "methods/quant/stage_inputs.h"
+#include "methods/weights_only.h"
 
 namespace assay::gptq {
 namespace {
@@ -18,7 +18,7 @@ struct QuantizeOptions {
   Options layer;
   quant::MomentUnit unit = quant::MomentUnit::kSequence;
   bool true_sequential = false;
-  std::string propagate = "quantized";
+  quant::Propagation propagate = quant::Propagation::kQuantized;
   int activation_bits = kFloatBits;
 
   void visit(OptionVisitor& option) {
@@ -54,10 +54,12 @@ struct QuantizeOptions {
                   .doc = "What the moments are averaged over; matters only with dead inputs."});
     option(true_sequential,
            {.name = "true_sequential",
-            .doc = "Moments collected anew after each group of layers that share an input."});
-    option(propagate, {.name = "propagate",
-                       .choices = {"quantized", "float"},
-                       .doc = "Inputs that a block's moments see; only `quantized` is supported."});
+            .doc = "Moments collected anew after each group of layers that share an input.",
+            .when = "propagate=quantized"});
+    option(propagate,
+           {.name = "propagate",
+            .doc = "Blocks that produce the inputs a block's moments see: as they were quantized "
+                   "(the release), or as they were."});
     option.bits(layer.bits, "w_bits");
     option.bits(activation_bits, "a_bits");
   }
@@ -69,81 +71,50 @@ QuantizeOptions options_of(const StageContext& context) {
   if (options.layer.group == 0) {
     throw Error(ErrorKind::kConfig, "group = 0: expected -1 (whole rows) or at least 1 column");
   }
-  if (options.propagate != "quantized") {
-    throw Error(
-        ErrorKind::kUnsupported,
-        "propagate 'float' (moments of the float network for every block) is not supported; "
-        "use propagate: quantized");
-  }
   return options;
-}
-
-// gptq leaves activations to the methods before it. Throws Error(kUnsupported) if the bits ask for
-// rounded ones and none of them rounds.
-void require_rounded_activations(const QuantizeOptions& options, bool rounded) {
-  if (rounded || options.activation_bits == kFloatBits) return;
-  const int weight_bits = options.layer.bits;
-  const std::string weights_only =
-      weight_bits == kFloatBits ? "" : fmt::format("write W{}A16, or ", weight_bits);
-  throw Error(
-      ErrorKind::kUnsupported,
-      fmt::format("gptq quantizes weights only, and no method before it rounds activations: "
-                  "a_bits = {}; {}let rtn round them first: \"rtn + gptq\" with "
-                  "rtn.quantize: activations",
-                  options.activation_bits, weights_only),
-      {{"parameter", "a_bits"}, {"value", std::to_string(options.activation_bits)}});
 }
 
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
   const QuantizeOptions asked = options_of(context);
-  const quant::MethodNetwork loaded = loader(context);
-  require_rounded_activations(asked, !loaded.tap->passive());
-  models::Network* network = loaded.network.get();
-  quant::widen(*network);
-  ModelResult result{.model = {.method = "gptq"}};
-  if (asked.layer.bits != kFloatBits) {
-    ModelOptions options{.layer = asked.layer,
-                         .unit = asked.unit,
-                         .true_sequential = asked.true_sequential,
-                         .tap = loaded.tap.get(),
-                         .checkpoints = context.resume_dir()};
-    options.unit_finished = [&](std::int64_t done) {
-      context.checkpoint(done);
-      context.progress(done, network->unit_count(), "blocks");
-      if (context.stop_requested() && done < network->unit_count()) {
-        throw Error(ErrorKind::kLost,
-                    fmt::format("stopped after {} of {} blocks", done, network->unit_count()));
-      }
-    };
-    result = quantize_model(*network, quant::calibration_inputs(context, *network), options);
-  }
-  save_quantized(context.output(), result.model);
-  write_file_atomically(context.output() / "losses.json", Json(result.losses).dump(1) + "\n");
-  double loss = 0;
-  for (const auto& [layer, each] : result.losses) loss += each;
-  Json out = quantization_result(*network, loaded.before, result.model);
-  out["metrics"]["layer_loss"] = loss;
-  return out;
+  quant::MethodNetwork loaded = loader(context);
+  require_rounded_activations("gptq", asked.layer.bits, asked.activation_bits,
+                              !loaded.tap->passive());
+  quant::LayersQuantizer quantizer;
+  if (asked.layer.bits != kFloatBits) quantizer = layers_quantizer(*loaded.network, asked.layer);
+  return quant::run_block_walk(context, loaded, quantizer,
+                               {.method = "gptq",
+                                .sequential = {.unit = asked.unit,
+                                               .propagate = asked.propagate,
+                                               .true_sequential = asked.true_sequential}});
 }
 
 void check(const PlannedStage& stage) {
   const QuantizeOptions options = options_of(stage.context);
   quant::require_levels("w_bits", options.layer.bits, options.layer.symmetric);
   quant::require_linear_units(stage.network);
-  if (stage.before.activations) require_rounded_activations(options, *stage.before.activations);
-}
-
-Rounding rounds(const StageContext& context) {
-  const StageParameters asked(context);
-  Rounding rounding{.weights = asked.bits("w_bits") != kFloatBits,
-                    .weight_bits = asked.bits("w_bits")};
-  // Its own to refuse where nothing before it rounds them.
-  if (asked.bits("a_bits") != kFloatBits) rounding.activations.reset();
-  return rounding;
+  if (stage.before.activations) {
+    require_rounded_activations("gptq", options.layer.bits, options.activation_bits,
+                                *stage.before.activations);
+  }
 }
 
 }  // namespace
+
+quant::LayersQuantizer layers_quantizer(const models::Network& network, const Options& options) {
+  return [&network, options](const std::vector<quant::LayerMoments>& layers) {
+    std::map<std::string, quant::LayerResult> results;
+    for (const quant::LayerMoments& each : layers) {
+      const std::string& name = each.layer.name;
+      results[name] = quant::in_layer(name, [&] {
+        return quantize_layer(network.parameters().at(name + ".weight"), each.column, options,
+                              name);
+      });
+    }
+    return results;
+  };
+}
+
 }  // namespace assay::gptq
 
 namespace assay {
@@ -173,7 +144,7 @@ Method gptq_method() {
                                   .inputs = quant::calibration_data("quantizes_weights")},
                   .run = quantize,
                   .check = check,
-                  .rounds = rounds}},
+                  .rounds = rounds_weights}},
       .canary = canary};
 }
 

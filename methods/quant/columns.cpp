@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/base/error.h"
+#include "methods/quant/column_loops.h"
 
 namespace assay::quant {
 namespace {
@@ -73,11 +74,68 @@ struct Loop {
     block.narrow(-1, k, rest).sub_(error.unsqueeze(-1) * row.narrow(-1, j, rest).unsqueeze(-2));
   }
 
+  // Columns begin .. end - 1 of `block`, which starts at column `at`, under one set of grids.
+  template <typename T>
+  void round_fused(at::Tensor& block, std::int64_t at, std::int64_t begin, std::int64_t end) {
+    const std::int64_t width = block.size(-1), rows = block.size(-2);
+    const auto columns_of = [&](const at::Tensor& pairs) {  // [.., rows, width or 1]
+      at::Tensor own = options.dynamic || pairs.size(-1) == 1 ? pairs : pairs.narrow(-1, at, width);
+      std::vector<std::int64_t> shape = block.sizes().vec();
+      shape.back() = own.size(-1);
+      return own.expand(shape).contiguous();
+    };
+    const at::Tensor scale = columns_of(options.dynamic ? scales.back() : scale_columns);
+    const at::Tensor zero = columns_of(options.dynamic ? zeros.back() : zero_columns);
+    const at::Tensor own_factor = factor.narrow(-2, at, width).narrow(-1, at, width).contiguous();
+    const std::int64_t pairs = scale.size(-1);
+    at::Tensor code = at::empty_like(block), rounded = at::empty_like(block),
+               compensated = at::empty_like(block), error = at::empty_like(block);
+    round_columns(
+        ColumnBlock<T>{.matrices = block.numel() / std::max<std::int64_t>(rows * width, 1),
+                       .rows = rows,
+                       .width = width,
+                       .weight = block.mutable_data_ptr<T>(),
+                       .factor = own_factor.const_data_ptr<T>(),
+                       .factor_stride = factor.dim() > 2 && factor.size(0) > 1 ? width * width : 0,
+                       .scale = scale.const_data_ptr<T>(),
+                       .zero = zero.const_data_ptr<T>(),
+                       .row_stride = pairs,
+                       .column_stride = pairs == 1 ? 0 : 1,
+                       .qmax = static_cast<T>(qmax),
+                       .code = code.mutable_data_ptr<T>(),
+                       .rounded = rounded.mutable_data_ptr<T>(),
+                       .compensated = compensated.mutable_data_ptr<T>(),
+                       .error = error.mutable_data_ptr<T>()},
+        begin - at, end - at);
+    const auto put = [&](at::Tensor& all, const at::Tensor& made) {
+      all.narrow(-1, begin, end - begin).copy_(made.narrow(-1, begin - at, end - begin));
+    };
+    put(out.code, code), put(out.rounded, rounded), put(out.compensated, compensated);
+    put(out.error, error);
+  }
+
+  void round_run(at::Tensor& block, std::int64_t at, std::int64_t begin, std::int64_t end) {
+    const bool fused = block.is_cpu() && block.dim() <= 3 && factor.dim() <= block.dim();
+    if (fused && block.scalar_type() == at::kFloat) {
+      round_fused<float>(block, at, begin, end);
+    } else if (fused && block.scalar_type() == at::kDouble) {
+      round_fused<double>(block, at, begin, end);
+    } else {
+      for (std::int64_t j = begin; j < end; ++j) round_column(block, at, j);
+    }
+  }
+
   void run_block(std::int64_t begin, std::int64_t end) {
-    at::Tensor block = weight.narrow(-1, begin, end - begin).clone();
-    for (std::int64_t j = begin; j < end; ++j) {
-      if (options.dynamic && j % options.dynamic->group == 0) open_group(block, begin, j);
-      round_column(block, begin, j);
+    at::Tensor block = weight.narrow(-1, begin, end - begin).clone(at::MemoryFormat::Contiguous);
+    for (std::int64_t j = begin; j < end;) {
+      std::int64_t next = end;
+      if (options.dynamic) {
+        const std::int64_t group = options.dynamic->group;
+        if (j % group == 0) open_group(block, begin, j);
+        next = std::min(end, (j / group + 1) * group);
+      }
+      round_run(block, begin, j, next);
+      j = next;
     }
     if (end == columns) return;
     weight.narrow(-1, end, columns - end)

@@ -25,9 +25,14 @@ at::Tensor group_of_columns(std::int64_t columns, std::int64_t group, const at::
   return at::div(inverse, width, "floor");
 }
 
+at::Tensor step_of_columns(const Grid& grid, std::int64_t columns) {
+  const at::Tensor scale = over_columns(grid.scale, grid, columns);
+  return grid.zeta.defined() ? scale * grid.zeta : scale;
+}
+
 at::Tensor encode(const at::Tensor& weight, const Grid& grid) {
   const std::int64_t columns = weight.size(-1);
-  const at::Tensor scaled = weight / over_columns(grid.scale, grid, columns);
+  const at::Tensor scaled = weight / step_of_columns(grid, columns);
   return at::clamp(at::round(scaled) + over_columns(grid.zero, grid, columns), 0, grid.qmax());
 }
 
@@ -35,7 +40,7 @@ at::Tensor decode(const at::Tensor& code, const Grid& grid) {
   const std::int64_t columns = code.size(-1);
   const at::Tensor centred =
       code.to(grid.scale.scalar_type()) - over_columns(grid.zero, grid, columns);
-  return over_columns(grid.scale, grid, columns) * centred;
+  return step_of_columns(grid, columns) * centred;
 }
 
 at::Tensor fake_quantize(const at::Tensor& weight, const Grid& grid) {

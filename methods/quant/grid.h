@@ -9,7 +9,8 @@
 // Affine weight grids: what a quantized weight is made of.
 //   code  = clamp(round(w / scale) + zero, 0, 2^bits - 1), rounding half to even
 //   value = scale (code - zero)
-// One (scale, zero) pair for the whole tensor, per row, or per row and group of input columns.
+// One (scale, zero) pair for the whole tensor, per row, or per row and group of input columns. With
+// zeta (Z-Fold), scale is (scale zeta_j) in column j.
 
 namespace assay::quant {
 
@@ -20,6 +21,7 @@ struct Grid {
   at::Tensor zero;          // same shape and dtype, whole numbers
   bool symmetric = false;   // every zero is 2^(bits - 1), and need not be stored
   at::Tensor perm;  // int64 [columns] or undefined: groups are runs of the columns in this order
+  at::Tensor zeta;  // floating [columns], not 0, or undefined: a factor of every column's scales
 
   std::int64_t qmax() const { return (std::int64_t{1} << bits) - 1; }
 };
@@ -33,6 +35,8 @@ at::Tensor group_of_columns(std::int64_t columns, std::int64_t group, const at::
 // All of these take weights [.., rows, columns] of the grid's dtype. Codes are whole numbers in
 // that dtype.
 at::Tensor encode(const at::Tensor& weight, const Grid& grid);
+at::Tensor step_of_columns(const Grid& grid,
+                           std::int64_t columns);  // [.., rows or 1, columns or 1]
 at::Tensor decode(const at::Tensor& code, const Grid& grid);
 at::Tensor fake_quantize(const at::Tensor& weight, const Grid& grid);
 

@@ -56,6 +56,12 @@ void check_layer(const std::string& name, const QuantizedLayer& layer,
       layer.code.min().item<std::int64_t>() < 0) {
     fail("a code does not fit its bits");
   }
+  if (grid.zeta.defined() &&
+      (grid.zeta.dim() != 1 || grid.zeta.size(0) != columns ||
+       grid.zeta.scalar_type() != grid.scale.scalar_type() ||
+       !grid.zeta.isfinite().all().item<bool>() || !grid.zeta.ne(0).all().item<bool>())) {
+    fail("zeta must be one factor a column, not 0, of the dtype of the scales");
+  }
   if (!grid.perm.defined()) return;
   if (grid.perm.dim() != 1 || grid.perm.size(0) != columns ||
       !std::get<0>(grid.perm.sort()).equal(at::arange(columns, at::kLong))) {
@@ -85,6 +91,9 @@ QuantizedLayer read_layer(const std::string& name, const Json& json,
   if (const auto perm = tensors.find(name + ".perm"); perm != tensors.end()) {
     layer.grid.perm = perm->second.to(at::kLong);
   }
+  if (const auto zeta = tensors.find(name + ".zeta"); zeta != tensors.end()) {
+    layer.grid.zeta = zeta->second;
+  }
   check_layer(name, layer, codes);
   return layer;
 }
@@ -112,11 +121,12 @@ Json description_of(const QuantizedModel& model) {
 }  // namespace
 
 StorageCost storage_cost(const QuantizedLayer& layer) {
-  constexpr std::int64_t kScaleBits = 16, kPermBits = 32;
+  constexpr std::int64_t kScaleBits = 16, kPermBits = 32, kZetaBits = 16;
   const Grid& grid = layer.grid;
   StorageCost cost{.weights = layer.code.numel(), .bits = layer.code.numel() * grid.bits};
   cost.bits += grid.scale.numel() * (kScaleBits + (grid.symmetric ? 0 : grid.bits));
   if (grid.perm.defined()) cost.bits += grid.perm.numel() * kPermBits;
+  if (grid.zeta.defined()) cost.bits += grid.zeta.numel() * kZetaBits;
   return cost;
 }
 
@@ -137,6 +147,7 @@ void save_quantized(const std::filesystem::path& folder, const QuantizedModel& m
     tensors[name + ".scale"] = layer.grid.scale;
     tensors[name + ".zero"] = layer.grid.zero;
     if (layer.grid.perm.defined()) tensors[name + ".perm"] = layer.grid.perm.to(at::kInt);
+    if (layer.grid.zeta.defined()) tensors[name + ".zeta"] = layer.grid.zeta;
   }
   models::save_tensors(folder / kCodes, tensors);
   write_file_atomically(folder / kDescription, description_of(model).dump(1) + "\n");

@@ -21,7 +21,8 @@
 //                       <layer>.perm  int32 [columns], where groups are runs of permuted columns
 //   quantization.json   {"format": 1, "method", "layers": {name: {"bits", "group", "symmetric"}},
 //                       "activations": {site: {...}}, "storage": {...}}
-// Fake-quantized weights are not stored: scale (code - zero) gives them back exactly.
+// Fake-quantized weights are not stored: scale (code - zero), or (scale zeta) (code - zero), gives
+// them back exactly.
 
 namespace assay::quant {
 
@@ -37,7 +38,7 @@ struct QuantizedModel {
 };
 
 // Bits that quantized weights need: codes, a 16-bit scale and, where the grid is not symmetric, a
-// zero point of `bits` bits a pair, 32 bits a permuted column.
+// zero point of `bits` bits a pair, 32 bits a permuted column, 16 bits a zeta.
 struct StorageCost {
   std::int64_t weights = 0;
   std::int64_t bits = 0;

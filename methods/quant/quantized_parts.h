@@ -25,8 +25,8 @@ struct QuantizedParts {
 };
 
 // Figures of a network, for MethodDeclaration::values:
-//   bits_per_weight  mean over the weights of all quantizable layers, with scales, zero points and
-//                    permutations; a layer that is float counts 16 bits
+//   bits_per_weight  mean over the weights of all quantizable layers, with scales, zero points,
+//                    permutations and zetas; a layer that is float counts 16 bits
 //   weight_bytes     all parameters: quantized layers as they need it, 2 bytes a value for the rest
 //   float_layers     quantizable layers that are float
 std::vector<MetricValue> network_values();

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "harness/base/error.h"
+#include "methods/quant/attention_moments.h"
 #include "methods/quant/tap_sequence.h"
 
 namespace assay::quant {
@@ -38,16 +40,83 @@ std::vector<Layers> passes_of(const models::Network& network, std::int64_t unit,
   return passes;
 }
 
-void collect(const models::Network& network, std::int64_t unit,
-             const std::vector<at::Tensor>& hidden, const std::vector<Chunk>& chunks,
-             models::Tap& own, MomentTap& moments) {
-  TapSequence tap(own, moments);
-  for (std::size_t i = 0; i < hidden.size(); ++i) {
-    moments.begin(&chunks[i]);
-    network.unit(unit, hidden[i], tap);
+struct Walk {
+  const models::Network& network;
+  const SequentialOptions& options;
+  models::Tap& own;
+  std::vector<Chunk> chunks;
+  std::vector<at::Tensor> hidden;  // the input of the unit to come, by chunk
+
+  void embed(const at::Tensor& inputs) {
+    for (std::int64_t i = 0; i < chunk_count(inputs.size(0), options.chunk); ++i) {
+      chunks.push_back(chunk_of(inputs, i, options.chunk));
+      hidden.push_back(network.embed(chunks.back().rows, own));
+      chunks.back().rows = at::Tensor();
+    }
   }
-  moments.begin(nullptr);
-}
+
+  void go_through(std::int64_t unit) {
+    for (at::Tensor& state : hidden) state = network.unit(unit, state, own);
+  }
+
+  void require_finite(const models::Layer& layer) const {
+    if (network.parameters().at(layer.name + ".weight").isfinite().all().item<bool>()) return;
+    throw Error(ErrorKind::kMethod,
+                fmt::format("layer '{}': the weight holds NaN or infinities", layer.name),
+                {{"layer", layer.name}});
+  }
+
+  // The attention of the unit, if it is looked at.
+  std::optional<AttentionMoments> attention_of(std::int64_t unit, const Layers& layers) const {
+    const std::optional<models::AttentionParts> parts = network.attention_parts(unit);
+    if (!parts || !(options.attention_rows || options.attention_values)) return {};
+    for (const models::Layer& layer : layers) {
+      if (layer.name == parts->v) {
+        return AttentionMoments(*parts, layer.input_site, options.attention_values);
+      }
+    }
+    return {};
+  }
+
+  std::vector<LayerMoments> collect(std::int64_t unit, const Layers& layers) const {
+    // Said here, since inputs of the layers after it would be blamed.
+    for (const models::Layer& layer : layers) require_finite(layer);
+    MomentTap inputs;
+    for (const models::Layer& layer : layers) inputs.watch(layer.input_site);
+    std::optional<AttentionMoments> attention = attention_of(unit, layers);
+    models::Untapped none;
+    TapSequence seen(inputs, attention ? static_cast<models::Tap&>(*attention) : none);
+    TapSequence tap(own, seen);
+    for (std::size_t i = 0; i < hidden.size(); ++i) {
+      inputs.begin(&chunks[i]);
+      if (attention) attention->begin(&chunks[i]);
+      network.unit(unit, hidden[i], tap);
+    }
+    std::vector<LayerMoments> all;
+    for (const models::Layer& layer : layers) {
+      all.push_back({.layer = layer,
+                     .column = inputs.hessian(layer.input_site, options.unit),
+                     .length = hidden.front().dim() == 3 ? hidden.front().size(1) : 1});
+    }
+    if (attention) add_attention(*network.attention_parts(unit), *attention, all);
+    return all;
+  }
+
+  void add_attention(const models::AttentionParts& parts, const AttentionMoments& attention,
+                     std::vector<LayerMoments>& layers) const {
+    for (LayerMoments& each : layers) {
+      if (options.attention_rows && each.layer.name == parts.q) {
+        each.row = attention.rows_of_queries();
+      }
+      if (options.attention_rows && each.layer.name == parts.k) {
+        each.row = attention.rows_of_keys();
+      }
+      if (options.attention_values && each.layer.name == parts.v) {
+        each.column = attention.columns_of_values();
+      }
+    }
+  }
+};
 
 }  // namespace
 
@@ -60,29 +129,28 @@ void require_linear_units(const models::Network& network) {
 void quantize_sequentially(const models::Network& network, const at::Tensor& inputs,
                            const SequentialOptions& options, const SequentialHooks& hooks) {
   models::Untapped none;
-  models::Tap& own = options.tap == nullptr ? none : *options.tap;
-  std::vector<Chunk> chunks;
-  std::vector<at::Tensor> hidden;
-  for (std::int64_t i = 0; i < chunk_count(inputs.size(0), options.chunk); ++i) {
-    chunks.push_back(chunk_of(inputs, i, options.chunk));
-    hidden.push_back(network.embed(chunks.back().rows, own));
-    chunks.back().rows = at::Tensor();
-  }
+  Walk walk{network, options, options.tap == nullptr ? none : *options.tap, {}, {}};
+  walk.embed(inputs);
+  const bool quantized_inputs = options.propagate == Propagation::kQuantized;
   for (std::int64_t unit = 0; unit < network.unit_count(); ++unit) {
     const std::vector<Layers> passes = passes_of(network, unit, options.true_sequential);
-    if (!passes.empty() && !(hooks.restore && hooks.restore(unit))) {
-      for (const Layers& layers : passes) {
-        MomentTap tap;
-        for (const models::Layer& layer : layers) tap.watch(layer.input_site);
-        collect(network, unit, hidden, chunks, own, tap);
-        for (const models::Layer& layer : layers) {
-          hooks.quantize(layer, tap.hessian(layer.input_site, options.unit));
-        }
+    const bool last = unit + 1 == network.unit_count();  // nobody reads its output
+    std::vector<at::Tensor> next;
+    if (!last && !quantized_inputs) {
+      for (const at::Tensor& state : walk.hidden) {
+        next.push_back(network.unit(unit, state, walk.own));
       }
+    }
+    if (!passes.empty() && !(hooks.restore && hooks.restore(unit))) {
+      for (const Layers& layers : passes) hooks.quantize(walk.collect(unit, layers));
       if (hooks.finished) hooks.finished(unit);
     }
-    if (unit + 1 == network.unit_count()) break;  // nobody reads the last output
-    for (at::Tensor& state : hidden) state = network.unit(unit, state, own);
+    if (last) break;
+    if (quantized_inputs) {
+      walk.go_through(unit);
+    } else {
+      walk.hidden = std::move(next);
+    }
   }
 }
 

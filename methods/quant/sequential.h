@@ -2,20 +2,40 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
+#include "harness/base/enum_names.h"
 #include "harness/models/network.h"
 #include "methods/quant/chunk.h"
+#include "methods/quant/layer_moments.h"
 #include "methods/quant/moments.h"
 
 // The walk of block-sequential methods: every unit of a network is quantized with the moments of
-// its float self on inputs that the already quantized units before it produced.
+// its float self.
 
 namespace assay::quant {
 
+// Which units produce the inputs that the moments of a unit are collected on.
+enum class Propagation {
+  kQuantized,  // those before it as they were quantized (the releases of all methods here)
+  kFloat,      // those before it as they were
+};
+
+constexpr auto enum_names(Propagation) {
+  return std::to_array<EnumName<Propagation>>(
+      {{Propagation::kQuantized, "quantized"}, {Propagation::kFloat, "float"}});
+}
+
 struct SequentialOptions {
   MomentUnit unit = MomentUnit::kToken;
+  Propagation propagate = Propagation::kQuantized;
+  // What couples the rows of queries and keys (AttentionMoments); a unit without attention of that
+  // kind has none. `attention_values`: the moments of v are those behind the probabilities.
+  bool attention_rows = false;
+  bool attention_values = false;
   bool true_sequential = false;  // collect again after each group of layers that share an input
   std::int64_t chunk = kSequenceChunk;
   models::Tap* tap = nullptr;  // activation quantizers that the network has already; borrowed
@@ -24,15 +44,16 @@ struct SequentialOptions {
 struct SequentialHooks {
   // Puts the weights of a unit back that an earlier attempt finished; false: it must be computed.
   std::function<bool(std::int64_t unit)> restore;
-  // Replaces the weight of one layer. `hessian`: second moments of its input.
-  std::function<void(const models::Layer& layer, const at::Tensor& hessian)> quantize;
+  // Replaces the weights of layers whose moments one pass collected: those of a unit, or of a group
+  // with `true_sequential`.
+  std::function<void(const std::vector<LayerMoments>& layers)> quantize;
   // Every layer of the unit is quantized: time for a checkpoint.
   std::function<void(std::int64_t unit)> finished;
 };
 
 // inputs: images or token ids, rows first. Layers of the embedding and the head stay float. Hidden
 // states of two units and the moments of one are held. Throws Error(kUnsupported) for units that
-// hold convolutions.
+// hold convolutions. `true_sequential` does not go together with attention's moments.
 void quantize_sequentially(const models::Network& network, const at::Tensor& inputs,
                            const SequentialOptions& options, const SequentialHooks& hooks);
 

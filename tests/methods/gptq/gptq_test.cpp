@@ -9,13 +9,14 @@
 #include "methods/gptq/method.h"
 #include "methods/quant/canary.h"
 #include "tests/methods/support/method_parameters.h"
-#include "tests/methods/support/refusal.h"
 #include "tests/methods/support/tapped_network.h"
 #include "tests/support/fake_context.h"
+#include "tests/support/refusal.h"
 
 namespace assay::gptq {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 std::unique_ptr<models::Network> opt(StageContext&) { return quant::canary_network("opt"); }
@@ -65,6 +66,7 @@ TEST_F(GptqStage, every_option_runs_and_its_artifact_loads) {
                          {{"grid", "hessian"}},
                          {{"grid", "mse"}, {"symmetric", true}},
                          {{"true_sequential", true}},
+                         {{"propagate", "float"}},
                          {{"moment_unit", "token"}}}) {
     FakeContext context(parameters_of(gptq_method().declaration, given, 3, 16));
     prepare(context);
@@ -89,9 +91,6 @@ TEST_F(GptqStage, images_calibrate_vision_transformers) {
 }
 
 TEST_F(GptqStage, what_it_does_not_offer_is_refused) {
-  FakeContext propagating(
-      parameters_of(gptq_method().declaration, {{"propagate", "float"}}, 3, 16));
-  EXPECT_THAT(refusal([&] { run(propagating); }), HasSubstr("unsupported: propagate 'float'"));
   FakeContext activations(parameters_of(gptq_method().declaration, {}, 3, 8));
   EXPECT_THAT(refusal([&] { run(activations); }),
               HasSubstr("unsupported: gptq quantizes weights only"));
@@ -123,8 +122,10 @@ TEST_F(GptqStage, works_on_a_network_whose_activations_are_quantized_and_only_on
   const std::unique_ptr<models::Network> inner = quant::canary_network("opt");
   quant::ActivationTap own(quantizers);
   models::TappedNetwork by_hand(*inner, own);
-  const ModelResult expected = quantize_model(
-      by_hand, quant::canary_inputs(*inner, 11).to(at::kLong), {.layer = {.bits = 3}});
+  const quant::BlockWalkResult expected = quant::quantize_blocks(
+      by_hand, quant::canary_inputs(*inner, 11).to(at::kLong),
+      layers_quantizer(by_hand, {.bits = 3}),
+      {.method = "gptq", .sequential = {.unit = quant::MomentUnit::kSequence}});
   const quant::QuantizedModel made = quant::load_quantized(context.output());
   ASSERT_EQ(made.layers.size(), expected.model.layers.size());
   for (const auto& [name, layer] : expected.model.layers) {

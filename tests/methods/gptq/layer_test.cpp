@@ -29,10 +29,10 @@ TEST(GptqLayer, act_order_on_a_diagonal_changes_nothing) {
 
 TEST(GptqLayer, act_order_rounds_in_descending_order_and_restores_the_columns) {
   const Problem p = correlated(5, 24, 2);
-  const LayerResult result =
+  const quant::LayerResult result =
       quantize_layer(p.weight, p.hessian, {.bits = 3, .act_order = true}, "l");
   const at::Tensor perm = at::argsort(at::diagonal(p.hessian), true, 0, true);
-  const LayerResult sorted =
+  const quant::LayerResult sorted =
       quantize_layer(p.weight.index_select(1, perm),
                      p.hessian.index_select(0, perm).index_select(1, perm), {.bits = 3}, "l");
   EXPECT_TRUE(result.layer.code.index_select(1, perm).equal(sorted.layer.code));
@@ -40,7 +40,7 @@ TEST(GptqLayer, act_order_rounds_in_descending_order_and_restores_the_columns) {
 
 TEST(GptqLayer, static_groups_with_act_order_dequantize_without_the_permutation) {
   const Problem p = correlated(5, 40, 3);
-  const LayerResult result = quantize_layer(
+  const quant::LayerResult result = quantize_layer(
       p.weight, p.hessian, {.bits = 3, .group = 16, .static_groups = true, .act_order = true}, "l");
   EXPECT_FALSE(result.layer.grid.perm.defined());
   const quant::Grid expected = quant::find_grid(
@@ -51,7 +51,7 @@ TEST(GptqLayer, static_groups_with_act_order_dequantize_without_the_permutation)
 
 TEST(GptqLayer, dynamic_groups_with_act_order_keep_the_permutation) {
   const Problem p = correlated(5, 40, 4);
-  const LayerResult result =
+  const quant::LayerResult result =
       quantize_layer(p.weight, p.hessian, {.bits = 3, .group = 16, .act_order = true}, "l");
   ASSERT_TRUE(result.layer.grid.perm.defined());
   const at::Tensor delta = result.weight - p.weight;
@@ -64,10 +64,11 @@ TEST(GptqLayer, dead_inputs_get_zero_weights_and_widen_only_the_grid_of_rows) {
   Problem p = correlated(4, 16, 5);
   p.hessian[3].zero_(), p.hessian.select(1, 3).zero_();
   p.weight.select(1, 3).fill_(50);
-  const LayerResult rows = quantize_layer(p.weight, p.hessian, {.bits = 4}, "l");
+  const quant::LayerResult rows = quantize_layer(p.weight, p.hessian, {.bits = 4}, "l");
   EXPECT_EQ(rows.weight.select(1, 3).abs().max().item<double>(), 0);
   EXPECT_GT(rows.layer.grid.scale.min().item<double>(), 3);
-  const LayerResult groups = quantize_layer(p.weight, p.hessian, {.bits = 4, .group = 8}, "l");
+  const quant::LayerResult groups =
+      quantize_layer(p.weight, p.hessian, {.bits = 4, .group = 8}, "l");
   EXPECT_LT(groups.layer.grid.scale.max().item<double>(), 1);
 }
 
@@ -89,7 +90,7 @@ TEST(GptqLayer, the_hessian_grid_serves_rows_and_groups) {
   const quant::RangeSearch search = quant::RangeSearch::kHessian;
   for (const std::int64_t group : {-1, 8}) {
     const Options options{.bits = 2, .grid = search, .group = group};
-    const LayerResult result = quantize_layer(p.weight, p.hessian, options, "l");
+    const quant::LayerResult result = quantize_layer(p.weight, p.hessian, options, "l");
     EXPECT_TRUE(result.weight.isfinite().all().item<bool>());
     EXPECT_EQ(result.layer.grid.scale.size(1), quant::group_count(32, group));
   }

@@ -76,7 +76,7 @@ TEST(GptqParity, layers_with_every_option) {
     const std::string layer = name.substr(0, cut + 1);
     const Options options = options_of(name.substr(cut + 1));
     const at::Tensor weight = single.at(layer + "W"), hessian = single.at(layer + "H");
-    const LayerResult wide =
+    const quant::LayerResult wide =
         quantize_layer(weight.to(at::kDouble), hessian.to(at::kDouble), options, name);
     const at::Tensor& codes = twin.at(name + "/codes");
     const double self = item.value()["codes_equal_float32_vs_float64"].get<double>();
@@ -89,7 +89,7 @@ TEST(GptqParity, layers_with_every_option) {
       EXPECT_GE(equal_part(wide.layer.code, codes), 0.999) << name;
       EXPECT_NEAR(wide.loss / item.value()["loss"].get<double>(), 1, 1e-3) << name;
     }
-    const LayerResult narrow = quantize_layer(weight, hessian, options, name);
+    const quant::LayerResult narrow = quantize_layer(weight, hessian, options, name);
     EXPECT_GE(equal_part(narrow.layer.code, single.at(name + "/codes")), self - 0.005) << name;
     if (options.group < 0 || options.static_groups) {
       EXPECT_TRUE(narrow.layer.grid.scale.equal(single.at(name + "/scale"))) << name;
@@ -111,7 +111,9 @@ TEST_P(GptqModels, whole_models) {
   const bool loose = name == "opt-tiny_w2";
   for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
     const std::unique_ptr<models::Network> network = parity_language_model(model, type);
-    const ModelResult result = quantize_model(*network, calibration, {.layer = {.bits = bits}});
+    const quant::BlockWalkResult result = quant::quantize_blocks(
+        *network, calibration, layers_quantizer(*network, {.bits = bits}),
+        {.method = "gptq", .sequential = {.unit = quant::MomentUnit::kSequence}});
     if (type == at::kDouble) {
       const models::TensorMap twin = parity_tensors("llm/gptq/model_" + name + "_f64.safetensors");
       double equal = 0, all = 0;
@@ -141,13 +143,15 @@ TEST(GptqParity, moments_of_every_layer) {
     const std::unique_ptr<models::Network> network = parity_language_model(model, at::kFloat);
     std::size_t compared = 0;
     quant::SequentialHooks hooks;
-    hooks.quantize = [&](const models::Layer& layer, const at::Tensor& hessian) {
-      const at::Tensor& expected =
-          recorded.at(layer.name.substr(layer_prefix(model).size()) + ".H");
-      EXPECT_LT(relative(hessian, expected), 1e-5) << layer.name;
-      at::Tensor& weight = network->parameters().at(layer.name + ".weight");
-      weight = quantize_layer(weight, hessian, {.bits = 3}, layer.name).weight;
-      ++compared;
+    hooks.quantize = [&](const std::vector<quant::LayerMoments>& layers) {
+      for (const quant::LayerMoments& each : layers) {
+        const std::string& name = each.layer.name;
+        const at::Tensor& expected = recorded.at(name.substr(layer_prefix(model).size()) + ".H");
+        EXPECT_LT(relative(each.column, expected), 1e-5) << name;
+        at::Tensor& weight = network->parameters().at(name + ".weight");
+        weight = quantize_layer(weight, each.column, {.bits = 3}, name).weight;
+        ++compared;
+      }
     };
     quant::quantize_sequentially(*network, calibration, {.unit = quant::MomentUnit::kSequence},
                                  hooks);

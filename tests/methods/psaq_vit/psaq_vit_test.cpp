@@ -7,12 +7,13 @@
 #include "methods/psaq_vit/synthesis.h"
 #include "methods/quant/canary.h"
 #include "tests/methods/support/method_parameters.h"
-#include "tests/methods/support/refusal.h"
 #include "tests/support/fake_context.h"
+#include "tests/support/refusal.h"
 
 namespace assay::psaq_vit {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 std::unique_ptr<models::Network> vit(StageContext&) { return quant::canary_network("vit"); }

@@ -4,11 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/methods/support/refusal.h"
+#include "tests/support/refusal.h"
 
 namespace assay::quant {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 at::Tensor values(std::initializer_list<double> list) {

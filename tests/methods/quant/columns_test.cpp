@@ -160,5 +160,27 @@ TEST(GptqColumns, a_batch_of_heads_equals_each_head_alone) {
   EXPECT_EQ(one.code.dim(), 3);
 }
 
+// A second leading dimension takes the way of ATen's own operations, which devices take too.
+TEST(GptqColumns, one_pass_over_memory_gives_the_bits_of_single_operations) {
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const Problem wide = random_problem(9, 150, 11);
+    const at::Tensor weight = wide.weight.to(type);
+    const at::Tensor factor = inverse_factor(wide.hessian.to(type), "test");
+    const GridOptions groups{.bits = 3, .granularity = Granularity::kGroup, .group = 48};
+    for (const bool dynamic : {false, true}) {
+      const Grid grid = find_grid(weight, {.bits = 3});
+      ColumnOptions options;
+      if (dynamic) options.dynamic = groups;
+      const ColumnResult fused = gptq_columns(weight, factor, grid, options);
+      const ColumnResult single =
+          gptq_columns(weight.unsqueeze(0).unsqueeze(0), factor, grid, options);
+      EXPECT_TRUE(fused.code.equal(single.code[0][0]));
+      EXPECT_TRUE(fused.compensated.equal(single.compensated[0][0]));
+      EXPECT_TRUE(fused.error.equal(single.error[0][0]));
+      EXPECT_TRUE(fused.rounded.equal(single.rounded[0][0]));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace assay::quant

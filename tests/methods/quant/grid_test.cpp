@@ -5,11 +5,12 @@
 #include <gtest/gtest.h>
 
 #include "methods/quant/grid_search.h"
-#include "tests/methods/support/refusal.h"
+#include "tests/support/refusal.h"
 
 namespace assay::quant {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 at::Tensor row(std::initializer_list<double> values, at::ScalarType type = at::kDouble) {

@@ -6,11 +6,12 @@
 
 #include "methods/quant/chunk.h"
 #include "methods/quant/factor.h"
-#include "tests/methods/support/refusal.h"
+#include "tests/support/refusal.h"
 
 namespace assay::quant {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 at::Tensor hessian_in_chunks(const at::Tensor& x, std::int64_t size, MomentUnit unit) {

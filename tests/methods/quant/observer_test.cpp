@@ -5,11 +5,12 @@
 #include <gtest/gtest.h>
 
 #include "tests/methods/support/chain_network.h"
-#include "tests/methods/support/refusal.h"
+#include "tests/support/refusal.h"
 
 namespace assay::quant {
 namespace {
 
+using assay::testing::refusal;
 using models::ChainNetwork;
 using ::testing::HasSubstr;
 

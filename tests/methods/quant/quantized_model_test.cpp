@@ -9,12 +9,13 @@
 #include "harness/base/atomic_file.h"
 #include "methods/quant/grid_search.h"
 #include "tests/methods/support/chain_network.h"
-#include "tests/methods/support/refusal.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace assay::quant {
 namespace {
 
+using assay::testing::refusal;
 using models::ChainNetwork;
 using ::testing::HasSubstr;
 

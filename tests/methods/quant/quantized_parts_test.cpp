@@ -83,11 +83,14 @@ TEST(QuantizedParts, what_two_methods_round_has_a_note) {
     return quantization_result(network, before, model).value("note", std::string());
   };
   EXPECT_EQ(note(made({2}, "b")), "");
-  EXPECT_THAT(note({.method = "test"}), testing::StartsWith("test rounds nothing"));
-  EXPECT_THAT(note(made({1, 2}, "b")), testing::StartsWith("test rounds the weights of 1 layers"));
-  EXPECT_THAT(note(made({2}, "a")), testing::StartsWith("test rounds the activations of 1 sites"));
-  EXPECT_THAT(note(made({0}, "a")), testing::AllOf(testing::HasSubstr("the weights of 1 layers"),
-                                                   testing::HasSubstr("activations of 1 sites")));
+  EXPECT_THAT(note({.method = "test"}), ::testing::StartsWith("test rounds nothing"));
+  EXPECT_THAT(note(made({1, 2}, "b")),
+              ::testing::StartsWith("test rounds the weights of 1 layers"));
+  EXPECT_THAT(note(made({2}, "a")),
+              ::testing::StartsWith("test rounds the activations of 1 sites"));
+  EXPECT_THAT(note(made({0}, "a")),
+              ::testing::AllOf(::testing::HasSubstr("the weights of 1 layers"),
+                               ::testing::HasSubstr("activations of 1 sites")));
 }
 
 TEST(QuantizedParts, a_site_that_two_methods_round_says_both_in_their_order) {

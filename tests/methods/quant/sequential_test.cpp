@@ -37,8 +37,11 @@ TEST(Sequential, a_unit_sees_the_output_of_the_quantized_units_before_it) {
   models::Tap none;
   quantize_sequentially(network, x, {},
                         {.quantize =
-                             [&](const models::Layer& layer, const at::Tensor& hessian) {
-                               EXPECT_TRUE(hessian.allclose(moments(hidden), 1e-12));
+                             [&](const std::vector<LayerMoments>& layers) {
+                               ASSERT_EQ(layers.size(), 1U);
+                               const models::Layer& layer = layers[0].layer;
+                               EXPECT_TRUE(layers[0].column.allclose(moments(hidden), 1e-12));
+                               EXPECT_EQ(layers[0].length, 5);
                                round_weight(network, layer);
                                round_weight(reference, layer);
                                hidden = reference.unit(layer.unit, hidden, none);
@@ -51,9 +54,9 @@ TEST(Sequential, a_restored_unit_is_not_computed_again) {
   ChainNetwork whole(3, 6, at::kDouble), resumed(3, 6, at::kDouble);
   std::vector<at::Tensor> seen, seen_again;
   const auto quantize = [](ChainNetwork& network, std::vector<at::Tensor>& list) {
-    return [&](const models::Layer& layer, const at::Tensor& hessian) {
-      list.push_back(hessian);
-      round_weight(network, layer);
+    return [&](const std::vector<LayerMoments>& layers) {
+      list.push_back(layers.at(0).column);
+      round_weight(network, layers.at(0).layer);
     };
   };
   quantize_sequentially(whole, inputs(9), {}, {.quantize = quantize(whole, seen)});
@@ -70,6 +73,35 @@ TEST(Sequential, a_restored_unit_is_not_computed_again) {
   EXPECT_TRUE(seen_again[0].equal(seen[2]));
 }
 
+TEST(Sequential, float_propagation_collects_on_the_float_network) {
+  ChainNetwork network(3, 6, at::kDouble), reference(3, 6, at::kDouble);
+  const at::Tensor x = inputs(11);
+  at::Tensor hidden = x;
+  models::Tap none;
+  int seen = 0;
+  const auto quantize = [&](const std::vector<LayerMoments>& layers) {
+    EXPECT_TRUE(layers.at(0).column.allclose(moments(hidden), 1e-12));
+    hidden = reference.unit(layers.at(0).layer.unit, hidden, none);
+    round_weight(network, layers.at(0).layer);
+    ++seen;
+  };
+  quantize_sequentially(network, x, {.propagate = Propagation::kFloat}, {.quantize = quantize});
+  EXPECT_EQ(seen, 3);
+  // A unit that an earlier attempt finished has float successors all the same.
+  ChainNetwork resumed(3, 6, at::kDouble);
+  hidden = reference.unit(1, reference.unit(0, x, none), none);
+  quantize_sequentially(resumed, x, {.propagate = Propagation::kFloat},
+                        {.restore =
+                             [&](std::int64_t unit) {
+                               if (unit > 1) return false;
+                               round_weight(resumed,
+                                            resumed.layers()[static_cast<std::size_t>(unit)]);
+                               return true;
+                             },
+                         .quantize = quantize});
+  EXPECT_EQ(seen, 4);
+}
+
 TEST(Sequential, moments_are_of_a_network_whose_activations_are_quantized_already) {
   ChainNetwork network(3, 6, at::kDouble), inner(3, 6, at::kDouble);
   std::map<std::string, ActivationQuantizer, std::less<>> quantizers;
@@ -80,9 +112,9 @@ TEST(Sequential, moments_are_of_a_network_whose_activations_are_quantized_alread
   models::TappedNetwork reference(inner, built_in);
   std::vector<at::Tensor> seen, expected;
   const auto collect = [](models::Network& of, std::vector<at::Tensor>& list) {
-    return [&](const models::Layer& layer, const at::Tensor& hessian) {
-      list.push_back(hessian);
-      at::Tensor& weight = of.parameters().at(layer.name + ".weight");
+    return [&](const std::vector<LayerMoments>& layers) {
+      list.push_back(layers.at(0).column);
+      at::Tensor& weight = of.parameters().at(layers.at(0).layer.name + ".weight");
       weight = fake_quantize(weight, find_grid(weight, {.bits = 3}));
     };
   };

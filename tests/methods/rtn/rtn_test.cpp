@@ -10,12 +10,13 @@
 #include "methods/rtn/method.h"
 #include "methods/rtn/rounding.h"
 #include "tests/methods/support/method_parameters.h"
-#include "tests/methods/support/refusal.h"
 #include "tests/support/fake_context.h"
+#include "tests/support/refusal.h"
 
 namespace assay::rtn {
 namespace {
 
+using assay::testing::refusal;
 using ::testing::HasSubstr;
 
 std::unique_ptr<models::Network> vit(StageContext&) { return quant::canary_network("vit"); }

@@ -1,0 +1,143 @@
+#include "methods/aespa/rounding.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "methods/aespa/rounding_loops.h"
+
+namespace assay::aespa {
+namespace {
+
+// Adam's step t of the schedule, t = 0, 1, ..: the regulariser sets in after the warm-up, and its
+// exponent falls linearly from there.
+AdamStep step_of(std::int64_t t, const RoundingOptions& options) {
+  const double begin = options.warm_up * static_cast<double>(options.iterations);
+  const double now = static_cast<double>(t);
+  AdamStep step{.learning_rate = options.learning_rate, .number = t + 1};
+  if (now < begin) return step;
+  step.regularizer = options.weight;
+  const double part = (now - begin) / (static_cast<double>(options.iterations) - begin);
+  step.beta = options.end_beta + (options.start_beta - options.end_beta) * (1 - part);
+  return step;
+}
+
+at::Tensor floors_of(const RoundingProblem& problem) {
+  return at::floor(problem.base / problem.step);
+}
+
+struct Learning {
+  const RoundingProblem& problem;
+  at::Tensor weight, floor, step, zero;  // as RoundingValues, contiguous
+  at::Tensor variable, sigmoid, difference, gradient, power, first, second;
+
+  explicit Learning(const RoundingProblem& from)
+      : problem(from),
+        weight(from.weight.contiguous()),
+        floor(floors_of(from).contiguous()),
+        step(from.step.expand_as(weight).contiguous()),
+        zero(from.zero.contiguous()),
+        variable(inverse_soft_rounding(from.base / from.step - floor).contiguous()),
+        sigmoid(at::empty_like(weight)),
+        difference(at::empty_like(weight)),
+        gradient(at::empty_like(weight)),
+        power(at::zeros_like(weight)),
+        first(at::zeros_like(weight)),
+        second(at::zeros_like(weight)) {}
+
+  template <typename T>
+  RoundingValues<T> values(const at::Tensor& change) const {
+    return {.rows = weight.numel() / weight.size(-1),
+            .columns = weight.size(-1),
+            .weight = weight.const_data_ptr<T>(),
+            .floor = floor.const_data_ptr<T>(),
+            .step = step.const_data_ptr<T>(),
+            .zero = zero.const_data_ptr<T>(),
+            .qmax = static_cast<T>(problem.qmax),
+            .sigmoid = sigmoid.mutable_data_ptr<T>(),
+            .difference = change.mutable_data_ptr<T>(),
+            .variable = variable.mutable_data_ptr<T>(),
+            .first = first.mutable_data_ptr<T>(),
+            .second = second.mutable_data_ptr<T>()};
+  }
+
+  template <typename T>
+  void iterate(const AdamStep& now) {
+    at::sigmoid_out(sigmoid, variable);
+    soft_difference(values<T>(difference));
+    at::Tensor change = difference;
+    if (problem.row.defined()) change = at::matmul(problem.row, change);
+    at::matmul_out(gradient, change, problem.column);
+    gradient.mul_(2);
+    if (now.regularizer != 0) {
+      at::pow_out(power, (2 * soft_rounding_of(sigmoid) - 1).abs_(), now.beta - 1);
+    }
+    update_variable(values<T>(gradient), power.const_data_ptr<T>(), now);
+  }
+
+  // The same where the loops cannot go.
+  void iterate_on_device(const AdamStep& now) {
+    const at::Tensor wide = variable.sigmoid() * 1.2 - 0.1, h = wide.clamp(0, 1);
+    const at::Tensor code = floor + h + zero;
+    const at::Tensor change = step * (code.clamp(0, problem.qmax) - zero) - weight;
+    const at::Tensor left = problem.row.defined() ? at::matmul(problem.row, change) : change;
+    const at::Tensor by_weight =
+        2 * at::matmul(left, problem.column) * step * code.ge(0).logical_and(code.le(problem.qmax));
+    const at::Tensor centre = 2 * h - 1;
+    const at::Tensor by_h =
+        by_weight - 2 * now.beta * now.regularizer * centre.abs().pow(now.beta - 1) * centre.sign();
+    const at::Tensor s = variable.sigmoid();
+    const at::Tensor g = by_h * (1.2 * s * (1 - s)) * wide.ge(0).logical_and(wide.le(1));
+    const double t = static_cast<double>(now.number);
+    first.add_(g - first, 0.1);
+    second.mul_(0.999).add_(g.square(), 1 - 0.999);
+    variable.sub_(now.learning_rate / (1 - std::pow(0.9, t)) * first /
+                  (second.sqrt() / std::sqrt(1 - std::pow(0.999, t)) + 1e-8));
+  }
+
+  static at::Tensor soft_rounding_of(const at::Tensor& sigmoid) {
+    return (sigmoid * 1.2).sub_(0.1).clamp_(0, 1);
+  }
+};
+
+}  // namespace
+
+at::Tensor soft_rounding(const at::Tensor& variable) {
+  return Learning::soft_rounding_of(variable.sigmoid());
+}
+
+at::Tensor inverse_soft_rounding(const at::Tensor& part) {
+  return -at::log(1.2 / (part + 0.1) - 1);
+}
+
+at::Tensor learn_rounding(const RoundingProblem& problem, const RoundingOptions& options) {
+  Learning learning(problem);
+  const bool wide = learning.weight.scalar_type() == at::kDouble;
+  const std::int64_t end = options.end < 0 ? options.iterations : options.end;
+  for (std::int64_t t = 0; t < end; ++t) {
+    const AdamStep now = step_of(t, options);
+    if (!learning.weight.is_cpu()) {
+      learning.iterate_on_device(now);
+    } else if (wide) {
+      learning.iterate<double>(now);
+    } else {
+      learning.iterate<float>(now);
+    }
+    if (options.stepped) options.stepped(t + 1);
+  }
+  return learning.variable;
+}
+
+at::Tensor rounded_codes(const RoundingProblem& problem, const at::Tensor& variable) {
+  const at::Tensor up = variable.ge(0).to(problem.weight.scalar_type());
+  return at::clamp(floors_of(problem) + up + problem.zero, 0, problem.qmax);
+}
+
+double rounding_loss(const RoundingProblem& problem, const at::Tensor& code) {
+  const at::Tensor difference = problem.step * (code - problem.zero) - problem.weight;
+  const at::Tensor right = at::matmul(difference, problem.column);
+  const at::Tensor left = problem.row.defined() ? at::matmul(problem.row, difference) : difference;
+  return (left * right).sum(at::kDouble).item<double>();
+}
+
+}  // namespace assay::aespa

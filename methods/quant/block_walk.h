@@ -1,0 +1,56 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/contract/stage_context.h"
+#include "methods/quant/layer_moments.h"
+#include "methods/quant/method_network.h"
+#include "methods/quant/quantized_model.h"
+#include "methods/quant/sequential.h"
+
+// Block-sequential weight quantization of a whole network, whatever quantizes a layer: the walk
+// with its checkpoints, and the stage around it.
+
+namespace assay::quant {
+
+struct LayerResult {
+  QuantizedLayer layer;  // codes in the order of the weight's columns
+  at::Tensor weight;     // fake-quantized, [rows, columns]
+  double loss = 0;       // what the method minimised, over all rows
+};
+
+// Layers of one pass, in their order -> their results by name. The network's weights are still
+// float.
+using LayersQuantizer =
+    std::function<std::map<std::string, LayerResult>(const std::vector<LayerMoments>& layers)>;
+
+struct BlockWalkOptions {
+  std::string method;  // the artifact's
+  SequentialOptions sequential = {};
+  std::filesystem::path checkpoints = {};  // folder of finished units, "": none are kept
+  std::function<void(std::int64_t units_done)> unit_finished = {};
+};
+
+struct BlockWalkResult {
+  QuantizedModel model;
+  std::map<std::string, double> losses;  // by layer
+};
+
+// `network` ends up with fake-quantized weights. inputs: images or token ids, rows first.
+BlockWalkResult quantize_blocks(models::Network& network, const at::Tensor& inputs,
+                                const LayersQuantizer& quantize, const BlockWalkOptions& options);
+
+// A stage that does so: calibration inputs as of calibration_inputs(), a checkpoint after every
+// unit, artifact and losses.json in the output folder. `quantize` empty: the weights stay float,
+// and no data is read. Returns quantization_result() with `layer_loss`, the sum of the losses.
+Json run_block_walk(StageContext& context, MethodNetwork& loaded, const LayersQuantizer& quantize,
+                    BlockWalkOptions options);
+
+}  // namespace assay::quant
