@@ -21,8 +21,9 @@ Trial trial_at(int bits, double damping, bool rows) {
   quant::SequentialOptions sequential = sequential_options(options);
   sequential.attention_rows = rows;
   Trial trial;
-  trial.result = quant::quantize_blocks(*network, tokens, layers_quantizer(*network, options),
-                                        {.method = "boa", .sequential = sequential});
+  trial.result = quant::quantize_blocks(
+      *network, tokens, quant::two_sided_quantizer(*network, options.layer, options.value_rows),
+      {.method = "boa", .sequential = sequential});
   trial.error = quant::relative_error(network->forward(tokens), expected);
   return trial;
 }

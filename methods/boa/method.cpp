@@ -5,7 +5,6 @@
 
 #include "harness/base/error.h"
 #include "harness/contract/declared_options.h"
-#include "methods/quant/in_layer.h"
 #include "methods/quant/stage_inputs.h"
 #include "methods/weights_only.h"
 
@@ -18,10 +17,8 @@ struct QuantizeOptions {
   quant::Propagation propagate = quant::Propagation::kQuantized;
   int activation_bits = kFloatBits;
 
-  QuantizeOptions() { model.layer.dead_value = 0; }
-
   void visit(OptionVisitor& option) {
-    Options& layer = model.layer;
+    quant::TwoSidedOptions& layer = model.layer;
     option(layer.grid, {.name = "grid",
                         .choices = {"minmax", "mse", "hessian"},
                         .doc = "Search of the grid's range; the paper uses hessian."});
@@ -80,7 +77,8 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
                               !loaded.tap->passive());
   quant::LayersQuantizer quantizer;
   if (asked.model.layer.bits != kFloatBits) {
-    quantizer = layers_quantizer(*loaded.network, asked.model);
+    quantizer =
+        quant::two_sided_quantizer(*loaded.network, asked.model.layer, asked.model.value_rows);
   }
   quant::SequentialOptions sequential = sequential_options(asked.model);
   sequential.propagate = asked.propagate;
@@ -103,33 +101,6 @@ quant::SequentialOptions sequential_options(const ModelOptions& options) {
   return {.unit = quant::MomentUnit::kToken,
           .attention_rows = true,
           .attention_values = options.value_columns};
-}
-
-at::Tensor rows_of_values(const models::Network& network, const models::AttentionParts& parts) {
-  const at::Tensor out = network.parameters().at(parts.out + ".weight");  // [d, heads * head_dim]
-  const at::Tensor by_head =
-      out.reshape({out.size(0), parts.heads, parts.head_dim}).transpose(0, 1);
-  const at::Tensor moments = at::matmul(by_head.transpose(1, 2), by_head);
-  return moments.reshape({parts.kv_heads, -1, parts.head_dim, parts.head_dim}).mean(1);
-}
-
-quant::LayersQuantizer layers_quantizer(const models::Network& network,
-                                        const ModelOptions& options) {
-  return [&network, options](const std::vector<quant::LayerMoments>& layers) {
-    std::map<std::string, quant::LayerResult> results;
-    for (const quant::LayerMoments& each : layers) {
-      const std::string& name = each.layer.name;
-      const auto parts = network.attention_parts(each.layer.unit);
-      Options own = options.layer;
-      if (own.dead_value == 0) own.dead_value = 1.0 / static_cast<double>(each.length);
-      const bool coupled = options.value_rows && parts && parts->v == name;
-      results[name] = quant::in_layer(name, [&] {
-        return quantize_layer(network.parameters().at(name + ".weight"), each.column,
-                              coupled ? rows_of_values(network, *parts) : each.row, own, name);
-      });
-    }
-    return results;
-  };
 }
 
 }  // namespace assay::boa

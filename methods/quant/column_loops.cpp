@@ -29,6 +29,9 @@ ASSAY_INLINE_LOOP void round_row(const ColumnBlock<T>& block, std::int64_t row, 
     block.compensated[at + k] = value;
     block.error[at + k] = error;
     for (std::int64_t i = k + 1; i < width; ++i) weight[i] -= error * row_of_factor[i];
+    if (block.drift == nullptr) continue;
+    const T* __restrict drift = block.drift + row / block.rows * block.drift_stride + k * width;
+    for (std::int64_t i = k + 1; i < width; ++i) weight[i] += value * drift[i];
   }
 }
 

@@ -15,6 +15,8 @@ struct ColumnBlock {
   T* weight;                   // [matrices * rows, width]: updated in place
   const T* factor;             // [matrices or 1, width, width] of U, the diagonal block
   std::int64_t factor_stride;  // from one matrix's factor to the next; 0: all share one
+  const T* drift;              // as factor, or null: the diagonal block of ColumnOptions::drift
+  std::int64_t drift_stride;
   // Of the grid: the pair of row r and column k is at [r * row_stride + k * column_stride].
   const T* scale;
   const T* zero;

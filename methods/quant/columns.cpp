@@ -72,6 +72,11 @@ struct Loop {
     out.error.select(-1, j).copy_(error);
     const std::int64_t rest = block.size(-1) - k;
     block.narrow(-1, k, rest).sub_(error.unsqueeze(-1) * row.narrow(-1, j, rest).unsqueeze(-2));
+    if (!options.drift.defined()) return;
+    const at::Tensor drift = options.drift.select(-2, j);
+    const at::Tensor value_of_column = out.compensated.select(-1, j);
+    block.narrow(-1, k, rest)
+        .add_(value_of_column.unsqueeze(-1) * drift.narrow(-1, j, rest).unsqueeze(-2));
   }
 
   // Columns begin .. end - 1 of `block`, which starts at column `at`, under one set of grids.
@@ -86,7 +91,14 @@ struct Loop {
     };
     const at::Tensor scale = columns_of(options.dynamic ? scales.back() : scale_columns);
     const at::Tensor zero = columns_of(options.dynamic ? zeros.back() : zero_columns);
-    const at::Tensor own_factor = factor.narrow(-2, at, width).narrow(-1, at, width).contiguous();
+    const auto own_part = [&](const at::Tensor& matrices) {
+      return matrices.defined() ? matrices.narrow(-2, at, width).narrow(-1, at, width).contiguous()
+                                : matrices;
+    };
+    const at::Tensor own_factor = own_part(factor), own_drift = own_part(options.drift);
+    const auto stride_of = [&](const at::Tensor& matrices) {
+      return matrices.defined() && matrices.dim() > 2 && matrices.size(0) > 1 ? width * width : 0;
+    };
     const std::int64_t pairs = scale.size(-1);
     at::Tensor code = at::empty_like(block), rounded = at::empty_like(block),
                compensated = at::empty_like(block), error = at::empty_like(block);
@@ -96,7 +108,9 @@ struct Loop {
                        .width = width,
                        .weight = block.mutable_data_ptr<T>(),
                        .factor = own_factor.const_data_ptr<T>(),
-                       .factor_stride = factor.dim() > 2 && factor.size(0) > 1 ? width * width : 0,
+                       .factor_stride = stride_of(own_factor),
+                       .drift = own_drift.defined() ? own_drift.const_data_ptr<T>() : nullptr,
+                       .drift_stride = stride_of(own_drift),
                        .scale = scale.const_data_ptr<T>(),
                        .zero = zero.const_data_ptr<T>(),
                        .row_stride = pairs,
@@ -141,6 +155,11 @@ struct Loop {
     weight.narrow(-1, end, columns - end)
         .sub_(at::matmul(out.error.narrow(-1, begin, end - begin),
                          factor.narrow(-2, begin, end - begin).narrow(-1, end, columns - end)));
+    if (!options.drift.defined()) return;
+    weight.narrow(-1, end, columns - end)
+        .add_(at::matmul(
+            out.compensated.narrow(-1, begin, end - begin),
+            options.drift.narrow(-2, begin, end - begin).narrow(-1, end, columns - end)));
   }
 };
 

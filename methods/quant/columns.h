@@ -31,6 +31,8 @@ struct ColumnOptions {
   std::optional<GridOptions> dynamic;  // grids opened group by group during the loop
   GroupGridSource source = GroupGridSource::kBlockStart;
   at::Tensor hessian;  // for a dynamic kHessian search: [.., d, d] in the order of the columns
+  at::Tensor drift;    // [.., d, d] strictly upper, or undefined: rounding column j also adds its
+                       // compensated value times drift[j, k] to column k
 };
 
 struct ColumnResult {

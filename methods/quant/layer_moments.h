@@ -18,6 +18,9 @@ struct LayerMoments {
   at::Tensor column;
   // [heads, head_dim, head_dim], or undefined: the rows of the weight are independent.
   at::Tensor row;
+  // (2 / n) sum (x_float - x) x^T, x_float the input in the float network; of the shape of column,
+  // or undefined where nobody asked.
+  at::Tensor upstream;
   std::int64_t length = 1;  // tokens of a calibration sequence
 };
 

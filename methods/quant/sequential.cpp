@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "harness/base/error.h"
 #include "methods/quant/attention_moments.h"
 #include "methods/quant/tap_sequence.h"
+#include "methods/quant/upstream_moments.h"
 
 namespace assay::quant {
 namespace {
@@ -46,11 +48,16 @@ struct Walk {
   models::Tap& own;
   std::vector<Chunk> chunks;
   std::vector<at::Tensor> hidden;  // the input of the unit to come, by chunk
+  std::vector<at::Tensor> float_hidden;  // the same in the float network, where it runs beside
 
   void embed(const at::Tensor& inputs) {
     for (std::int64_t i = 0; i < chunk_count(inputs.size(0), options.chunk); ++i) {
       chunks.push_back(chunk_of(inputs, i, options.chunk));
       hidden.push_back(network.embed(chunks.back().rows, own));
+      if (options.upstream) {
+        models::Untapped none;
+        float_hidden.push_back(network.embed(chunks.back().rows, none));
+      }
       chunks.back().rows = at::Tensor();
     }
   }
@@ -92,6 +99,8 @@ struct Walk {
       if (attention) attention->begin(&chunks[i]);
       network.unit(unit, hidden[i], tap);
     }
+    std::optional<UpstreamMoments> upstream;
+    if (options.upstream) upstream = collect_upstream(unit, layers, attention.has_value());
     std::vector<LayerMoments> all;
     for (const models::Layer& layer : layers) {
       all.push_back({.layer = layer,
@@ -99,7 +108,37 @@ struct Walk {
                      .length = hidden.front().dim() == 3 ? hidden.front().size(1) : 1});
     }
     if (attention) add_attention(*network.attention_parts(unit), *attention, all);
+    if (upstream) add_upstream(unit, *upstream, all);
     return all;
+  }
+
+  UpstreamMoments collect_upstream(std::int64_t unit, const Layers& layers, bool attention) const {
+    std::set<std::string> sites;
+    std::string value_site;
+    const std::optional<models::AttentionParts> parts = network.attention_parts(unit);
+    for (const models::Layer& layer : layers) {
+      sites.insert(layer.input_site);
+      if (parts && layer.name == parts->v) value_site = layer.input_site;
+    }
+    const bool values = attention && options.attention_values;
+    UpstreamMoments moments(std::move(sites), values ? parts : std::nullopt, value_site);
+    TapSequence tap(own, moments);
+    for (std::size_t i = 0; i < hidden.size(); ++i) {
+      moments.begin(&chunks[i], true);
+      network.unit(unit, float_hidden[i], moments);
+      moments.begin(&chunks[i], false);
+      network.unit(unit, hidden[i], tap);
+    }
+    return moments;
+  }
+
+  void add_upstream(std::int64_t unit, const UpstreamMoments& upstream,
+                    std::vector<LayerMoments>& layers) const {
+    const std::optional<models::AttentionParts> parts = network.attention_parts(unit);
+    for (LayerMoments& each : layers) {
+      const bool by_head = parts && each.layer.name == parts->v && each.column.dim() == 3;
+      each.upstream = by_head ? upstream.of_values() : upstream.at_site(each.layer.input_site);
+    }
   }
 
   void add_attention(const models::AttentionParts& parts, const AttentionMoments& attention,
@@ -129,7 +168,7 @@ void require_linear_units(const models::Network& network) {
 void quantize_sequentially(const models::Network& network, const at::Tensor& inputs,
                            const SequentialOptions& options, const SequentialHooks& hooks) {
   models::Untapped none;
-  Walk walk{network, options, options.tap == nullptr ? none : *options.tap, {}, {}};
+  Walk walk{network, options, options.tap == nullptr ? none : *options.tap, {}, {}, {}};
   walk.embed(inputs);
   const bool quantized_inputs = options.propagate == Propagation::kQuantized;
   for (std::int64_t unit = 0; unit < network.unit_count(); ++unit) {
@@ -141,11 +180,19 @@ void quantize_sequentially(const models::Network& network, const at::Tensor& inp
         next.push_back(network.unit(unit, state, walk.own));
       }
     }
+    std::vector<at::Tensor> float_next;
+    if (!last) {
+      models::Untapped untapped;
+      for (const at::Tensor& state : walk.float_hidden) {
+        float_next.push_back(network.unit(unit, state, untapped));
+      }
+    }
     if (!passes.empty() && !(hooks.restore && hooks.restore(unit))) {
       for (const Layers& layers : passes) hooks.quantize(walk.collect(unit, layers));
       if (hooks.finished) hooks.finished(unit);
     }
     if (last) break;
+    walk.float_hidden = std::move(float_next);
     if (quantized_inputs) {
       walk.go_through(unit);
     } else {

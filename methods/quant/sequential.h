@@ -36,6 +36,9 @@ struct SequentialOptions {
   // kind has none. `attention_values`: the moments of v are those behind the probabilities.
   bool attention_rows = false;
   bool attention_values = false;
+  // How far the inputs have moved from those of the float network (UpstreamMoments), which then
+  // runs beside.
+  bool upstream = false;
   bool true_sequential = false;  // collect again after each group of layers that share an input
   std::int64_t chunk = kSequenceChunk;
   models::Tap* tap = nullptr;  // activation quantizers that the network has already; borrowed

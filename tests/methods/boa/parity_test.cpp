@@ -54,9 +54,9 @@ TEST_P(BoaModels, whole_models) {
   const ModelOptions options = options_of(name);
   for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
     const std::unique_ptr<models::Network> network = parity_language_model(model, type);
-    const quant::BlockWalkResult result =
-        quant::quantize_blocks(*network, calibration, layers_quantizer(*network, options),
-                               {.method = "boa", .sequential = sequential_options(options)});
+    const quant::BlockWalkResult result = quant::quantize_blocks(
+        *network, calibration, quant::two_sided_quantizer(*network, options.layer, false),
+        {.method = "boa", .sequential = sequential_options(options)});
     const models::TensorMap twin = parity_tensors(
         "llm/boa/model_" + name + (type == at::kDouble ? "_f64" : "") + ".safetensors");
     double equal = 0, all = 0, near = 0, rows = 0;
@@ -93,7 +93,8 @@ TEST(BoaParity, moments_and_first_block) {
     const at::Tensor calibration = parity_tensors("llm/models/tokens.safetensors").at("calib");
     const std::unique_ptr<models::Network> network = parity_language_model(model, at::kFloat);
     const ModelOptions options{.layer = {.bits = 3, .dead_value = kDeadValue}};
-    const quant::LayersQuantizer quantize = layers_quantizer(*network, options);
+    const quant::LayersQuantizer quantize =
+        quant::two_sided_quantizer(*network, options.layer, false);
     int compared = 0;
     quant::SequentialOptions sequential = sequential_options(options);
     sequential.chunk = 1;
@@ -113,9 +114,10 @@ TEST(BoaParity, moments_and_first_block) {
         if (each.layer.unit > 0) continue;
         // Codes of the first block from the recorded moments.
         const at::Tensor& weight = network->parameters().at(each.layer.name + ".weight");
+        quant::LayerMoments moments{.layer = each.layer, .column = column.to(at::kDouble)};
+        if (row.defined()) moments.row = row.to(at::kDouble);
         const quant::LayerResult given =
-            quantize_layer(weight.to(at::kDouble), column.to(at::kDouble),
-                           row.defined() ? row.to(at::kDouble) : row, options.layer, name);
+            quant::quantize_two_sided(weight.to(at::kDouble), moments, options.layer);
         EXPECT_EQ(equal_part(given.layer.code, twin.at(name + ".codes")), 1) << name;
         EXPECT_TRUE(
             given.layer.grid.scale.allclose(twin.at(name + ".scale").to(at::kDouble), 1e-9, 0))
