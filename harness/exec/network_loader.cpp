@@ -77,7 +77,10 @@ quant::MethodNetwork load_method_network(const StageContext& context) {
     quant::QuantizedModel model = quant::load_quantized(chain[i]);
     // A checkpoint made later holds the weights that this one rounded; activations are no part of
     // a checkpoint.
-    if (i < first) model.layers.clear();
+    if (i < first) {
+      model.layers.clear();
+      model.channel_scales.clear();
+    }
     const std::shared_ptr<models::Tap> tap = quant::apply(model, *result.network);
     if (!tap->passive()) taps.push_back(tap);
     result.before.add(model);

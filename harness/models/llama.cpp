@@ -305,12 +305,14 @@ std::vector<ScaleGroup> Llama::scale_groups() const {
       if (bias) parameters.push_back(name + ".bias");
       return parameters;
     };
-    all.push_back({{a + "q_proj", a + "k_proj", a + "v_proj"}, {p + "input_layernorm.weight"}});
+    all.push_back(
+        {{a + "q_proj", a + "k_proj", a + "v_proj"}, {p + "input_layernorm.weight"}, true});
     // A value channel that several heads read has one scale for all of them.
     if (config_.kv_heads == config_.heads) {
       all.push_back({{a + "o_proj"}, rows_of(a + "v_proj", config_.qkv_bias)});
     }
-    all.push_back({{m + "gate_proj", m + "up_proj"}, {p + "post_attention_layernorm.weight"}});
+    all.push_back(
+        {{m + "gate_proj", m + "up_proj"}, {p + "post_attention_layernorm.weight"}, true});
     all.push_back({{m + "down_proj"}, rows_of(m + "up_proj", config_.mlp_bias)});
   }
   return all;

@@ -65,6 +65,7 @@ struct AttentionParts {
 struct ScaleGroup {
   std::vector<std::string> layers;     // names; column j of their weights times s_j
   std::vector<std::string> producers;  // parameters; row j (of a vector: value j) divided by s_j
+  bool after_norm = false;             // the producers are those of a norm
 };
 
 // Parameters and buffers under the names of the checkpoints people have. Assigning to `at(name)`

@@ -208,9 +208,10 @@ std::vector<ScaleGroup> Opt::scale_groups() const {
     const auto both = [](const std::string& name) {
       return std::vector<std::string>{name + ".weight", name + ".bias"};
     };
-    all.push_back({{a + "q_proj", a + "k_proj", a + "v_proj"}, both(p + "self_attn_layer_norm")});
+    all.push_back(
+        {{a + "q_proj", a + "k_proj", a + "v_proj"}, both(p + "self_attn_layer_norm"), true});
     all.push_back({{a + "out_proj"}, both(a + "v_proj")});
-    all.push_back({{p + "fc1"}, both(p + "final_layer_norm")});
+    all.push_back({{p + "fc1"}, both(p + "final_layer_norm"), true});
     all.push_back({{p + "fc2"}, both(p + "fc1")});  // ReLU commutes with s > 0
   }
   return all;

@@ -167,6 +167,18 @@ Grid find_grid(const at::Tensor& weight, const GridOptions& options, const at::T
   return grid;
 }
 
+Grid absmax_grid(const at::Tensor& weight, int bits, Granularity granularity) {
+  check(weight, {.bits = bits, .symmetric = true}, {});
+  const at::Tensor size = weight.abs();
+  const at::Tensor largest =
+      granularity == Granularity::kTensor ? size.amax().reshape({1, 1}) : size.amax({-1}, true);
+  Grid grid{.bits = bits, .symmetric = true};
+  const auto positive = static_cast<double>((std::int64_t{1} << (bits - 1)) - 1);
+  grid.scale = largest.clamp_min(1e-5) / positive;
+  grid.zero = middle(grid.scale, bits);
+  return grid;
+}
+
 Grid p1_weight_grid(const at::Tensor& weight, int bits) {
   check(weight, {.bits = bits, .symmetric = true}, {});
   const double half_range = static_cast<double>((std::int64_t{1} << bits) - 1) / 2;

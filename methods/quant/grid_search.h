@@ -58,6 +58,10 @@ struct GridOptions {
 Grid find_grid(const at::Tensor& weight, const GridOptions& options,
                const at::Tensor& hessian = {});
 
+// scale = max(max|w|, 1e-5) / (2^(bits - 1) - 1), zero = 2^(bits - 1): nothing clips, and the
+// lowest code stays unused (SmoothQuant). kChannel or kTensor. weight [rows, columns].
+Grid absmax_grid(const at::Tensor& weight, int bits, Granularity granularity);
+
 // Protocol P1 (PSAQ-ViT, FQ-ViT): per output channel, symmetric, scale = max|w| / ((2^bits - 1) /
 // 2), at least 1.19e-7; the largest positive weight rounds to 2^(bits - 1) and clips. weight [rows,
 // columns].

@@ -98,6 +98,18 @@ QuantizedLayer read_layer(const std::string& name, const Json& json,
   return layer;
 }
 
+void read_channel_scales(const Json& json, const models::TensorMap& tensors,
+                         const std::filesystem::path& codes,
+                         const std::filesystem::path& description, QuantizedModel& model) {
+  const Json scaled = json.value("scaled", Json::array());
+  if (!scaled.is_array()) refuse(description, "'scaled' must be a list");
+  for (const Json& name : scaled) {
+    if (!name.is_string()) refuse(description, "'scaled' must be a list of layers");
+    const std::string layer = name.get<std::string>();
+    model.channel_scales[layer] = tensor_named(tensors, layer + ".channel_scale", codes);
+  }
+}
+
 Json description_of(const QuantizedModel& model) {
   Json layers = Json::object();
   for (const auto& [name, layer] : model.layers) {
@@ -107,11 +119,14 @@ Json description_of(const QuantizedModel& model) {
   }
   Json activations = Json::object();
   for (const auto& [site, quantizer] : model.activations) activations[site] = to_json(quantizer);
+  Json scaled = Json::array();
+  for (const auto& [layer, unused] : model.channel_scales) scaled.push_back(layer);
   const StorageCost cost = storage_cost(model);
   return {{"format", kFormat},
           {"method", model.method},
           {"layers", layers},
           {"activations", activations},
+          {"scaled", scaled},
           {"storage",
            {{"weights", cost.weights},
             {"bits", cost.bits},
@@ -149,6 +164,9 @@ void save_quantized(const std::filesystem::path& folder, const QuantizedModel& m
     if (layer.grid.perm.defined()) tensors[name + ".perm"] = layer.grid.perm.to(at::kInt);
     if (layer.grid.zeta.defined()) tensors[name + ".zeta"] = layer.grid.zeta;
   }
+  for (const auto& [layer, factors] : model.channel_scales) {
+    tensors[layer + ".channel_scale"] = factors;
+  }
   models::save_tensors(folder / kCodes, tensors);
   write_file_atomically(folder / kDescription, description_of(model).dump(1) + "\n");
 }
@@ -173,6 +191,7 @@ QuantizedModel load_quantized(const std::filesystem::path& folder) {
     model.layers.emplace(item.key(),
                          read_layer(item.key(), item.value(), tensors, codes, description));
   }
+  read_channel_scales(json, tensors, codes, description, model);
   for (const auto& item : json["activations"].items()) {
     model.activations.emplace(
         item.key(),
@@ -202,7 +221,42 @@ void apply_layer(const std::string& name, const QuantizedLayer& layer, models::N
   weight = decode(layer.code, layer.grid).reshape(weight.sizes()).to(weight.options());
 }
 
+void scale_channels(const models::ScaleGroup& group, const at::Tensor& factors,
+                    models::Network& network) {
+  const std::string& first = group.layers.front();
+  for (const std::string& layer : group.layers) {
+    at::Tensor& weight = network.parameters().at(layer + ".weight");
+    if (factors.dim() != 1 || factors.size(0) != weight.size(1) ||
+        !factors.isfinite().all().item<bool>() || !factors.gt(0).all().item<bool>()) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("the channel scales of layer '{}' are not {} factors above 0", first,
+                              weight.size(1)),
+                  {{"layer", first}});
+    }
+    weight = weight * factors.to(weight.options());
+  }
+  for (const std::string& name : group.producers) {
+    at::Tensor& parameter = network.parameters().at(name);
+    const at::Tensor divisor = factors.to(parameter.options());
+    parameter = parameter.dim() == 1 ? parameter / divisor : parameter / divisor.unsqueeze(1);
+  }
+}
+
 std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network& network) {
+  std::size_t scaled = 0;
+  for (const models::ScaleGroup& group : network.scale_groups()) {
+    const auto found = model.channel_scales.find(group.layers.front());
+    if (found == model.channel_scales.end()) continue;
+    scale_channels(group, found->second, network);
+    ++scaled;
+  }
+  if (scaled != model.channel_scales.size()) {
+    throw Error(ErrorKind::kData,
+                fmt::format("the channels of a layer are scaled that starts no group of this {} "
+                            "network, '{}' the first of {}",
+                            network.info().family, model.channel_scales.begin()->first,
+                            model.channel_scales.size()));
+  }
   for (const auto& [name, layer] : model.layers) apply_layer(name, layer, network);
   if (model.activations.empty()) return std::make_unique<models::Untapped>();
   return std::make_unique<ActivationTap>(model.activations);

@@ -19,8 +19,10 @@
 //                       <layer>.scale, <layer>.zero  float32 (float64 for a float64 network) [rows
 //                                     or 1, groups]
 //                       <layer>.perm  int32 [columns], where groups are runs of permuted columns
+//                     <layer>.channel_scale  floating [columns], of a group of layers by its first
+//                                            (models::ScaleGroup)
 //   quantization.json   {"format": 1, "method", "layers": {name: {"bits", "group", "symmetric"}},
-//                       "activations": {site: {...}}, "storage": {...}}
+//                       "activations": {site: {...}}, "scaled": [layer], "storage": {...}}
 // Fake-quantized weights are not stored: scale (code - zero), or (scale zeta) (code - zero), gives
 // them back exactly.
 
@@ -35,6 +37,8 @@ struct QuantizedModel {
   std::string method;
   std::map<std::string, QuantizedLayer> layers;  // by layer name, without ".weight"
   std::map<std::string, ActivationQuantizer, std::less<>> activations;  // by site
+  // Of groups of layers, by their first: the factor of every column of their float weights.
+  std::map<std::string, at::Tensor> channel_scales = {};
 };
 
 // Bits that quantized weights need: codes, a 16-bit scale and, where the grid is not symmetric, a
@@ -57,15 +61,20 @@ void save_quantized(const std::filesystem::path& folder, const QuantizedModel& m
 // Throws Error(kData) naming file, layer or site, and what is wrong.
 QuantizedModel load_quantized(const std::filesystem::path& folder);
 
-// Replaces the weights of `network` by the fake-quantized ones and returns the tap with the
-// activation quantizers (one that changes nothing if there are none). Throws Error(kData) for a
-// layer that the network lacks or that has another shape.
+// Scales channels, then replaces the weights of `network` by the fake-quantized ones, and returns
+// the tap with the activation quantizers (one that changes nothing if there are none). Throws
+// Error(kData) for a layer that the network lacks or that has another shape.
 std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network& network);
 std::unique_ptr<models::Tap> apply_quantized(models::Network& network,
                                              const std::filesystem::path& folder);
 
 // Puts one layer's fake-quantized weight into the network.
 void apply_layer(const std::string& name, const QuantizedLayer& layer, models::Network& network);
+
+// W[:, j] *= s_j in the layers of the group, and 1 / s_j in the rows of what stands before it.
+// Throws Error(kData) for factors that are not one above 0 a column.
+void scale_channels(const models::ScaleGroup& group, const at::Tensor& factors,
+                    models::Network& network);
 
 // Rounds a weight on a grid: [out, in] or a convolution.
 QuantizedLayer quantized_layer(const at::Tensor& weight, Grid grid);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 
 #include "harness/base/atomic_file.h"
@@ -116,6 +117,48 @@ TEST(QuantizedModel, a_network_of_another_shape_is_refused) {
               HasSubstr("data: quantized layer 'units.0.linear' is [40, 40]"));
   EXPECT_THAT(refusal([&] { apply(example(at::kFloat), shallow); }),
               HasSubstr("'units.1.linear' is not in this chain network"));
+}
+
+TEST(QuantizedModel, a_factor_of_the_column_survives_and_is_counted) {
+  const TemporaryFolder folder;
+  QuantizedModel model = example(at::kFloat);
+  QuantizedLayer& layer = model.layers["units.0.linear"];
+  const std::int64_t before = storage_cost(layer).bits;
+  layer.grid.zeta = at::linspace(0.5, 2, 40).neg();  // least squares may give any sign
+  EXPECT_EQ(storage_cost(layer).bits, before + 40 * 16);
+  save_quantized(folder.path(), model);
+  const QuantizedModel loaded = load_quantized(folder.path());
+  const QuantizedLayer& again = loaded.layers.at("units.0.linear");
+  EXPECT_TRUE(again.grid.zeta.equal(layer.grid.zeta));
+  EXPECT_TRUE(decode(again.code, again.grid).equal(decode(layer.code, layer.grid)));
+  for (const at::Tensor& bad : {at::zeros({40}), at::full({40}, NAN), at::ones({39}),
+                                at::ones({40}, at::kDouble), at::ones({1, 40})}) {
+    layer.grid.zeta = bad;
+    save_quantized(folder.path(), model);
+    EXPECT_THAT(refusal([&] { load_quantized(folder.path()); }),
+                HasSubstr("layer 'units.0.linear': zeta must be one factor a column"));
+  }
+}
+
+TEST(QuantizedModel, scaled_channels_are_named_in_the_description) {
+  const TemporaryFolder folder;
+  QuantizedModel model = example(at::kFloat);
+  model.channel_scales["units.0.linear"] = at::full({40}, 2.);
+  save_quantized(folder.path(), model);
+  EXPECT_TRUE(load_quantized(folder.path())
+                  .channel_scales.at("units.0.linear")
+                  .equal(model.channel_scales.at("units.0.linear")));
+  // A chain of linear layers has no groups.
+  ChainNetwork network(2, 40, at::kFloat);
+  EXPECT_THAT(refusal([&] { apply(model, network); }),
+              HasSubstr("data: the channels of a layer are scaled that starts no group"));
+  const std::string file = (folder.path() / "quantization.json").string();
+  for (const char* bad : {"3", "[3]", "[\"units.9.linear\"]"}) {
+    Json description = parse_json(read_file(file), file);
+    description["scaled"] = Json::parse(bad);
+    write_file_atomically(file, description.dump());
+    EXPECT_THAT(refusal([&] { load_quantized(folder.path()); }), HasSubstr("data: ")) << bad;
+  }
 }
 
 }  // namespace
