@@ -1,23 +1,50 @@
 #include "methods/weights_only.h"
 
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include "harness/base/error.h"
 #include "harness/contract/stage_parameters.h"
 
 namespace assay {
+namespace {
 
-void require_rounded_activations(const std::string& method, int weight_bits, int activation_bits,
-                                 bool rounded) {
-  if (rounded || activation_bits == kFloatBits) return;
+void require_rounded_activations(const WeightsOnly& asked, bool rounded) {
+  if (rounded || asked.activation_bits == kFloatBits) return;
   const std::string weights_only =
-      weight_bits == kFloatBits ? "" : fmt::format("write W{}A16, or ", weight_bits);
+      asked.weight_bits == kFloatBits ? "" : fmt::format("write W{}A16, or ", asked.weight_bits);
   throw Error(ErrorKind::kUnsupported,
               fmt::format("{0} quantizes weights only, and no method before it rounds activations: "
                           "a_bits = {1}; {2}let rtn round them first: \"rtn + {0}\" with "
                           "rtn.quantize: activations",
-                          method, activation_bits, weights_only),
-              {{"parameter", "a_bits"}, {"value", std::to_string(activation_bits)}});
+                          asked.method, asked.activation_bits, weights_only),
+              {{"parameter", "a_bits"}, {"value", std::to_string(asked.activation_bits)}});
+}
+
+}  // namespace
+
+Json run_weights_only(
+    StageContext& context, const quant::ModelLoader& loader, const WeightsOnly& asked,
+    const std::function<quant::LayersQuantizer(const models::Network& network)>& quantizer_for) {
+  const at::NoGradGuard no_gradients;
+  quant::MethodNetwork loaded = loader(context);
+  require_rounded_activations(asked, !loaded.tap->passive());
+  quant::LayersQuantizer quantizer;
+  if (asked.weight_bits != kFloatBits) quantizer = quantizer_for(*loaded.network);
+  return quant::run_block_walk(context, loaded, quantizer,
+                               {.method = asked.method, .sequential = asked.sequential});
+}
+
+void require_group(std::int64_t group) {
+  if (group == -1 || group > 0) return;
+  throw Error(ErrorKind::kConfig, "group = 0: expected -1 (whole rows) or at least 1 column",
+              {{"parameter", "group"}});
+}
+
+void check_weights_only(const PlannedStage& stage, const WeightsOnly& asked) {
+  quant::require_levels("w_bits", asked.weight_bits, asked.symmetric);
+  quant::require_linear_units(stage.network);
+  if (stage.before.activations) require_rounded_activations(asked, *stage.before.activations);
 }
 
 Rounding rounds_weights(const StageContext& context) {

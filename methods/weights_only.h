@@ -1,19 +1,64 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "harness/contract/declared_options.h"
 #include "methods/method.h"
+#include "methods/quant/block_walk.h"
+#include "methods/quant/stage_inputs.h"
 
-// What the methods share that quantize weights and leave activations to others.
+// What the methods share that quantize weights, block by block, in one stage NAME.quantize, and
+// leave activations to others.
 
 namespace assay {
 
-// Throws Error(kUnsupported) if the bits of a trial ask for rounded activations and no method
-// before this one rounds them.
-void require_rounded_activations(const std::string& method, int weight_bits, int activation_bits,
-                                 bool rounded);
+// What such a stage asks for.
+struct WeightsOnly {
+  std::string method;
+  int weight_bits = kFloatBits;  // kFloatBits: nothing is done, and no data is read
+  int activation_bits = kFloatBits;
+  bool symmetric = false;
+  quant::SequentialOptions sequential = {};
+};
 
-// MethodStage::rounds of such a method.
+// Body of the stage. Throws Error(kUnsupported) if the bits of a trial ask for rounded activations
+// and no method before this one rounds them.
+Json run_weights_only(
+    StageContext& context, const quant::ModelLoader& loader, const WeightsOnly& asked,
+    const std::function<quant::LayersQuantizer(const models::Network& network)>& quantizer_for);
+
+// Throws Error(kConfig) unless `group` is -1 or at least 1.
+void require_group(std::int64_t group);
+
+// MethodStage::check and MethodStage::rounds of it.
+void check_weights_only(const PlannedStage& stage, const WeightsOnly& asked);
 Rounding rounds_weights(const StageContext& context);
+
+// The method around the stage. `about`: name, title, paper, families and switches; `stage`: its
+// revision, run and check; the rest is filled in. Options: those of the stage, with both bits.
+template <typename Options>
+Method weights_only_method(MethodDeclaration about, MethodStage stage,
+                           std::function<void()> canary) {
+  about.parameters = schemas_of<Options>();
+  const std::vector<ParameterSchema> calibration = quant::calibration_parameters(128);
+  about.parameters.insert(about.parameters.end(), calibration.begin(), calibration.end());
+  about.reads_bits = true;
+  about.calibration = "calibration";
+  about.traits = {"quantizer"};
+  about.network = about.name + ".quantize";
+  about.values = quant::network_values();
+  stage.declaration.name = about.network;
+  stage.declaration.reads = names_of<Options>();
+  stage.declaration.reads_model = true;
+  stage.declaration.reads_network = true;
+  stage.declaration.inputs = quant::calibration_data("quantizes_weights");
+  stage.rounds = rounds_weights;
+  return {
+      .declaration = std::move(about), .stages = {std::move(stage)}, .canary = std::move(canary)};
+}
 
 }  // namespace assay

@@ -39,6 +39,14 @@ std::vector<Layer> block_layers(const std::vector<Block>& blocks,
   return all;
 }
 
+// The attention of a block by the names of its layers; sites and rotary embedding are left to the
+// family. `out`: of the output projection, "self_attn.o_proj".
+AttentionParts attention_named(const std::string& prefix, const char* out, std::int64_t heads,
+                               std::int64_t kv_heads, std::int64_t head_dim);
+
+// q, k and v of a block behind its norm.
+ScaleGroup scale_group_of_projections(const std::string& prefix, std::vector<std::string> norm);
+
 // A parameter of a new decoder, of the shape of `like`: biases 0, scales of norms 1, matrices from
 // N(0, deviation).
 at::Tensor initial_of_decoder(const std::string& name, const at::Tensor& like, double deviation,

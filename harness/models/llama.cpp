@@ -281,19 +281,13 @@ std::vector<Layer> Llama::layers() const {
 }
 
 std::optional<AttentionParts> Llama::attention_parts(std::int64_t unit) const {
-  const Block& b = blocks_.at(static_cast<std::size_t>(unit));
-  const std::string prefix = layer_prefix(static_cast<std::size_t>(unit)) + "self_attn.";
-  return AttentionParts{.q = prefix + "q_proj",
-                        .k = prefix + "k_proj",
-                        .v = prefix + "v_proj",
-                        .out = prefix + "o_proj",
-                        .heads = config_.heads,
-                        .kv_heads = config_.kv_heads,
-                        .head_dim = config_.head_dim,
-                        .queries = b.q_rot,
-                        .keys = b.k_rot,
-                        .probabilities = b.probabilities,
-                        .rotary = rotary_.frequencies()};
+  const std::size_t index = static_cast<std::size_t>(unit);
+  const Block& b = blocks_.at(index);
+  AttentionParts parts = attention_named(layer_prefix(index), "self_attn.o_proj", config_.heads,
+                                         config_.kv_heads, config_.head_dim);
+  parts.queries = b.q_rot, parts.keys = b.k_rot, parts.probabilities = b.probabilities;
+  parts.rotary = rotary_.frequencies();
+  return parts;
 }
 
 std::vector<ScaleGroup> Llama::scale_groups() const {
@@ -305,8 +299,7 @@ std::vector<ScaleGroup> Llama::scale_groups() const {
       if (bias) parameters.push_back(name + ".bias");
       return parameters;
     };
-    all.push_back(
-        {{a + "q_proj", a + "k_proj", a + "v_proj"}, {p + "input_layernorm.weight"}, true});
+    all.push_back(scale_group_of_projections(p, {p + "input_layernorm.weight"}));
     // A value channel that several heads read has one scale for all of them.
     if (config_.kv_heads == config_.heads) {
       all.push_back({{a + "o_proj"}, rows_of(a + "v_proj", config_.qkv_bias)});

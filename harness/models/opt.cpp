@@ -187,18 +187,12 @@ std::vector<Layer> Opt::layers() const {
 }
 
 std::optional<AttentionParts> Opt::attention_parts(std::int64_t unit) const {
-  const Block& b = blocks_.at(static_cast<std::size_t>(unit));
-  const std::string prefix = layer_prefix(static_cast<std::size_t>(unit)) + "self_attn.";
-  return AttentionParts{.q = prefix + "q_proj",
-                        .k = prefix + "k_proj",
-                        .v = prefix + "v_proj",
-                        .out = prefix + "out_proj",
-                        .heads = heads_,
-                        .kv_heads = heads_,
-                        .head_dim = width_ / heads_,
-                        .queries = b.q_out,
-                        .keys = b.k_out,
-                        .probabilities = b.probabilities};
+  const std::size_t index = static_cast<std::size_t>(unit);
+  const Block& b = blocks_.at(index);
+  AttentionParts parts =
+      attention_named(layer_prefix(index), "self_attn.out_proj", heads_, heads_, width_ / heads_);
+  parts.queries = b.q_out, parts.keys = b.k_out, parts.probabilities = b.probabilities;
+  return parts;
 }
 
 std::vector<ScaleGroup> Opt::scale_groups() const {
@@ -208,8 +202,7 @@ std::vector<ScaleGroup> Opt::scale_groups() const {
     const auto both = [](const std::string& name) {
       return std::vector<std::string>{name + ".weight", name + ".bias"};
     };
-    all.push_back(
-        {{a + "q_proj", a + "k_proj", a + "v_proj"}, both(p + "self_attn_layer_norm"), true});
+    all.push_back(scale_group_of_projections(p, both(p + "self_attn_layer_norm")));
     all.push_back({{a + "out_proj"}, both(a + "v_proj")});
     all.push_back({{p + "fc1"}, both(p + "final_layer_norm"), true});
     all.push_back({{p + "fc2"}, both(p + "fc1")});  // ReLU commutes with s > 0

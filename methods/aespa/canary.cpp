@@ -1,6 +1,5 @@
 #include "methods/quant/canary.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include "methods/aespa/method.h"
@@ -8,24 +7,14 @@
 namespace assay::aespa {
 namespace {
 
-struct Trial {
-  double error = 0;  // of the logits, relative
-  quant::BlockWalkResult result;
-};
-
-Trial trial_of(const Options& options) {
-  const std::unique_ptr<models::Network> network = quant::canary_network("opt");
-  const at::Tensor tokens = quant::canary_inputs(*network, 16);
-  const at::Tensor expected = network->forward(tokens);
-  Trial trial;
-  trial.result =
-      quant::quantize_blocks(*network, tokens,
-                             [&](const std::vector<quant::LayerMoments>& layers) {
-                               return quantize_layers(*network, layers, options, {});
-                             },
-                             {.method = "aespa", .sequential = sequential_options(true)});
-  trial.error = quant::relative_error(network->forward(tokens), expected);
-  return trial;
+quant::CanaryWalk walk_with(const Options& options) {
+  return quant::walk_canary(
+      [&](const models::Network& network) {
+        return [&network, options](const std::vector<quant::LayerMoments>& layers) {
+          return quantize_layers(network, layers, options, {});
+        };
+      },
+      sequential_options(true));
 }
 
 }  // namespace
@@ -33,19 +22,16 @@ Trial trial_of(const Options& options) {
 void canary() {
   const at::NoGradGuard no_gradients;
   constexpr std::int64_t kIterations = 300;
-  const Trial learned = trial_of({.bits = 3, .iterations = kIterations});
-  const Trial compensated = trial_of({.bits = 3, .learn_rounding = false});
-  // Damping without bound makes the moments multiples of the identity.
-  const Trial rounded = trial_of(
-      {.bits = 3, .zfold = false, .pre_update = false, .learn_rounding = false, .damping = 1e9});
-  quant::assert_canary(trial_of({.bits = 15, .iterations = kIterations}).error < 1e-2, "aespa",
+  const quant::CanaryWalk learned = walk_with({.bits = 3, .iterations = kIterations});
+  quant::assert_canary(walk_with({.bits = 15, .iterations = kIterations}).error < 1e-2, "aespa",
                        "15 bits are close to float");
-  bool learns = false;
-  for (const auto& [name, layer] : learned.result.model.layers) {
-    learns = learns || !layer.code.equal(compensated.result.model.layers.at(name).code);
-  }
-  quant::assert_canary(learns, "aespa", "learning changes the rounding");
-  quant::assert_canary(learned.error < rounded.error, "aespa", "it beats round to nearest");
+  quant::assert_canary(!learned.same_codes(walk_with({.bits = 3, .learn_rounding = false})),
+                       "aespa", "learning changes the rounding");
+  // Damping without bound makes the moments multiples of the identity.
+  const Options nearest{
+      .bits = 3, .zfold = false, .pre_update = false, .learn_rounding = false, .damping = 1e9};
+  quant::assert_canary(learned.error < walk_with(nearest).error, "aespa",
+                       "it beats round to nearest");
 }
 
 }  // namespace assay::aespa

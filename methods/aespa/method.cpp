@@ -1,12 +1,6 @@
 #include "methods/aespa/method.h"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-#include <fmt/format.h>
-
 #include "harness/base/error.h"
-#include "harness/contract/declared_options.h"
-#include "methods/quant/stage_inputs.h"
 #include "methods/weights_only.h"
 
 namespace assay::aespa {
@@ -88,36 +82,32 @@ struct QuantizeOptions {
   }
 };
 
+WeightsOnly asked_by(const QuantizeOptions& options) {
+  WeightsOnly asked{.method = "aespa",
+                    .weight_bits = options.layers.bits,
+                    .activation_bits = options.activation_bits,
+                    .symmetric = options.layers.symmetric,
+                    .sequential = sequential_options(options.value_columns)};
+  asked.sequential.propagate = options.propagate;
+  return asked;
+}
+
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
-  const at::NoGradGuard no_gradients;
-  const auto asked = options_from<QuantizeOptions>(context);
-  quant::MethodNetwork loaded = loader(context);
-  require_rounded_activations("aespa", asked.layers.bits, asked.activation_bits,
-                              !loaded.tap->passive());
+  const auto options = options_from<QuantizeOptions>(context);
   const auto stepped = [&context](std::int64_t done) {
     if (done % 50 == 0 && context.stop_requested()) {
       throw Error(ErrorKind::kLost, "stopped inside a block, which will be done again");
     }
   };
-  quant::LayersQuantizer quantizer;
-  if (asked.layers.bits != kFloatBits) {
-    quantizer = [&](const std::vector<quant::LayerMoments>& layers) {
-      return quantize_layers(*loaded.network, layers, asked.layers, stepped);
+  return run_weights_only(context, loader, asked_by(options), [&](const models::Network& network) {
+    return [&](const std::vector<quant::LayerMoments>& layers) {
+      return quantize_layers(network, layers, options.layers, stepped);
     };
-  }
-  quant::SequentialOptions sequential = sequential_options(asked.value_columns);
-  sequential.propagate = asked.propagate;
-  return quant::run_block_walk(context, loaded, quantizer,
-                               {.method = "aespa", .sequential = sequential});
+  });
 }
 
 void check(const PlannedStage& stage) {
-  const auto options = options_from<QuantizeOptions>(stage.context);
-  quant::require_levels("w_bits", options.layers.bits, options.layers.symmetric);
-  if (stage.before.activations) {
-    require_rounded_activations("aespa", options.layers.bits, options.activation_bits,
-                                *stage.before.activations);
-  }
+  check_weights_only(stage, asked_by(options_from<QuantizeOptions>(stage.context)));
 }
 
 }  // namespace
@@ -133,31 +123,13 @@ namespace assay {
 
 Method aespa_method() {
   using namespace aespa;
-  std::vector<ParameterSchema> parameters = schemas_of<QuantizeOptions>();
-  const std::vector<ParameterSchema> calibration = quant::calibration_parameters(128);
-  parameters.insert(parameters.end(), calibration.begin(), calibration.end());
-  return {
-      .declaration = {.name = "aespa",
-                      .title = "aespa: rounding learned against attention-aware moments",
-                      .paper = "Kim et al., NeurIPS 2024, arXiv 2402.08958",
-                      .families = {"opt", "llama"},
-                      .parameters = std::move(parameters),
-                      .reads_bits = true,
-                      .calibration = "calibration",
-                      .traits = {"quantizer"},
-                      .switches = {"zfold", "pre_update", "act_order", "learn_rounding", "block_v"},
-                      .network = "aespa.quantize",
-                      .values = quant::network_values()},
-      .stages = {{.declaration = {.name = "aespa.quantize",
-                                  .revision = 1,
-                                  .reads = names_of<QuantizeOptions>(),
-                                  .reads_model = true,
-                                  .reads_network = true,
-                                  .inputs = quant::calibration_data("quantizes_weights")},
-                  .run = quantize,
-                  .check = check,
-                  .rounds = rounds_weights}},
-      .canary = canary};
+  return weights_only_method<QuantizeOptions>(
+      {.name = "aespa",
+       .title = "aespa: rounding learned against attention-aware moments",
+       .paper = "Kim et al., NeurIPS 2024, arXiv 2402.08958",
+       .families = {"opt", "llama"},
+       .switches = {"zfold", "pre_update", "act_order", "learn_rounding", "block_v"}},
+      {.declaration = {.revision = 1}, .run = quantize, .check = check}, canary);
 }
 
 }  // namespace assay

@@ -1,11 +1,5 @@
 #include "methods/boa/method.h"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
-#include "harness/base/error.h"
-#include "harness/contract/declared_options.h"
-#include "methods/quant/stage_inputs.h"
 #include "methods/weights_only.h"
 
 namespace assay::boa {
@@ -63,36 +57,29 @@ struct QuantizeOptions {
 // Throws Error for values that fit their schemas and are not offered all the same.
 QuantizeOptions options_of(const StageContext& context) {
   const auto options = options_from<QuantizeOptions>(context);
-  if (options.model.layer.group == 0) {
-    throw Error(ErrorKind::kConfig, "group = 0: expected -1 (whole rows) or at least 1 column");
-  }
+  require_group(options.model.layer.group);
   return options;
 }
 
+WeightsOnly asked_by(const QuantizeOptions& options) {
+  WeightsOnly asked{.method = "boa",
+                    .weight_bits = options.model.layer.bits,
+                    .activation_bits = options.activation_bits,
+                    .symmetric = options.model.layer.symmetric,
+                    .sequential = sequential_options(options.model)};
+  asked.sequential.propagate = options.propagate;
+  return asked;
+}
+
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
-  const at::NoGradGuard no_gradients;
-  const QuantizeOptions asked = options_of(context);
-  quant::MethodNetwork loaded = loader(context);
-  require_rounded_activations("boa", asked.model.layer.bits, asked.activation_bits,
-                              !loaded.tap->passive());
-  quant::LayersQuantizer quantizer;
-  if (asked.model.layer.bits != kFloatBits) {
-    quantizer =
-        quant::two_sided_quantizer(*loaded.network, asked.model.layer, asked.model.value_rows);
-  }
-  quant::SequentialOptions sequential = sequential_options(asked.model);
-  sequential.propagate = asked.propagate;
-  return quant::run_block_walk(context, loaded, quantizer,
-                               {.method = "boa", .sequential = sequential});
+  const QuantizeOptions options = options_of(context);
+  return run_weights_only(context, loader, asked_by(options), [&](const models::Network& network) {
+    return quant::two_sided_quantizer(network, options.model.layer, options.model.value_rows);
+  });
 }
 
 void check(const PlannedStage& stage) {
-  const QuantizeOptions options = options_of(stage.context);
-  quant::require_levels("w_bits", options.model.layer.bits, options.model.layer.symmetric);
-  if (stage.before.activations) {
-    require_rounded_activations("boa", options.model.layer.bits, options.activation_bits,
-                                *stage.before.activations);
-  }
+  check_weights_only(stage, asked_by(options_of(stage.context)));
 }
 
 }  // namespace
@@ -109,31 +96,13 @@ namespace assay {
 
 Method boa_method() {
   using namespace boa;
-  std::vector<ParameterSchema> parameters = schemas_of<QuantizeOptions>();
-  const std::vector<ParameterSchema> calibration = quant::calibration_parameters(128);
-  parameters.insert(parameters.end(), calibration.begin(), calibration.end());
-  return {
-      .declaration = {.name = "boa",
-                      .title = "BoA: second-order rounding by rows and columns of attention heads",
-                      .paper = "Kim et al., ICML 2025, arXiv 2406.13474",
-                      .families = {"opt", "llama"},
-                      .parameters = std::move(parameters),
-                      .reads_bits = true,
-                      .calibration = "calibration",
-                      .traits = {"quantizer"},
-                      .switches = {"act_order_col", "act_order_row", "block_v", "v_row_hessian"},
-                      .network = "boa.quantize",
-                      .values = quant::network_values()},
-      .stages = {{.declaration = {.name = "boa.quantize",
-                                  .revision = 1,
-                                  .reads = names_of<QuantizeOptions>(),
-                                  .reads_model = true,
-                                  .reads_network = true,
-                                  .inputs = quant::calibration_data("quantizes_weights")},
-                  .run = quantize,
-                  .check = check,
-                  .rounds = rounds_weights}},
-      .canary = canary};
+  return weights_only_method<QuantizeOptions>(
+      {.name = "boa",
+       .title = "BoA: second-order rounding by rows and columns of attention heads",
+       .paper = "Kim et al., ICML 2025, arXiv 2406.13474",
+       .families = {"opt", "llama"},
+       .switches = {"act_order_col", "act_order_row", "block_v", "v_row_hessian"}},
+      {.declaration = {.revision = 1}, .run = quantize, .check = check}, canary);
 }
 
 }  // namespace assay

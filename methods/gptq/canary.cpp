@@ -1,6 +1,5 @@
 #include "methods/quant/canary.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include "methods/gptq/method.h"
@@ -8,37 +7,24 @@
 namespace assay::gptq {
 namespace {
 
-struct Trial {
-  double error = 0;  // of the logits, relative
-  quant::BlockWalkResult result;
-};
-
-Trial trial_at(int bits, double damping) {
-  const std::unique_ptr<models::Network> network = quant::canary_network("opt");
-  const at::Tensor tokens = quant::canary_inputs(*network, 16);
-  const at::Tensor expected = network->forward(tokens);
-  Trial trial;
-  trial.result = quant::quantize_blocks(
-      *network, tokens, layers_quantizer(*network, {.bits = bits, .damping = damping}),
-      {.method = "gptq", .sequential = {.unit = quant::MomentUnit::kSequence}});
-  trial.error = quant::relative_error(network->forward(tokens), expected);
-  return trial;
+quant::CanaryWalk walk_at(int bits, double damping) {
+  return quant::walk_canary(
+      [&](const models::Network& network) {
+        return layers_quantizer(network, {.bits = bits, .damping = damping});
+      },
+      {.unit = quant::MomentUnit::kSequence});
 }
 
 }  // namespace
 
 void canary() {
   const at::NoGradGuard no_gradients;
-  const Trial gptq = trial_at(3, 0.01);
+  const quant::CanaryWalk gptq = walk_at(3, 0.01);
   // Damping without bound makes the moments a multiple of the identity: round to nearest.
-  const Trial rounded = trial_at(3, 1e9);
-  quant::assert_canary(trial_at(15, 0.01).error < 1e-2, "gptq", "15 bits are close to float");
+  const quant::CanaryWalk rounded = walk_at(3, 1e9);
+  quant::assert_canary(walk_at(15, 0.01).error < 1e-2, "gptq", "15 bits are close to float");
   quant::assert_canary(gptq.error > 0, "gptq", "3 bits change the network");
-  bool differs = false;
-  for (const auto& [name, layer] : gptq.result.model.layers) {
-    differs = differs || !layer.code.equal(rounded.result.model.layers.at(name).code);
-  }
-  quant::assert_canary(differs, "gptq", "the moments of the inputs matter");
+  quant::assert_canary(!gptq.same_codes(rounded), "gptq", "the moments of the inputs matter");
   quant::assert_canary(gptq.error < rounded.error, "gptq", "it beats round to nearest");
 }
 

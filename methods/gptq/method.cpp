@@ -1,13 +1,6 @@
 #include "methods/gptq/method.h"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
-#include "harness/base/error.h"
-#include "harness/contract/declared_options.h"
-#include "methods/quant/block_walk.h"
 #include "methods/quant/in_layer.h"
-#include "methods/quant/stage_inputs.h"
 #include "methods/weights_only.h"
 
 namespace assay::gptq {
@@ -68,35 +61,29 @@ struct QuantizeOptions {
 // Throws Error for values that fit their schemas and are not offered all the same.
 QuantizeOptions options_of(const StageContext& context) {
   const auto options = options_from<QuantizeOptions>(context);
-  if (options.layer.group == 0) {
-    throw Error(ErrorKind::kConfig, "group = 0: expected -1 (whole rows) or at least 1 column");
-  }
+  require_group(options.layer.group);
   return options;
 }
 
+WeightsOnly asked_by(const QuantizeOptions& options) {
+  return {.method = "gptq",
+          .weight_bits = options.layer.bits,
+          .activation_bits = options.activation_bits,
+          .symmetric = options.layer.symmetric,
+          .sequential = {.unit = options.unit,
+                         .propagate = options.propagate,
+                         .true_sequential = options.true_sequential}};
+}
+
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
-  const at::NoGradGuard no_gradients;
-  const QuantizeOptions asked = options_of(context);
-  quant::MethodNetwork loaded = loader(context);
-  require_rounded_activations("gptq", asked.layer.bits, asked.activation_bits,
-                              !loaded.tap->passive());
-  quant::LayersQuantizer quantizer;
-  if (asked.layer.bits != kFloatBits) quantizer = layers_quantizer(*loaded.network, asked.layer);
-  return quant::run_block_walk(context, loaded, quantizer,
-                               {.method = "gptq",
-                                .sequential = {.unit = asked.unit,
-                                               .propagate = asked.propagate,
-                                               .true_sequential = asked.true_sequential}});
+  const QuantizeOptions options = options_of(context);
+  return run_weights_only(context, loader, asked_by(options), [&](const models::Network& network) {
+    return layers_quantizer(network, options.layer);
+  });
 }
 
 void check(const PlannedStage& stage) {
-  const QuantizeOptions options = options_of(stage.context);
-  quant::require_levels("w_bits", options.layer.bits, options.layer.symmetric);
-  quant::require_linear_units(stage.network);
-  if (stage.before.activations) {
-    require_rounded_activations("gptq", options.layer.bits, options.activation_bits,
-                                *stage.before.activations);
-  }
+  check_weights_only(stage, asked_by(options_of(stage.context)));
 }
 
 }  // namespace
@@ -121,31 +108,13 @@ namespace assay {
 
 Method gptq_method() {
   using namespace gptq;
-  std::vector<ParameterSchema> parameters = schemas_of<QuantizeOptions>();
-  const std::vector<ParameterSchema> calibration = quant::calibration_parameters(128);
-  parameters.insert(parameters.end(), calibration.begin(), calibration.end());
-  return {
-      .declaration = {.name = "gptq",
-                      .title = "GPTQ: second-order rounding, column by column",
-                      .paper = "Frantar, Ashkboos, Hoefler, Alistarh, ICLR 2023, arXiv 2210.17323",
-                      .families = {"opt", "llama", "vit"},
-                      .parameters = std::move(parameters),
-                      .reads_bits = true,
-                      .calibration = "calibration",
-                      .traits = {"quantizer"},
-                      .switches = {"act_order", "static_groups", "true_sequential"},
-                      .network = "gptq.quantize",
-                      .values = quant::network_values()},
-      .stages = {{.declaration = {.name = "gptq.quantize",
-                                  .revision = 4,
-                                  .reads = names_of<QuantizeOptions>(),
-                                  .reads_model = true,
-                                  .reads_network = true,
-                                  .inputs = quant::calibration_data("quantizes_weights")},
-                  .run = quantize,
-                  .check = check,
-                  .rounds = rounds_weights}},
-      .canary = canary};
+  return weights_only_method<QuantizeOptions>(
+      {.name = "gptq",
+       .title = "GPTQ: second-order rounding, column by column",
+       .paper = "Frantar, Ashkboos, Hoefler, Alistarh, ICLR 2023, arXiv 2210.17323",
+       .families = {"opt", "llama", "vit"},
+       .switches = {"act_order", "static_groups", "true_sequential"}},
+      {.declaration = {.revision = 4}, .run = quantize, .check = check}, canary);
 }
 
 }  // namespace assay

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/base/error.h"
 #include "harness/formats/philox.h"
 #include "harness/models/random_tensor.h"
@@ -57,6 +59,26 @@ void assert_canary(bool holds, const std::string& method, const std::string& sta
   throw Error(ErrorKind::kMethod,
               fmt::format("canary of {}: '{}' does not hold", method, statement),
               {{"method", method}});
+}
+
+bool CanaryWalk::same_codes(const CanaryWalk& other) const {
+  return std::all_of(model.layers.begin(), model.layers.end(), [&](const auto& each) {
+    return each.second.code.equal(other.model.layers.at(each.first).code);
+  });
+}
+
+CanaryWalk walk_canary(
+    const std::function<LayersQuantizer(const models::Network& network)>& quantizer_for,
+    const SequentialOptions& sequential) {
+  const std::unique_ptr<models::Network> network = canary_network("opt");
+  const at::Tensor tokens = canary_inputs(*network, 16);
+  const at::Tensor expected = network->forward(tokens);
+  CanaryWalk walk;
+  walk.model = quantize_blocks(*network, tokens, quantizer_for(*network),
+                               {.method = "canary", .sequential = sequential})
+                   .model;
+  walk.error = relative_error(network->forward(tokens), expected);
+  return walk;
 }
 
 double relative_error(const at::Tensor& a, const at::Tensor& b) {

@@ -2,10 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "harness/models/network.h"
+#include "methods/quant/block_walk.h"
 
 // What canaries share: a canary runs a method on a tiny network before a sweep trusts it.
 
@@ -20,6 +22,18 @@ at::Tensor canary_inputs(const models::Network& network, std::int64_t rows);
 
 // Throws Error(kMethod) "canary of METHOD: STATEMENT does not hold" unless `holds`.
 void assert_canary(bool holds, const std::string& method, const std::string& statement);
+
+// The tiny OPT network quantized block by block.
+struct CanaryWalk {
+  double error = 0;  // of the logits, relative
+  QuantizedModel model;
+
+  bool same_codes(const CanaryWalk& other) const;
+};
+
+CanaryWalk walk_canary(
+    const std::function<LayersQuantizer(const models::Network& network)>& quantizer_for,
+    const SequentialOptions& sequential);
 
 // |a - b| / |b| of two tensors.
 double relative_error(const at::Tensor& a, const at::Tensor& b);

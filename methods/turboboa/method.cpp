@@ -1,11 +1,5 @@
 #include "methods/turboboa/method.h"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
-#include "harness/base/error.h"
-#include "harness/contract/declared_options.h"
-#include "methods/quant/stage_inputs.h"
 #include "methods/weights_only.h"
 
 namespace assay::turboboa {
@@ -94,9 +88,7 @@ struct QuantizeOptions {
 QuantizeOptions options_of(const StageContext& context) {
   auto options = options_from<QuantizeOptions>(context);
   quant::TwoSidedOptions& layer = options.model.layer;
-  if (layer.group == 0) {
-    throw Error(ErrorKind::kConfig, "group = 0: expected -1 (whole rows) or at least 1 column");
-  }
+  require_group(layer.group);
   const bool whole_rows = layer.group < 0;
   layer.act_order_columns = layer.act_order_columns && whole_rows;
   layer.refine_sweeps = options.refine_scale && whole_rows ? options.sweeps : 0;
@@ -104,28 +96,23 @@ QuantizeOptions options_of(const StageContext& context) {
   return options;
 }
 
+WeightsOnly asked_by(const QuantizeOptions& options) {
+  return {.method = "turboboa",
+          .weight_bits = options.model.layer.bits,
+          .activation_bits = options.activation_bits,
+          .symmetric = options.model.layer.symmetric,
+          .sequential = sequential_options(options.model)};
+}
+
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
-  const at::NoGradGuard no_gradients;
-  const QuantizeOptions asked = options_of(context);
-  quant::MethodNetwork loaded = loader(context);
-  require_rounded_activations("turboboa", asked.model.layer.bits, asked.activation_bits,
-                              !loaded.tap->passive());
-  quant::LayersQuantizer quantizer;
-  if (asked.model.layer.bits != kFloatBits) {
-    quantizer = quant::two_sided_quantizer(*loaded.network, asked.model.layer, false);
-  }
-  return quant::run_block_walk(
-      context, loaded, quantizer,
-      {.method = "turboboa", .sequential = sequential_options(asked.model)});
+  const QuantizeOptions options = options_of(context);
+  return run_weights_only(context, loader, asked_by(options), [&](const models::Network& network) {
+    return quant::two_sided_quantizer(network, options.model.layer, false);
+  });
 }
 
 void check(const PlannedStage& stage) {
-  const QuantizeOptions options = options_of(stage.context);
-  quant::require_levels("w_bits", options.model.layer.bits, options.model.layer.symmetric);
-  if (stage.before.activations) {
-    require_rounded_activations("turboboa", options.model.layer.bits, options.activation_bits,
-                                *stage.before.activations);
-  }
+  check_weights_only(stage, asked_by(options_of(stage.context)));
 }
 
 }  // namespace
@@ -143,31 +130,14 @@ namespace assay {
 
 Method turboboa_method() {
   using namespace turboboa;
-  std::vector<ParameterSchema> parameters = schemas_of<QuantizeOptions>();
-  const std::vector<ParameterSchema> calibration = quant::calibration_parameters(128);
-  parameters.insert(parameters.end(), calibration.begin(), calibration.end());
-  return {.declaration = {.name = "turboboa",
-                          .title = "TurboBoA: BoA for several rows at a time",
-                          .paper = "Kim et al., ICLR 2026, arXiv 2602.04929",
-                          .families = {"opt", "llama"},
-                          .parameters = std::move(parameters),
-                          .reads_bits = true,
-                          .calibration = "calibration",
-                          .traits = {"quantizer"},
-                          .switches = {"adaptive_grid", "refine_scale", "upstream", "block_v",
-                                       "act_order_col", "act_order_row"},
-                          .network = "turboboa.quantize",
-                          .values = quant::network_values()},
-          .stages = {{.declaration = {.name = "turboboa.quantize",
-                                      .revision = 1,
-                                      .reads = names_of<QuantizeOptions>(),
-                                      .reads_model = true,
-                                      .reads_network = true,
-                                      .inputs = quant::calibration_data("quantizes_weights")},
-                      .run = quantize,
-                      .check = check,
-                      .rounds = rounds_weights}},
-          .canary = canary};
+  return weights_only_method<QuantizeOptions>(
+      {.name = "turboboa",
+       .title = "TurboBoA: BoA for several rows at a time",
+       .paper = "Kim et al., ICLR 2026, arXiv 2602.04929",
+       .families = {"opt", "llama"},
+       .switches = {"adaptive_grid", "refine_scale", "upstream", "block_v", "act_order_col",
+                    "act_order_row"}},
+      {.declaration = {.revision = 1}, .run = quantize, .check = check}, canary);
 }
 
 }  // namespace assay

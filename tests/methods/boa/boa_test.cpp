@@ -1,86 +1,41 @@
-#include <ATen/ATen.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/base/atomic_file.h"
-#include "harness/models/tensor_file.h"
 #include "methods/boa/method.h"
-#include "methods/quant/canary.h"
-#include "tests/methods/support/method_parameters.h"
-#include "tests/support/fake_context.h"
-#include "tests/support/refusal.h"
+#include "tests/methods/support/weights_only_stage.h"
 
 namespace assay::boa {
 namespace {
 
-using ::testing::HasSubstr;
-
-std::unique_ptr<models::Network> opt(StageContext&) { return quant::canary_network("opt"); }
-
-class BoaStage : public ::testing::Test {
- protected:
-  BoaStage() {
-    models::save_tensors(
-        tokens_.path() / "tokens.safetensors",
-        {{"tokens", quant::canary_inputs(*quant::canary_network("opt"), 11).to(at::kInt)}});
-  }
-  Json run(FakeContext& context) {
-    context.inputs["tokens"] = tokens_.path();
-    return body_of(implementations(boa_method(), opt), "boa.quantize")(context);
-  }
-  static std::string codes(FakeContext& context) {
-    return read_file(context.output() / "codes.safetensors");
-  }
-
-  TemporaryFolder tokens_;
-};
-
-TEST_F(BoaStage, canary) { canary(); }
-
-TEST_F(BoaStage, goes_on_from_its_checkpoint_with_the_same_bytes) {
-  FakeContext whole(parameters_of(boa_method().declaration, {}, 3, 16));
-  run(whole);
-  EXPECT_EQ(whole.checkpoints, (std::vector<std::int64_t>{1, 2}));
-  FakeContext broken(parameters_of(boa_method().declaration, {}, 3, 16));
-  broken.stop_at_checkpoint = 1;
-  EXPECT_THAT(testing::refusal([&] { run(broken); }),
-              HasSubstr("lost: stopped after 1 of 2 blocks"));
-  broken.stop = false, broken.stop_at_checkpoint = -1;
-  run(broken);
-  EXPECT_EQ(broken.checkpoints, (std::vector<std::int64_t>{1, 2}));
-  EXPECT_TRUE(codes(broken) == codes(whole));
-  EXPECT_EQ(read_file(broken.output() / "losses.json"), read_file(whole.output() / "losses.json"));
+const WeightsOnlyStage& stage() {
+  static const WeightsOnlyStage made(boa_method());
+  return made;
 }
 
-TEST_F(BoaStage, every_option_moves_the_codes_and_its_artifact_loads) {
-  FakeContext defaults(parameters_of(boa_method().declaration, {}, 2, 16));
-  run(defaults);
-  for (const Json& given : std::vector<Json>{{{"group", 8}},
-                                             {{"grid", "minmax"}},
-                                             {{"grid", "mse"}},
-                                             {{"symmetric", true}},
-                                             {{"act_order_col", true}},
-                                             {{"act_order_row", true}},
-                                             {{"block_v", false}},
-                                             {{"v_row_hessian", true}},
-                                             {{"damping", 0.1}},
-                                             {{"propagate", "float"}}}) {
-    FakeContext context(parameters_of(boa_method().declaration, given, 2, 16));
-    run(context);
-    const std::unique_ptr<models::Network> network = opt(context);
-    quant::apply_quantized(*network, context.output());
-    EXPECT_TRUE(network->forward(quant::canary_inputs(*network, 2)).isfinite().all().item<bool>())
-        << given;
-    EXPECT_TRUE(codes(context) != codes(defaults)) << given;
-  }
+TEST(BoaStage, canary) { canary(); }
+
+TEST(BoaStage, goes_on_from_its_checkpoint_with_the_same_bytes) {
+  stage().expect_same_bytes_after_a_stop();
 }
 
-TEST_F(BoaStage, activations_are_left_to_a_method_before_it) {
-  FakeContext context(parameters_of(boa_method().declaration, {}, 3, 8));
-  EXPECT_THAT(testing::refusal([&] { run(context); }),
-              HasSubstr("unsupported: boa quantizes weights only"));
-  FakeContext none(parameters_of(boa_method().declaration, {{"group", 0}}, 3, 16));
-  EXPECT_THAT(testing::refusal([&] { run(none); }), HasSubstr("config: group = 0"));
+TEST(BoaStage, every_option_moves_the_codes_and_its_artifact_loads) {
+  stage().expect_every_option_moves_the_codes({{{"group", 8}},
+                                               {{"grid", "minmax"}},
+                                               {{"grid", "mse"}},
+                                               {{"symmetric", true}},
+                                               {{"act_order_col", true}},
+                                               {{"act_order_row", true}},
+                                               {{"block_v", false}},
+                                               {{"damping", 0.1}},
+                                               {{"v_row_hessian", true}},
+                                               {{"propagate", "float"}}});
+}
+
+TEST(BoaStage, activations_are_left_to_a_method_before_it) {
+  stage().expect_activations_are_left_to_others();
+}
+
+TEST(BoaStage, a_group_of_no_columns_is_refused) {
+  stage().expect_config_refusal({{"group", 0}}, "group = 0");
 }
 
 }  // namespace

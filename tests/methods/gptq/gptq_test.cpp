@@ -10,6 +10,7 @@
 #include "methods/quant/canary.h"
 #include "tests/methods/support/method_parameters.h"
 #include "tests/methods/support/tapped_network.h"
+#include "tests/methods/support/weights_only_stage.h"
 #include "tests/support/fake_context.h"
 #include "tests/support/refusal.h"
 
@@ -42,19 +43,7 @@ class GptqStage : public ::testing::Test {
 TEST_F(GptqStage, canary) { canary(); }
 
 TEST_F(GptqStage, goes_on_from_its_checkpoint_with_the_same_bytes) {
-  FakeContext whole(parameters_of(gptq_method().declaration, {}, 3, 16));
-  prepare(whole);
-  run(whole);
-  EXPECT_EQ(whole.checkpoints, (std::vector<std::int64_t>{1, 2}));
-  FakeContext broken(parameters_of(gptq_method().declaration, {}, 3, 16));
-  prepare(broken);
-  broken.stop_at_checkpoint = 1;
-  EXPECT_THAT(refusal([&] { run(broken); }), HasSubstr("lost: stopped after 1 of 2 blocks"));
-  broken.stop = false, broken.stop_at_checkpoint = -1;
-  run(broken);
-  EXPECT_EQ(broken.checkpoints, (std::vector<std::int64_t>{1, 2}));
-  EXPECT_EQ(codes(broken), codes(whole));
-  EXPECT_EQ(read_file(broken.output() / "losses.json"), read_file(whole.output() / "losses.json"));
+  WeightsOnlyStage(gptq_method()).expect_same_bytes_after_a_stop();
 }
 
 TEST_F(GptqStage, every_option_runs_and_its_artifact_loads) {
