@@ -46,25 +46,6 @@ Quantized run_model(const std::string& model, at::ScalarType type, const Options
   return run;
 }
 
-// Shares of codes and of scales (to 1e-8) that are those of the record.
-struct Agreement {
-  double codes = 0, scales = 0;
-};
-
-Agreement agreement(const quant::QuantizedModel& model, const models::TensorMap& twin,
-                    const std::string& prefix) {
-  double equal = 0, all = 0, near = 0, rows = 0;
-  for (const auto& [layer, quantized] : model.layers) {
-    const std::string name = layer.substr(prefix.size());
-    const at::Tensor codes = twin.at(name + ".codes"), scale = twin.at(name + ".scale");
-    equal += equal_part(quantized.code, codes) * static_cast<double>(codes.numel());
-    all += static_cast<double>(codes.numel());
-    near += quantized.grid.scale.isclose(scale, 1e-8, 0).sum().item<double>();
-    rows += static_cast<double>(scale.numel());
-  }
-  return {equal / all, near / rows};
-}
-
 class AespaModels : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(AespaModels, whole_models) {
@@ -77,7 +58,7 @@ TEST_P(AespaModels, whole_models) {
   const Quantized wide = run_model(model, at::kDouble, options);
   const Agreement agreed =
       agreement(wide.result.model, parity_tensors("llm/aespa/model_" + name + "_f64.safetensors"),
-                layer_prefix(model));
+                layer_prefix(model), 1e-8);
   EXPECT_GE(agreed.codes, 0.995);
   EXPECT_GE(agreed.scales, 0.995);
   EXPECT_NEAR(wide.nll, record["nll_f64"].get<double>(), bits == 2 ? 0.03 : 0.01);
@@ -92,7 +73,7 @@ TEST_P(AespaModels, whole_models) {
       return each.first.find("layers.0.") == std::string::npos;
     });
     const models::TensorMap recorded = parity_tensors("llm/aespa/model_" + name + ".safetensors");
-    EXPECT_GE(agreement(first, recorded, layer_prefix(model)).codes, 0.9999);
+    EXPECT_GE(agreement(first, recorded, layer_prefix(model), 1e-8).codes, 0.9999);
     EXPECT_EQ(name, "opt-tiny_w3") << "another record than the one that is known for it";
   }
 }

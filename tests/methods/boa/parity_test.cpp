@@ -59,21 +59,10 @@ TEST_P(BoaModels, whole_models) {
         {.method = "boa", .sequential = sequential_options(options)});
     const models::TensorMap twin = parity_tensors(
         "llm/boa/model_" + name + (type == at::kDouble ? "_f64" : "") + ".safetensors");
-    double equal = 0, all = 0, near = 0, rows = 0;
-    for (const auto& [layer, quantized] : result.model.layers) {
-      const std::string recorded = layer.substr(layer_prefix(model).size());
-      const at::Tensor codes = twin.at(recorded + ".codes"), scale = twin.at(recorded + ".scale");
-      equal += equal_part(quantized.code, codes) * static_cast<double>(codes.numel());
-      all += static_cast<double>(codes.numel());
-      near += quantized.grid.scale.to(at::kDouble)
-                  .isclose(scale.to(at::kDouble), 1e-5, 0)
-                  .sum()
-                  .item<double>();
-      rows += static_cast<double>(scale.numel());
-    }
+    const Agreement agreed = agreement(result.model, twin, layer_prefix(model), 1e-5);
     const bool wide = type == at::kDouble;
-    EXPECT_GE(equal / all, wide ? 0.999 : 0.995);
-    EXPECT_GE(near / rows, 0.99);
+    EXPECT_GE(agreed.codes, wide ? 0.999 : 0.995);
+    EXPECT_GE(agreed.scales, 0.99);
     EXPECT_NEAR(parity_nll(*network), record[wide ? "nll_f64" : "nll"].get<double>(),
                 wide ? 1e-5 : 0.01);
   }

@@ -11,6 +11,7 @@
 #include "harness/formats/checkpoint_layout.h"
 #include "harness/models/network.h"
 #include "harness/models/tensor_file.h"
+#include "methods/quant/quantized_model.h"
 
 // Recorded cases of other implementations: $ASSAY_TEST_DATA/parity, by default beside the source.
 
@@ -65,6 +66,29 @@ inline double equal_part(const at::Tensor& a, const at::Tensor& b) {
 
 inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+}
+
+// Shares of codes that are those of a record, and of scales that are to `tolerance`. `prefix`:
+// layer_prefix().
+struct Agreement {
+  double codes = 0, scales = 0;
+};
+
+inline Agreement agreement(const quant::QuantizedModel& model, const models::TensorMap& recorded,
+                           const std::string& prefix, double tolerance) {
+  double equal = 0, all = 0, near = 0, rows = 0;
+  for (const auto& [layer, quantized] : model.layers) {
+    const std::string name = layer.substr(prefix.size());
+    const at::Tensor codes = recorded.at(name + ".codes"), scale = recorded.at(name + ".scale");
+    equal += equal_part(quantized.code, codes) * static_cast<double>(codes.numel());
+    all += static_cast<double>(codes.numel());
+    near += quantized.grid.scale.to(at::kDouble)
+                .isclose(scale.to(at::kDouble), tolerance, 0)
+                .sum()
+                .item<double>();
+    rows += static_cast<double>(scale.numel());
+  }
+  return {equal / all, near / rows};
 }
 
 }  // namespace assay

@@ -46,20 +46,9 @@ TEST_P(TurboBoaModels, whole_models) {
         {.method = "turboboa", .sequential = sequential_options(options)});
     const models::TensorMap twin =
         parity_tensors("llm/boa/turboboa_model_" + name + (wide ? "_f64" : "") + ".safetensors");
-    double equal = 0, all = 0, near = 0, rows = 0;
-    for (const auto& [layer, quantized] : result.model.layers) {
-      const std::string recorded = layer.substr(layer_prefix(model).size());
-      const at::Tensor codes = twin.at(recorded + ".codes"), scale = twin.at(recorded + ".scale");
-      equal += equal_part(quantized.code, codes) * static_cast<double>(codes.numel());
-      all += static_cast<double>(codes.numel());
-      near += quantized.grid.scale.to(at::kDouble)
-                  .isclose(scale.to(at::kDouble), 1e-5, 0)
-                  .sum()
-                  .item<double>();
-      rows += static_cast<double>(scale.numel());
-    }
-    EXPECT_GE(equal / all, wide ? 0.999 : 0.995) << wide;
-    EXPECT_GE(near / rows, 0.99) << wide;
+    const Agreement agreed = agreement(result.model, twin, layer_prefix(model), 1e-5);
+    EXPECT_GE(agreed.codes, wide ? 0.999 : 0.995) << wide;
+    EXPECT_GE(agreed.scales, 0.99) << wide;
     EXPECT_NEAR(parity_nll(*network), record[wide ? "nll_f64" : "nll"].get<double>(),
                 wide ? 1e-4 : 0.01);
   }
