@@ -29,7 +29,7 @@ at::Tensor floors_of(const RoundingProblem& problem) {
 struct Learning {
   const RoundingProblem& problem;
   at::Tensor weight, floor, step, zero;  // as RoundingValues, contiguous
-  at::Tensor variable, sigmoid, difference, gradient, power, first, second;
+  at::Tensor variable, sigmoid, difference, gradient, first, second;
 
   explicit Learning(const RoundingProblem& from)
       : problem(from),
@@ -41,7 +41,6 @@ struct Learning {
         sigmoid(at::empty_like(weight)),
         difference(at::empty_like(weight)),
         gradient(at::empty_like(weight)),
-        power(at::zeros_like(weight)),
         first(at::zeros_like(weight)),
         second(at::zeros_like(weight)) {}
 
@@ -63,16 +62,12 @@ struct Learning {
 
   template <typename T>
   void iterate(const AdamStep& now) {
-    at::sigmoid_out(sigmoid, variable);
     soft_difference(values<T>(difference));
     at::Tensor change = difference;
     if (problem.row.defined()) change = at::matmul(problem.row, change);
     at::matmul_out(gradient, change, problem.column);
     gradient.mul_(2);
-    if (now.regularizer != 0) {
-      at::pow_out(power, (2 * soft_rounding_of(sigmoid) - 1).abs_(), now.beta - 1);
-    }
-    update_variable(values<T>(gradient), power.const_data_ptr<T>(), now);
+    update_variable(values<T>(gradient), now);
   }
 
   // The same where the loops cannot go.
@@ -94,16 +89,12 @@ struct Learning {
     variable.sub_(now.learning_rate / (1 - std::pow(0.9, t)) * first /
                   (second.sqrt() / std::sqrt(1 - std::pow(0.999, t)) + 1e-8));
   }
-
-  static at::Tensor soft_rounding_of(const at::Tensor& sigmoid) {
-    return (sigmoid * 1.2).sub_(0.1).clamp_(0, 1);
-  }
 };
 
 }  // namespace
 
 at::Tensor soft_rounding(const at::Tensor& variable) {
-  return Learning::soft_rounding_of(variable.sigmoid());
+  return (variable.sigmoid() * 1.2 - 0.1).clamp(0, 1);
 }
 
 at::Tensor inverse_soft_rounding(const at::Tensor& part) {

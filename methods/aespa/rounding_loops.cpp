@@ -2,12 +2,53 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 
 namespace assay::aespa {
 namespace {
 
 #define ASSAY_INLINE_LOOP inline __attribute__((always_inline))
+
+// In float32, without branches, so that loops over them become vectors: e^x for |x| <= 87, farther
+// out as there.
+ASSAY_INLINE_LOOP float exponential(float x) {
+  constexpr float kRound = 0x1.8p23f;  // a sum with it holds a whole number in its low bits
+  constexpr float kHigh = 0x1.62e4p-1f, kLow = 0x1.7f7d1cp-20f;  // ln 2 in two parts
+  x = x < -87.0f ? -87.0f : x;
+  x = x > 87.0f ? 87.0f : x;
+  const float shifted = x * 0x1.715476p0f + kRound, n = shifted - kRound;
+  const float r = x - n * kHigh - n * kLow;
+  float p = 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  const auto bits = std::bit_cast<std::uint32_t>(shifted);
+  return p * std::bit_cast<float>((bits << 23) + (127U << 23));
+}
+ASSAY_INLINE_LOOP double exponential(double x) { return std::exp(x); }
+
+// ln x of a normal number above 0, by the series of the inverse hyperbolic tangent.
+ASSAY_INLINE_LOOP float logarithm(float x) {
+  const auto bits = std::bit_cast<std::int32_t>(x);
+  const std::int32_t exponent = (bits - 0x3f3504f3) >> 23;  // x = m 2^exponent, m about 1
+  const float m = std::bit_cast<float>(bits - (exponent << 23));
+  const float s = (m - 1) / (m + 1), q = s * s;
+  const float series = s * (2 + q * (2.0f / 3 + q * (2.0f / 5 + q * (2.0f / 7 + q * (2.0f / 9)))));
+  return static_cast<float>(exponent) * 0x1.62e430p-1f + series;
+}
+
+// base^exponent for base in [0, 1], exponent >= 1.
+ASSAY_INLINE_LOOP float power(float base, float exponent) {
+  base = base < 1e-30f ? 1e-30f : base;
+  return exponential(exponent * logarithm(base));
+}
+ASSAY_INLINE_LOOP double power(double base, double exponent) { return std::pow(base, exponent); }
 
 template <typename T>
 ASSAY_INLINE_LOOP T stretched(T sigmoid) {
@@ -24,13 +65,16 @@ template <typename T>
 ASSAY_INLINE_LOOP void difference_of_row(const RoundingValues<T>& values, std::int64_t row) {
   const std::int64_t at = row * values.columns;
   const T zero = values.zero[row], qmax = values.qmax;
-  const T* __restrict sigmoid = values.sigmoid + at;
+  const T* __restrict variable = values.variable + at;
   const T* __restrict floor = values.floor + at;
   const T* __restrict step = values.step + at;
   const T* __restrict weight = values.weight + at;
+  T* __restrict sigmoid = values.sigmoid + at;
   T* __restrict difference = values.difference + at;
   for (std::int64_t j = 0; j < values.columns; ++j) {
-    const T code = clamped(floor[j] + clamped(stretched(sigmoid[j]), T(1)) + zero, qmax);
+    const T s = T(1) / (T(1) + exponential(-variable[j]));
+    const T code = clamped(floor[j] + clamped(stretched(s), T(1)) + zero, qmax);
+    sigmoid[j] = s;
     difference[j] = step[j] * (code - zero) - weight[j];
   }
 }
@@ -50,34 +94,67 @@ struct Adam {
         beta(static_cast<T>(step.beta)) {}
 };
 
-// The operations and their order are those of PyTorch's gradients and Adam, so that float32 runs
-// part from the release's as late as they can.
-template <typename T>
-ASSAY_INLINE_LOOP void update_row(const RoundingValues<T>& values, const T* power_of_all,
-                                  const Adam<T>& adam, std::int64_t row) {
-  const std::int64_t at = row * values.columns;
-  const T zero = values.zero[row], qmax = values.qmax;
+constexpr std::int64_t kRun = 64;  // values whose gradients are at hand at a time
+
+// Gradients of a run of values by B. The operations and their order are those of PyTorch's.
+template <bool kRegularized, typename T>
+ASSAY_INLINE_LOOP void gradients(const RoundingValues<T>& values, const Adam<T>& adam,
+                                 std::int64_t at, std::int64_t count, T zero, T* __restrict g) {
   const T* __restrict sigmoid = values.sigmoid + at;
   const T* __restrict floor = values.floor + at;
   const T* __restrict step = values.step + at;
   const T* __restrict gradient = values.difference + at;
-  const T* __restrict power = power_of_all + at;
-  T* __restrict variable = values.variable + at;
-  T* __restrict first = values.first + at;
-  T* __restrict second = values.second + at;
-  for (std::int64_t j = 0; j < values.columns; ++j) {
+  const T qmax = values.qmax;
+  for (std::int64_t j = 0; j < count; ++j) {
     const T s = sigmoid[j], wide = stretched(s), h = clamped(wide, T(1));
-    const T code = floor[j] + h + zero;
-    const T by_weight = code >= 0 && code <= qmax ? step[j] * gradient[j] : T(0);
-    const T centre = T(2) * h - T(1);
-    const T sign = centre > 0 ? T(1) : centre < 0 ? T(-1) : T(0);
-    const T by_h = by_weight + adam.slope * (adam.beta * power[j]) * sign * T(2);
-    const T g = wide >= 0 && wide <= 1 ? by_h * T(1.2) * (T(1) - s) * s : T(0);
-    const T m = first[j] + (g - first[j]) * adam.rest1;
-    const T v = second[j] * adam.beta2 + adam.rest2 * g * g;
-    first[j] = m;
-    second[j] = v;
-    variable[j] -= adam.rate * m / (std::sqrt(v) / adam.root + adam.epsilon);
+    const T code = floor[j] + h + zero, pull = step[j] * gradient[j];
+    T by_h = code >= 0 && code <= qmax ? pull : T(0);
+    if constexpr (kRegularized) {
+      const T centre = T(2) * h - T(1);
+      const T sign = centre > 0 ? T(1) : T(-1);
+      const T slope = adam.beta * power(centre * sign, adam.beta - T(1));
+      by_h += adam.slope * slope * sign * T(2);
+    }
+    const T by_variable = by_h * T(1.2) * (T(1) - s) * s;
+    g[j] = wide >= 0 && wide <= 1 ? by_variable : T(0);
+  }
+}
+
+// Whether h(B) stands beyond its ends for all of a run: then nothing pulls.
+template <typename T>
+ASSAY_INLINE_LOOP bool all_decided(const T* sigmoid, std::int64_t count) {
+  T inside = 0;
+  for (std::int64_t j = 0; j < count; ++j) {
+    const T wide = stretched(sigmoid[j]);
+    inside = std::max(inside, wide >= 0 && wide <= 1 ? T(1) : T(0));
+  }
+  return inside == 0;
+}
+
+template <typename T>
+ASSAY_INLINE_LOOP void update_row(const RoundingValues<T>& values, const Adam<T>& adam,
+                                  std::int64_t row) {
+  T g[kRun] = {};
+  for (std::int64_t begin = 0; begin < values.columns; begin += kRun) {
+    const std::int64_t at = row * values.columns + begin;
+    const std::int64_t count = std::min(kRun, values.columns - begin);
+    if (all_decided(values.sigmoid + at, count)) {
+      std::fill(g, g + count, T(0));
+    } else if (adam.slope != 0) {
+      gradients<true>(values, adam, at, count, values.zero[row], g);
+    } else {
+      gradients<false>(values, adam, at, count, values.zero[row], g);
+    }
+    T* __restrict variable = values.variable + at;
+    T* __restrict first = values.first + at;
+    T* __restrict second = values.second + at;
+    for (std::int64_t j = 0; j < count; ++j) {
+      const T m = first[j] + (g[j] - first[j]) * adam.rest1;
+      const T v = second[j] * adam.beta2 + adam.rest2 * g[j] * g[j];
+      first[j] = m;
+      second[j] = v;
+      variable[j] -= adam.rate * m / (std::sqrt(v) / adam.root + adam.epsilon);
+    }
   }
 }
 
@@ -100,42 +177,35 @@ void differences(const RoundingValues<T>& values, std::int64_t begin, std::int64
   for (std::int64_t row = begin; row < end; ++row) difference_of_row(values, row);
 }
 template <typename T>
-ASSAY_ON_AVX2 void updates_avx2(const RoundingValues<T>& values, const T* power,
-                                const Adam<T>& adam, std::int64_t begin, std::int64_t end) {
-  for (std::int64_t row = begin; row < end; ++row) update_row(values, power, adam, row);
+ASSAY_ON_AVX2 void updates_avx2(const RoundingValues<T>& values, const Adam<T>& adam,
+                                std::int64_t begin, std::int64_t end) {
+  for (std::int64_t row = begin; row < end; ++row) update_row(values, adam, row);
 }
 template <typename T>
-void updates(const RoundingValues<T>& values, const T* power, const Adam<T>& adam,
-             std::int64_t begin, std::int64_t end) {
-  for (std::int64_t row = begin; row < end; ++row) update_row(values, power, adam, row);
+void updates(const RoundingValues<T>& values, const Adam<T>& adam, std::int64_t begin,
+             std::int64_t end) {
+  for (std::int64_t row = begin; row < end; ++row) update_row(values, adam, row);
 }
 
-// Rows that are worth a thread's start.
-std::int64_t grain(std::int64_t columns) { return 1 + 20000 / (columns + 1); }
+// body(begin, end) over the rows; a thread is worth its start for some ten thousand values.
+template <typename Body>
+void over_rows(std::int64_t rows, std::int64_t columns, const Body& body) {
+  at::parallel_for(0, rows, 1 + 20000 / (columns + 1), body);
+}
 
 template <typename T>
 void all_differences(const RoundingValues<T>& values) {
-  at::parallel_for(0, values.rows, grain(values.columns),
-                   [&](std::int64_t begin, std::int64_t end) {
-                     if (has_avx2()) {
-                       differences_avx2(values, begin, end);
-                     } else {
-                       differences(values, begin, end);
-                     }
-                   });
+  over_rows(values.rows, values.columns, [&](std::int64_t begin, std::int64_t end) {
+    has_avx2() ? differences_avx2(values, begin, end) : differences(values, begin, end);
+  });
 }
 
 template <typename T>
-void all_updates(const RoundingValues<T>& values, const T* power, const AdamStep& step) {
+void all_updates(const RoundingValues<T>& values, const AdamStep& step) {
   const Adam<T> adam(step);
-  at::parallel_for(0, values.rows, grain(values.columns),
-                   [&](std::int64_t begin, std::int64_t end) {
-                     if (has_avx2()) {
-                       updates_avx2(values, power, adam, begin, end);
-                     } else {
-                       updates(values, power, adam, begin, end);
-                     }
-                   });
+  over_rows(values.rows, values.columns, [&](std::int64_t begin, std::int64_t end) {
+    has_avx2() ? updates_avx2(values, adam, begin, end) : updates(values, adam, begin, end);
+  });
 }
 
 }  // namespace
@@ -143,13 +213,11 @@ void all_updates(const RoundingValues<T>& values, const T* power, const AdamStep
 void soft_difference(const RoundingValues<float>& values) { all_differences(values); }
 void soft_difference(const RoundingValues<double>& values) { all_differences(values); }
 
-void update_variable(const RoundingValues<float>& values, const float* power,
-                     const AdamStep& step) {
-  all_updates(values, power, step);
+void update_variable(const RoundingValues<float>& values, const AdamStep& step) {
+  all_updates(values, step);
 }
-void update_variable(const RoundingValues<double>& values, const double* power,
-                     const AdamStep& step) {
-  all_updates(values, power, step);
+void update_variable(const RoundingValues<double>& values, const AdamStep& step) {
+  all_updates(values, step);
 }
 
 }  // namespace assay::aespa

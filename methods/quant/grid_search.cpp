@@ -10,6 +10,7 @@
 
 #include "harness/base/error.h"
 #include "methods/quant/quantile.h"
+#include "methods/quant/rounding_error.h"
 
 namespace assay::quant {
 namespace {
@@ -49,16 +50,11 @@ at::Tensor middle(const at::Tensor& like, int bits) {
   return at::full_like(like, static_cast<double>(std::int64_t{1} << (bits - 1)));
 }
 
-at::Tensor rounded(const at::Tensor& value, const Pairs& pairs, std::int64_t qmax) {
-  return pairs.scale *
-         (at::clamp(at::round(value / pairs.scale) + pairs.zero, 0, qmax) - pairs.zero);
-}
-
 // One score a row, [.., rows, 1].
 at::Tensor score(const at::Tensor& rows, const Pairs& pairs, const GridOptions& options,
                  const at::Tensor& hessian) {
-  const std::int64_t qmax = (std::int64_t{1} << options.bits) - 1;
-  const at::Tensor delta = rounded(rows, pairs, qmax) - rows;
+  const auto qmax = static_cast<double>((std::int64_t{1} << options.bits) - 1);
+  const at::Tensor delta = rounding_error(rows, pairs.scale, pairs.zero, qmax);
   if (options.search == RangeSearch::kHessian) {
     return (at::matmul(delta, hessian) * delta).sum(-1, true);
   }

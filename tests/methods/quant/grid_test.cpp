@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "methods/quant/grid_search.h"
+#include "methods/quant/rounding_error.h"
 #include "tests/support/refusal.h"
 
 namespace assay::quant {
@@ -210,6 +211,20 @@ TEST(P1WeightGrid, gold_vectors) {  // PS-T7
   EXPECT_TRUE((encode(weight, four) - 8).equal(row({-8, -3, 0, 0, 4, 7})));
   EXPECT_NEAR(eight.scale.item<double>(), .00627451, 1e-8);
   EXPECT_TRUE((encode(weight, eight) - 128).equal(row({-128, -49, 0, 8, 64, 127})));
+}
+
+TEST(RoundingError, one_pass_over_memory_gives_the_bits_of_single_operations) {
+  at::manual_seed(21);
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const at::Tensor weight = at::randn({3, 7, 37}, type) * 4;  // clips on both sides
+    const at::Tensor scale = at::rand({3, 7, 1}, type) + 0.1;
+    const at::Tensor zero = at::floor(at::rand({3, 7, 1}, type) * 8);
+    const at::Tensor code = at::clamp(at::round(weight / scale) + zero, 0, 7);
+    EXPECT_TRUE(rounding_error(weight, scale, zero, 7).equal(scale * (code - zero) - weight));
+    const at::Tensor turned = weight.transpose(0, 1);  // not contiguous
+    EXPECT_TRUE(rounding_error(turned, scale.transpose(0, 1), zero.transpose(0, 1), 7)
+                    .equal(rounding_error(weight, scale, zero, 7).transpose(0, 1)));
+  }
 }
 
 }  // namespace
