@@ -35,6 +35,30 @@ Json run_weights_only(
                                {.method = asked.method, .sequential = asked.sequential});
 }
 
+void visit_group(OptionVisitor& option, std::int64_t& group) {
+  option(group, {.name = "group",
+                 .unit = "columns",
+                 .minimum = -1,
+                 .doc = "Input columns per grid; -1: one grid a row."});
+}
+
+void visit_symmetric(OptionVisitor& option, bool& symmetric) {
+  option(symmetric, {.name = "symmetric", .doc = "Zero points in the middle of the range."});
+}
+
+void visit_block_v(OptionVisitor& option, bool& value_columns) {
+  option(value_columns,
+         {.name = "block_v",
+          .doc = "Moments of v behind the attention probabilities, one matrix a head."});
+}
+
+void visit_propagate(OptionVisitor& option, quant::Propagation& propagate) {
+  option(propagate,
+         {.name = "propagate",
+          .doc = "Blocks that produce the inputs a block's moments see: as they were quantized "
+                 "(the release), or as they were."});
+}
+
 void require_group(std::int64_t group) {
   if (group == -1 || group > 0) return;
   throw Error(ErrorKind::kConfig, "group = 0: expected -1 (whole rows) or at least 1 column",

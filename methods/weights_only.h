@@ -31,6 +31,12 @@ Json run_weights_only(
     StageContext& context, const quant::ModelLoader& loader, const WeightsOnly& asked,
     const std::function<quant::LayersQuantizer(const models::Network& network)>& quantizer_for);
 
+// Options that several of them have.
+void visit_group(OptionVisitor& option, std::int64_t& group);
+void visit_symmetric(OptionVisitor& option, bool& symmetric);
+void visit_block_v(OptionVisitor& option, bool& value_columns);
+void visit_propagate(OptionVisitor& option, quant::Propagation& propagate);
+
 // Throws Error(kConfig) unless `group` is -1 or at least 1.
 void require_group(std::int64_t group);
 

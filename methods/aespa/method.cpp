@@ -16,9 +16,7 @@ struct QuantizeOptions {
   void visit(OptionVisitor& option) {
     visit_grid(option);
     visit_rounding(option);
-    option(value_columns,
-           {.name = "block_v",
-            .doc = "Moments of v behind the attention probabilities, one matrix a head."});
+    visit_block_v(option, value_columns);
     option(layers.damping,
            {.name = "damping",
             .minimum = 0,
@@ -28,10 +26,7 @@ struct QuantizeOptions {
            {.name = "dead_value",
             .minimum = 1e-12,
             .doc = "Diagonal moment given to inputs that are always 0; 1/2048 in the release."});
-    option(propagate,
-           {.name = "propagate",
-            .doc = "Blocks that produce the inputs a block's moments see: as they were quantized "
-                   "(the release), or as they were."});
+    visit_propagate(option, propagate);
     option.bits(layers.bits, "w_bits");
     option.bits(activation_bits, "a_bits");
   }
@@ -46,8 +41,7 @@ struct QuantizeOptions {
                                  .maximum = 1000,
                                  .doc = "The most alternations between factors and grids.",
                                  .when = "zfold=true"});
-    option(layers.symmetric,
-           {.name = "symmetric", .doc = "Zero points in the middle of the range."});
+    visit_symmetric(option, layers.symmetric);
   }
 
   void visit_rounding(OptionVisitor& option) {

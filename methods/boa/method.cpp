@@ -16,10 +16,7 @@ struct QuantizeOptions {
     option(layer.grid, {.name = "grid",
                         .choices = {"minmax", "mse", "hessian"},
                         .doc = "Search of the grid's range; the paper uses hessian."});
-    option(layer.group, {.name = "group",
-                         .unit = "columns",
-                         .minimum = -1,
-                         .doc = "Input columns per grid; -1: one grid a row."});
+    visit_group(option, layer.group);
     option(layer.act_order_columns,
            {.name = "act_order_col",
             .doc = "Columns in descending order of the column moments' diagonal.",
@@ -27,15 +24,12 @@ struct QuantizeOptions {
     option(layer.act_order_rows,
            {.name = "act_order_row",
             .doc = "Rows of a head in descending order of the row moments' diagonal."});
-    option(model.value_columns,
-           {.name = "block_v",
-            .doc = "Moments of v behind the attention probabilities, one matrix a head."});
+    visit_block_v(option, model.value_columns);
     option(model.value_rows,
            {.name = "v_row_hessian",
             .doc = "Rows of v coupled by the output projection (equation 9 of the paper; the "
                    "release leaves it out)."});
-    option(layer.symmetric,
-           {.name = "symmetric", .doc = "Zero points in the middle of the range."});
+    visit_symmetric(option, layer.symmetric);
     option(layer.damping, {.name = "damping",
                            .minimum = 0,
                            .maximum = 10,
@@ -45,10 +39,7 @@ struct QuantizeOptions {
                               .minimum = 0,
                               .doc = "Diagonal moment given to inputs that are always 0; 0: 1 / "
                                      "tokens of a calibration sequence."});
-    option(propagate,
-           {.name = "propagate",
-            .doc = "Blocks that produce the inputs a block's moments see: as they were quantized "
-                   "(the release), or as they were."});
+    visit_propagate(option, propagate);
     option.bits(layer.bits, "w_bits");
     option.bits(activation_bits, "a_bits");
   }

@@ -18,10 +18,7 @@ struct QuantizeOptions {
     option(layer.grid, {.name = "grid",
                         .choices = {"minmax", "mse_gptq", "mse", "hessian"},
                         .doc = "Search of the grid's range; the release uses minmax."});
-    option(layer.group, {.name = "group",
-                         .unit = "columns",
-                         .minimum = -1,
-                         .doc = "Input columns per grid; -1: one grid a row."});
+    visit_group(option, layer.group);
     option(layer.static_groups, {.name = "static_groups",
                                  .doc = "Group grids from the weights before any update.",
                                  .when = "group!=-1"});
@@ -32,8 +29,7 @@ struct QuantizeOptions {
             .when = "group!=-1,static_groups=false"});
     option(layer.act_order,
            {.name = "act_order", .doc = "Columns in descending order of the moments' diagonal."});
-    option(layer.symmetric,
-           {.name = "symmetric", .doc = "Zero points in the middle of the range."});
+    visit_symmetric(option, layer.symmetric);
     option(layer.damping,
            {.name = "damping",
             .minimum = 0,
@@ -49,10 +45,7 @@ struct QuantizeOptions {
            {.name = "true_sequential",
             .doc = "Moments collected anew after each group of layers that share an input.",
             .when = "propagate=quantized"});
-    option(propagate,
-           {.name = "propagate",
-            .doc = "Blocks that produce the inputs a block's moments see: as they were quantized "
-                   "(the release), or as they were."});
+    visit_propagate(option, propagate);
     option.bits(layer.bits, "w_bits");
     option.bits(activation_bits, "a_bits");
   }

@@ -34,10 +34,7 @@ struct QuantizeOptions {
     option(layer.adaptive_grid,
            {.name = "adaptive_grid",
             .doc = "Grids of rows from the weights that earlier rows left (the release, always)."});
-    option(layer.group, {.name = "group",
-                         .unit = "columns",
-                         .minimum = -1,
-                         .doc = "Input columns per grid; -1: one grid a row."});
+    visit_group(option, layer.group);
     option(refine_scale, {.name = "refine_scale",
                           .doc = "Coordinate descent over the scales once all codes are fixed.",
                           .when = "group=-1"});
@@ -54,8 +51,7 @@ struct QuantizeOptions {
     option(layer.act_order_rows,
            {.name = "act_order_row",
             .doc = "Rows of a head in descending order of the row moments' diagonal."});
-    option(layer.symmetric,
-           {.name = "symmetric", .doc = "Zero points in the middle of the range."});
+    visit_symmetric(option, layer.symmetric);
   }
 
   void visit_moments(OptionVisitor& option) {
@@ -67,9 +63,7 @@ struct QuantizeOptions {
                    .maximum = 1,
                    .doc = "Weight of the inputs' error; the paper tries 0.05, 0.125 and 0.25.",
                    .when = "upstream=true"});
-    option(model.value_columns,
-           {.name = "block_v",
-            .doc = "Moments of v behind the attention probabilities, one matrix a head."});
+    visit_block_v(option, model.value_columns);
     option(model.layer.damping,
            {.name = "damping",
             .minimum = 0,

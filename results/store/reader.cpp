@@ -278,8 +278,8 @@ std::vector<TrialStageSummary> Reader::stages_of(const std::string& trial) {
       trial);
 }
 
-std::optional<StartSummary> Reader::last_start() {
-  auto rows = impl_->rows<StartSummary>("sweep ORDER BY id DESC LIMIT 1");
+std::optional<SweepRow> Reader::last_start() {
+  auto rows = impl_->rows<SweepRow>("sweep ORDER BY id DESC LIMIT 1");
   if (rows.empty()) return std::nullopt;
   return std::move(rows.front());
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/base/json.h"
+#include "results/store/rows.h"
 
 namespace assay::results {
 
@@ -185,31 +186,6 @@ struct TrialStageSummary {
   }
 };
 
-// How the run folder was started last.
-struct StartSummary {
-  std::string name;
-  double started_unix_s = 0;
-  std::string assay_version;
-  std::string git_commit;
-  bool dirty = false;
-  std::string host;
-  std::string command_line;
-  Json options = Json::object();
-  Json left_out = Json::array();
-
-  static void fields(auto& r, auto&& visit) {
-    visit("name", r.name);
-    visit("started_unix_s", r.started_unix_s);
-    visit("assay_version", r.assay_version);
-    visit("git_commit", r.git_commit);
-    visit("dirty", r.dirty);
-    visit("host", r.host);
-    visit("command_line", r.command_line);
-    visit("options", r.options);
-    visit("left_out", r.left_out);
-  }
-};
-
 struct QueryResult {
   std::vector<std::string> columns;
   std::vector<std::vector<Json>> rows;  // null, integer, real or string; a blob as "x'...'"
@@ -234,7 +210,7 @@ class Reader {
   std::vector<TrialSummary> trials();       // by id
   std::vector<NoteRow> notes();             // the most frequent first
   std::vector<TrialStageSummary> stages_of(const std::string& trial);
-  std::optional<StartSummary> last_start();
+  std::optional<SweepRow> last_start();
   Json protocol(const std::string& fingerprint);  // its fields; null if unknown
   Json result(const std::string& stage);          // of one that is done; else null
 

@@ -12,6 +12,7 @@
 
 namespace assay::results {
 
+// How the run folder was started, once a start.
 struct SweepRow {
   std::string name;
   double started_unix_s = 0;
