@@ -1,5 +1,7 @@
 #include "harness/models/decoder.h"
 
+#include <ATen/ATen.h>
+
 #include <utility>
 
 #include "harness/models/random_tensor.h"

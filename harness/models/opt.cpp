@@ -156,7 +156,8 @@ at::Tensor Opt::attention(const Block& b, const at::Tensor& x, Tap& tap) const {
   const at::Tensor q = heads(tap(b.q_out, b.q(x)));
   const at::Tensor k = heads(tap(b.k_out, b.k(x)));
   const at::Tensor v = heads(tap(b.v_out, b.v(x)));
-  const double scale = 1.0 / std::sqrt(static_cast<double>(width_ / heads_));
+  const std::int64_t head_dim = width_ / heads_;  // a whole number: read_configuration
+  const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
   const at::Tensor mixed = causal_attention(q, k, v, scale, b.probabilities, tap);
   const at::Tensor joined = mixed.transpose(1, 2).reshape({batch, length, width_});
   return tap(b.out_out, b.out(tap(b.out_in, joined)));

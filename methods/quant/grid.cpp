@@ -1,5 +1,7 @@
 #include "methods/quant/grid.h"
 
+#include <ATen/ATen.h>
+
 namespace assay::quant {
 namespace {
 
