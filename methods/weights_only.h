@@ -50,6 +50,9 @@ template <typename Options>
 Method weights_only_method(MethodDeclaration about, MethodStage stage,
                            std::function<void()> canary) {
   about.parameters = schemas_of<Options>();
+  for (ParameterSchema& parameter : about.parameters) {
+    parameter.when = "quantizes_weights" + (parameter.when.empty() ? "" : "," + parameter.when);
+  }
   const std::vector<ParameterSchema> calibration = quant::calibration_parameters(128);
   about.parameters.insert(about.parameters.end(), calibration.begin(), calibration.end());
   about.reads_bits = true;

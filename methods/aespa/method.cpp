@@ -1,6 +1,5 @@
 #include "methods/aespa/method.h"
 
-#include "harness/base/error.h"
 #include "methods/weights_only.h"
 
 namespace assay::aespa {
@@ -89,9 +88,7 @@ WeightsOnly asked_by(const QuantizeOptions& options) {
 Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const auto options = options_from<QuantizeOptions>(context);
   const auto stepped = [&context](std::int64_t done) {
-    if (done % 50 == 0 && context.stop_requested()) {
-      throw Error(ErrorKind::kLost, "stopped inside a block, which will be done again");
-    }
+    if (done % 50 == 0) quant::require_running(context);
   };
   return run_weights_only(context, loader, asked_by(options), [&](const models::Network& network) {
     return [&](const std::vector<quant::LayerMoments>& layers) {

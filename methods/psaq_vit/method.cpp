@@ -163,7 +163,10 @@ Json observe(StageContext& context, const quant::ModelLoader& loader) {
   const quant::Ranges ranges = quant::observe(
       *network, {quant::calibration_inputs(context, *network), quant::kImageChunk},
       network->sites(), {},
-      [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); },
+      [&](std::int64_t done, std::int64_t total) {
+        context.progress(done, total, "chunks");
+        quant::require_running(context);
+      },
       loaded.tap.get());
   write_file_atomically(context.output() / kRanges, to_json(ranges).dump(1) + "\n");
   return {{"metrics", {{"sites", ranges.size()}}}};
@@ -200,7 +203,8 @@ void check_synthesis(const PlannedStage& stage) {
 
 void check_quantize(const PlannedStage& stage) {
   // Protocol P1 rounds as a symmetric grid does at 1 bit: ties to even leave 0 alone.
-  quant::require_levels("w_bits", options_from<QuantizeOptions>(stage.context).weight_bits, true);
+  quant::require_levels("w_bits", options_from<QuantizeOptions>(stage.context).weight_bits, true,
+                        quant::Symmetry::kFixed);
   check_network(stage.network, false);
 }
 

@@ -104,6 +104,7 @@ Json run_block_walk(StageContext& context, MethodNetwork& loaded, const LayersQu
   if (quantize) {
     options.checkpoints = context.resume_dir();
     options.sequential.tap = loaded.tap.get();
+    options.sequential.between_chunks = [&] { require_running(context); };
     options.unit_finished = [&](std::int64_t done) {
       context.checkpoint(done);
       context.progress(done, network.unit_count(), "blocks");

@@ -19,7 +19,7 @@ void MomentAccumulator::add(const at::Tensor& inputs) {
 at::Tensor MomentAccumulator::hessian(MomentUnit unit) const {
   if (!sum_.defined()) throw Error(ErrorKind::kMethod, "no inputs were seen");
   if (!sum_.isfinite().all().item<bool>()) {
-    throw Error(ErrorKind::kMethod, "the inputs hold NaN or infinities");
+    throw Error(ErrorKind::kMethod, "the inputs, or their squares, are NaN or infinite");
   }
   const auto n = static_cast<double>(unit == MomentUnit::kToken ? tokens_ : sequences_);
   return (sum_ * (2.0 / n)).to(type_);

@@ -94,22 +94,23 @@ std::int64_t number_in_both(const Before& before, const Made& made) {
 // What a method rounds that a method before it had rounded already, that it rounds nothing, or "".
 std::string note_of(const QuantizedParts& before, const QuantizedModel& made) {
   std::vector<std::string> notes;
-  if (made.layers.empty() && made.activations.empty()) {
+  if (made.layers.empty() && made.activations.empty() && made.channel_scales.empty()) {
     notes.push_back(
         fmt::format("{} rounds nothing: its network is the one that it was given", made.method));
   }
   if (const std::int64_t layers = number_in_both(before.layers, made.layers); layers > 0) {
     notes.push_back(fmt::format(
         "{} rounds the weights of {} layers that a method before it had rounded "
-        "already: what it can still change is little; of the two, rtn can leave weights "
-        "alone (quantize: activations)",
+        "already: what it can still change is little; a method with the parameter `quantize`, as "
+        "rtn and smoothquant have it, can leave weights alone (quantize: activations)",
         made.method, layers));
   }
   if (const std::int64_t sites = number_in_both(before.sites, made.activations); sites > 0) {
     notes.push_back(
         fmt::format("{} rounds the activations of {} sites that a method before it rounds already: "
-                    "each pass rounds them twice, one after the other; of the two, rtn can leave "
-                    "activations alone (quantize: weights)",
+                    "each pass rounds them twice, one after the other; a method with the parameter "
+                    "`quantize`, as rtn and smoothquant have it, can leave activations alone "
+                    "(quantize: weights)",
                     made.method, sites));
   }
   return fmt::format("{}", fmt::join(notes, "\n"));

@@ -52,6 +52,7 @@ struct Walk {
 
   void embed(const at::Tensor& inputs) {
     for (std::int64_t i = 0; i < chunk_count(inputs.size(0), options.chunk); ++i) {
+      poll();
       chunks.push_back(chunk_of(inputs, i, options.chunk));
       hidden.push_back(network.embed(chunks.back().rows, own));
       if (options.upstream) {
@@ -62,8 +63,15 @@ struct Walk {
     }
   }
 
+  void poll() const {
+    if (options.between_chunks) options.between_chunks();
+  }
+
   void go_through(std::int64_t unit) {
-    for (at::Tensor& state : hidden) state = network.unit(unit, state, own);
+    for (at::Tensor& state : hidden) {
+      poll();
+      state = network.unit(unit, state, own);
+    }
   }
 
   void require_finite(const models::Layer& layer) const {
@@ -95,6 +103,7 @@ struct Walk {
     TapSequence seen(inputs, attention ? static_cast<models::Tap&>(*attention) : none);
     TapSequence tap(own, seen);
     for (std::size_t i = 0; i < hidden.size(); ++i) {
+      poll();
       inputs.begin(&chunks[i]);
       if (attention) attention->begin(&chunks[i]);
       network.unit(unit, hidden[i], tap);
@@ -124,6 +133,7 @@ struct Walk {
     UpstreamMoments moments(std::move(sites), values ? parts : std::nullopt, value_site);
     TapSequence tap(own, moments);
     for (std::size_t i = 0; i < hidden.size(); ++i) {
+      poll();
       moments.begin(&chunks[i], true);
       network.unit(unit, float_hidden[i], moments);
       moments.begin(&chunks[i], false);

@@ -41,6 +41,7 @@ struct SequentialOptions {
   bool upstream = false;
   bool true_sequential = false;  // collect again after each group of layers that share an input
   std::int64_t chunk = kSequenceChunk;
+  std::function<void()> between_chunks = {};  // may throw, to stop
   models::Tap* tap = nullptr;  // activation quantizers that the network has already; borrowed
 };
 

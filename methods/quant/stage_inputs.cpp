@@ -61,12 +61,12 @@ const at::Tensor& first_parameter(const models::Network& network) {
 
 }  // namespace
 
-void require_levels(const char* parameter, int bits, bool symmetric) {
+void require_levels(const char* parameter, int bits, bool symmetric, Symmetry symmetry) {
   if (bits > 1 || !symmetric) return;
   throw Error(ErrorKind::kUnsupported,
               fmt::format("{} = 1 with a symmetric grid: its only levels are 0 and one below, so "
-                          "nothing is left of a weight; take 2 bits or more, or symmetric: false",
-                          parameter),
+                          "nothing is left of what is positive; take 2 bits or more{}",
+                          parameter, symmetry == Symmetry::kFixed ? "" : ", or symmetric: false"),
               {{"parameter", parameter}, {"value", "1"}});
 }
 
@@ -113,6 +113,11 @@ std::vector<InputDeclaration> calibration_data(const std::string& when) {
            .stage = "sample_calibration",
            .split = "train",
            .when = "task:language" + also}};
+}
+
+void require_running(const StageContext& context) {
+  if (!context.stop_requested()) return;
+  throw Error(ErrorKind::kLost, "stopped in the middle of a pass, which will be made again");
 }
 
 std::int64_t calibration_chunk(const models::Network& network) {

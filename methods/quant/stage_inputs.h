@@ -17,8 +17,11 @@
 namespace assay::quant {
 
 // That a grid of `bits` bits has levels on both sides of 0: with 1 bit a symmetric one has none
-// above it, and every weight rounds to 0. Throws Error(kUnsupported) naming `parameter` ("w_bits").
-void require_levels(const char* parameter, int bits, bool symmetric);
+// above it, and what is positive rounds to 0. Throws Error(kUnsupported) naming `parameter`
+// ("w_bits", "a_bits").
+enum class Symmetry { kChosen, kFixed };  // whether the method has a parameter `symmetric`
+void require_levels(const char* parameter, int bits, bool symmetric,
+                    Symmetry symmetry = Symmetry::kChosen);
 
 at::ScalarType dtype_of(const models::Network& network);
 at::Device device_of(const models::Network& network);
@@ -40,6 +43,10 @@ std::vector<ParameterSchema> calibration_parameters(std::int64_t samples);
 // The calibration data of a stage: its inputs "images" or "tokens" by task, of the split "train",
 // where all of `when` holds.
 std::vector<InputDeclaration> calibration_data(const std::string& when = "");
+
+// For use between the chunks of a pass, whose work is lost: throws Error(kLost) if the stage is to
+// end.
+void require_running(const StageContext& context);
 
 // Rows of one pass: kImageChunk or kSequenceChunk by task.
 std::int64_t calibration_chunk(const models::Network& network);

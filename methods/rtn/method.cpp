@@ -94,7 +94,10 @@ Json observe(StageContext& context, const quant::ModelLoader& loader) {
   const quant::Ranges ranges = quant::observe(
       *network, {quant::calibration_inputs(context, *network), quant::calibration_chunk(*network)},
       selected_sites(*network, options), observer_options(options),
-      [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); },
+      [&](std::int64_t done, std::int64_t total) {
+        context.progress(done, total, "chunks");
+        quant::require_running(context);
+      },
       loaded.tap.get());
   write_file_atomically(context.output() / kRanges, to_json(ranges).dump(1) + "\n");
   return {{"metrics", {{"sites", ranges.size()}}}};

@@ -61,9 +61,12 @@ Json observe(StageContext& context, const quant::ModelLoader& loader) {
   const at::NoGradGuard no_gradients;
   const quant::MethodNetwork loaded = loader(context);
   quant::widen(*loaded.network);
-  const Maxima maxima = channel_maxima(
-      *loaded.network, quant::calibration_inputs(context, *loaded.network), *loaded.tap,
-      [&](std::int64_t done, std::int64_t total) { context.progress(done, total, "chunks"); });
+  const Maxima maxima =
+      channel_maxima(*loaded.network, quant::calibration_inputs(context, *loaded.network),
+                     *loaded.tap, [&](std::int64_t done, std::int64_t total) {
+                       context.progress(done, total, "chunks");
+                       quant::require_running(context);
+                     });
   models::save_tensors(context.output() / kMaxima, {maxima.begin(), maxima.end()});
   return {{"metrics", {{"sites", maxima.size()}}}};
 }
@@ -104,11 +107,15 @@ Rounding rounds(const StageContext& context) {
 }
 
 void check(const PlannedStage& stage) {
-  quant::require_levels("w_bits", smoothing_options(stage.context).weight_bits, true);
-  if (stage.before.weights.value_or(false)) {
+  const Options options = smoothing_options(stage.context);
+  quant::require_levels("w_bits", options.weight_bits, true, quant::Symmetry::kFixed);
+  quant::require_levels("a_bits", options.activation_bits, true, quant::Symmetry::kFixed);
+  const bool weights = stage.before.weights.value_or(false);
+  if (weights || stage.before.activations.value_or(false)) {
     throw Error(ErrorKind::kUnsupported,
-                "smoothquant scales float weights, and a method before it has rounded them: let it "
-                "come first (\"smoothquant + gptq\")");
+                fmt::format("smoothquant scales the channels of {}, and a method before it rounds "
+                            "them: let smoothquant come first (\"smoothquant + gptq\")",
+                            weights ? "float weights" : "activations"));
   }
   if (stage.network.scale_groups().empty()) {
     throw Error(ErrorKind::kUnsupported, fmt::format("the channels of family '{}' cannot be scaled",

@@ -43,7 +43,7 @@ struct QuantizeOptions {
                     .minimum = 1,
                     .maximum = 1000,
                     .doc = "Passes of that descent over all rows.",
-                    .when = "refine_scale=true"});
+                    .when = "group=-1,refine_scale=true"});
     option(layer.act_order_columns,
            {.name = "act_order_col",
             .doc = "Columns in descending order of the column moments' diagonal.",

@@ -232,6 +232,59 @@ trials:
         self.assertEqual(quantization["weights"]["float_layers"], ["patch_embed.proj", "head"])
         self.assertGreater(quantization["activations"]["sites"], 10)
 
+    def test_weights_are_quantized_behind_scaled_channels(self):
+        steps, rest = ["gptq", "boa", "turboboa"], "samples: 8, context: 32"
+        composed = ", ".join(f"smoothquant + {step}" for step in steps)
+        self.run_sweep("smooth", {"llama": "llama_trained"},
+                       "  - {model: llama, method: smoothquant, bits: W16A16, smoothquant: {quantize: none}, "
+                       f"calibration_seed: 1, {rest}}}\n"
+                       f"  - {{model: llama, method: [{composed}], bits: W3A16, smoothquant: {{quantize: none}}, "
+                       f"calibration_seed: 1, {rest}}}\n")
+        key = self.rows("smooth", "SELECT network_stage FROM trial WHERE method = 'smoothquant'")[0][0]
+        artifact = next(self.folder.glob(f"store/**/{key}"), None) or next(self.folder.glob(f"store/**/{key[2:]}"))
+        smoothed = self.folder / "llama_smoothed"
+        smoothed.mkdir()
+        (smoothed / "config.json").write_bytes((self.folder / "llama_trained" / "config.json").read_bytes())
+        tensors = read_safetensors(self.folder / "llama_trained" / "model.safetensors")
+
+        def floats(raw):
+            return struct.unpack(f"<{len(raw) // 4}f", raw)
+
+        def change(name, change_of):
+            dtype, shape, raw = tensors[name]
+            values = [change_of(value, i % shape[-1]) for i, value in enumerate(floats(raw))]
+            tensors[name] = (dtype, shape, struct.pack(f"<{len(values)}f", *values))
+
+        scaled = 0
+        for name, (_, _, raw) in read_safetensors(artifact / "codes.safetensors").items():
+            if not name.endswith(".channel_scale"):
+                continue
+            scaled += 1
+            factors, block = floats(raw), name.split(".self_attn.")[0].split(".mlp.")[0]
+            attention = ".self_attn." in name
+            norm = "input_layernorm" if attention else "post_attention_layernorm"
+            change(f"{block}.{norm}.weight", lambda value, column: value / factors[column])
+            for layer in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj") if attention else ("mlp.gate_proj", "mlp.up_proj"):
+                change(f"{block}.{layer}.weight", lambda value, column: value * factors[column])
+        self.assertEqual(scaled, 4)
+        write_safetensors(smoothed / "model.safetensors", tensors)
+        self.run_sweep("behind", {"llama": "llama_smoothed"},
+                       f"  - {{model: llama, method: [float, {', '.join(steps)}], bits: W3A16, calibration_seed: 1, {rest}}}\n")
+        for step in steps:
+            self.assertEqual(self.figures("smooth", "llama", f"smoothquant + {step}"), self.figures("behind", "llama", step))
+        smooth = self.figures("smooth", "llama", "smoothquant")[("W16A16", "perplexity", "perplexity")]
+        self.assertEqual(smooth, self.figures("behind", "llama", "float")[("", "perplexity", "perplexity")])
+        self.assertAlmostEqual(smooth / self.figures("first", "llama", "train")[("", "perplexity", "perplexity")], 1, places=5)
+
+    def test_channels_are_scaled_before_anything_is_rounded(self):
+        for part, bits, what in (("weights", "W4A16", "float weights"), ("activations", "W16A8", "activations")):
+            path = self.sweep("late", {"llama": "llama_trained"},
+                              f"  - {{model: llama, method: rtn + smoothquant, bits: {bits}, rtn: {{quantize: {part}}}}}\n")
+            done = self.assay("plan", str(path))
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f"smoothquant scales the channels of {what}", done.stderr)
+            self.assertIn("let smoothquant come first", done.stderr)
+
     def test_training_goes_on_from_what_was_trained(self):
         self.run_sweep("again", {"vit": VIT},
                        f"  - {{model: vit, method: train + train, seed: 1, {TRAIN}}}\n")

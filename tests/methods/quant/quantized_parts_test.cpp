@@ -84,6 +84,8 @@ TEST(QuantizedParts, what_two_methods_round_has_a_note) {
   };
   EXPECT_EQ(note(made({2}, "b")), "");
   EXPECT_THAT(note({.method = "test"}), ::testing::StartsWith("test rounds nothing"));
+  EXPECT_EQ(note({.method = "test", .channel_scales = {{"layer", at::ones({2})}}}), "")
+      << "it scales channels";
   EXPECT_THAT(note(made({1, 2}, "b")),
               ::testing::StartsWith("test rounds the weights of 1 layers"));
   EXPECT_THAT(note(made({2}, "a")),

@@ -157,8 +157,8 @@ TEST(Rtn, golden_result_behind_another_method_of_revision_4) {
             R"("weights":{"digest":"6dafc75a146e","float_layers":[],"layers":10}})");
   EXPECT_EQ(result["note"],
             "rtn rounds the weights of 8 layers that a method before it had rounded already: what "
-            "it can still change is little; of the two, rtn can leave weights alone (quantize: "
-            "activations)");
+            "it can still change is little; a method with the parameter `quantize`, as rtn and "
+            "smoothquant have it, can leave weights alone (quantize: activations)");
 }
 
 // Raise the stage's revision when these numbers move on purpose.

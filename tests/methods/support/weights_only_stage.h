@@ -64,6 +64,14 @@ class WeightsOnlyStage {
               read_file(whole.output() / "losses.json"));
   }
 
+  void expect_a_stop_is_heard_between_chunks() const {
+    FakeContext context(parameters({}, 3));
+    context.stop_after = 3;
+    EXPECT_THAT(testing::refusal([&] { run(context); }),
+                ::testing::HasSubstr("lost: stopped in the middle of a pass"));
+    EXPECT_TRUE(context.checkpoints.empty());
+  }
+
   void expect_every_option_moves_the_codes(const std::vector<Json>& options) const {
     FakeContext defaults(parameters({}, 2));
     run(defaults);

@@ -18,6 +18,10 @@ TEST(TurboBoaStage, goes_on_from_its_checkpoint_with_the_same_bytes) {
   stage().expect_same_bytes_after_a_stop();
 }
 
+TEST(TurboBoaStage, a_stop_is_heard_between_chunks) {
+  stage().expect_a_stop_is_heard_between_chunks();
+}
+
 TEST(TurboBoaStage, every_option_moves_the_codes_and_its_artifact_loads) {
   stage().expect_every_option_moves_the_codes({{{"group", 8}},
                                                {{"grid", "minmax"}},
