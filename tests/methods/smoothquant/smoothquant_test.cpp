@@ -110,6 +110,21 @@ TEST_F(SmoothQuantStages, its_artifact_gives_the_network_that_it_made) {
   EXPECT_TRUE(loaded->forward(seen.tokens, *tap).equal(by_hand->forward(seen.tokens, own)));
 }
 
+// Raise the stages' revisions when these numbers move on purpose.
+TEST_F(SmoothQuantStages, golden_output_of_revision_1) {
+  for (const MethodStage& stage : smoothquant_method().stages) {
+    EXPECT_EQ(stage.declaration.revision, 1);
+  }
+  FakeContext context(parameters_of(smoothquant_method().declaration, {}, 4, 8));
+  run(context);
+  const quant::QuantizedModel model = quant::load_quantized(context.output());
+  EXPECT_EQ(model.layers.at("model.decoder.layers.0.fc1").code.sum(at::kLong).item<std::int64_t>(),
+            16220);
+  double factors = 0;
+  for (const auto& [layer, each] : model.channel_scales) factors += each.sum().item<double>();
+  EXPECT_NEAR(factors, 391.61326, 1e-3);
+}
+
 TEST_F(SmoothQuantStages, every_option_matters) {
   FakeContext defaults(parameters_of(smoothquant_method().declaration, {}, 4, 4));
   run(defaults);

@@ -86,6 +86,25 @@ class WeightsOnlyStage {
     }
   }
 
+  // In float64, where no processor's rounding decides a code. Raise the stage's revision when these
+  // numbers move on purpose.
+  void expect_golden(int revision, const Json& given, std::int64_t sum_of_codes,
+                     double layer_loss) const {
+    EXPECT_EQ(method_.stages.front().declaration.revision, revision);
+    FakeContext context(parameters(given, 3));
+    const Json result = run(context, [](StageContext& stage) {
+      std::unique_ptr<models::Network> network = opt(stage);
+      network->to(at::kDouble);
+      return quant::MethodNetwork(std::move(network));
+    });
+    std::int64_t sum = 0;
+    for (const auto& [name, layer] : quant::load_quantized(context.output()).layers) {
+      sum += layer.code.sum(at::kLong).item<std::int64_t>();
+    }
+    EXPECT_EQ(sum, sum_of_codes);
+    EXPECT_NEAR(result["metrics"]["layer_loss"].get<double>(), layer_loss, 1e-6 * layer_loss);
+  }
+
   void expect_activations_are_left_to_others() const {
     FakeContext context(parameters({}, 3, 8));
     EXPECT_THAT(testing::refusal([&] { run(context); }),
