@@ -1,6 +1,23 @@
 #include "methods/method.h"
 
+#include <fmt/format.h>
+
+#include "harness/base/error.h"
+
 namespace assay {
+
+void require_prefix_fits(const PlannedStage& stage, const char* method) {
+  const bool rounded = stage.before.activations.value_or(false);
+  if (!rounded && stage.before.prefix == 0) return;
+  throw Error(ErrorKind::kUnsupported,
+              rounded
+                  ? fmt::format("{0} changes the ranges of activations, and a method before it "
+                                "rounds them: let {0} come first (\"{0} + rtn\")",
+                                method)
+                  : fmt::format("{} puts a prefix in front, and a method before it has done so: "
+                                "a network has one prefix; leave one of them out",
+                                method));
+}
 
 MethodDeclaration declaration_of(const Method& method) {
   MethodDeclaration declaration = method.declaration;

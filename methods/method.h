@@ -15,12 +15,14 @@
 
 namespace assay {
 
-// What the methods of a trial round, as far as known; nothing: one of another provider may.
+// What the methods of a trial round and put in front, as far as known; nothing: one of another
+// provider may.
 struct Rounding {
   std::optional<bool> weights = false;
   std::optional<bool> activations = false;
   std::int64_t weight_bits = kFloatBits;  // that the trial asks for
   std::int64_t activation_bits = kFloatBits;
+  std::int64_t prefix = 0;  // the most tokens that a prefix of theirs may have
 };
 
 // A stage that has not run: of its network only shapes are known, and no input is made.
@@ -31,6 +33,11 @@ struct PlannedStage {
   std::optional<std::int64_t> samples;
   Rounding before;  // of the network that it is given
 };
+
+// That a method may put a prefix in front of the network that it is given. Throws
+// Error(kUnsupported) naming the mend where a method before it has done so, or has rounded
+// activations, whose ranges a prefix would change.
+void require_prefix_fits(const PlannedStage& stage, const char* method);
 
 struct MethodStage {
   StageDeclaration declaration;

@@ -116,7 +116,8 @@ class Inspector {
     return {.weights = either(a.weights, b.weights),
             .activations = either(a.activations, b.activations),
             .weight_bits = std::min(a.weight_bits, b.weight_bits),
-            .activation_bits = std::min(a.activation_bits, b.activation_bits)};
+            .activation_bits = std::min(a.activation_bits, b.activation_bits),
+            .prefix = std::max(a.prefix, b.prefix)};
   }
 
   Rounding rounding_before(const Question& question) const {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,8 +18,16 @@
 namespace assay::exec {
 namespace {
 
-const models::NetworkInfo* info_of(const Scene& scene) {
-  return scene.network == nullptr ? nullptr : &scene.network->info();
+// Of the network behind the longest prefix that its methods may give it; nothing: not known.
+std::optional<models::NetworkInfo> info_of(const Scene& scene) {
+  if (scene.network == nullptr) return std::nullopt;
+  models::NetworkInfo info = scene.network->info();
+  if (info.learned_positions) info.context -= std::min(scene.before.prefix, info.context - 1);
+  return info;
+}
+
+const models::NetworkInfo* address_of(const std::optional<models::NetworkInfo>& info) {
+  return info ? &*info : nullptr;
 }
 
 // Bits that no method of the trial uses would stand beside its figures.
@@ -58,15 +67,17 @@ void check_method(const MethodStage& stage, const Scene& scene, Findings& findin
                    .before = scene.before});
     });
   }
-  evaluate::check_images(info_of(scene), scene.data, findings);
-  evaluate::check_tokens(info_of(scene), scene.tokens, findings);
+  const auto info = info_of(scene);
+  evaluate::check_images(address_of(info), scene.data, findings);
+  evaluate::check_tokens(address_of(info), scene.tokens, findings);
 }
 
 void check_metric(const evaluate::MetricStage& stage, const Scene& scene, Findings& findings) {
   if (!stage.check) return;
   check_bits(scene, findings);
+  const auto info = info_of(scene);
   stage.check({.context = scene.context,
-               .network = info_of(scene),
+               .network = address_of(info),
                .data = scene.data,
                .tokens = scene.tokens},
               findings);
@@ -82,7 +93,8 @@ void check_samples(const Scene& scene, Findings& findings) {
 
 void check_windows(const Scene& scene, Findings& findings) {
   const std::int64_t context = StageParameters(scene.context).integer("context");
-  evaluate::check_tokens(info_of(scene), scene.tokens, findings, context, context);
+  const auto info = info_of(scene);
+  evaluate::check_tokens(address_of(info), scene.tokens, findings, context, context);
 }
 
 // The stage of one of `all`; null for one of another kind.

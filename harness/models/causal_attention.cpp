@@ -15,12 +15,17 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   const at::Tensor keys = kernels::repeated(k, q.size(1));
   const at::Tensor values = kernels::repeated(v, q.size(1));
   const std::int64_t length = q.size(2);
-  const at::Tensor future = at::ones({length, length}, q.options().dtype(at::kBool)).triu(1);
+  const std::int64_t past = k.size(2) - length;
+  const at::Tensor future =
+      at::ones({length, past + length}, q.options().dtype(at::kBool)).triu(past + 1);
   const at::Tensor scores = at::matmul(q * scale, keys.transpose(-2, -1))
                                 .masked_fill(future, -std::numeric_limits<double>::infinity());
   const at::ScalarType type = q.scalar_type();
   const at::ScalarType wide = type == at::kHalf || type == at::kBFloat16 ? at::kFloat : type;
-  return at::matmul(tap(probabilities, scores.softmax(-1, wide).to(type)), values);
+  const at::Tensor shares = scores.softmax(-1, wide).to(type);
+  if (past == 0) return at::matmul(tap(probabilities, shares), values);
+  const at::Tensor own = tap(probabilities, shares.narrow(3, past, length).contiguous());
+  return at::matmul(at::cat({shares.narrow(3, 0, past), own}, 3), values);
 }
 
 void check_tokens(const at::Tensor& tokens, std::int64_t context) {

@@ -1,12 +1,55 @@
 #include "harness/models/decoder.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 
+#include "harness/base/error.h"
+#include "harness/models/causal_attention.h"
 #include "harness/models/random_tensor.h"
 
 namespace assay::models {
+
+at::Tensor Decoder::embed(const at::Tensor& input, Tap& tap) const {
+  check_tokens(input, info().context);
+  return embed_at(prefix_.length(), input, tap);
+}
+
+at::Tensor Decoder::unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const {
+  Prefix past = prefix_;
+  return block(index, hidden, past, tap);
+}
+
+at::Tensor Decoder::decode(const at::Tensor& tokens, KeyValueCache& cache, Tap& tap) const {
+  check_tokens(tokens, info().context + prefix_.length() - cache.length());
+  at::Tensor hidden = embed_at(cache.length(), tokens, tap);
+  for (std::int64_t i = 0; i < unit_count(); ++i) hidden = block(i, hidden, cache, tap);
+  cache.advance(tokens.size(1));
+  return head(hidden, tap);
+}
+
+void Decoder::set_prefix(Prefix prefix) {
+  const auto units = static_cast<std::int64_t>(prefix.units().size());
+  if (!prefix.empty() && units != unit_count()) {
+    throw Error(ErrorKind::kData, fmt::format("a prefix of {} units does not fit a network of {}",
+                                              units, unit_count()));
+  }
+  for (std::int64_t i = 0; i < units; ++i) {
+    const KeyValues& pair = prefix.units()[static_cast<std::size_t>(i)];
+    const AttentionParts parts = *attention_parts(i);
+    const std::vector<std::int64_t> shape = {1, parts.kv_heads, prefix.length(), parts.head_dim};
+    for (const at::Tensor* each : {&pair.keys, &pair.values}) {
+      if (each->sizes() == at::IntArrayRef(shape) && each->scalar_type() == dtype()) continue;
+      throw Error(ErrorKind::kData,
+                  fmt::format("the prefix of unit {} is {} {}, but the network takes {} [{}]", i,
+                              at::toString(each->scalar_type()), c10::str(each->sizes()),
+                              at::toString(dtype()), fmt::join(shape, ", ")));
+    }
+  }
+  prefix_ = std::move(prefix);
+}
 
 AttentionParts attention_named(const std::string& prefix, const char* out, std::int64_t heads,
                                std::int64_t kv_heads, std::int64_t head_dim) {

@@ -12,6 +12,21 @@
 
 namespace assay::models {
 
+// A network of blocks with causal attention, in terms of one block behind a past.
+class Decoder : public Network {
+ public:
+  at::Tensor embed(const at::Tensor& input, Tap& tap) const final;
+  at::Tensor unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const final;
+  at::Tensor decode(const at::Tensor& tokens, KeyValueCache& cache, Tap& tap) const final;
+  void set_prefix(Prefix prefix) override;
+
+ protected:
+  // Hidden states of tokens at positions `position`, `position` + 1, ...
+  virtual at::Tensor embed_at(std::int64_t position, const at::Tensor& tokens, Tap& tap) const = 0;
+  virtual at::Tensor block(std::int64_t index, const at::Tensor& hidden, Past& past,
+                           Tap& tap) const = 0;
+};
+
 // A linear layer of a block: its name below the block's prefix, and where the block names the sites
 // of its input and output.
 template <typename Block>

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/base/error.h"
@@ -171,23 +172,26 @@ LlamaConfiguration read_configuration(const Json& given) {
 std::string block_prefix(std::size_t index) { return fmt::format("blocks.{}.", index); }
 std::string layer_prefix(std::size_t index) { return fmt::format("model.layers.{}.", index); }
 
-class Llama final : public Network {
+class Llama final : public Decoder {
  public:
   Llama(const Json& configuration, bool allocate);
 
   const NetworkInfo& info() const override { return info_; }
   const Json& configuration() const override { return configuration_; }
-  at::Tensor embed(const at::Tensor& input, Tap& tap) const override;
   std::int64_t unit_count() const override { return config_.depth; }
-  at::Tensor unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const override;
   at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
   std::vector<Layer> layers() const override;
   std::optional<AttentionParts> attention_parts(std::int64_t unit) const override;
   std::vector<ScaleGroup> scale_groups() const override;
   std::vector<std::string> sites() const override;
 
+ protected:
+  at::Tensor embed_at(std::int64_t position, const at::Tensor& tokens, Tap& tap) const override;
+  at::Tensor block(std::int64_t index, const at::Tensor& hidden, Past& past,
+                   Tap& tap) const override;
+
  private:
-  at::Tensor attention(const Block& block, const at::Tensor& x, Tap& tap) const;
+  at::Tensor attention(std::int64_t index, const at::Tensor& x, Past& past, Tap& tap) const;
 
   LlamaConfiguration config_;
   Json configuration_;
@@ -230,12 +234,12 @@ Llama::Llama(const Json& configuration, bool allocate)
   if (!c.tied) build.parameter("lm_head.weight", lm_head_, {c.vocabulary, c.hidden});
 }
 
-at::Tensor Llama::embed(const at::Tensor& input, Tap& tap) const {
-  check_tokens(input, config_.context);
-  return tap("embed.out", at::embedding(embedding_, input));
+at::Tensor Llama::embed_at(std::int64_t, const at::Tensor& tokens, Tap& tap) const {
+  return tap("embed.out", at::embedding(embedding_, tokens));
 }
 
-at::Tensor Llama::attention(const Block& b, const at::Tensor& x, Tap& tap) const {
+at::Tensor Llama::attention(std::int64_t index, const at::Tensor& x, Past& past, Tap& tap) const {
+  const Block& b = blocks_[static_cast<std::size_t>(index)];
   const LlamaConfiguration& c = config_;
   const std::int64_t batch = x.size(0);
   const std::int64_t length = x.size(1);
@@ -245,18 +249,21 @@ at::Tensor Llama::attention(const Block& b, const at::Tensor& x, Tap& tap) const
   at::Tensor q = heads(tap(b.q_out, b.q(x)), c.heads);
   at::Tensor k = heads(tap(b.k_out, b.k(x)), c.kv_heads);
   const at::Tensor v = heads(tap(b.v_out, b.v(x)), c.kv_heads).transpose(1, 2);
-  const at::Tensor q_rot = tap(b.q_rot, rotary_(std::move(q)).transpose(1, 2));  // [B, H, T, d]
-  const at::Tensor k_rot = tap(b.k_rot, rotary_(std::move(k)).transpose(1, 2));
+  const at::Tensor q_rot =
+      tap(b.q_rot, rotary_(std::move(q), past.length()).transpose(1, 2));  // [B, H, T, d]
+  const at::Tensor k_rot = tap(b.k_rot, rotary_(std::move(k), past.length()).transpose(1, 2));
+  const KeyValues all = past.extended(index, {k_rot, v});
   const double scale = 1.0 / std::sqrt(static_cast<double>(c.head_dim));
-  const at::Tensor mixed = causal_attention(q_rot, k_rot, v, scale, b.probabilities, tap);
+  const at::Tensor mixed =
+      causal_attention(q_rot, all.keys, all.values, scale, b.probabilities, tap);
   const at::Tensor joined = mixed.transpose(1, 2).reshape({batch, length, c.heads * c.head_dim});
   return tap(b.out_out, b.o(tap(b.out_in, joined)));
 }
 
-at::Tensor Llama::unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const {
+at::Tensor Llama::block(std::int64_t index, const at::Tensor& hidden, Past& past, Tap& tap) const {
   const Block& b = blocks_.at(static_cast<std::size_t>(index));
   const at::Tensor x = tap(b.in, hidden);
-  at::Tensor y = attention(b, tap(b.q_in, b.input_norm(x)), tap);
+  at::Tensor y = attention(index, tap(b.q_in, b.input_norm(x)), past, tap);
   const at::Tensor middle = tap(b.residual, add_into(std::move(y), x));
   const at::Tensor u = tap(b.gate_in, b.post_norm(middle));
   at::Tensor gate = tap(b.gate_out, b.gate(u));

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "harness/base/error.h"
 #include "harness/base/suggest.h"
@@ -43,10 +44,25 @@ at::Tensor Network::forward(const at::Tensor& input) const {
   return forward(input, nothing);
 }
 
+void Network::set_prefix(Prefix) {
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("networks of family '{}' take no prefix", info().family));
+}
+
+at::Tensor Network::decode(const at::Tensor&, KeyValueCache&, Tap&) const {
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("networks of family '{}' do not decode", info().family));
+}
+
 void Network::to(at::ScalarType dtype) {
   for (const ParameterTable* table : {&parameters_, &buffers_})
     for (const auto& item : table->slots())
       if (item.second->is_floating_point()) *item.second = item.second->detach().to(dtype);
+  std::vector<KeyValues> units = prefix_.units();
+  for (KeyValues& each : units) {
+    each = {each.keys.detach().to(dtype), each.values.detach().to(dtype)};
+  }
+  prefix_ = Prefix(std::move(units));
 }
 
 at::ScalarType Network::dtype() const { return parameters_.slots().begin()->second->scalar_type(); }

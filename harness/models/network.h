@@ -14,6 +14,7 @@
 #include "harness/base/json.h"
 #include "harness/contract/catalogue.h"
 #include "harness/formats/input_file.h"
+#include "harness/models/key_values.h"
 #include "harness/models/tap.h"
 
 namespace assay::models {
@@ -28,7 +29,8 @@ struct NetworkInfo {
   std::vector<std::int64_t> input;  // classification: [channels, height, width]
   std::vector<double> mean,
       std;  // classification: the normalisation that the weights expect, one per channel
-  std::int64_t context = 0;  // language: the most positions it can take
+  std::int64_t context = 0;        // language: the most tokens a sequence can have
+  bool learned_positions = false;  // language: a prefix takes its positions from the context
 };
 
 // The name of a task in catalogues and records: "classification" or "language".
@@ -112,6 +114,20 @@ class Network {
   virtual at::Tensor forward(const at::Tensor& input, Tap& tap) const;
   at::Tensor forward(const at::Tensor& input) const;
 
+  // Language: keys and values that stand before every sequence, as if tokens had come before it:
+  // positions of tokens start behind them, every token sees them, and no tap does. Empty: none.
+  const Prefix& prefix() const { return prefix_; }
+
+  // Throws Error(kUnsupported) for a family that has no prefix, Error(kData) for one of another
+  // shape.
+  virtual void set_prefix(Prefix prefix);
+
+  // Language: logits [B, T, vocabulary] of tokens int64 [B, T] that follow those in the cache,
+  // which they join. A cache starts as KeyValueCache(prefix()). Within 1e-5 of a forward pass over
+  // all of them. Throws Error(kUnsupported) for a family that does not decode, Error(kData) for
+  // more tokens than info().context.
+  virtual at::Tensor decode(const at::Tensor& tokens, KeyValueCache& cache, Tap& tap) const;
+
   // Quantizable weights in execution order.
   virtual std::vector<Layer> layers() const = 0;
 
@@ -133,7 +149,8 @@ class Network {
   void set_training(bool training) { training_ = training; }
   bool training() const { return training_; }
 
-  // Converts parameters and floating buffers in place. They become new tensors without gradients.
+  // Converts parameters, floating buffers and the prefix in place. They become new tensors without
+  // gradients.
   void to(at::ScalarType dtype);
 
   at::ScalarType dtype() const;  // of the parameters
@@ -141,6 +158,7 @@ class Network {
  protected:
   ParameterTable parameters_;
   ParameterTable buffers_;
+  Prefix prefix_;
   bool training_ = false;
 };
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/base/error.h"
@@ -81,23 +82,27 @@ std::string layer_prefix(std::size_t index) {
   return fmt::format("model.decoder.layers.{}.", index);
 }
 
-class Opt final : public Network {
+class Opt final : public Decoder {
  public:
   Opt(const Json& configuration, bool allocate);
 
   const NetworkInfo& info() const override { return info_; }
   const Json& configuration() const override { return configuration_; }
-  at::Tensor embed(const at::Tensor& input, Tap& tap) const override;
   std::int64_t unit_count() const override { return static_cast<std::int64_t>(blocks_.size()); }
-  at::Tensor unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const override;
   at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
   std::vector<Layer> layers() const override;
   std::optional<AttentionParts> attention_parts(std::int64_t unit) const override;
   std::vector<ScaleGroup> scale_groups() const override;
   std::vector<std::string> sites() const override;
+  void set_prefix(Prefix prefix) override;
+
+ protected:
+  at::Tensor embed_at(std::int64_t position, const at::Tensor& tokens, Tap& tap) const override;
+  at::Tensor block(std::int64_t index, const at::Tensor& hidden, Past& past,
+                   Tap& tap) const override;
 
  private:
-  at::Tensor attention(const Block& block, const at::Tensor& x, Tap& tap) const;
+  at::Tensor attention(std::int64_t index, const at::Tensor& x, Past& past, Tap& tap) const;
 
   Json configuration_;
   NetworkInfo info_;
@@ -117,7 +122,8 @@ Opt::Opt(const Json& configuration, bool allocate) : configuration_(configuratio
   info_ = {.family = "opt",
            .task = Task::kLanguage,
            .outputs = c.integer("vocab_size"),
-           .context = c.integer("max_position_embeddings")};
+           .context = c.integer("max_position_embeddings"),
+           .learned_positions = true};
   Builder build(parameters_, buffers_, allocate);
   build.parameter("model.decoder.embed_tokens.weight", embedding_, {info_.outputs, width_});
   build.parameter("model.decoder.embed_positions.weight", positions_,
@@ -141,13 +147,14 @@ Opt::Opt(const Json& configuration, bool allocate) : configuration_(configuratio
     build.parameter("lm_head.weight", lm_head_, {info_.outputs, width_});
 }
 
-at::Tensor Opt::embed(const at::Tensor& input, Tap& tap) const {
-  check_tokens(input, info_.context);
-  return tap("embed.out", add_into(at::embedding(embedding_, input),
-                                   positions_.narrow(0, kPositionOffset, input.size(1))));
+at::Tensor Opt::embed_at(std::int64_t position, const at::Tensor& tokens, Tap& tap) const {
+  return tap("embed.out",
+             add_into(at::embedding(embedding_, tokens),
+                      positions_.narrow(0, kPositionOffset + position, tokens.size(1))));
 }
 
-at::Tensor Opt::attention(const Block& b, const at::Tensor& x, Tap& tap) const {
+at::Tensor Opt::attention(std::int64_t index, const at::Tensor& x, Past& past, Tap& tap) const {
+  const Block& b = blocks_[static_cast<std::size_t>(index)];
   const std::int64_t batch = x.size(0);
   const std::int64_t length = x.size(1);
   const auto heads = [&](const at::Tensor& y) {  // [B, H, T, d]
@@ -156,17 +163,18 @@ at::Tensor Opt::attention(const Block& b, const at::Tensor& x, Tap& tap) const {
   const at::Tensor q = heads(tap(b.q_out, b.q(x)));
   const at::Tensor k = heads(tap(b.k_out, b.k(x)));
   const at::Tensor v = heads(tap(b.v_out, b.v(x)));
+  const KeyValues all = past.extended(index, {k, v});
   const std::int64_t head_dim = width_ / heads_;  // a whole number: read_configuration
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
-  const at::Tensor mixed = causal_attention(q, k, v, scale, b.probabilities, tap);
+  const at::Tensor mixed = causal_attention(q, all.keys, all.values, scale, b.probabilities, tap);
   const at::Tensor joined = mixed.transpose(1, 2).reshape({batch, length, width_});
   return tap(b.out_out, b.out(tap(b.out_in, joined)));
 }
 
-at::Tensor Opt::unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const {
+at::Tensor Opt::block(std::int64_t index, const at::Tensor& hidden, Past& past, Tap& tap) const {
   const Block& b = blocks_.at(static_cast<std::size_t>(index));
   const at::Tensor x = tap(b.in, hidden);
-  at::Tensor y = attention(b, tap(b.q_in, b.attention_norm(x)), tap);
+  at::Tensor y = attention(index, tap(b.q_in, b.attention_norm(x)), past, tap);
   const at::Tensor middle = tap(b.residual, add_into(std::move(y), x));
   y = apply_relu(tap(b.fc1_out, b.fc1(tap(b.fc1_in, b.final_norm(middle)))));
   return add_into(tap(b.fc2_out, b.fc2(tap(b.fc2_in, y))), middle);
@@ -175,6 +183,17 @@ at::Tensor Opt::unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) con
 at::Tensor Opt::head(const at::Tensor& hidden, Tap& tap) const {
   const at::Tensor x = tap("head.in", norm_(tap("norm.in", hidden)));
   return tap("head.out", at::linear(x, lm_head_.defined() ? lm_head_ : embedding_));
+}
+
+void Opt::set_prefix(Prefix prefix) {
+  const std::int64_t positions = positions_.size(0) - kPositionOffset;
+  if (prefix.length() >= positions) {
+    throw Error(ErrorKind::kData, fmt::format("a prefix of {} tokens leaves none of the network's "
+                                              "{} positions to a sequence",
+                                              prefix.length(), positions));
+  }
+  Decoder::set_prefix(std::move(prefix));
+  info_.context = positions - prefix_.length();
 }
 
 std::vector<Layer> Opt::layers() const {

@@ -94,11 +94,11 @@ void Rotary::extend(std::int64_t length, const at::Tensor& like) const {
   sine_ = table(angles.sin());
 }
 
-at::Tensor Rotary::operator()(at::Tensor x) const {
+at::Tensor Rotary::operator()(at::Tensor x, std::int64_t first) const {
   const std::int64_t length = x.size(1);
-  extend(length, x);
-  const at::Tensor c = cosine_.narrow(0, 0, length);
-  const at::Tensor s = sine_.narrow(0, 0, length);
+  extend(first + length, x);
+  const at::Tensor c = cosine_.narrow(0, first, length);
+  const at::Tensor s = sine_.narrow(0, first, length);
   if (kernels::usable(x)) {
     const at::Tensor turned =
         is_ours(x) && x.is_contiguous() ? std::move(x) : x.clone(at::MemoryFormat::Contiguous);
@@ -106,17 +106,16 @@ at::Tensor Rotary::operator()(at::Tensor x) const {
     return turned;
   }
   const std::int64_t half = x.size(3) / 2;
-  const at::Tensor first = x.narrow(3, 0, half);
-  const at::Tensor second = x.narrow(3, half, half);
-  if (c10::GradMode::is_enabled())
-    return at::cat({first * c - second * s, second * c + first * s}, 3);
+  const at::Tensor low = x.narrow(3, 0, half);
+  const at::Tensor high = x.narrow(3, half, half);
+  if (c10::GradMode::is_enabled()) return at::cat({low * c - high * s, high * c + low * s}, 3);
   at::Tensor turned = at::empty(x.sizes(), x.options());
   at::Tensor left = turned.narrow(3, 0, half);
   at::Tensor right = turned.narrow(3, half, half);
-  at::mul_out(left, first, c);
-  left.addcmul_(second, s, -1);
-  at::mul_out(right, second, c);
-  right.addcmul_(first, s);
+  at::mul_out(left, low, c);
+  left.addcmul_(high, s, -1);
+  at::mul_out(right, high, c);
+  right.addcmul_(low, s);
   return turned;
 }
 

@@ -18,8 +18,9 @@ class Rotary {
   // Error(kConfig) for a missing or impossible factor.
   Rotary(std::int64_t width, double base, const Json& scaling);
 
-  // x: [B, T, H, width] at positions 0 .. T - 1; the same shape, in place where nobody else sees x.
-  at::Tensor operator()(at::Tensor x) const;
+  // x: [B, T, H, width] at positions `first` .. first + T - 1; the same shape, in place where
+  // nobody else sees x.
+  at::Tensor operator()(at::Tensor x, std::int64_t first = 0) const;
 
   const std::vector<double>& frequencies() const { return frequencies_; }  // radians per position
 

@@ -21,10 +21,11 @@ at::Tensor mean_by_group(const at::Tensor& by_head, std::int64_t groups) {
 }  // namespace
 
 AttentionMoments::AttentionMoments(models::AttentionParts parts, std::string input_site,
-                                   bool values)
+                                   bool values, at::Tensor prefix_keys)
     : parts_(std::move(parts)),
       input_site_(std::move(input_site)),
       values_(values),
+      prefix_keys_(std::move(prefix_keys)),
       queries_(static_cast<std::size_t>(parts_.heads)),
       keys_(static_cast<std::size_t>(parts_.kv_heads)),
       mixed_(static_cast<std::size_t>(values ? parts_.heads : 0)) {}
@@ -34,6 +35,18 @@ at::Tensor AttentionMoments::by_head(const at::Tensor& value, std::int64_t heads
   const at::Tensor counted = chunk_ ? chunk_->counted(value) : value;
   if (value.dim() == 4) return counted.transpose(1, 2);
   return counted.reshape({counted.size(0), counted.size(1), heads, parts_.head_dim});
+}
+
+// keys [B, T, kv_heads, d] behind those of the prefix.
+at::Tensor AttentionMoments::with_prefix(const at::Tensor& keys) const {
+  if (!prefix_keys_.defined()) return keys;
+  const at::Tensor before = prefix_keys_.transpose(1, 2);
+  return at::cat({before.expand({keys.size(0), -1, -1, -1}), keys}, 1);
+}
+
+at::Tensor AttentionMoments::turned(const at::Tensor& moments) const {
+  return rotated_mean(moments, parts_.rotary, length_,
+                      prefix_keys_.defined() ? prefix_keys_.size(2) : 0);
 }
 
 at::Tensor AttentionMoments::operator()(std::string_view site, const at::Tensor& value) {
@@ -47,7 +60,7 @@ at::Tensor AttentionMoments::operator()(std::string_view site, const at::Tensor&
     length_ = value.size(1);
   }
   if (site == parts_.queries) add(queries_, by_head(value, parts_.heads));
-  if (site == parts_.keys) add(keys_, by_head(value, parts_.kv_heads));
+  if (site == parts_.keys) add(keys_, with_prefix(by_head(value, parts_.kv_heads)));
   if (values_ && site == parts_.probabilities) {
     const at::Tensor counted = chunk_ ? chunk_->counted(value) : value;
     for (std::size_t h = 0; h < mixed_.size(); ++h) {
@@ -61,12 +74,11 @@ at::Tensor AttentionMoments::operator()(std::string_view site, const at::Tensor&
 at::Tensor AttentionMoments::rows_of_queries() const {
   const at::Tensor keys =
       moments_by_head(keys_).repeat_interleave(parts_.heads / parts_.kv_heads, 0);
-  return rotated_mean(keys, parts_.rotary, length_);
+  return turned(keys);
 }
 
 at::Tensor AttentionMoments::rows_of_keys() const {
-  const at::Tensor queries = mean_by_group(moments_by_head(queries_), parts_.kv_heads);
-  return rotated_mean(queries, parts_.rotary, length_);
+  return turned(mean_by_group(moments_by_head(queries_), parts_.kv_heads));
 }
 
 at::Tensor AttentionMoments::columns_of_values() const {
@@ -74,9 +86,9 @@ at::Tensor AttentionMoments::columns_of_values() const {
 }
 
 at::Tensor rotated_mean(const at::Tensor& moments, const std::vector<double>& frequencies,
-                        std::int64_t length) {
+                        std::int64_t length, std::int64_t first) {
   if (frequencies.empty()) return moments;
-  const at::Tensor positions = at::arange(length, at::kDouble).unsqueeze(1);
+  const at::Tensor positions = at::arange(first, first + length, at::kDouble).unsqueeze(1);
   const at::Tensor angles = positions * at::tensor(frequencies, at::kDouble).unsqueeze(0);
   const at::Tensor c = angles.cos().to(moments.device()), s = angles.sin().to(moments.device());
   const auto mean_product = [&](const at::Tensor& a, const at::Tensor& b) {

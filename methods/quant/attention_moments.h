@@ -21,7 +21,10 @@ namespace assay::quant {
 class AttentionMoments : public models::Tap {
  public:
   // `input_site`: of the projections' input. `values`: the probabilities are looked at too.
-  AttentionMoments(models::AttentionParts parts, std::string input_site, bool values);
+  // `prefix_keys` [1, kv_heads, m, d]: those of a prefix, which every sequence meets beside its
+  // own.
+  AttentionMoments(models::AttentionParts parts, std::string input_site, bool values,
+                   at::Tensor prefix_keys = {});
 
   void begin(const Chunk* chunk) { chunk_ = chunk; }  // borrowed until the next call
   at::Tensor operator()(std::string_view site, const at::Tensor& value) override;
@@ -42,20 +45,23 @@ class AttentionMoments : public models::Tap {
 
  private:
   at::Tensor by_head(const at::Tensor& value, std::int64_t heads) const;
+  at::Tensor with_prefix(const at::Tensor& keys) const;
+  at::Tensor turned(const at::Tensor& moments) const;
 
   models::AttentionParts parts_;
   std::string input_site_;
   bool values_;
+  at::Tensor prefix_keys_;
   const Chunk* chunk_ = nullptr;
   at::Tensor input_;                                       // of the running pass
   std::vector<MomentAccumulator> queries_, keys_, mixed_;  // by head
   std::int64_t length_ = 0;
 };
 
-// mean over t < length of R_t^T C R_t, R_t the rotation of position t in the half-split layout.
-// moments: [.., d, d]; frequencies: d / 2 radians per position. In float64, then in the dtype of
-// `moments`.
+// mean over first <= t < first + length of R_t^T C R_t, R_t the rotation of position t in the
+// half-split layout. moments: [.., d, d]; frequencies: d / 2 radians per position. In float64, then
+// in the dtype of `moments`.
 at::Tensor rotated_mean(const at::Tensor& moments, const std::vector<double>& frequencies,
-                        std::int64_t length);
+                        std::int64_t length, std::int64_t first = 0);
 
 }  // namespace assay::quant

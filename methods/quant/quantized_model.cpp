@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kFormat = 1;
 constexpr const char* kCodes = "codes.safetensors";
+constexpr const char* kPrefix = "prefix.safetensors";
 constexpr const char* kDescription = "quantization.json";
 
 [[noreturn]] void refuse(const std::filesystem::path& file, const std::string& problem) {
@@ -110,6 +111,42 @@ void read_channel_scales(const Json& json, const models::TensorMap& tensors,
   }
 }
 
+// [units, 2, kv_heads, m, head_dim].
+at::Tensor key_values_of(const models::Prefix& prefix) {
+  std::vector<at::Tensor> units;
+  for (const models::KeyValues& pair : prefix.units()) {
+    units.push_back(at::cat({pair.keys, pair.values}, 0));
+  }
+  return at::stack(units);
+}
+
+models::Prefix read_prefix(const Json& json, const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / kPrefix;
+  const std::int64_t length = integer_member(json, "prefix", (folder / kDescription).string());
+  const at::Tensor all = tensor_named(models::load_tensors(file), "key_values", file);
+  if (all.dim() != 5 || all.size(1) != 2 || all.size(3) != length || all.numel() == 0 ||
+      !at::isFloatingType(all.scalar_type())) {
+    refuse(file,
+           fmt::format("'key_values' must be floating [units, 2, heads, {}, channels]", length));
+  }
+  if (!all.isfinite().all().item<bool>()) refuse(file, "a value of the prefix is not finite");
+  std::vector<models::KeyValues> units;
+  for (std::int64_t i = 0; i < all.size(0); ++i) {
+    units.push_back({all[i].narrow(0, 0, 1), all[i].narrow(0, 1, 1)});
+  }
+  return models::Prefix(std::move(units));
+}
+
+// In the dtype and on the device of the network.
+models::Prefix fitted(const models::Prefix& prefix, const models::Network& network) {
+  const at::Tensor& like = *network.parameters().slots().begin()->second;
+  std::vector<models::KeyValues> units = prefix.units();
+  for (models::KeyValues& pair : units) {
+    pair = {pair.keys.to(like.options()), pair.values.to(like.options())};
+  }
+  return models::Prefix(std::move(units));
+}
+
 Json description_of(const QuantizedModel& model) {
   Json layers = Json::object();
   for (const auto& [name, layer] : model.layers) {
@@ -127,6 +164,7 @@ Json description_of(const QuantizedModel& model) {
           {"layers", layers},
           {"activations", activations},
           {"scaled", scaled},
+          {"prefix", model.prefix.length()},
           {"storage",
            {{"weights", cost.weights},
             {"bits", cost.bits},
@@ -168,6 +206,9 @@ void save_quantized(const std::filesystem::path& folder, const QuantizedModel& m
     tensors[layer + ".channel_scale"] = factors;
   }
   models::save_tensors(folder / kCodes, tensors);
+  if (!model.prefix.empty()) {
+    models::save_tensors(folder / kPrefix, {{"key_values", key_values_of(model.prefix)}});
+  }
   write_file_atomically(folder / kDescription, description_of(model).dump(1) + "\n");
 }
 
@@ -192,6 +233,7 @@ QuantizedModel load_quantized(const std::filesystem::path& folder) {
                          read_layer(item.key(), item.value(), tensors, codes, description));
   }
   read_channel_scales(json, tensors, codes, description, model);
+  if (json.value("prefix", Json(0)) != Json(0)) model.prefix = read_prefix(json, folder);
   for (const auto& item : json["activations"].items()) {
     model.activations.emplace(
         item.key(),
@@ -258,6 +300,7 @@ std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network&
                             model.channel_scales.size()));
   }
   for (const auto& [name, layer] : model.layers) apply_layer(name, layer, network);
+  if (!model.prefix.empty()) network.set_prefix(fitted(model.prefix, network));
   if (model.activations.empty()) return std::make_unique<models::Untapped>();
   return std::make_unique<ActivationTap>(model.activations);
 }

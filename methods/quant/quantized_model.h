@@ -19,10 +19,13 @@
 //                       <layer>.scale, <layer>.zero  float32 (float64 for a float64 network) [rows
 //                                     or 1, groups]
 //                       <layer>.perm  int32 [columns], where groups are runs of permuted columns
-//                     <layer>.channel_scale  floating [columns], of a group of layers by its first
-//                                            (models::ScaleGroup)
+//                       <layer>.channel_scale  floating [columns], of a group of layers by its
+//                                     first (models::ScaleGroup)
+//   prefix.safetensors  where there is a prefix: key_values, floating [units, 2, kv_heads, m,
+//                       head_dim], keys turned to positions 0 .. m - 1
 //   quantization.json   {"format": 1, "method", "layers": {name: {"bits", "group", "symmetric"}},
-//                       "activations": {site: {...}}, "scaled": [layer], "storage": {...}}
+//                       "activations": {site: {...}}, "scaled": [layer], "prefix": m,
+//                       "storage": {...}}
 // Fake-quantized weights are not stored: scale (code - zero), or (scale zeta) (code - zero), gives
 // them back exactly.
 
@@ -39,6 +42,7 @@ struct QuantizedModel {
   std::map<std::string, ActivationQuantizer, std::less<>> activations;  // by site
   // Of groups of layers, by their first: the factor of every column of their float weights.
   std::map<std::string, at::Tensor> channel_scales = {};
+  models::Prefix prefix = {};
 };
 
 // Bits that quantized weights need: codes, a 16-bit scale and, where the grid is not symmetric, a
@@ -55,15 +59,16 @@ struct StorageCost {
 StorageCost storage_cost(const QuantizedLayer& layer);
 StorageCost storage_cost(const QuantizedModel& model);  // of all its layers
 
-// Writes both files into an existing folder.
+// Writes the files into an existing folder.
 void save_quantized(const std::filesystem::path& folder, const QuantizedModel& model);
 
 // Throws Error(kData) naming file, layer or site, and what is wrong.
 QuantizedModel load_quantized(const std::filesystem::path& folder);
 
-// Scales channels, then replaces the weights of `network` by the fake-quantized ones, and returns
-// the tap with the activation quantizers (one that changes nothing if there are none). Throws
-// Error(kData) for a layer that the network lacks or that has another shape.
+// Scales channels, replaces the weights of `network` by the fake-quantized ones, gives it the
+// prefix if there is one, and returns the tap with the activation quantizers (one that changes
+// nothing if there are none). Throws Error(kData) for a layer or a prefix that does not fit the
+// network.
 std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network& network);
 std::unique_ptr<models::Tap> apply_quantized(models::Network& network,
                                              const std::filesystem::path& folder);

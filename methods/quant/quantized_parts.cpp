@@ -94,7 +94,8 @@ std::int64_t number_in_both(const Before& before, const Made& made) {
 // What a method rounds that a method before it had rounded already, that it rounds nothing, or "".
 std::string note_of(const QuantizedParts& before, const QuantizedModel& made) {
   std::vector<std::string> notes;
-  if (made.layers.empty() && made.activations.empty() && made.channel_scales.empty()) {
+  if (made.layers.empty() && made.activations.empty() && made.channel_scales.empty() &&
+      made.prefix.empty()) {
     notes.push_back(
         fmt::format("{} rounds nothing: its network is the one that it was given", made.method));
   }
@@ -121,12 +122,14 @@ std::string note_of(const QuantizedParts& before, const QuantizedModel& made) {
 void QuantizedParts::add(const QuantizedModel& model) {
   for (const auto& [name, layer] : model.layers) layers[name] = storage_cost(layer);
   for (const auto& [site, quantizer] : model.activations) sites[site].push_back(quantizer.order);
+  prefix = std::max(prefix, model.prefix.length());
 }
 
 std::vector<MetricValue> network_values() {
   return {{.name = "bits_per_weight", .unit = "bits", .higher_is_better = false, .primary = true},
           {.name = "weight_bytes", .unit = "bytes", .higher_is_better = false, .primary = true},
-          {.name = "float_layers", .unit = "layers", .higher_is_better = false, .primary = true}};
+          {.name = "float_layers", .unit = "layers", .higher_is_better = false, .primary = true},
+          {.name = "prefix_tokens", .unit = "tokens", .higher_is_better = false}};
 }
 
 Json quantization_result(const models::Network& network, const QuantizedParts& before,
@@ -137,6 +140,7 @@ Json quantization_result(const models::Network& network, const QuantizedParts& b
                   {{"bits_per_weight", bits_per_weight(network, parts)},
                    {"weight_bytes", weight_bytes(network, parts)},
                    {"float_layers", float_layers(network, parts).size()},
+                   {"prefix_tokens", parts.prefix},
                    {"quantized_layers", made.layers.size()},
                    {"quantized_sites", made.activations.size()}}},
                  {"quantization",

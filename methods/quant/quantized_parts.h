@@ -18,6 +18,7 @@ namespace assay::quant {
 struct QuantizedParts {
   std::map<std::string, StorageCost> layers;  // by layer name; those that are not here are float
   std::map<std::string, std::vector<RoundingOrder>> sites;  // one a method, in their order
+  std::int64_t prefix = 0;  // tokens of the prefix that stands before every sequence
 
   // The weights that a method quantizes take the place of what a method before it made of them. An
   // activation is rounded by both, one after the other.
@@ -29,6 +30,7 @@ struct QuantizedParts {
 //                    permutations and zetas; a layer that is float counts 16 bits
 //   weight_bytes     all parameters: quantized layers as they need it, 2 bytes a value for the rest
 //   float_layers     quantizable layers that are float
+//   prefix_tokens    length of the prefix, 0: none
 std::vector<MetricValue> network_values();
 
 // Result of a stage that makes a quantized network: {"metrics": network_values(), "quantization":

@@ -87,7 +87,10 @@ struct Walk {
     if (!parts || !(options.attention_rows || options.attention_values)) return {};
     for (const models::Layer& layer : layers) {
       if (layer.name == parts->v) {
-        return AttentionMoments(*parts, layer.input_site, options.attention_values);
+        const models::Prefix& prefix = network.prefix();
+        return AttentionMoments(
+            *parts, layer.input_site, options.attention_values,
+            prefix.empty() ? at::Tensor() : prefix.units()[static_cast<std::size_t>(unit)].keys);
       }
     }
     return {};

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "datasets/image_set.h"
 #include "harness/base/error.h"
 #include "harness/models/tensor_file.h"
@@ -48,11 +50,14 @@ at::Tensor tokens_for(const StageContext& context, const models::Network& networ
                 fmt::format("{}: tokens must be [samples, context] with ids below {}",
                             folder.string(), info.outputs));
   }
-  if (info.context > 0 && tokens.size(1) > info.context) {
+  if (info.context <= 0) return tokens.to(device_of(network));
+  const std::int64_t taken = info.learned_positions ? network.prefix().length() : 0;
+  if (tokens.size(1) > info.context + taken) {
     throw Error(ErrorKind::kData, fmt::format("{}: {} tokens a sample, but the network takes {}",
                                               folder.string(), tokens.size(1), info.context));
   }
-  return tokens.to(device_of(network));
+  // Positions that a prefix takes are missing at the end of the longest windows.
+  return tokens.narrow(1, 0, std::min(tokens.size(1), info.context)).to(device_of(network));
 }
 
 const at::Tensor& first_parameter(const models::Network& network) {

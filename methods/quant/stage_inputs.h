@@ -32,7 +32,8 @@ void widen(models::Network& network);
 // The calibration data that the task calls for, on the network's device, rows first:
 //   input "images" (images.safetensors: images uint8 as stored, or float, normalised) -> floating
 //   [n, C, H, W], normalised by the network's mean and std;
-//   input "tokens" (tokens.safetensors: tokens [n, context]) -> int64.
+//   input "tokens" (tokens.safetensors: tokens [n, context]) -> int64; of windows as long as the
+//   network's learned positions the last m tokens are left out behind a prefix of m.
 // Throws Error(kData) if shapes or token ids do not fit the network.
 at::Tensor calibration_inputs(const StageContext& context, const models::Network& network);
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "harness/contract/declared_options.h"
-#include "methods/train/adamw.h"
+#include "methods/optimise/adamw.h"
 
 namespace assay::train {
 
@@ -15,7 +15,7 @@ struct Settings {
   double lr = 1e-3;
   double final_lr = 1e-5;
   double warmup = 0.05;  // part of all steps
-  AdamWOptions optimiser;
+  optimise::AdamWOptions optimiser;
   double clip = 1;
   double smoothing = 0;
   std::int64_t crop = 0;  // pixels of padding around an image before a random crop

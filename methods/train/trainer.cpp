@@ -21,8 +21,8 @@ bool decays(const std::string& name, const at::Tensor& tensor) {
   return tensor.dim() > 1 && name != "pos_embed" && name != "cls_token" && name != "dist_token";
 }
 
-std::vector<Trainable> trainables(models::Network& network) {
-  std::vector<Trainable> result;
+std::vector<optimise::Trainable> trainables(models::Network& network) {
+  std::vector<optimise::Trainable> result;
   for (const auto& [name, slot] : network.parameters().slots()) {
     slot->set_requires_grad(true);
     result.push_back({name, *slot, decays(name, *slot)});
@@ -70,9 +70,9 @@ double Trainer::step() {
                 {{"step", std::to_string(index)}});
   loss.backward();
   network_.set_training(false);
-  clip_gradients(optimiser_.parameters(), settings_.clip);
+  optimise::clip_gradients(optimiser_.parameters(), settings_.clip);
   optimiser_.step(schedule_.at(index));
-  for (const Trainable& parameter : optimiser_.parameters())
+  for (const optimise::Trainable& parameter : optimiser_.parameters())
     parameter.tensor.mutable_grad().reset();
   losses_.push_back(value);
   if (losses_.size() > kRecent) losses_.pop_front();

@@ -6,7 +6,7 @@
 
 #include "harness/contract/stage_context.h"
 #include "harness/models/network.h"
-#include "methods/train/adamw.h"
+#include "methods/optimise/adamw.h"
 #include "methods/train/batches.h"
 #include "methods/train/schedule.h"
 #include "methods/train/settings.h"
@@ -41,7 +41,7 @@ class Trainer {
   const Batches& batches_;
   Settings settings_;
   Schedule schedule_;
-  AdamW optimiser_;
+  optimise::AdamW optimiser_;
   std::deque<double> losses_;
 };
 

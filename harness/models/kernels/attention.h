@@ -9,9 +9,9 @@ namespace assay::models::kernels {
 // [B, H_kv, K, d] -> [B, H, K, d]: every head H / H_kv times; the same tensor if H_kv = H.
 at::Tensor repeated(const at::Tensor& x, std::int64_t heads);
 
-// softmax(q k^T scale) v, with `causal` the softmax of row i over the first i + 1 keys.
+// softmax(q k^T scale) v, with `causal` the softmax of row i over the first K - Q + i + 1 keys.
 //   q: [B, H, Q, d]; k, v: [B, H_kv, K, d], each head serving H / H_kv consecutive query heads;
-//   `causal` needs Q = K. Any strides: heads are read where a projection wrote them.
+//   `causal` needs Q <= K. Any strides: heads are read where a projection wrote them.
 //   result: [B, H, Q, d]; of our kernel a view of [B, Q, H, d], so that joining heads copies
 //   nothing.
 //

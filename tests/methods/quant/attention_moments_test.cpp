@@ -39,6 +39,31 @@ TEST(RotatedMean, equals_the_mean_over_positions_one_by_one) {  // T14
   EXPECT_TRUE(rotated_mean(moments, {}, kLength).equal(moments));
 }
 
+TEST(RotatedMean, starts_behind_a_prefix) {
+  at::manual_seed(5);
+  const models::Rotary rotary(4, 100, nullptr);
+  const at::Tensor half = at::randn({1, 4, 4}, at::kDouble);
+  const at::Tensor moments = at::matmul(half, half.transpose(1, 2));
+  const auto mean = [&](std::int64_t length, std::int64_t first) {
+    return rotated_mean(moments, rotary.frequencies(), length, first);
+  };
+  EXPECT_TRUE(mean(5, 3).allclose((mean(8, 0) * 8 - mean(3, 0) * 3) / 5, 1e-12, 1e-12));
+}
+
+TEST(AttentionMoments, keys_of_a_prefix_are_met_by_every_sequence) {
+  at::manual_seed(6);
+  const at::Tensor before = at::randn({1, 2, 3, 2}, at::kDouble);  // [1, kv_heads, m, d]
+  const at::Tensor k = at::randn({4, 2, 5, 2}, at::kDouble);
+  const at::Tensor q = at::randn({4, 2, 5, 2}, at::kDouble);
+  AttentionMoments seen(parts_of(2, 2, 2), "x", false, before),
+      plain(parts_of(2, 2, 2), "x", false);
+  seen("x", at::zeros({4, 5, 4}, at::kDouble)), seen("q", q), seen("k", k);
+  plain("x", at::zeros({4, 8, 4}, at::kDouble)), plain("q", q);
+  plain("k", at::cat({before.expand({4, 2, 3, 2}), k}, 2));
+  EXPECT_TRUE(seen.rows_of_queries().allclose(plain.rows_of_queries(), 1e-12));
+  EXPECT_TRUE(seen.rows_of_keys().allclose(plain.rows_of_keys(), 1e-12));
+}
+
 TEST(AttentionMoments, uniform_causal_attention_by_hand) {  // T13
   AttentionMoments seen(parts_of(1, 1, 2), "x", true);
   const at::Tensor x = at::tensor({1., 0., 0., 1., 1., 1.}, at::kDouble).reshape({1, 3, 2});

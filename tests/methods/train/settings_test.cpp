@@ -18,7 +18,7 @@ Settings settings_from(const Json& given) {
 TEST(Settings, defaults_come_from_one_list) {
   const Settings settings = settings_from(Json::object());
   EXPECT_EQ(settings.batch, Settings().batch);
-  EXPECT_EQ(settings.optimiser.beta2, AdamWOptions().beta2);
+  EXPECT_EQ(settings.optimiser.beta2, optimise::AdamWOptions().beta2);
 }
 
 TEST(Settings, a_value_out_of_range_names_the_parameter) {

@@ -1,4 +1,4 @@
-#include "methods/train/adamw.h"
+#include "methods/optimise/adamw.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 
 #include "harness/base/error.h"
 
-namespace assay::train {
+namespace assay::optimise {
 namespace {
 
 Trainable parameter(const std::vector<double>& values, bool decays) {
@@ -95,4 +95,4 @@ TEST(ClipGradients, scales_all_gradients_to_the_limit_and_returns_the_norm_befor
 }
 
 }  // namespace
-}  // namespace assay::train
+}  // namespace assay::optimise

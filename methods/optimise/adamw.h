@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace assay::train {
+namespace assay::optimise {
 
 struct AdamWOptions {
   double beta1 = 0.9;
@@ -54,4 +54,4 @@ class AdamW {
 // the norm before. Summed in float64 in the order given.
 double clip_gradients(const std::vector<Trainable>& parameters, double limit);
 
-}  // namespace assay::train
+}  // namespace assay::optimise

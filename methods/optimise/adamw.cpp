@@ -1,4 +1,4 @@
-#include "methods/train/adamw.h"
+#include "methods/optimise/adamw.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -8,7 +8,7 @@
 
 #include "harness/base/error.h"
 
-namespace assay::train {
+namespace assay::optimise {
 
 AdamW::AdamW(std::vector<Trainable> parameters, AdamWOptions options)
     : parameters_(std::move(parameters)), options_(options) {
@@ -73,4 +73,4 @@ double clip_gradients(const std::vector<Trainable>& parameters, double limit) {
   return norm;
 }
 
-}  // namespace assay::train
+}  // namespace assay::optimise
