@@ -20,8 +20,8 @@ namespace assay {
 struct Rounding {
   std::optional<bool> weights = false;
   std::optional<bool> activations = false;
-  std::int64_t weight_bits = kFloatBits;  // that the trial asks for
-  std::int64_t activation_bits = kFloatBits;
+  std::optional<bool> cache = false;  // keys and values of attention
+  Bits bits = {};                     // that the trial asks for, as far as its stages read them
   std::int64_t prefix = 0;  // the most tokens that a prefix of theirs may have
 };
 

@@ -74,7 +74,7 @@ void check_weights_only(const PlannedStage& stage, const WeightsOnly& asked) {
 Rounding rounds_weights(const StageContext& context) {
   const StageParameters asked(context);
   Rounding rounding{.weights = asked.bits("w_bits") != kFloatBits,
-                    .weight_bits = asked.bits("w_bits")};
+                    .bits = {.weights = asked.bits("w_bits")}};
   // Its own to refuse where nothing before it rounds them.
   if (asked.bits("a_bits") != kFloatBits) rounding.activations.reset();
   return rounding;

@@ -9,6 +9,7 @@
 
 #include "harness/base/enum_names.h"
 #include "harness/base/json.h"
+#include "harness/contract/bits.h"
 
 // What a provider (an executor) offers: the answer to `describe`. Everything the planner knows of
 // methods, models, data sets and metrics stands here, so that control code needs no LibTorch and a
@@ -89,7 +90,7 @@ struct InputDeclaration {
   std::string split;  // data split that the input stage reads; "": the split of the consumer
   std::string when;   // conditions joined by commas that must all hold for the input to exist:
                       // "quantizes_weights" (w_bits < 16), "quantizes_activations" (a_bits < 16),
-                      // "task:classification", "task:language", "act=token" and "group!=-1" (a
+                      // "quantizes_cache" (kv_bits < 16), "task:classification", "task:language", "act=token" and "group!=-1" (a
                       // parameter of the same method or metric has this value, or another);
                       // "": always. StageContext::has_input tells the body
 
@@ -98,8 +99,7 @@ struct InputDeclaration {
 
 // What decides whether an input exists in a trial, and whether a parameter is read.
 struct InputConditions {
-  int weight_bits = 16;
-  int activation_bits = 16;
+  Bits bits;
   std::string task;                  // of the model
   const Json* parameters = nullptr;  // of the method or metric; null: none has any value
 };
@@ -118,7 +118,8 @@ struct StageDeclaration {
   std::string name;  // "gptq.quantize"; unique in the catalogue
   int revision = 1;  // raised whenever the same recipe gives other bytes
   std::vector<std::string>
-      reads;  // parameters that enter its key: the method's or metric's own, "w_bits", "a_bits"
+      reads;  // parameters that enter its key: the method's or metric's own, "w_bits", "a_bits",
+             // "kv_bits"
   bool reads_model = false;      // digests of config and weights enter its key
   bool reads_tokenizer = false;  // digests of the model's tokenizer files enter its key
   bool reads_data = false;       // digests of the data set's files of its split enter its key

@@ -48,8 +48,8 @@ struct Reading {
   }
 
   void check_parameter(const StageDeclaration& stage, const std::string& parameter) const {
-    if (parameter == "w_bits" || parameter == "a_bits") return;
-    std::vector<std::string> legal{"w_bits", "a_bits"};
+    if (bits_named(parameter) != nullptr) return;
+    std::vector<std::string> legal{"w_bits", "a_bits", "kv_bits"};
     for (const ParameterSchema& schema : parameters) {
       if (schema.name == parameter) return;
       legal.push_back(schema.name);

@@ -49,14 +49,15 @@ bool holds_one(std::string_view condition, const InputConditions& conditions) {
     return has_value(conditions.parameters, comparison.parameter, comparison.value) ==
            comparison.equal;
   }
-  if (condition == "quantizes_weights") return conditions.weight_bits < kFloatBits;
-  if (condition == "quantizes_activations") return conditions.activation_bits < kFloatBits;
+  if (condition == "quantizes_weights") return conditions.bits.weights < kFloatBits;
+  if (condition == "quantizes_activations") return conditions.bits.activations < kFloatBits;
+  if (condition == "quantizes_cache") return conditions.bits.cache < kFloatBits;
   if (condition == "task:classification" || condition == "task:language") {
     return conditions.task == condition.substr(5);
   }
   throw Error(ErrorKind::kConfig,
               fmt::format("condition '{}' is not known: expected quantizes_weights, "
-                          "quantizes_activations, task:classification, task:language, "
+                          "quantizes_activations, quantizes_cache, task:classification, task:language, "
                           "PARAMETER=VALUE or PARAMETER!=VALUE",
                           condition),
               {{"condition", std::string(condition)}});
@@ -70,6 +71,7 @@ std::string phrase_of(std::string_view condition) {
   }
   if (condition == "quantizes_weights") return "weights below 16 bits";
   if (condition == "quantizes_activations") return "activations below 16 bits";
+  if (condition == "quantizes_cache") return "keys and values below 16 bits";
   if (condition.starts_with("task:")) return fmt::format("a {} model", condition.substr(5));
   return std::string(condition);
 }

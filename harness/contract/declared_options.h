@@ -57,7 +57,7 @@ class OptionVisitor {
     value = enum_from<Enum>(name, schema.name);
   }
 
-  // The trial's bits, "w_bits" or "a_bits": 1 to 15, or kFloatBits. They are no parameter of the
+  // The trial's bits, "w_bits", "a_bits" or "kv_bits": 1 to 15, or kFloatBits. They are no parameter of the
   // method.
   virtual void bits(int& value, const char* name) = 0;
 

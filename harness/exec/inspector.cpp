@@ -68,7 +68,8 @@ class Inspector {
     for (const Question& question : questions) {
       Answer& answer = answers.emplace_back();
       // Until it is found out.
-      known_.emplace_back().rounding = {.weights = std::nullopt, .activations = std::nullopt};
+      known_.emplace_back().rounding = {
+          .weights = std::nullopt, .activations = std::nullopt, .cache = std::nullopt};
       if (question.provider != kProvider) continue;
       Findings findings(answer);
       // Whatever goes wrong is an answer: one malformed question must not hide the others.
@@ -115,8 +116,10 @@ class Inspector {
     };
     return {.weights = either(a.weights, b.weights),
             .activations = either(a.activations, b.activations),
-            .weight_bits = std::min(a.weight_bits, b.weight_bits),
-            .activation_bits = std::min(a.activation_bits, b.activation_bits),
+            .cache = either(a.cache, b.cache),
+            .bits = {.weights = std::min(a.bits.weights, b.bits.weights),
+                     .activations = std::min(a.bits.activations, b.bits.activations),
+                     .cache = std::min(a.bits.cache, b.bits.cache)},
             .prefix = std::max(a.prefix, b.prefix)};
   }
 

@@ -41,13 +41,16 @@ void check_bits(const Scene& scene, Findings& findings) {
                                    field, bits, parts, mend),
                        {{"field", field}, {"value", std::to_string(bits)}}));
   };
-  const bool weights = made.weights == false && made.weight_bits != kFloatBits;
-  const bool activations = made.activations == false && made.activation_bits != kFloatBits;
+  const bool weights = made.weights == false && made.bits.weights != kFloatBits;
+  const bool activations = made.activations == false && made.bits.activations != kFloatBits;
+  const bool cache = made.cache == false && made.bits.cache != kFloatBits;
   // What is asked for once nothing stands there that nobody does.
-  const std::string mend = fmt::format("W{}A{}", weights ? kFloatBits : made.weight_bits,
-                                       activations ? kFloatBits : made.activation_bits);
-  if (weights) refuse("w_bits", made.weight_bits, "weights", mend);
-  if (activations) refuse("a_bits", made.activation_bits, "activations", mend);
+  const std::string mend = text_of({.weights = weights ? kFloatBits : made.bits.weights,
+                                    .activations = activations ? kFloatBits : made.bits.activations,
+                                    .cache = cache ? kFloatBits : made.bits.cache});
+  if (weights) refuse("w_bits", made.bits.weights, "weights", mend);
+  if (activations) refuse("a_bits", made.bits.activations, "activations", mend);
+  if (cache) refuse("kv_bits", made.bits.cache, "keys and values of attention", mend);
 }
 
 // Images or, at most, tokens of what the stage reads.

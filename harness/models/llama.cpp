@@ -24,7 +24,7 @@ struct Block {
   RmsNorm input_norm, post_norm;
   Linear q, k, v, o, gate, up, down;
 
-  std::string in, q_in, q_out, k_out, v_out, q_rot, k_rot, probabilities, out_in, out_out;
+  std::string in, q_in, q_out, k_out, v_out, q_rot, k_rot, k_cache, v_cache, probabilities, out_in, out_out;
   std::string residual, gate_in, gate_out, up_out, down_in, down_out;
 
   void name_sites(const std::string& prefix) {
@@ -35,6 +35,8 @@ struct Block {
     v_out = prefix + "attn.v.out";
     q_rot = prefix + "attn.q.rot";
     k_rot = prefix + "attn.k.rot";
+    k_cache = prefix + "attn.k.cache";
+    v_cache = prefix + "attn.v.cache";
     probabilities = prefix + "attn.probabilities";
     out_in = prefix + "attn.out.in";
     out_out = prefix + "attn.out.out";
@@ -252,7 +254,7 @@ at::Tensor Llama::attention(std::int64_t index, const at::Tensor& x, Past& past,
   const at::Tensor q_rot =
       tap(b.q_rot, rotary_(std::move(q), past.length()).transpose(1, 2));  // [B, H, T, d]
   const at::Tensor k_rot = tap(b.k_rot, rotary_(std::move(k), past.length()).transpose(1, 2));
-  const KeyValues all = past.extended(index, {k_rot, v});
+  const KeyValues all = past.extended(index, {tap(b.k_cache, k_rot), tap(b.v_cache, v)});
   const double scale = 1.0 / std::sqrt(static_cast<double>(c.head_dim));
   const at::Tensor mixed =
       causal_attention(q_rot, all.keys, all.values, scale, b.probabilities, tap);
@@ -293,6 +295,7 @@ std::optional<AttentionParts> Llama::attention_parts(std::int64_t unit) const {
   AttentionParts parts = attention_named(layer_prefix(index), "self_attn.o_proj", config_.heads,
                                          config_.kv_heads, config_.head_dim);
   parts.queries = b.q_rot, parts.keys = b.k_rot, parts.probabilities = b.probabilities;
+  parts.key_cache = b.k_cache, parts.value_cache = b.v_cache;
   parts.rotary = rotary_.frequencies();
   return parts;
 }

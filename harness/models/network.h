@@ -58,6 +58,7 @@ struct AttentionParts {
   std::string queries, keys;   // sites of what the scores are made of, before they are scaled:
                                // [B, T, heads * head_dim], or turned, [B, heads, T, head_dim]
   std::string probabilities;   // site: [B, heads, T, T]
+  std::string key_cache, value_cache;  // sites of what decoding keeps: [B, kv_heads, T, head_dim]
   std::vector<double> rotary;  // frequencies of the rotary embedding (rotary.h); empty: none
 };
 

@@ -26,7 +26,7 @@ struct Block {
   LayerNorm attention_norm, final_norm;
   Linear q, k, v, out, fc1, fc2;
 
-  std::string in, q_in, q_out, k_out, v_out, probabilities, out_in, out_out;
+  std::string in, q_in, q_out, k_out, v_out, k_cache, v_cache, probabilities, out_in, out_out;
   std::string residual, fc1_in, fc1_out, fc2_in, fc2_out;
 
   void name_sites(const std::string& prefix) {
@@ -35,6 +35,8 @@ struct Block {
     q_out = prefix + "attn.q.out";
     k_out = prefix + "attn.k.out";
     v_out = prefix + "attn.v.out";
+    k_cache = prefix + "attn.k.cache";
+    v_cache = prefix + "attn.v.cache";
     probabilities = prefix + "attn.probabilities";
     out_in = prefix + "attn.out.in";
     out_out = prefix + "attn.out.out";
@@ -163,7 +165,7 @@ at::Tensor Opt::attention(std::int64_t index, const at::Tensor& x, Past& past, T
   const at::Tensor q = heads(tap(b.q_out, b.q(x)));
   const at::Tensor k = heads(tap(b.k_out, b.k(x)));
   const at::Tensor v = heads(tap(b.v_out, b.v(x)));
-  const KeyValues all = past.extended(index, {k, v});
+  const KeyValues all = past.extended(index, {tap(b.k_cache, k), tap(b.v_cache, v)});
   const std::int64_t head_dim = width_ / heads_;  // a whole number: read_configuration
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
   const at::Tensor mixed = causal_attention(q, all.keys, all.values, scale, b.probabilities, tap);
@@ -212,6 +214,7 @@ std::optional<AttentionParts> Opt::attention_parts(std::int64_t unit) const {
   AttentionParts parts =
       attention_named(layer_prefix(index), "self_attn.out_proj", heads_, heads_, width_ / heads_);
   parts.queries = b.q_out, parts.keys = b.k_out, parts.probabilities = b.probabilities;
+  parts.key_cache = b.k_cache, parts.value_cache = b.v_cache;
   return parts;
 }
 

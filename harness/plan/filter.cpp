@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/contract/bits.h"
 #include "harness/plan/planner.h"
 #include "harness/plan/questions.h"
 #include "harness/spec/expression.h"
@@ -19,6 +20,7 @@ const std::vector<std::string> kNames{"id",
                                       "bits",
                                       "w_bits",
                                       "a_bits",
+                                      "kv_bits",
                                       "seed",
                                       "calibration_seed",
                                       "calibration_data",
@@ -43,12 +45,6 @@ std::vector<std::string> legal_names(const Plan& plan) {
 
 Json text_or_nothing(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
-Json bits_of(const PlannedTrial& trial, bool weights) {
-  if (trial.bits.empty()) return {};
-  const std::size_t a = trial.bits.find('A');
-  return std::stoi(weights ? trial.bits.substr(1, a - 1) : trial.bits.substr(a + 1));
-}
-
 Json parameter_of(const Json& identity, const std::string& name) {
   const std::size_t dot = name.find('.');
   for (const Json& step : identity.at("method")) {
@@ -67,8 +63,9 @@ Json value_of(const PlannedTrial& trial, const Json& identity, const std::string
   if (name == "task") return trial.task;
   if (name == "method") return trial.method;
   if (name == "bits") return text_or_nothing(trial.bits);
-  if (name == "w_bits") return bits_of(trial, true);
-  if (name == "a_bits") return bits_of(trial, false);
+  if (int Bits::*const member = bits_named(name)) {
+    return trial.bits.empty() ? Json() : Json((*bits_from(trial.bits)).*member);
+  }
   if (name == "ablation") {
     return trial.ablations.empty() ? Json() : Json(trial.ablations[0].variant);
   }

@@ -102,8 +102,7 @@ void Planner::add_trial(std::size_t index) {
   request.model = trial.model;
   request.data = trial.calibration_data;
   request.split = method_split_;
-  request.weight_bits = trial.weight_bits;
-  request.activation_bits = trial.activation_bits;
+  request.bits = trial.bits;
   request.seed = trial.seed.value_or(0);
   request.calibration_seed = trial.calibration_seed.value_or(0);
   request.trial = options_.share ? -1 : static_cast<int>(index);

@@ -13,6 +13,7 @@ namespace assay::plan {
 namespace {
 
 constexpr const char* kBuiltIn = "assay";
+constexpr int kBitsBase = 32;  // of the bits in a key, a digit each; 0: not read
 
 // A foreign provider that names its own libraries says by that what moves its bits; of any other the
 // processor and MKL are assumed to.
@@ -56,8 +57,8 @@ std::size_t StageBuilder::KeyHash::operator()(const Key& key) const {
   mix(key.model);
   mix(static_cast<std::size_t>(key.seed));
   mix(static_cast<std::size_t>(key.calibration_seed));
-  for (const int value : {key.data, key.split, key.weight_bits, key.activation_bits, key.network,
-                          key.trial, key.shard, key.shards}) {
+  for (const int value : {key.data, key.split, key.bits, key.network, key.trial, key.shard,
+                          key.shards}) {
     mix(static_cast<std::size_t>(value));
   }
   return hash;
@@ -128,8 +129,14 @@ StageBuilder::Key StageBuilder::key_of(std::size_t declared, const Request& requ
   key.calibration_seed = stage.calibration_seed ? request.calibration_seed : 0;
   key.data = stage.data ? request.view : -1;
   key.split = stage.data ? request.split : 0;
-  key.weight_bits = stage.weight_bits ? request.weight_bits : 0;
-  key.activation_bits = stage.activation_bits ? request.activation_bits : 0;
+  if (request.bits) {
+    for (const auto& [member, reads] :
+         {std::pair(&Bits::weights, stage.weight_bits),
+          std::pair(&Bits::activations, stage.activation_bits),
+          std::pair(&Bits::cache, stage.cache_bits)}) {
+      key.bits = key.bits * kBitsBase + (reads ? (*request.bits).*member : 0);
+    }
+  }
   key.network = stage.network ? request.network : -1;
   key.trial = request.trial;
   key.shard = request.shard;
@@ -150,8 +157,7 @@ std::size_t StageBuilder::stage(std::size_t declared, const Request& request, co
   below.shards = 0;
   Inputs inputs = more;
   const InputConditions conditions{
-      .weight_bits = request.weight_bits > 0 ? request.weight_bits : kFloatBits,
-      .activation_bits = request.activation_bits > 0 ? request.activation_bits : kFloatBits,
+      .bits = request.bits.value_or(Bits()),
       .task = sweep_.models[request.model].task,
       .parameters = request.parameters->values};
   for (std::size_t i = 0; i < stage.inputs.size(); ++i) {
@@ -195,9 +201,8 @@ const SharedText& StageBuilder::parameters_of(std::size_t declared, const Reques
   const StageDeclaration& declaration = *graph_[declared].declaration;
   if (declaration.reads.empty()) return kNone;
   LastParameters& last = last_parameters_[declared];
-  if (last.set != request.parameters->id || last.weight_bits != request.weight_bits ||
-      last.activation_bits != request.activation_bits) {
-    last = {request.parameters->id, request.weight_bits, request.activation_bits,
+  if (last.set != request.parameters->id || last.bits != request.bits) {
+    last = {request.parameters->id, request.bits,
             canonical_json(parameter_values(declaration, request))};
   }
   return last.text;
@@ -207,10 +212,8 @@ Json StageBuilder::parameter_values(const StageDeclaration& declaration,
                                     const Request& request) const {
   Json parameters = Json::object();
   for (const std::string& name : declaration.reads) {
-    if (name == "w_bits") {
-      parameters[name] = request.weight_bits > 0 ? request.weight_bits : kFloatBits;
-    } else if (name == "a_bits") {
-      parameters[name] = request.activation_bits > 0 ? request.activation_bits : kFloatBits;
+    if (int Bits::*const member = bits_named(name)) {
+      parameters[name] = request.bits.value_or(Bits()).*member;
     } else {
       const auto value = request.parameters->values->find(name);
       if (value == request.parameters->values->end()) {
@@ -234,8 +237,8 @@ std::string StageBuilder::label_of(const DeclaredStage& declared, const Request&
     add(splits_[static_cast<std::size_t>(request.split)]);
   }
   const auto out = std::back_inserter(label);
-  if (request.weight_bits > 0 && (declared.weight_bits || declared.network)) {
-    fmt::format_to(out, " W{}A{}", request.weight_bits, request.activation_bits);
+  if (request.bits && (declared.weight_bits || declared.network)) {
+    fmt::format_to(out, " {}", text_of(*request.bits));
   }
   if (declared.seed) fmt::format_to(out, " seed={}", request.seed);
   if (declared.declaration->random == "calibration_seed") {

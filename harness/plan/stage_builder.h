@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "harness/base/digest.h"
+#include "harness/contract/bits.h"
 #include "harness/contract/catalogue.h"
 #include "harness/plan/input_files.h"
 #include "harness/plan/key_index.h"
@@ -34,8 +36,7 @@ struct Request {
   int data = -1;
   int view = -1;  // of `data`, as InputFiles::views() counts
   int split = 0;  // as StageBuilder::split_id
-  int weight_bits = 0;
-  int activation_bits = 0;
+  std::optional<Bits> bits;  // nothing: the method reads none
   std::int64_t seed = 0;
   std::int64_t calibration_seed = 0;
   int network = -1;  // stage that made the network; -1: the model as it is
@@ -86,7 +87,7 @@ class StageBuilder {
     std::int64_t seed;
     std::int64_t calibration_seed;
     std::uint32_t declared, parameters, model;
-    int data, split, weight_bits, activation_bits, network, trial, shard, shards;
+    int data, split, bits, network, trial, shard, shards;
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
@@ -102,8 +103,7 @@ class StageBuilder {
   // The parameters that the last stage of a declaration read.
   struct LastParameters {
     std::size_t set = static_cast<std::size_t>(-1);
-    int weight_bits = 0;
-    int activation_bits = 0;
+    std::optional<Bits> bits;
     SharedText text;
   };
 

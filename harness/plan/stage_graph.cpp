@@ -81,6 +81,8 @@ void StageGraph::close(std::size_t index, std::vector<int>& colours) {
       stage.weight_bits = true;
     } else if (name == "a_bits") {
       stage.activation_bits = true;
+    } else if (name == "kv_bits") {
+      stage.cache_bits = true;
     } else {
       stage.reads.push_back(name);
     }
@@ -94,6 +96,8 @@ void StageGraph::close(std::size_t index, std::vector<int>& colours) {
     stage.model |= below.model || input.when.find("task:") != std::string::npos;
     stage.activation_bits |=
         below.activation_bits || input.when.find("quantizes_activations") != std::string::npos;
+    stage.cache_bits |=
+        below.cache_bits || input.when.find("quantizes_cache") != std::string::npos;
     stage.data |= below.data;
     stage.weight_bits |=
         below.weight_bits || input.when.find("quantizes_weights") != std::string::npos;

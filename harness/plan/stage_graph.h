@@ -16,11 +16,12 @@ struct DeclaredStage {
   const StageDeclaration* declaration = nullptr;
   std::size_t catalogue = 0;        // index of the catalogue that offers it
   std::vector<std::size_t> inputs;  // indices of declared stages, as declaration->inputs
-  std::vector<std::string> reads;   // parameters, sorted, without w_bits and a_bits
+  std::vector<std::string> reads;   // parameters, sorted, without bits
   bool model = false;
   bool data = false;  // data and split
   bool weight_bits = false;
   bool activation_bits = false;
+  bool cache_bits = false;
   bool seed = false;
   bool calibration_seed = false;
   bool network = false;

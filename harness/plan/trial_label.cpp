@@ -62,7 +62,7 @@ std::vector<std::pair<std::string, Json>> TrialLabels::chosen_in(const spec::Tri
 std::string TrialLabels::label(const spec::Trial& trial) const {
   const spec::Model& model = sweep_.models[trial.model];
   std::string label = model.name + " " + spec::method_text(sweep_, trial);
-  if (trial.weight_bits > 0) label += " " + spec::bits_text(trial);
+  if (trial.bits) label += " " + spec::bits_text(trial);
   if (trial.seed) label += fmt::format(" seed={}", *trial.seed);
   if (trial.calibration_seed && trial.calibration_seed != trial.seed) {
     label += fmt::format(" calibration_seed={}", *trial.calibration_seed);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/contract/bits.h"
 #include "harness/contract/catalogue.h"
 #include "harness/spec/expression.h"
 #include "harness/spec/method_expression.h"
@@ -22,8 +23,7 @@ struct Point {
   std::uint32_t model = 0;
   const MethodExpression* method = nullptr;
   std::vector<std::uint32_t> steps;
-  int weight_bits = 0;  // 0: the block has no bits
-  int activation_bits = 0;
+  std::optional<Bits> bits;  // nothing: the block has none
   std::optional<std::int64_t> seed;
   std::optional<std::int64_t> calibration_seed;
   int calibration_data = -1;
@@ -75,7 +75,7 @@ class Block {
     kFirstParameter
   };
   static const std::vector<std::string> kAxisNames;
-  static constexpr std::int64_t kBitsBase = 32;  // bits as a value: weights * base + activations
+  static constexpr std::int64_t kBitsBase = 32;  // bits as a value: their digits to this base
 
   // A value of a slot: a number (index, bits, seed) or, for parameters, a node to be checked by the
   // schema of each method.

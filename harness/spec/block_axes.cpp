@@ -84,10 +84,8 @@ std::vector<Block::Value> Block::values_of(std::size_t slot, Node& node) {
         values.push_back({index_of(sweep_.models, *item, "model")});
         break;
       case kBits: {
-        int weight_bits = 0;
-        int activation_bits = 0;
-        parse_bits(*item, weight_bits, activation_bits);
-        values.push_back({weight_bits * kBitsBase + activation_bits});
+        const Bits bits = parse_bits(*item);
+        values.push_back({(bits.weights * kBitsBase + bits.activations) * kBitsBase + bits.cache});
         break;
       }
       case kSeed:

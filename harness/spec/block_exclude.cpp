@@ -8,7 +8,7 @@ namespace assay::spec {
 
 void Block::read_exclude(Node& node) {
   std::vector<std::string> legal = kAxisNames;
-  for (const char* name : {"w_bits", "a_bits", "family", "task"}) legal.emplace_back(name);
+  for (const char* name : {"w_bits", "a_bits", "kv_bits", "family", "task"}) legal.emplace_back(name);
   for (const std::string& name : parameter_names()) legal.push_back(name);
   std::vector<Node*> rules;
   if (node.is_list()) {
@@ -40,11 +40,9 @@ Json Block::value_of(const std::string& name, const Point& point,
     const auto index = values[kCalibrationData].number;
     return index >= 0 ? Json(sweep_.data[static_cast<std::size_t>(index)].name) : Json(model.data);
   }
-  if (name == "bits" || name == "w_bits" || name == "a_bits") {
-    if (point.weight_bits == 0) return {};
-    if (name == "w_bits") return point.weight_bits;
-    if (name == "a_bits") return point.activation_bits;
-    return fmt::format("W{}A{}", point.weight_bits, point.activation_bits);
+  if (name == "bits") return point.bits ? Json(text_of(*point.bits)) : Json();
+  if (int Bits::*const member = bits_named(name)) {
+    return point.bits ? Json((*point.bits).*member) : Json();
   }
   const std::size_t dot = name.find('.');
   for (const std::uint32_t index : point.steps) {

@@ -161,9 +161,10 @@ void Block::for_each(const std::function<void(const Point&)>& visit) {
     point.model = static_cast<std::uint32_t>(values[kModel].number);
     point.method = &choice.expression;
     point.place = &choice.place;
-    if (values[kBits].number >= 0) {
-      point.weight_bits = static_cast<int>(values[kBits].number / kBitsBase);
-      point.activation_bits = static_cast<int>(values[kBits].number % kBitsBase);
+    if (const std::int64_t bits = values[kBits].number; bits >= 0) {
+      point.bits = {.weights = static_cast<int>(bits / kBitsBase / kBitsBase),
+                    .activations = static_cast<int>(bits / kBitsBase % kBitsBase),
+                    .cache = static_cast<int>(bits % kBitsBase)};
     }
     if (values[kSeed].number >= 0) point.seed = values[kSeed].number;
     if (values[kCalibrationSeed].number >= 0) {

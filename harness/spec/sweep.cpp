@@ -187,8 +187,7 @@ std::string method_text(const Sweep& sweep, const Trial& trial) {
 }
 
 std::string bits_text(const Trial& trial) {
-  if (trial.weight_bits == 0) return "";
-  return fmt::format("W{}A{}", trial.weight_bits, trial.activation_bits);
+  return trial.bits ? text_of(*trial.bits) : "";
 }
 
 Json identity_of(const Sweep& sweep, const Trial& trial) {
@@ -199,7 +198,7 @@ Json identity_of(const Sweep& sweep, const Trial& trial) {
     method.push_back(
         {{"name", sweep.steps[step].method}, {"parameters", sweep.steps[step].parameters}});
   }
-  if (trial.weight_bits != 0) identity["bits"] = bits_text(trial);
+  if (trial.bits) identity["bits"] = bits_text(trial);
   if (trial.seed) identity["seed"] = *trial.seed;
   if (trial.calibration_seed) identity["calibration_seed"] = *trial.calibration_seed;
   if (trial.calibration_data >= 0) {
@@ -212,7 +211,7 @@ Json identity_of(const Sweep& sweep, const Trial& trial) {
 // The same as canonical_json(identity_of(...)), put together from the texts of the steps.
 std::string identity_text(const Sweep& sweep, const Trial& trial, const std::string& content) {
   std::string text = "{";
-  if (trial.weight_bits != 0) text += fmt::format("\"bits\":\"{}\",", bits_text(trial));
+  if (trial.bits) text += fmt::format("\"bits\":\"{}\",", bits_text(trial));
   if (trial.calibration_data >= 0) {
     text += fmt::format("\"calibration_data\":\"{}\",",
                         sweep.data[static_cast<std::size_t>(trial.calibration_data)].name);

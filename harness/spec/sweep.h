@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/base/json.h"
+#include "harness/contract/bits.h"
 #include "harness/contract/catalogue.h"
 #include "harness/spec/place.h"
 #include "harness/spec/run_settings.h"
@@ -73,8 +74,7 @@ struct AblationTag {
 struct Trial {
   std::uint32_t model = 0;           // index into Sweep::models
   std::vector<std::uint32_t> steps;  // indices into Sweep::steps, applied left to right
-  int weight_bits = 0;               // 1..16, 16: float; 0: the method reads no bits
-  int activation_bits = 0;
+  std::optional<Bits> bits;          // nothing: the method reads none
   std::optional<std::int64_t> seed;
   std::optional<std::int64_t> calibration_seed;
   int calibration_data = -1;  // index into Sweep::data; -1: the method reads no data

@@ -16,6 +16,12 @@ namespace {
 constexpr std::size_t kMaxTrials = 1'000'000;
 constexpr std::uint64_t kMaxPoints = 10'000'000;
 
+// Which parts of a network are quantized, as a set of bits.
+unsigned rounded_parts(const Bits& bits) {
+  return (bits.weights < kFloatBits ? 1U : 0U) | (bits.activations < kFloatBits ? 2U : 0U) |
+         (bits.cache < kFloatBits ? 4U : 0U);
+}
+
 }  // namespace
 
 TrialTable::TrialTable(const Catalogue& catalogue, Sweep& sweep, StepTable& steps)
@@ -79,8 +85,7 @@ const Reach& TrialTable::reach_under(const MethodDeclaration& method,
   for (const std::string& name : deciding->second) {
     values += canonical_json(conditions.parameters->value(name, Json())) + " ";
   }
-  ReachKey key(&method, conditions.task, conditions.weight_bits < kFloatBits,
-               conditions.activation_bits < kFloatBits, std::move(values));
+  ReachKey key(&method, conditions.task, rounded_parts(conditions.bits), std::move(values));
   const auto found = reach_.find(key);
   if (found != reach_.end()) return found->second;
   return reach_.emplace(std::move(key), reach_of(catalogue_, method, &conditions)).first->second;
@@ -92,10 +97,8 @@ TrialTable::Reads TrialTable::make_reads(const Point& point) {
   for (const MethodDeclaration* method : point.method->methods) reads.bits |= method->reads_bits;
   InputConditions conditions;
   conditions.task = sweep_.models[point.model].task;
-  if (reads.bits && point.weight_bits > 0) {
-    conditions.weight_bits = point.weight_bits;
-    conditions.activation_bits = point.activation_bits;
-  }
+  if (reads.bits && point.bits) conditions.bits = *point.bits;
+  bool rounds_cache = conditions.bits.cache == kFloatBits;
   for (std::size_t i = 0; i < point.steps.size(); ++i) {
     const MethodDeclaration& method = *point.method->methods[i];
     const ConditionalParameters own =
@@ -106,17 +109,24 @@ TrialTable::Reads TrialTable::make_reads(const Point& point) {
     reads.calibration_seed |= reach.calibration_seed;
     reads.data |= reach.data;
     std::set<std::string> names = reach.parameters;
+    rounds_cache = rounds_cache || names.contains("kv_bits");
     for (const std::string& name : own.unread) names.erase(name);
     reads.steps.push_back(steps_.projected(point.steps[i], names));
+  }
+  if (!rounds_cache) {
+    refuse(*point.place,
+           fmt::format("bits {}: no method of '{}' rounds the keys and values of attention; write "
+                       "W{}A{}, or let one do it that does: \"rtn + {}\"",
+                       text_of(*point.bits), point.method->text, point.bits->weights,
+                       point.bits->activations, point.method->text),
+           text_of(*point.bits));
   }
   add_metrics(point, conditions, reads);
   return reads;
 }
 
 const TrialTable::Reads& TrialTable::reads_of(const Point& point) {
-  const bool bits = point.weight_bits > 0;
-  ReadsKey key(point.model, point.steps, bits && point.weight_bits < kFloatBits,
-               bits && point.activation_bits < kFloatBits);
+  ReadsKey key(point.model, point.steps, rounded_parts(point.bits.value_or(Bits())));
   const auto found = reads_.find(key);
   if (found != reads_.end()) return found->second;
   return reads_.emplace(std::move(key), make_reads(point)).first->second;
@@ -157,12 +167,11 @@ void TrialTable::add(const Point& point, const AblationTag* tag, ParameterUse& u
   trial.model = point.model;
   trial.steps = reads.steps;
   if (reads.bits) {
-    if (point.weight_bits == 0) {
+    if (!point.bits) {
       refuse(*point.place, fmt::format("method '{}' reads bits; give the block 'bits: [W4A8]'",
                                        point.method->text));
     }
-    trial.weight_bits = point.weight_bits;
-    trial.activation_bits = point.activation_bits;
+    trial.bits = point.bits;
   }
   const std::int64_t seed = point.seed.value_or(0);
   if (reads.seed) trial.seed = seed;

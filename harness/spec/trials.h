@@ -39,11 +39,10 @@ class TrialTable {
     bool calibration_seed = false;
     std::vector<std::uint32_t> steps;
   };
-  // It depends on the model, the steps, and whether weights and activations are quantized.
-  using ReadsKey = std::tuple<std::uint32_t, std::vector<std::uint32_t>, bool, bool>;
-  // Method, task, whether weights and activations are quantized, values of the parameters that
-  // decide.
-  using ReachKey = std::tuple<const MethodDeclaration*, std::string, bool, bool, std::string>;
+  // It depends on the model, the steps, and which parts are quantized.
+  using ReadsKey = std::tuple<std::uint32_t, std::vector<std::uint32_t>, unsigned>;
+  // Method, task, which parts are quantized, values of the parameters that decide.
+  using ReachKey = std::tuple<const MethodDeclaration*, std::string, unsigned, std::string>;
   const Reads& reads_of(const Point& point);
   const Reach& reach_under(const MethodDeclaration& method, const InputConditions& conditions);
   Reads make_reads(const Point& point);

@@ -73,6 +73,12 @@ struct SearchParameters {
                     .minimum = 0,
                     .doc = "Tokens of the text that a step is searched on; 0 takes 512, or what a "
                            "calibration window has."});
+    option(search.texts, {.name = "search_texts",
+                          .unit = "texts",
+                          .minimum = 1,
+                          .maximum = 100000,
+                          .doc = "Texts whose errors a step adds up; the paper takes one, on which "
+                                 "a sink that it does not show is not seen."});
     option(candidates, {.name = "candidates",
                         .unit = "tokens",
                         .minimum = 0,
@@ -354,7 +360,7 @@ std::vector<InputDeclaration> inputs_of_prefix() {
 
 Rounding prefixes(const StageContext& context) {
   const StageParameters asked(context);
-  return {.activation_bits = asked.bits("a_bits"), .prefix = asked.integer("max_prefix")};
+  return {.bits = {.activations = asked.bits("a_bits")}, .prefix = asked.integer("max_prefix")};
 }
 
 }  // namespace

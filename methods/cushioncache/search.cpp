@@ -20,20 +20,28 @@ struct Errors {
   double error = 0, energy = 0;
 };
 
-Errors errors_of(const models::Network& network, std::int64_t token, const at::Tensor& text,
+Errors errors_of(const models::Network& network, std::int64_t token, const at::Tensor& texts,
                  const ErrorOptions& options, double bound) {
   const at::NoGradGuard no_gradients;
   const bool added = token >= 0;
-  at::Tensor tokens = text.unsqueeze(0);
-  if (added) tokens = at::cat({at::full({1, 1}, token, text.options()), tokens}, 1);
   ErrorTap tap(error_sites(network), options, added ? 1 : 0);
-  at::Tensor hidden = network.embed(tokens, tap);
   double error = 0;
-  for (std::int64_t i = 0; i < network.unit_count() && error <= bound; ++i) {
-    hidden = network.unit(i, hidden, tap);
-    error = tap.total().item<double>();
+  for (std::int64_t row = 0; row < texts.size(0) && error <= bound; ++row) {
+    at::Tensor tokens = texts.narrow(0, row, 1);
+    if (added) tokens = at::cat({at::full({1, 1}, token, tokens.options()), tokens}, 1);
+    at::Tensor hidden = network.embed(tokens, tap);
+    for (std::int64_t i = 0; i < network.unit_count() && error <= bound; ++i) {
+      hidden = network.unit(i, hidden, tap);
+      error = tap.total().item<double>();
+    }
   }
   return {error, tap.energy()};
+}
+
+// Those of a step.
+at::Tensor texts_of(const at::Tensor& texts, std::int64_t step, std::int64_t count) {
+  const at::Tensor rows = (at::arange(count) + step * count).remainder(texts.size(0));
+  return texts.index_select(0, rows.to(texts.device()));
 }
 
 // Whether the first is the better choice.
@@ -44,9 +52,9 @@ bool better(double error, std::int64_t id, const SearchState& than) {
 
 }  // namespace
 
-double error_of(const models::Network& network, std::int64_t token, const at::Tensor& text,
+double error_of(const models::Network& network, std::int64_t token, const at::Tensor& texts,
                 const ErrorOptions& options, double bound) {
-  return errors_of(network, token, text, options, bound).error;
+  return errors_of(network, token, texts, options, bound).error;
 }
 
 std::vector<std::int64_t> tokens_of(const SearchOptions& options, const SearchState& state) {
@@ -63,10 +71,11 @@ SearchState search(models::Network& network, const at::Tensor& texts, const Sear
     network.set_prefix({});
     network.set_prefix(
         models::prefix_of(network, as_tensor(tokens_of(options, state)).to(texts.device())));
-    const at::Tensor text = texts[static_cast<std::int64_t>(state.steps.size()) % texts.size(0)];
+    const at::Tensor own =
+        texts_of(texts, static_cast<std::int64_t>(state.steps.size()), options.texts);
     if (state.error_before < 0) {
       const Errors without =
-          errors_of(network, -1, text, options.error, std::numeric_limits<double>::infinity());
+          errors_of(network, -1, own, options.error, std::numeric_limits<double>::infinity());
       state.error_before = without.error;
       if (without.error <= kNothing * without.energy) {
         state.finished = true;
@@ -78,7 +87,7 @@ SearchState search(models::Network& network, const at::Tensor& texts, const Sear
     while (state.tried < candidates) {
       const std::int64_t id = options.candidates[static_cast<std::size_t>(state.tried)];
       const double error =
-          error_of(network, id, text, options.error, std::min(taken, state.best_error));
+          error_of(network, id, own, options.error, std::min(taken, state.best_error));
       if (error <= taken && better(error, id, state)) {
         state.best = id;
         state.best_error = error;

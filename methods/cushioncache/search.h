@@ -18,6 +18,7 @@ struct SearchOptions {
   ErrorOptions error;
   double tau = 0.5;              // a token joins if it lowers the error to tau times or less
   std::int64_t max_prefix = 16;  // tokens, those of `start` included
+  std::int64_t texts = 1;        // of a step; their errors are summed
   std::vector<std::int64_t> start = {};       // tokens that stand there from the beginning
   std::vector<std::int64_t> candidates = {};  // ids that are tried, in any order
 };
@@ -25,7 +26,7 @@ struct SearchOptions {
 // A token that joined.
 struct SearchStep {
   std::int64_t token = 0;
-  double before = 0;  // error of the step's text without it
+  double before = 0;  // error of the step's texts without it
   double after = 0;
 };
 
@@ -40,14 +41,15 @@ struct SearchState {
   double error_before = -1;  // below 0: not computed yet
 };
 
-// The error of a text [T] behind the network's prefix and `token` (-1: none), whose position is not
-// counted. Errors only grow from site to site: once they are above `bound` the rest is not
-// computed, and what is returned is above `bound` too.
-double error_of(const models::Network& network, std::int64_t token, const at::Tensor& text,
+// The error of texts [n, T], summed, behind the network's prefix and `token` (-1: none), whose
+// position is not counted. Errors only grow from site to site and text to text: once they are above
+// `bound` the rest is not computed, and what is returned is above `bound` too.
+double error_of(const models::Network& network, std::int64_t token, const at::Tensor& texts,
                 const ErrorOptions& options,
                 double bound = std::numeric_limits<double>::infinity());
 
-// texts: int64 [n, T]; step i, counted from the start tokens, takes row i mod n. Among candidates
+// texts: int64 [n, T]; step i, counted from the start tokens, takes the next `options.texts` of
+// them, round and round. Among candidates
 // of one error the smallest id wins. Changes the network's prefix. `visited` is told after every
 // candidate (and may throw, to stop): a state that it was shown is one to go on from, with the same
 // outcome.

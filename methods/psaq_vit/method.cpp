@@ -192,8 +192,7 @@ Rounding rounds(const StageContext& context) {
   const auto options = options_from<QuantizeOptions>(context);
   return {.weights = options.weight_bits != kFloatBits,
           .activations = options.activation_bits != kFloatBits,
-          .weight_bits = options.weight_bits,
-          .activation_bits = options.activation_bits};
+          .bits = {.weights = options.weight_bits, .activations = options.activation_bits}};
 }
 
 void check_synthesis(const PlannedStage& stage) {

@@ -140,12 +140,12 @@ Json quantization_result(const models::Network& network, const QuantizedParts& b
                   {{"bits_per_weight", bits_per_weight(network, parts)},
                    {"weight_bytes", weight_bytes(network, parts)},
                    {"float_layers", float_layers(network, parts).size()},
-                   {"prefix_tokens", parts.prefix},
                    {"quantized_layers", made.layers.size()},
                    {"quantized_sites", made.activations.size()}}},
                  {"quantization",
                   {{"weights", weights_protocol(network, parts)},
                    {"activations", activations_protocol(parts)}}}};
+  if (parts.prefix > 0) result["metrics"]["prefix_tokens"] = parts.prefix;
   if (const std::string note = note_of(before, made); !note.empty()) add_note(result, note);
   return result;
 }

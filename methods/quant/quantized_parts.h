@@ -30,7 +30,7 @@ struct QuantizedParts {
 //                    permutations and zetas; a layer that is float counts 16 bits
 //   weight_bytes     all parameters: quantized layers as they need it, 2 bytes a value for the rest
 //   float_layers     quantizable layers that are float
-//   prefix_tokens    length of the prefix, 0: none
+//   prefix_tokens    length of the prefix, if there is one
 std::vector<MetricValue> network_values();
 
 // Result of a stage that makes a quantized network: {"metrics": network_values(), "quantization":

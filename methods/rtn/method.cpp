@@ -46,6 +46,15 @@ void visit_places(Options& o, OptionVisitor& option) {
   option.bits(o.activation_bits, "a_bits");
 }
 
+void visit_cache(Options& o, OptionVisitor& option) {
+  option(o.cache_symmetric,
+         {.name = "kv_symmetric",
+          .doc = "Keys and values of attention, which have a range a head and token, with zero "
+                 "points in its middle.",
+          .when = "quantizes_cache,quantize!=weights"});
+  option.bits(o.cache_bits, "kv_bits");
+}
+
 // Of rtn.observe.
 struct ObserveOptions : Options {
   void visit(OptionVisitor& option) {
@@ -73,6 +82,7 @@ struct QuantizeOptions : Options {
                    .doc = "Input columns per group of `granularity: group`.",
                    .when = "granularity=group"});
     visit_places(*this, option);
+    visit_cache(*this, option);
     option.bits(weight_bits, "w_bits");
   }
 };
@@ -81,7 +91,7 @@ struct QuantizeOptions : Options {
 Options rounding_options(const StageContext& context) {
   auto options = options_from<QuantizeOptions>(context);
   if (options.part == "activations") options.weight_bits = kFloatBits;
-  if (options.part == "weights") options.activation_bits = kFloatBits;
+  if (options.part == "weights") options.activation_bits = options.cache_bits = kFloatBits;
   return options;
 }
 
@@ -124,8 +134,10 @@ Rounding rounds(const StageContext& context) {
   const StageParameters asked(context);
   return {.weights = options.weight_bits != kFloatBits,
           .activations = options.activation_bits != kFloatBits,
-          .weight_bits = asked.bits("w_bits"),
-          .activation_bits = asked.bits("a_bits")};
+          .cache = options.cache_bits != kFloatBits,
+          .bits = {.weights = asked.bits("w_bits"),
+                   .activations = asked.bits("a_bits"),
+                   .cache = asked.bits("kv_bits")}};
 }
 
 }  // namespace

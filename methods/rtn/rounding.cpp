@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
 #include "harness/base/error.h"
 #include "methods/quant/in_layer.h"
@@ -51,6 +53,32 @@ void check_activations(const models::Network& network, const Options& options) {
   }
 }
 
+// Of keys and values, a range for each head and token.
+void round_cache(const models::Network& network, const Options& options,
+                 quant::QuantizedModel& model) {
+  const quant::ActivationQuantizer quantizer{.scheme = quant::ActivationScheme::kToken,
+                                             .bits = options.cache_bits,
+                                             .symmetric = options.cache_symmetric};
+  for (std::int64_t unit = 0; unit < network.unit_count(); ++unit) {
+    const std::optional<models::AttentionParts> parts = network.attention_parts(unit);
+    if (!parts) continue;
+    model.activations.emplace(parts->key_cache, quantizer);
+    model.activations.emplace(parts->value_cache, quantizer);
+  }
+}
+
+void check_cache(const models::Network& network, const Options& options) {
+  quant::require_levels("kv_bits", options.cache_bits, options.cache_symmetric);
+  for (std::int64_t unit = 0; unit < network.unit_count(); ++unit) {
+    if (network.attention_parts(unit)) return;
+  }
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("kv_bits = {}: networks of family '{}' keep no keys and values; write "
+                          "bits without KV",
+                          options.cache_bits, network.info().family),
+              {{"parameter", "kv_bits"}, {"value", std::to_string(options.cache_bits)}});
+}
+
 }  // namespace
 
 void check(const models::Network& network, const Options& options) {
@@ -58,6 +86,7 @@ void check(const models::Network& network, const Options& options) {
     quant::require_percentile(options.percentile);
   quant::require_levels("w_bits", options.weight_bits, options.symmetric);
   if (options.activation_bits != kFloatBits) check_activations(network, options);
+  if (options.cache_bits != kFloatBits) check_cache(network, options);
 }
 
 std::vector<models::Layer> selected_layers(const models::Network& network,
@@ -119,6 +148,7 @@ quant::QuantizedModel round_to_nearest(const models::Network& network, const Opt
                                 quantizer_at(site, options, ranges, quant::dtype_of(network)));
     }
   }
+  if (options.cache_bits != kFloatBits) round_cache(network, options, model);
   return model;
 }
 

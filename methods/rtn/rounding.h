@@ -15,6 +15,7 @@ namespace assay::rtn {
 struct Options {
   int weight_bits = 8;       // 16: weights stay
   int activation_bits = 16;  // 16: activations stay
+  int cache_bits = 16;       // 16: keys and values of attention stay
   quant::RangeSearch range = quant::RangeSearch::kMinMax;  // or kPercentile, kMse
   double percentile = 0.9999;
   quant::Granularity granularity = quant::Granularity::kChannel;
@@ -23,6 +24,7 @@ struct Options {
   quant::ActivationScheme scheme = quant::ActivationScheme::kTensorStatic;
   std::string layers = "auto";  // auto, all, blocks, inner
   std::string sites = "auto";   // auto, network, inputs
+  bool cache_symmetric = false;
 };
 
 // Layers whose weights are rounded: all; those of the units (`blocks`); all but the first and last
@@ -35,8 +37,8 @@ std::vector<models::Layer> selected_layers(const models::Network& network,
 // classification, `inputs` for language models.
 std::vector<std::string> selected_sites(const models::Network& network, const Options& options);
 
-// That the options fit the network. Throws Error(kUnsupported) for per-token ranges of feature maps
-// and for symmetric grids of 1 bit.
+// That the options fit the network. Throws Error(kUnsupported) for per-token ranges of feature
+// maps, symmetric grids of 1 bit, and keys and values of a network that keeps none.
 void check(const models::Network& network, const Options& options);
 
 quant::ObserverOptions observer_options(const Options& options);

@@ -102,8 +102,7 @@ Rounding rounds(const StageContext& context) {
   const StageParameters asked(context);
   return {.weights = options.weight_bits != kFloatBits,
           .activations = options.activation_bits != kFloatBits,
-          .weight_bits = asked.bits("w_bits"),
-          .activation_bits = asked.bits("a_bits")};
+          .bits = {.weights = asked.bits("w_bits"), .activations = asked.bits("a_bits")}};
 }
 
 void check(const PlannedStage& stage) {

@@ -55,7 +55,7 @@ std::string lines_of(const spec::Sweep& sweep) {
         lines += " " + item.key() + "=" + item.value().dump();
       }
     }
-    if (trial.weight_bits > 0) lines += " " + spec::bits_text(trial);
+    if (trial.bits) lines += " " + spec::bits_text(trial);
     if (trial.seed) lines += " seed=" + std::to_string(*trial.seed);
     if (trial.calibration_seed) lines += " cseed=" + std::to_string(*trial.calibration_seed);
     if (trial.calibration_data >= 0) {

@@ -101,11 +101,11 @@ TEST(Catalogue, values_of_a_method_are_metrics_of_its_network) {
 
 TEST(Conditions, compare_parameters_and_are_told_to_people) {
   const Json parameters = {{"group", 64}, {"act", "token"}};
-  const InputConditions conditions{.weight_bits = 4, .parameters = &parameters};
+  const InputConditions conditions{.bits = {.weights = 4}, .parameters = &parameters};
   EXPECT_TRUE(holds("quantizes_weights,group=64,act!=tensor", conditions));
   EXPECT_FALSE(holds("group!=64", conditions));
   EXPECT_TRUE(holds("group!=-1", conditions));
-  EXPECT_FALSE(holds("quantizes_weights", {.weight_bits = 16}));
+  EXPECT_FALSE(holds("quantizes_weights", {.bits = {.weights = 16}}));
   EXPECT_EQ(parameters_in("group!=-1,act=token"), (std::vector<std::string>{"group", "act"}));
   EXPECT_EQ(condition_text("granularity=group,group!=-1,quantizes_weights"),
             "granularity: group and group other than -1 and weights below 16 bits");
@@ -157,11 +157,11 @@ TEST(Catalogue, files_are_absolute_and_few_and_numerics_are_a_mapping) {
 
 TEST(InputConditions, all_that_an_input_names_must_hold) {
   EXPECT_TRUE(holds("", {}));
-  EXPECT_FALSE(holds("quantizes_activations", {.activation_bits = 16}));
-  EXPECT_TRUE(holds("quantizes_activations", {.activation_bits = 8}));
+  EXPECT_FALSE(holds("quantizes_activations", {.bits = {.activations = 16}}));
+  EXPECT_TRUE(holds("quantizes_activations", {.bits = {.activations = 8}}));
   const std::string both = "quantizes_activations,task:language";
-  EXPECT_TRUE(holds(both, {.activation_bits = 8, .task = "language"}));
-  EXPECT_FALSE(holds(both, {.activation_bits = 8, .task = "classification"}));
+  EXPECT_TRUE(holds(both, {.bits = {.activations = 8}, .task = "language"}));
+  EXPECT_FALSE(holds(both, {.bits = {.activations = 8}, .task = "classification"}));
 }
 
 TEST(InputConditions, a_parameter_may_decide) {

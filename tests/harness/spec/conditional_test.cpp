@@ -56,7 +56,7 @@ TEST(ConditionalParameters, points_that_differ_in_what_they_do_not_read_are_one_
 TEST(ConditionalParameters, what_is_not_read_itself_decides_about_nothing) {
   const Catalogue catalogue = grouped_catalogue();
   const ConditionalParameters own = conditional_parameters(
-      *catalogue.find_method("grouped"), {{"granularity", "group"}, {"group", 32}, {"early", true}}, {.weight_bits = 16});
+      *catalogue.find_method("grouped"), {{"granularity", "group"}, {"group", 32}, {"early", true}}, {.bits = {.weights = 16}});
   EXPECT_EQ(own.values, Json::parse(R"({"granularity": "channel", "group": 128, "early": false})"));
   EXPECT_EQ(own.unread, (std::set<std::string>{"early", "granularity", "group"}));
 }

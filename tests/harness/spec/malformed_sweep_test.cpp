@@ -327,17 +327,32 @@ const std::vector<Malformed> kMalformed{
      "trials:\n"
      "  - {model: vit, method: rtn, bits: [W4A8, 4]}\n"sv,
      "sweep.yaml:8:44: bits must be like W4A8 (weights and activations, 1 to 16, 16: "
-     "float), not '4'"},
+     "float) or W4A8KV4 (keys and values of attention too), not '4'"},
     {"bits_out_of_range", false,
      "trials:\n"
      "  - {model: vit, method: rtn, bits: W17A8}\n"sv,
      "sweep.yaml:8:37: bits must be like W4A8 (weights and activations, 1 to 16, 16: "
-     "float), not 'W17A8'"},
+     "float) or W4A8KV4 (keys and values of attention too), not 'W17A8'"},
     {"zero_bits", false,
      "trials:\n"
      "  - {model: vit, method: rtn, bits: W0A8}\n"sv,
      "sweep.yaml:8:37: bits must be like W4A8 (weights and activations, 1 to 16, 16: "
-     "float), not 'W0A8'"},
+     "float) or W4A8KV4 (keys and values of attention too), not 'W0A8'"},
+    {"bits_of_keys_out_of_range", false,
+     "trials:\n"
+     "  - {model: vit, method: rtn, bits: W4A8KV17}\n"sv,
+     "sweep.yaml:8:37: bits must be like W4A8 (weights and activations, 1 to 16, 16: "
+     "float) or W4A8KV4 (keys and values of attention too), not 'W4A8KV17'"},
+    {"bits_of_keys_without_a_number", false,
+     "trials:\n"
+     "  - {model: vit, method: rtn, bits: W4A8KV}\n"sv,
+     "sweep.yaml:8:37: bits must be like W4A8 (weights and activations, 1 to 16, 16: "
+     "float) or W4A8KV4 (keys and values of attention too), not 'W4A8KV'"},
+    {"bits_of_keys_that_nobody_rounds", false,
+     "trials:\n"
+     "  - {model: opt, method: gptq, bits: W4A16KV4}\n"sv,
+     "sweep.yaml:8:26: bits W4A16KV4: no method of 'gptq' rounds the keys and values of attention; "
+     "write W4A16, or let one do it that does: \"rtn + gptq\""},
     {"bits_missing", false,
      "trials:\n"
      "  - {model: vit, method: rtn}\n"sv,

@@ -74,7 +74,7 @@ TEST(CushionSearch, one_token_takes_a_planted_sink) {  // T25
   std::int64_t best_id = -1;
   network->set_prefix({});
   for (std::int64_t id = 0; id < 64; ++id) {
-    const double error = error_of(*network, id, texts[0], options.error);
+    const double error = error_of(*network, id, texts.narrow(0, 0, 1), options.error);
     if (error < best) best = error, best_id = id;
   }
   EXPECT_EQ(found.steps[0].token, best_id);
@@ -108,6 +108,21 @@ TEST(CushionSearch, goes_on_from_every_state_to_the_same_tokens) {
       EXPECT_EQ(again.steps[step].after, whole.steps[step].after) << i;
     }
   }
+}
+
+TEST(CushionSearch, adds_up_the_errors_of_its_texts) {
+  const at::NoGradGuard no_gradients;
+  const auto network = planted_network(100);
+  const at::Tensor texts = texts_of(*network, 3);
+  const auto error = [&](const at::Tensor& rows) { return error_of(*network, 9, rows, {}); };
+  double sum = 0;
+  for (std::int64_t i = 0; i < 3; ++i) sum += error(texts.narrow(0, i, 1));
+  EXPECT_NEAR(error(texts) / sum, 1, 1e-12);
+  SearchOptions options{.max_prefix = 1, .texts = 5};  // more than there are: round and round
+  options.candidates = {9};
+  const SearchState found = search(*network, texts, options);
+  ASSERT_EQ(found.steps.size(), 1);
+  EXPECT_NEAR(found.steps[0].after / (sum + error(texts.narrow(0, 0, 2))), 1, 1e-12);
 }
 
 TEST(CushionSearch, begins_behind_the_start_tokens) {

@@ -162,11 +162,11 @@ TEST_P(CushionCacheModels, every_candidate_of_three_steps) {
     network->set_prefix({});
     network->set_prefix(models::prefix_of(*network, at::tensor(before, at::kLong)));
     EXPECT_NEAR(
-        error_of(*network, -1, texts.back(), options.error) / want.at(name + "L0").item<double>(),
+        error_of(*network, -1, texts.back().unsqueeze(0), options.error) / want.at(name + "L0").item<double>(),
         1, error_tolerance());
     at::Tensor scores = at::empty({256}, at::kDouble);
     for (std::int64_t id = 0; id < 256; ++id) {
-      scores[id] = error_of(*network, id, texts.back(), options.error);
+      scores[id] = error_of(*network, id, texts.back().unsqueeze(0), options.error);
     }
     const at::Tensor expected = want.at(name + "scores").to(at::kDouble);
     EXPECT_TRUE(scores.allclose(expected, error_tolerance(), 0)) << name;

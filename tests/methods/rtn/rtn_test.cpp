@@ -1,7 +1,9 @@
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "harness/base/atomic_file.h"
@@ -89,6 +91,54 @@ TEST(Rtn, rounds_only_what_it_is_told_to) {
   EXPECT_EQ(made("activations")["quantized_layers"], 0);
   EXPECT_EQ(made("activations")["bits_per_weight"], 16.0);
   EXPECT_EQ(made("both")["quantized_layers"], 10);
+}
+
+TEST(Rtn, keys_and_values_have_a_range_a_head_and_token) {
+  const at::NoGradGuard no_gradients;
+  const std::unique_ptr<models::Network> network = quant::canary_network("opt");
+  const quant::QuantizedModel model =
+      round_to_nearest(*network, {.weight_bits = 16, .cache_bits = 3}, {});
+  EXPECT_EQ(model.activations.size(), 4U);
+  EXPECT_TRUE(model.layers.empty());
+  const at::Tensor x = at::randn({1, 2, 3, 8}, at::kDouble);
+  const at::Tensor y = model.activations.at("blocks.1.attn.v.cache")(x);
+  for (std::int64_t head = 0; head < 2; ++head) {
+    for (std::int64_t token = 0; token < 3; ++token) {
+      const at::Tensor row = x[0][head][token];
+      const double low = std::min(row.min().item<double>(), 0.0);
+      const double scale = (std::max(row.max().item<double>(), 0.0) - low) / 7;
+      const double zero = std::nearbyint(-low / scale);
+      const at::Tensor expected = ((row / scale).round() + zero).clamp(0, 7).sub(zero) * scale;
+      EXPECT_TRUE(y[0][head][token].allclose(expected, 1e-12, 1e-12));
+    }
+  }
+  // A pass over a text and decoding it token by token round the same keys and values.
+  const at::Tensor tokens = quant::canary_inputs(*network, 1).narrow(1, 0, 12);
+  quant::ActivationTap tap(model.activations);
+  const at::Tensor whole = network->forward(tokens, tap);
+  EXPECT_GT(quant::relative_error(whole, network->forward(tokens)), 1e-3);
+  models::KeyValueCache cache;
+  for (std::int64_t i = 0; i < 12; ++i) {
+    EXPECT_LT(quant::relative_error(network->decode(tokens.narrow(1, i, 1), cache, tap),
+                                    whole.narrow(1, i, 1)),
+              1e-4);
+  }
+}
+
+TEST(Rtn, keys_and_values_are_rounded_where_there_are_some) {
+  const auto refused = [](const char* family, int bits, const Json& given = Json::object()) {
+    FakeContext context(parameters(given, 16, 16));
+    context.recipe_json["parameters"]["kv_bits"] = bits;
+    const std::unique_ptr<models::Network> network = quant::canary_network(family);
+    return refusal([&] {
+      rtn_method().stages[1].check(
+          {.context = context, .network = *network, .samples = {}, .before = {}});
+    });
+  };
+  EXPECT_EQ(refused("opt", 4), "");
+  EXPECT_THAT(refused("vit", 4), HasSubstr("kv_bits = 4: networks of family 'vit' keep no keys"));
+  EXPECT_THAT(refused("opt", 1, {{"kv_symmetric", true}}), HasSubstr("kv_bits = 1 with a symmetric"));
+  EXPECT_EQ(refused("vit", 4, {{"quantize", "weights"}}), "");
 }
 
 TEST(Rtn, ranges_are_observed_behind_the_quantizers_that_are_there) {

@@ -11,6 +11,7 @@ inline Json parameters_of(const MethodDeclaration& method, const Json& given, in
       checked_parameters(method.parameters, given.is_null() ? Json::object() : given, method.name);
   parameters["w_bits"] = weight_bits;
   parameters["a_bits"] = activation_bits;
+  if (!parameters.contains("kv_bits")) parameters["kv_bits"] = kFloatBits;
   return parameters;
 }
 
