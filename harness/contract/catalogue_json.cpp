@@ -27,7 +27,8 @@ void fields(Resources& r, V& v) {
 }
 template <typename V>
 void fields(InputDeclaration& r, V& v) {
-  v("name", r.name), v("stage", r.stage), v("split", r.split), v("when", r.when);
+  v("name", r.name), v("stage", r.stage), v("split", r.split), v("when", r.when),
+      v("same_shard", r.same_shard);
 }
 template <typename V>
 void fields(StageDeclaration& r, V& v) {
