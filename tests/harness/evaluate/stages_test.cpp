@@ -21,13 +21,17 @@ using assay::testing::refusal;
 
 class StagesTest : public ::testing::Test {
  protected:
-  static NetworkLoader serves(std::shared_ptr<const models::Network> network) {
+  static NetworkLoader gives(std::shared_ptr<const models::Network> network) {
     return [network](StageContext&) {
       return LoadedNetwork{network, std::make_shared<models::Untapped>()};
     };
   }
 
-  static StageBody body(const std::string& name, const NetworkLoader& load = {}) {
+  static NetworkLoaders serves(const std::shared_ptr<const models::Network>& network) {
+    return {.trial = gives(network), .float_model = {}};
+  }
+
+  static StageBody body(const std::string& name, const NetworkLoaders& load = {}) {
     for (const Metric& metric : built_in_metrics()) {
       for (const StageImplementation& stage : implementations(metric, load)) {
         if (stage.declaration.name == name) return stage.body;
