@@ -326,7 +326,7 @@ void check_references(const Catalogue& catalogue) {
         Reader::refuse("stage " + stage.name, error.what());
       }
     }
-    if (stage.random != "" && stage.random != "seed" && stage.random != "calibration_seed") {
+    if (!stage.random.empty() && stage.random != "seed" && stage.random != "calibration_seed") {
       Reader::refuse("stage " + stage.name,
                      "random must be '', 'seed' or 'calibration_seed', not '" + stage.random + "'");
     }

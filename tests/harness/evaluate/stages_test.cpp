@@ -22,7 +22,7 @@ using assay::testing::refusal;
 
 class StagesTest : public ::testing::Test {
  protected:
-  static NetworkLoader gives(std::shared_ptr<const models::Network> network) {
+  static NetworkLoader gives(const std::shared_ptr<const models::Network>& network) {
     return [network](StageContext&) {
       return LoadedNetwork{network, std::make_shared<models::Untapped>()};
     };
