@@ -93,6 +93,8 @@ struct InputDeclaration {
                       // "quantizes_cache" (kv_bits < 16), "task:classification", "task:language", "act=token" and "group!=-1" (a
                       // parameter of the same method or metric has this value, or another);
                       // "": always. StageContext::has_input tells the body
+  bool same_shard = false;  // a metric's stage takes the part of its own shard: the input is fanned
+                            // out as its consumer is. Else it is one stage for all shards
 
   bool operator==(const InputDeclaration&) const = default;
 };

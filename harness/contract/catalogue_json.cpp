@@ -27,7 +27,8 @@ void fields(Resources& r, V& v) {
 }
 template <typename V>
 void fields(InputDeclaration& r, V& v) {
-  v("name", r.name), v("stage", r.stage), v("split", r.split), v("when", r.when);
+  v("name", r.name), v("stage", r.stage), v("split", r.split), v("when", r.when),
+      v("same_shard", r.same_shard);
 }
 template <typename V>
 void fields(StageDeclaration& r, V& v) {
@@ -325,7 +326,7 @@ void check_references(const Catalogue& catalogue) {
         Reader::refuse("stage " + stage.name, error.what());
       }
     }
-    if (stage.random != "" && stage.random != "seed" && stage.random != "calibration_seed") {
+    if (!stage.random.empty() && stage.random != "seed" && stage.random != "calibration_seed") {
       Reader::refuse("stage " + stage.name,
                      "random must be '', 'seed' or 'calibration_seed', not '" + stage.random + "'");
     }

@@ -3,17 +3,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
 
 #include "datasets/chunks.h"
 #include "datasets/image_set.h"
+#include "harness/evaluate/progress.h"
 #include "harness/models/network.h"
 #include "harness/models/tap.h"
 
 namespace assay::evaluate {
-
-// Told after each chunk: samples done, samples in all. May throw to stop.
-using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
 
 // One value a sample, in data order.
 struct ClassificationRecords {

@@ -7,7 +7,8 @@
 #include "datasets/chunks.h"
 #include "harness/contract/declared_options.h"
 #include "harness/contract/stage_context.h"
-#include "harness/evaluate/classification.h"
+#include "harness/evaluate/progress.h"
+#include "harness/models/network.h"
 #include "harness/models/tensor_file.h"
 
 // What the stages of metrics have in common: shards, progress, per-sample values.

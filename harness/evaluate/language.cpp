@@ -6,76 +6,32 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <map>
 
 #include "harness/base/error.h"
-#include "harness/evaluate/fit.h"
 #include "harness/evaluate/network_traits.h"
+#include "harness/evaluate/window_groups.h"
 
 namespace assay::evaluate {
 namespace {
 
 constexpr std::int64_t kChunkTokens = 2048;
 
-using Rows = std::vector<std::int64_t>;  // indices of windows
-
-// Token ids of windows of one size: int64 [rows, size].
-at::Tensor input_of(const WindowedText& text, const Rows& rows) {
-  const std::int64_t size = text.windows[static_cast<std::size_t>(rows.front())].size();
-  at::Tensor input = at::empty({static_cast<std::int64_t>(rows.size()), size}, at::kLong);
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    const Window& window = text.windows[static_cast<std::size_t>(rows[row])];
-    const at::Tensor target = input[static_cast<std::int64_t>(row)];
-    if (window.bos) {
-      target[0].fill_(*text.bos);
-    }
-    target.narrow(0, size - window.length, window.length)
-        .copy_(text.ids.narrow(0, window.begin, window.length));
-  }
-  return input;
-}
-
-// The windows of a range by size, longest first.
-std::map<std::int64_t, Rows, std::greater<>> by_size(const WindowedText& text,
-                                                     datasets::Range range) {
-  std::map<std::int64_t, Rows, std::greater<>> groups;
-  for (std::int64_t i = range.begin; i < range.end; ++i) {
-    groups[text.windows[static_cast<std::size_t>(i)].size()].push_back(i);
-  }
-  return groups;
-}
-
-void check_fit(const models::NetworkInfo& info, const WindowedText& text) {
-  require_context(info, text.context);
-  if (text.ids.numel() == 0) return;
-  const std::int32_t bos = text.bos_rule == "none" ? 0 : text.bos.value_or(0);
-  require_vocabulary(info, std::max(text.ids.max().item<std::int32_t>(), bos));
-  if (const auto least = text.ids.min().item<std::int32_t>(); least < 0) {
-    throw Error(ErrorKind::kData, fmt::format("the text holds token id {}", least));
-  }
-}
-
-// Sums of the windows in `rows`, which have one size and are computed together, `padding` rows
-// under them.
+// Sums of the windows of a group, by window.
 void score(const models::Network& network, models::Tap& tap, const WindowedText& text,
-           const Rows& rows, std::int64_t padding, std::vector<double>& sums) {
-  const NetworkTraits traits = traits_of(network);
-  const at::Tensor input = input_of(text, rows);
-  const at::Tensor padded =
-      datasets::padded(input, static_cast<std::int64_t>(rows.size()) + padding);
-  const at::Tensor logits = network.forward(padded.to(traits.device), tap);
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    const Window& window = text.windows[static_cast<std::size_t>(rows[row])];
+           const WindowGroup& group, std::vector<double>& sums) {
+  const at::Device device = traits_of(network).device;
+  const at::Tensor logits = network.forward(group.input.to(device), tap);
+  for (std::size_t row = 0; row < group.windows.size(); ++row) {
+    const auto number = static_cast<std::size_t>(group.windows[row]);
+    const Window& window = text.windows[number];
     const auto at = static_cast<std::int64_t>(row);
-    const std::int64_t first = window.size() - window.scored;
-    const double sum = nll_sum(logits[at].narrow(0, first - 1, window.scored),
-                               input[at].narrow(0, first, window.scored).to(traits.device));
+    const double sum =
+        nll_sum(predictions(logits[at], window), targets(group.ids[at], window).to(device));
     if (!std::isfinite(sum)) {
       throw Error(ErrorKind::kMethod,
-                  fmt::format("the network's likelihood of window {} is not finite", rows[row]));
+                  fmt::format("the network's likelihood of window {} is not finite", number));
     }
-    sums[static_cast<std::size_t>(rows[row])] = sum;
+    sums[number] = sum;
   }
 }
 
@@ -91,20 +47,12 @@ LanguageRecords score_windows(const models::Network& network, models::Tap& tap,
                               const WindowedText& text, const datasets::ChunkPlan& plan,
                               const Progress& progress) {
   const c10::InferenceMode inference;
-  check_fit(network.info(), text);
-  const datasets::Range chunks = datasets::chunks_of(plan);
+  require_fit(network.info(), text);
   const datasets::Range mine = datasets::samples_of(plan);
   std::vector<double> sums(text.windows.size());  // by window
-  for (std::int64_t chunk = chunks.begin; chunk < chunks.end; ++chunk) {
-    const datasets::Range range = datasets::samples_of(plan, chunk);
-    const auto groups = by_size(text, range);
-    for (const auto& [size, rows] : groups) {
-      score(network, tap, text, rows, groups.size() == 1 ? plan.chunk - range.size() : 0, sums);
-    }
-    if (progress) {
-      progress(range.end - mine.begin, mine.size());
-    }
-  }
+  for_each_group(
+      text, plan, [&](const WindowGroup& group) { score(network, tap, text, group, sums); },
+      progress);
   std::vector<double> nll;
   std::vector<std::int64_t> counts;
   std::vector<std::int64_t> words;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "datasets/chunks.h"
-#include "harness/evaluate/classification.h"
+#include "harness/evaluate/progress.h"
 #include "harness/evaluate/windows.h"
 #include "harness/models/network.h"
 #include "harness/models/tap.h"
@@ -21,12 +21,9 @@ struct LanguageRecords {
   at::Tensor window_bytes;   // int64 [n]
 };
 
-// Windows of one shard of `plan`, in chunks of `plan.chunk` windows; the last one is padded with
-// windows of zeros. In a chunk with windows of several lengths those of one length are computed
-// together, so that none is padded: a range of activations would see the padding. Logits are taken as float32 (float64 for a float64 network), their log-softmax
-// in the same type, sums in float64. Throws Error(kData) for ids outside the vocabulary,
-// Error(kConfig) for windows longer than the network's context, Error(kMethod) naming the first
-// window whose likelihood is not finite.
+// Windows of one shard of `plan`, in the chunks of for_each_group(). Logits are taken as float32
+// (float64 for a float64 network), their log-softmax in the same type, sums in float64. Throws as
+// require_fit(), and Error(kMethod) naming the first window whose likelihood is not finite.
 LanguageRecords score_windows(const models::Network& network, models::Tap& tap,
                               const WindowedText& text, const datasets::ChunkPlan& plan,
                               const Progress& progress = {});

@@ -2,7 +2,7 @@
 
 namespace assay::evaluate {
 
-std::vector<StageImplementation> implementations(const Metric& metric, const NetworkLoader& load) {
+std::vector<StageImplementation> implementations(const Metric& metric, const NetworkLoaders& load) {
   std::vector<StageImplementation> all;
   for (const MetricStage& stage : metric.stages) {
     all.push_back({stage.declaration,

@@ -17,13 +17,18 @@
 
 namespace assay::evaluate {
 
-// The network of a stage's trial: the base model with what its methods changed, and the tap that
-// quantizes its activations.
+// A network, and the tap that quantizes its activations.
 struct LoadedNetwork {
   std::shared_ptr<const models::Network> network;
   std::shared_ptr<models::Tap> tap;
 };
 using NetworkLoader = std::function<LoadedNetwork(StageContext&)>;
+
+// The networks that a stage may ask for.
+struct NetworkLoaders {
+  NetworkLoader trial;        // of its trial: the float model with what the methods made of it
+  NetworkLoader float_model;  // the model as it came in the sweep, before any method
+};
 
 // A stage that has not run, and the headers of what it reads. Null: not known.
 struct PlannedMeasurement {
@@ -35,8 +40,8 @@ struct PlannedMeasurement {
 
 struct MetricStage {
   StageDeclaration declaration;
-  // Returns what protocol::Message::result holds. A stage that merges has no use for the loader.
-  std::function<Json(StageContext&, const NetworkLoader&)> run;
+  // Returns what protocol::Message::result holds. A stage that merges has no use for the loaders.
+  std::function<Json(StageContext&, const NetworkLoaders&)> run;
   // Finds what the stage would refuse, before anything runs. Not set: nothing can be said.
   std::function<void(const PlannedMeasurement&, Findings&)> check = {};
 };
@@ -46,8 +51,8 @@ struct Metric {
   std::vector<MetricStage> stages;
 };
 
-// The stages with their loader, as a registry takes them.
-std::vector<StageImplementation> implementations(const Metric& metric, const NetworkLoader& load);
+// The stages with their loaders, as a registry takes them.
+std::vector<StageImplementation> implementations(const Metric& metric, const NetworkLoaders& load);
 
 // Every metric of harness/evaluate/CMakeLists.txt, in its order.
 std::vector<Metric> built_in_metrics();

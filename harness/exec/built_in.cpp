@@ -10,15 +10,22 @@
 #include "methods/method.h"
 
 namespace assay::exec {
+namespace {
+
+// Of a network that executors keep.
+evaluate::LoadedNetwork shared(const std::shared_ptr<const quant::MethodNetwork>& kept) {
+  return {{kept, kept->network.get()}, {kept, kept->tap.get()}};
+}
+
+}  // namespace
 
 Registry built_in_registry() {
   const quant::ModelLoader loader = [](StageContext& context) {
     return load_method_network(context);
   };
-  const evaluate::NetworkLoader resident = [](StageContext& context) {
-    const std::shared_ptr<const quant::MethodNetwork> loaded = resident_stage_network(context);
-    return evaluate::LoadedNetwork{{loaded, loaded->network.get()}, {loaded, loaded->tap.get()}};
-  };
+  const evaluate::NetworkLoaders resident = {
+      .trial = [](StageContext& context) { return shared(resident_stage_network(context)); },
+      .float_model = [](StageContext& context) { return shared(resident_float_model(context)); }};
   Registry registry;
   registry.add_all(datasets::readers());
   registry.add_all(models::families());

@@ -22,7 +22,6 @@ namespace {
 
 constexpr const char* kProvider = "assay";
 constexpr const char* kTokenize = "tokenize";
-constexpr const char* kTrain = "train";
 constexpr std::size_t kTokenizedBytes = 16384;
 // A token takes a byte of text or more, but joining rows may double a byte, and a normaliser make
 // three of one.
@@ -153,14 +152,6 @@ class Inspector {
                              : models::read_headers(files, family));
     }
     for (const Error& problem : headers->problems) findings.add("model", problem);
-    if (from_configuration && question.stage != kTrain && !context.has_input("network")) {
-      findings.add("model",
-                   Error(ErrorKind::kUnsupported,
-                         fmt::format("it has no weights, and {} needs some: train it first "
-                                     "(method: train, or \"train + ...\"), or name a "
-                                     "checkpoint as 'weights'",
-                                     question.stage)));
-    }
     if (headers->network != nullptr) facts["model"] = facts_of(*headers);
     return headers;
   }

@@ -65,10 +65,8 @@ std::unique_ptr<models::Network> whole_network(const StageContext& context,
   return network;
 }
 
-}  // namespace
-
-quant::MethodNetwork load_method_network(const StageContext& context) {
-  const std::vector<fs::path> chain = network_chain(context);
+// The model of the recipe with the artifacts of `chain`.
+quant::MethodNetwork network_with(const StageContext& context, const std::vector<fs::path>& chain) {
   std::size_t first = 0;
   quant::MethodNetwork result(whole_network(context, chain, first));
   std::vector<std::shared_ptr<models::Tap>> taps;
@@ -90,17 +88,32 @@ quant::MethodNetwork load_method_network(const StageContext& context) {
   return result;
 }
 
-std::shared_ptr<const quant::MethodNetwork> resident_stage_network(StageContext& context) {
-  Json chain = Json::array();
-  for (const fs::path& artifact : network_chain(context)) chain.push_back(publication_of(artifact));
+std::shared_ptr<const quant::MethodNetwork> resident_with(StageContext& context,
+                                                          const std::vector<fs::path>& chain) {
+  Json publications = Json::array();
+  for (const fs::path& artifact : chain) publications.push_back(publication_of(artifact));
   const Json identity = {{"model", context.recipe().value("model", Json())},
-                         {"chain", std::move(chain)},
+                         {"chain", std::move(publications)},
                          {"numerics", context.recipe().value("numerics", Json::object())}};
   const std::shared_ptr<void> value =
       context.resident("network:" + sha256(identity.dump()), [&]() -> std::shared_ptr<void> {
-        return std::make_shared<quant::MethodNetwork>(load_method_network(context));
+        return std::make_shared<quant::MethodNetwork>(network_with(context, chain));
       });
   return std::static_pointer_cast<const quant::MethodNetwork>(value);
+}
+
+}  // namespace
+
+quant::MethodNetwork load_method_network(const StageContext& context) {
+  return network_with(context, network_chain(context));
+}
+
+std::shared_ptr<const quant::MethodNetwork> resident_stage_network(StageContext& context) {
+  return resident_with(context, network_chain(context));
+}
+
+std::shared_ptr<const quant::MethodNetwork> resident_float_model(StageContext& context) {
+  return resident_with(context, {});
 }
 
 }  // namespace assay::exec

@@ -20,4 +20,8 @@ quant::MethodNetwork load_method_network(const StageContext& context);
 // The same kept between stages; must not be changed.
 std::shared_ptr<const quant::MethodNetwork> resident_stage_network(StageContext& context);
 
+// The model of the recipe as it came, whatever methods made of it; kept, and not to be changed. The
+// network of a trial without methods is the same one.
+std::shared_ptr<const quant::MethodNetwork> resident_float_model(StageContext& context);
+
 }  // namespace assay::exec

@@ -10,6 +10,7 @@
 
 #include "datasets/sampling.h"
 #include "harness/contract/stage_parameters.h"
+#include "harness/contract/stage_recipe.h"
 #include "harness/evaluate/fit.h"
 #include "harness/evaluate/metric.h"
 #include "harness/exec/inspection_scene.h"
@@ -122,9 +123,35 @@ const evaluate::MetricStage* metric_stage(const std::string& name) {
   return stage_among(kMetrics, name);
 }
 
+// A network that is described by a configuration alone has weights once a stage has trained it.
+void check_weights(const Scene& scene, Findings& findings) {
+  const std::string& stage = scene.question.stage;
+  if (model_of(scene.context).config.is_null() || stage == "tokenize" || stage == "train" ||
+      scene.context.has_input("network")) {
+    return;
+  }
+  const evaluate::MetricStage* metric = metric_stage(stage);
+  if (metric != nullptr && !metric->declaration.reads_network) {
+    findings.add("metric",
+                 Error(ErrorKind::kUnsupported,
+                       fmt::format("{} computes the model as it came, before any method, and it "
+                                   "came without weights; save the trained network and name that "
+                                   "folder as 'weights' of a model, or leave this trial out of "
+                                   "the entry ('models' or 'methods')",
+                                   stage)));
+    return;
+  }
+  findings.add("model",
+               Error(ErrorKind::kUnsupported,
+                     fmt::format("it has no weights, and {} needs some: train it first (method: "
+                                 "train, or \"train + ...\"), or name a checkpoint as 'weights'",
+                                 stage)));
+}
+
 }  // namespace
 
 void check_stage(const Scene& scene, Findings& findings) {
+  check_weights(scene, findings);
   if (const MethodStage* stage = method_stage(scene.question.stage)) {
     return check_method(*stage, scene, findings);
   }

@@ -43,6 +43,7 @@ class Recipe {
 
   // The same recipe for another shard.
   Recipe for_shard(int shard) const;
+  bool is_shard() const { return shard_ >= 0; }
 
   // canonical_json of the recipe, whole.
   std::string text(const std::vector<StageInput>& inputs) const;

@@ -153,8 +153,6 @@ std::size_t StageBuilder::stage(std::size_t declared, const Request& request, co
   }
   const DeclaredStage& stage = graph_[declared];
   Request below = request;
-  below.shard = -1;
-  below.shards = 0;
   Inputs inputs = more;
   const InputConditions conditions{
       .bits = request.bits.value_or(Bits()),
@@ -164,6 +162,8 @@ std::size_t StageBuilder::stage(std::size_t declared, const Request& request, co
     const InputDeclaration& input = stage.declaration->inputs[i];
     if (!input.when.empty() && !holds(input.when, conditions)) continue;
     below.split = input.split.empty() ? request.split : split_id(input.split);
+    below.shard = input.same_shard ? request.shard : -1;
+    below.shards = input.same_shard ? request.shards : 0;
     inputs.emplace_back(input_names_[declared][i], this->stage(stage.inputs[i], below, {}));
   }
   if (stage.declaration->reads_network && request.network >= 0) {
@@ -349,8 +349,13 @@ std::size_t StageBuilder::other_shard(std::size_t first, int shard, int shards) 
   stage.recipe = stage.recipe.for_shard(shard);
   stage.label.resize(stage.label.size() - shard_label(0, shards).size());
   stage.label += shard_label(shard, shards);
-  below_stage_.assign(below(first).begin(), below(first).end());
-  return add(std::move(stage), below_stage_, content_of_[first]);
+  std::vector<std::uint32_t> inputs(below(first).begin(), below(first).end());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!plan_.stages[inputs[i]].recipe.is_shard()) continue;
+    inputs[i] = static_cast<std::uint32_t>(other_shard(inputs[i], shard, shards));
+    stage.inputs[i].key = plan_.stages[inputs[i]].key;
+  }
+  return add(std::move(stage), inputs, content_of_[first]);
 }
 
 // --- content

@@ -59,7 +59,7 @@ class StageBuilder {
 
   // Index into Plan::stages. `more`: inputs beside the declared ones ("shard.0").
   std::size_t stage(std::string_view name, const Request& request, const Inputs& more = {});
-  // Shard 0 is there: another one, the same but for its number.
+  // Shard 0 is there: another one, the same but for its number and for the inputs that are shards.
   std::size_t other_shard(std::size_t first, int shard, int shards);
 
   // So many stages are to be expected.

@@ -102,7 +102,7 @@ class OpenedTest(FormsTest):
     VISION = ["method: float", "method: rtn, bits: W4A8, rtn: {samples: 4}",
               "method: psaq_vit, bits: W4A8, seed: 0, psaq_vit: {images: 2, rounds: 1, steps: 5}",
               "method: train, seed: 0, train: {steps: 2, batch: 2}"]
-    METRICS = ["{metric: perplexity, context: 16, shards: 2}", "{metric: top1, shards: 2}",
+    METRICS = ["{metric: perplexity, context: 16, shards: 2}", "{metric: kl_divergence, context: 16, shards: 2}", "{metric: top1, shards: 2}",
                "{metric: latency, batch: [1], tokens: 16, repetitions: 5, warmup_s: 0.01, max_s: 0.05}"]
 
     def named_in_recipes(self, out):

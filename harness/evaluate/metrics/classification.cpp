@@ -64,9 +64,9 @@ Json protocol_of(const StageContext& context, const models::NetworkInfo& info, s
   return fingerprint;
 }
 
-Json evaluate(StageContext& context, const NetworkLoader& load) {
+Json evaluate(StageContext& context, const NetworkLoaders& load) {
   const auto options = options_from<Options>(context);
-  const LoadedNetwork loaded = load(context);
+  const LoadedNetwork loaded = load.trial(context);
   const models::NetworkInfo& info = loaded.network->info();
   const auto all = datasets::images_of(context);
   if (has_class_list(context)) require_every_class(info, all->classes());
@@ -83,7 +83,7 @@ Json evaluate(StageContext& context, const NetworkLoader& load) {
   return {{"metrics", {{"samples", records.correct.numel()}}}, {"fingerprint", fingerprint}};
 }
 
-Json merge(StageContext& context, const NetworkLoader&) {
+Json merge(StageContext& context, const NetworkLoaders&) {
   const JoinedShards joined = join_shards(context, kNames);
   const auto at = [&](const char* name) { return joined.samples.at(name); };
   const ClassificationMetrics metrics =

@@ -112,9 +112,9 @@ void note_others(Json& result, const OtherLoad& others) {
   add_note(result, "other programs used processors of the host while latency was measured");
 }
 
-Json measure(StageContext& context, const NetworkLoader& load) {
+Json measure(StageContext& context, const NetworkLoaders& load) {
   const Options options = options_of(context);
-  const LoadedNetwork loaded = load(context);
+  const LoadedNetwork loaded = load.trial(context);
   require_length(loaded.network->info(), options.tokens);
   const c10::InferenceMode inference;
   const Progress progress = progress_of(context, "batch sizes");

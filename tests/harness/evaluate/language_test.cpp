@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "harness/base/error.h"
+#include "tests/harness/evaluate/small_language.h"
 #include "tests/harness/evaluate/toy_networks.h"
 #include "tests/support/refusal.h"
 
@@ -15,19 +16,6 @@ namespace assay::evaluate {
 namespace {
 
 using assay::testing::refusal;
-
-datasets::TokenSet tokens_of(const std::vector<std::int64_t>& lengths, std::int64_t vocabulary) {
-  datasets::TokenSet tokens;
-  tokens.starts.push_back(0);
-  for (const std::int64_t length : lengths) {
-    tokens.starts.push_back(tokens.starts.back() + length);
-  }
-  tokens.ids = at::arange(tokens.size()).mul(7).add(2).remainder(vocabulary).to(at::kInt);
-  tokens.bytes = at::arange(tokens.size()).remainder(3).add(1).to(at::kInt);
-  tokens.words = at::arange(tokens.size()).remainder(2).to(at::kInt);
-  tokens.bos = 1;
-  return tokens;
-}
 
 LanguageRecords score(const models::Network& network, models::Tap& tap,
                       const datasets::TokenSet& tokens, const WindowProtocol& protocol,
@@ -49,21 +37,6 @@ LanguageRecords score(const models::Network& network, const datasets::TokenSet& 
                       const WindowProtocol& protocol, std::int64_t chunk, std::int64_t shards) {
   models::Untapped tap;
   return score(network, tap, tokens, protocol, chunk, shards);
-}
-
-std::unique_ptr<models::Network> small_llama() {
-  auto network = models::make_network("llama", {{"vocab_size", 64},
-                                                {"hidden_size", 16},
-                                                {"intermediate_size", 24},
-                                                {"num_hidden_layers", 2},
-                                                {"num_attention_heads", 2},
-                                                {"num_key_value_heads", 1},
-                                                {"max_position_embeddings", 32},
-                                                {"rms_norm_eps", 1e-5},
-                                                {"rope_theta", 10000.0},
-                                                {"tie_word_embeddings", false}});
-  models::initialise(*network, 3);
-  return network;
 }
 
 TEST(Perplexity, of_uniform_logits_is_the_vocabulary_size) {

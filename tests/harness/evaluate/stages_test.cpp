@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 
 #include "datasets/reader.h"
@@ -21,13 +22,17 @@ using assay::testing::refusal;
 
 class StagesTest : public ::testing::Test {
  protected:
-  static NetworkLoader serves(std::shared_ptr<const models::Network> network) {
+  static NetworkLoader gives(const std::shared_ptr<const models::Network>& network) {
     return [network](StageContext&) {
       return LoadedNetwork{network, std::make_shared<models::Untapped>()};
     };
   }
 
-  static StageBody body(const std::string& name, const NetworkLoader& load = {}) {
+  static NetworkLoaders serves(const std::shared_ptr<const models::Network>& network) {
+    return {.trial = gives(network), .float_model = {}};
+  }
+
+  static StageBody body(const std::string& name, const NetworkLoaders& load = {}) {
     for (const Metric& metric : built_in_metrics()) {
       for (const StageImplementation& stage : implementations(metric, load)) {
         if (stage.declaration.name == name) return stage.body;
@@ -206,6 +211,82 @@ TEST_F(StagesTest, golden_perplexity_of_revisions_3_2) {
   fingerprint.erase("text");
   EXPECT_EQ(fingerprint,
             Json::parse(R"({"metric": "perplexity", "revision": 3, "averaging": "token",
+      "windows_over": "stream", "context": 16, "stride": 8, "bos": "none", "limit": 0, "samples": 7,
+      "device": "cpu", "dtype": "F32", "logits_dtype": "F32"})"));
+}
+
+// A model's divergence in m shards, each of which reads its part of the float model's states.
+class DivergenceStages : public StagesTest {
+ protected:
+  Json diverged(int shards, const fs::path& folder) {
+    prepare::tokenized(root_,
+                       "The moon rose.\n\nNobody saw it, and then it set behind the hill.\n");
+    const NetworkLoaders load = {
+        .trial = gives(std::make_shared<ToyNetwork>(uniform_language(256, 64))),
+        .float_model = gives(std::make_shared<ToyNetwork>(rippling_language(256, 64)))};
+    merge_.folder = folder;
+    merge_.inputs.clear();
+    merge_.recipe_json["parameters"] = {{"shards", shards}};
+    for (int i = 0; i < shards; ++i) {
+      FakeContext states;
+      states.folder = folder / ("states" + std::to_string(i));
+      states.inputs["tokens"] = root_ / "tokens";
+      states.recipe_json["parameters"] = {{"context", 16},      {"stride", 8},
+                                          {"limit", 0},         {"chunk", 2},
+                                          {"bos", "tokenizer"}, {"windows", "stream"}};
+      states.recipe_json["shard"] = {i, shards};
+      states.run(body("float_states", load));
+      FakeContext context;
+      context.folder = folder / std::to_string(i);
+      context.recipe_json = states.recipe_json;
+      context.inputs = {{"tokens", root_ / "tokens"}, {"float_states", states.folder}};
+      context.run(body("evaluate.divergence", load));
+      merge_.inputs["shard." + std::to_string(i)] = context.folder;
+    }
+    return merge_.run(body("merge.divergence"));
+  }
+
+  FakeContext merge_;
+};
+
+TEST_F(DivergenceStages, shards_merge_into_the_same_bytes) {
+  const Json one = diverged(1, root_ / "a");
+  const std::string bytes = read_file(root_ / "a" / "samples.safetensors");
+  const auto series = merge_.metrics;
+  EXPECT_EQ(series.size(), 3U);
+  for (const int shards : {2, 3, 8}) {
+    const fs::path folder = root_ / ("b" + std::to_string(shards));
+    EXPECT_EQ(diverged(shards, folder), one);
+    EXPECT_EQ(read_file(folder / "samples.safetensors"), bytes);
+    EXPECT_EQ(merge_.metrics, series);
+  }
+}
+
+TEST_F(DivergenceStages, golden_divergence_of_revisions_1_1_1) {
+  EXPECT_EQ(revision("float_states"), 1);
+  EXPECT_EQ(revision("evaluate.divergence"), 1);
+  EXPECT_EQ(revision("merge.divergence"), 1);
+  const Json result = diverged(2, root_ / "golden");
+  for (const auto& [name, value] : std::map<std::string, double>{{"windows", 7},
+                                                                 {"tokens", 56},
+                                                                 {"kld_mean", 0.20887179},
+                                                                 {"kld_p99", 0.21103110},
+                                                                 {"kld_p999", 0.21106341},
+                                                                 {"kld_max", 0.21106700},
+                                                                 {"top1_agreement", 0},
+                                                                 {"delta_p_rms", 0.0024181301},
+                                                                 {"ln_ppl_ratio", -0.25487976}}) {
+    EXPECT_NEAR(result.at("metrics").at(name).get<double>(), value, 1e-5 * std::abs(value)) << name;
+  }
+  const auto samples = models::load_tensors(root_ / "golden" / "samples.safetensors");
+  EXPECT_EQ(samples.at("token_kld").numel(), 56);
+  EXPECT_NEAR(weighed(root_ / "golden", "token_kld"), 333.84991, 1e-3);
+  EXPECT_NEAR(merge_.metrics.at("kld_by_position"), 0.20625743, 1e-5);
+  EXPECT_NEAR(merge_.metrics.at("entropy_by_entropy"), 5.3425158, 1e-5);
+  Json fingerprint = result.at("fingerprint");
+  fingerprint.erase("text");
+  EXPECT_EQ(fingerprint,
+            Json::parse(R"({"metric": "kl_divergence", "revision": 1, "averaging": "token",
       "windows_over": "stream", "context": 16, "stride": 8, "bos": "none", "limit": 0, "samples": 7,
       "device": "cpu", "dtype": "F32", "logits_dtype": "F32"})"));
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "tests/harness/plan/planner_fixture.h"
@@ -188,6 +189,36 @@ TEST_F(Planner, the_metric_is_fanned_out_and_merged_even_if_there_is_one_shard) 
   EXPECT_EQ(twelve.trials[0].metrics[0].stage, 12U);
   // The number of shards does not move a result, so it is no part of the protocol.
   EXPECT_EQ(one.trials[0].metrics[0].protocol, twelve.trials[0].metrics[0].protocol);
+}
+
+// What no method changes is computed once for all trials, in parts as the metric that reads it.
+TEST_F(Planner, an_input_of_the_same_shard_is_fanned_out_with_its_consumer) {
+  catalogue_.stages.push_back(
+      {.name = "top1.before", .reads = {"limit"}, .reads_model = true, .reads_data = true});
+  for (StageDeclaration& stage : catalogue_.stages) {
+    if (stage.name != "top1.evaluate") continue;
+    stage.inputs = {{.name = "before", .stage = "top1.before", .same_shard = true},
+                    {.name = "whole", .stage = "top1.before"}};
+  }
+  const Plan made = plan(
+      "trials: [{model: vit, method: [float, rtn], bits: W8A8}]\n"
+      "evaluate: [{metric: top1, shards: 3}]\n");
+  std::map<std::string, Json> before;  // shard by key
+  for (const Stage& each : made.stages) {
+    if (each.name == "top1.before") before[each.key] = each.recipe_json().value("shard", Json());
+  }
+  EXPECT_THAT(before, ::testing::SizeIs(4));  // three parts, and the whole
+  int evaluations = 0;
+  for (const Stage& each : made.stages) {
+    if (each.name != "top1.evaluate") continue;
+    ++evaluations;
+    const Json recipe = each.recipe_json();
+    EXPECT_EQ(before.at(recipe.at("inputs").at("before")), recipe.at("shard"));
+    EXPECT_EQ(before.at(recipe.at("inputs").at("whole")), Json());
+  }
+  EXPECT_EQ(evaluations, 6);
+  EXPECT_EQ(stage(made, "top1.before").label, "top1.before vit fashion test [0/3]");
+  EXPECT_EQ(catalogue_from(to_json(catalogue_)), catalogue_);
 }
 
 TEST_F(Planner, a_metric_that_nothing_merges_is_one_stage) {
