@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <vector>
 
 #include "harness/base/error.h"
 #include "harness/evaluate/network_traits.h"
@@ -16,11 +18,22 @@ namespace {
 
 constexpr std::int64_t kChunkTokens = 2048;
 
+// [rows, size, vocabulary], token by token. `poll` may throw, to stop.
+at::Tensor decoded(const models::Network& network, models::Tap& tap, const at::Tensor& input,
+                   const std::function<void()>& poll) {
+  models::KeyValueCache cache(network.prefix());
+  std::vector<at::Tensor> logits;
+  for (std::int64_t i = 0; i < input.size(1); ++i) {
+    logits.push_back(network.decode(input.narrow(1, i, 1), cache, tap));
+    poll();
+  }
+  return at::cat(logits, 1);
+}
+
 // Sums of the windows of a group, by window.
-void score(const models::Network& network, models::Tap& tap, const WindowedText& text,
+void score(const models::Network& network, const at::Tensor& logits, const WindowedText& text,
            const WindowGroup& group, std::vector<double>& sums) {
   const at::Device device = traits_of(network).device;
-  const at::Tensor logits = network.forward(group.input.to(device), tap);
   for (std::size_t row = 0; row < group.windows.size(); ++row) {
     const auto number = static_cast<std::size_t>(group.windows[row]);
     const Window& window = text.windows[number];
@@ -45,13 +58,24 @@ double nll_sum(const at::Tensor& logits, const at::Tensor& targets) {
 
 LanguageRecords score_windows(const models::Network& network, models::Tap& tap,
                               const WindowedText& text, const datasets::ChunkPlan& plan,
-                              const Progress& progress) {
+                              const Progress& progress, Passing passing) {
   const c10::InferenceMode inference;
   require_fit(network.info(), text);
   const datasets::Range mine = datasets::samples_of(plan);
   std::vector<double> sums(text.windows.size());  // by window
+  std::int64_t done = 0;
+  const auto poll = [&] {
+    if (progress) progress(done, mine.size());
+  };
   for_each_group(
-      text, plan, [&](const WindowGroup& group) { score(network, tap, text, group, sums); },
+      text, plan,
+      [&](const WindowGroup& group) {
+        const at::Tensor input = group.input.to(traits_of(network).device);
+        const at::Tensor logits = passing == Passing::kDecode ? decoded(network, tap, input, poll)
+                                                              : network.forward(input, tap);
+        score(network, logits, text, group, sums);
+        done += static_cast<std::int64_t>(group.windows.size());
+      },
       progress);
   std::vector<double> nll;
   std::vector<std::int64_t> counts;

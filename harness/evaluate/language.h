@@ -2,10 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "datasets/chunks.h"
+#include "harness/base/enum_names.h"
 #include "harness/evaluate/progress.h"
 #include "harness/evaluate/windows.h"
 #include "harness/models/network.h"
@@ -21,12 +23,22 @@ struct LanguageRecords {
   at::Tensor window_bytes;   // int64 [n]
 };
 
+// How a window goes through the network.
+enum class Passing {
+  kWhole,   // in one pass
+  kDecode,  // token by token, through a cache of keys and values, as generation does
+};
+
+constexpr auto enum_names(Passing) {
+  return std::to_array<EnumName<Passing>>({{Passing::kWhole, "whole"}, {Passing::kDecode, "decode"}});
+}
+
 // Windows of one shard of `plan`, in the chunks of for_each_group(). Logits are taken as float32
 // (float64 for a float64 network), their log-softmax in the same type, sums in float64. Throws as
 // require_fit(), and Error(kMethod) naming the first window whose likelihood is not finite.
 LanguageRecords score_windows(const models::Network& network, models::Tap& tap,
                               const WindowedText& text, const datasets::ChunkPlan& plan,
-                              const Progress& progress = {});
+                              const Progress& progress = {}, Passing passing = Passing::kWhole);
 
 // Sum of -log softmax(logits)[target] over rows. logits: [n, vocabulary]; targets: int64 [n].
 double nll_sum(const at::Tensor& logits, const at::Tensor& targets);

@@ -36,6 +36,7 @@ struct PlannedMeasurement {
   const models::NetworkInfo* network = nullptr;
   const datasets::DataHeaders* data = nullptr;
   const datasets::TokenFacts* tokens = nullptr;
+  std::int64_t prefix = 0;  // the most tokens that its methods may put in front
 };
 
 struct MetricStage {

@@ -1,10 +1,13 @@
 #include "harness/evaluate/text_stage.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 
 #include "datasets/text_rules.h"
 #include "datasets/token_set.h"
+#include "harness/base/error.h"
 #include "harness/contract/artifact_files.h"
 #include "harness/contract/stage_result.h"
 #include "harness/evaluate/evaluation_stage.h"
@@ -99,8 +102,27 @@ void note_hidden_bytes(Json& result) {
   }
 }
 
+namespace {
+
+// With a prefix, "all positions" are others for every length of it: windows would differ from those
+// of the float network.
+void require_given_context(const PlannedMeasurement& planned, const TextOptions& options) {
+  if (options.context > 0 || planned.prefix == 0 || !planned.network->learned_positions) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("context: 0 takes all positions of the network, of which a prefix takes "
+                          "up to {}; write context: {} or less, for the float network too",
+                          planned.prefix, planned.network->context),
+              {{"field", "context"}, {"value", "0"}});
+}
+
+}  // namespace
+
 void check_text(const PlannedMeasurement& planned, Findings& findings) {
   const auto options = options_from<TextOptions>(planned.context);
+  if (planned.network != nullptr &&
+      !findings.attempt("metric", [&] { require_given_context(planned, options); })) {
+    return;
+  }
   if (planned.network != nullptr &&
       !findings.attempt("metric", [&] { require_context(*planned.network, options.context); })) {
     return;

@@ -83,7 +83,8 @@ void check_metric(const evaluate::MetricStage& stage, const Scene& scene, Findin
   stage.check({.context = scene.context,
                .network = address_of(info),
                .data = scene.data,
-               .tokens = scene.tokens},
+               .tokens = scene.tokens,
+               .prefix = scene.before.prefix},
               findings);
 }
 

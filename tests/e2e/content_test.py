@@ -98,11 +98,13 @@ class OpenedTest(FormsTest):
     LANGUAGE = ["method: float", "method: rtn, bits: W4A8, calibration_seed: 0, rtn: {act: tensor_static, samples: 4, context: 16}",
                 "method: [gptq, boa, turboboa, aespa], bits: W4A16, calibration_seed: 0, samples: 4, context: 16, aespa: {iterations: 20}",
                 "method: smoothquant, bits: W4A8, calibration_seed: 0, samples: 4, context: 16",
+                "method: [cushioncache + rtn, prefixquant + rtn], bits: W16A8KV8, calibration_seed: 0, samples: 4, context: 16, "
+                "cushioncache: {start: [1], candidates: 2, max_prefix: 2, epochs: 1}, prefixquant: {bos: 1}",
                 "method: train, seed: 0, train: {steps: 2, batch: 2, window: 16}"]
     VISION = ["method: float", "method: rtn, bits: W4A8, rtn: {samples: 4}",
               "method: psaq_vit, bits: W4A8, seed: 0, psaq_vit: {images: 2, rounds: 1, steps: 5}",
               "method: train, seed: 0, train: {steps: 2, batch: 2}"]
-    METRICS = ["{metric: perplexity, context: 16, shards: 2}", "{metric: kl_divergence, context: 16, shards: 2}", "{metric: top1, shards: 2}",
+    METRICS = ["{metric: perplexity, context: 16, shards: 2}", "{metric: activations, context: 16, shards: 2}", "{metric: kl_divergence, context: 16, shards: 2}", "{metric: top1, shards: 2}",
                "{metric: latency, batch: [1], tokens: 16, repetitions: 5, warmup_s: 0.01, max_s: 0.05}"]
 
     def named_in_recipes(self, out):

@@ -13,19 +13,34 @@ constexpr int kRevision = 3;
 const std::vector<std::string> kNames = {"window_nll", "window_tokens", "window_words",
                                          "window_bytes"};
 
+// Of evaluate.language.
+struct Options {
+  TextOptions text;
+  Passing passing = Passing::kWhole;
+
+  void visit(OptionVisitor& option) {
+    text.visit(option);
+    option(passing, {.name = "pass",
+                     .doc = "A window in one pass, or token by token through the cache of keys and "
+                            "values, as generation does."});
+  }
+};
+
 Json evaluate(StageContext& context, const NetworkLoaders& load) {
-  const auto options = options_from<TextOptions>(context);
+  const auto options = options_from<Options>(context);
   const LoadedNetwork loaded = load.trial(context);
-  const auto [text, plan] = stage_text(context, options, loaded.network->info());
+  const auto [text, plan] = stage_text(context, options.text, loaded.network->info());
   const LanguageRecords records =
-      score_windows(*loaded.network, *loaded.tap, text, plan, progress_of(context, "windows"));
+      score_windows(*loaded.network, *loaded.tap, text, plan, progress_of(context, "windows"),
+                    options.passing);
   models::save_tensors(context.output() / kSamplesFile, {{"window_nll", records.window_nll},
                                                          {"window_tokens", records.window_tokens},
                                                          {"window_words", records.window_words},
                                                          {"window_bytes", records.window_bytes}});
-  return {{"metrics", {{"windows", records.window_nll.numel()}}},
-          {"fingerprint",
-           text_fingerprint("perplexity", kRevision, context, *loaded.network, options, text)}};
+  Json fingerprint = text_fingerprint("perplexity", kRevision, context, *loaded.network,
+                                      options.text, text);
+  if (options.passing == Passing::kDecode) fingerprint["pass"] = "decode";
+  return {{"metrics", {{"windows", records.window_nll.numel()}}}, {"fingerprint", fingerprint}};
 }
 
 Json merge(StageContext& context, const NetworkLoaders&) {
@@ -70,14 +85,14 @@ Metric perplexity_metric() {
   return {.declarations = {{.name = "perplexity",
                             .title = "Perplexity of a language model on the windows of a text",
                             .task = "language",
-                            .parameters = schemas_of<TextOptions, ShardOptions>(),
+                            .parameters = schemas_of<Options, ShardOptions>(),
                             .stage = "evaluate.language",
                             .merge = "merge.language",
                             .shards_parameter = "shards",
                             .values = figures()}},
           .stages = {{{.name = "evaluate.language",
                        .revision = kRevision,
-                       .reads = names_of<TextOptions>(),
+                       .reads = names_of<Options>(),
                        .reads_model = true,
                        .reads_network = true,
                        .inputs = {tokens_input()}},
