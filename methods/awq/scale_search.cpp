@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "harness/base/error.h"

@@ -2,9 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "methods/awq/clip_search.h"
 #include "methods/awq/scale_search.h"

@@ -3,7 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
 #include <tuple>
+#include <vector>
 
 #include "methods/awq/clip_search.h"
 #include "methods/awq/scale_search.h"

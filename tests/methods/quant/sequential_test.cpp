@@ -108,6 +108,17 @@ TEST(Sequential, float_propagation_collects_on_the_float_network) {
   EXPECT_EQ(seen, 4);
 }
 
+TEST(Sequential, a_stop_is_heard_in_every_pass_of_float_propagation) {
+  ChainNetwork network(2, 6, at::kDouble);
+  std::vector<int> heard;  // calls before each unit is quantized
+  int calls = 0;
+  quantize_sequentially(
+      network, inputs(9), {.propagate = Propagation::kFloat, .between_chunks = [&] { ++calls; }},
+      {.quantize = [&](const std::vector<LayerMoments>&) { heard.push_back(calls); }});
+  // Two chunks: embedding, float output of the first unit, its moments; moments of the last unit.
+  EXPECT_EQ(heard, (std::vector<int>{6, 8}));
+}
+
 TEST(Sequential, a_method_may_look_at_the_unit_itself) {
   ChainNetwork network(3, 6, at::kDouble), reference(3, 6, at::kDouble);
   const at::Tensor x = inputs(11);
