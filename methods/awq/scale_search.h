@@ -25,7 +25,8 @@ struct ScaleChoice {
 // The scales of the ratio whose rounded weights Q(W diag(s)) diag(s)^-1 move the outputs of what is
 // inspected the least (mean square over the calibration tokens; of equals the first), while all
 // other weights are float. Inspected is a layer that scales alone by itself, the projections of
-// an attention by its output, other layers by the output of the unit's last one.
+// an attention by its output, other layers by the output of the unit's last one. The group's
+// weights in `network` are others meanwhile, also where `inputs` stops the search they come back.
 // Throws Error(kMethod) if no error is finite.
 ScaleChoice search_scales(const models::Network& network, const quant::UnitInputs& inputs,
                           const models::ScaleGroup& group, const InputStatistics& statistics,
