@@ -5,12 +5,13 @@
 
 #include "harness/base/error.h"
 #include "harness/contract/stage_parameters.h"
+#include "methods/quant/float_network.h"
 
 namespace assay {
 namespace {
 
 void require_rounded_activations(const WeightsOnly& asked, bool rounded) {
-  if (rounded || asked.activation_bits == kFloatBits) return;
+  if (rounded || asked.scales_channels || asked.activation_bits == kFloatBits) return;
   const std::string weights_only =
       asked.weight_bits == kFloatBits ? "" : fmt::format("write W{}A16, or ", asked.weight_bits);
   throw Error(ErrorKind::kUnsupported,
@@ -21,15 +22,22 @@ void require_rounded_activations(const WeightsOnly& asked, bool rounded) {
               {{"parameter", "a_bits"}, {"value", std::to_string(asked.activation_bits)}});
 }
 
+void require_float_where_scaled(const WeightsOnly& asked, bool weights, bool activations) {
+  if (!asked.scales_channels || asked.weight_bits == kFloatBits) return;
+  quant::require_float(asked.method.c_str(), weights, activations,
+                       (asked.method + " + rtn").c_str());
+}
+
 }  // namespace
 
 Json run_weights_only(
     StageContext& context, const quant::ModelLoader& loader, const WeightsOnly& asked,
-    const std::function<quant::LayersQuantizer(const models::Network& network)>& quantizer_for) {
+    const std::function<quant::BlockQuantizer(models::Network& network)>& quantizer_for) {
   const at::NoGradGuard no_gradients;
   quant::MethodNetwork loaded = loader(context);
   require_rounded_activations(asked, !loaded.tap->passive());
-  quant::LayersQuantizer quantizer;
+  require_float_where_scaled(asked, !loaded.before.layers.empty(), !loaded.tap->passive());
+  quant::BlockQuantizer quantizer;
   if (asked.weight_bits != kFloatBits) quantizer = quantizer_for(*loaded.network);
   return quant::run_block_walk(context, loaded, quantizer,
                                {.method = asked.method, .sequential = asked.sequential});
@@ -69,6 +77,16 @@ void check_weights_only(const PlannedStage& stage, const WeightsOnly& asked) {
   quant::require_levels("w_bits", asked.weight_bits, asked.symmetric);
   quant::require_linear_units(stage.network);
   if (stage.before.activations) require_rounded_activations(asked, *stage.before.activations);
+  require_float_where_scaled(asked, stage.before.weights.value_or(false),
+                             stage.before.activations.value_or(false));
+  if (asked.scales_channels) quant::require_scale_groups(stage.network);
+}
+
+Rounding rounds_weights_first(const StageContext& context) {
+  const StageParameters asked(context);
+  return {.weights = asked.bits("w_bits") != kFloatBits,
+          .weight_bits = asked.bits("w_bits"),
+          .activation_bits = asked.bits("a_bits")};
 }
 
 Rounding rounds_weights(const StageContext& context) {

@@ -22,14 +22,16 @@ struct WeightsOnly {
   int weight_bits = kFloatBits;  // kFloatBits: nothing is done, and no data is read
   int activation_bits = kFloatBits;
   bool symmetric = false;
+  // Nothing before it may be rounded then, and activations are for a method after it.
+  bool scales_channels = false;
   quant::SequentialOptions sequential = {};
 };
 
 // Body of the stage. Throws Error(kUnsupported) if the bits of a trial ask for rounded activations
-// and no method before this one rounds them.
+// and no method before this one rounds them; with `scales_channels`, if one before it rounds.
 Json run_weights_only(
     StageContext& context, const quant::ModelLoader& loader, const WeightsOnly& asked,
-    const std::function<quant::LayersQuantizer(const models::Network& network)>& quantizer_for);
+    const std::function<quant::BlockQuantizer(models::Network& network)>& quantizer_for);
 
 // Options that several of them have.
 void visit_group(OptionVisitor& option, std::int64_t& group);
@@ -40,12 +42,14 @@ void visit_propagate(OptionVisitor& option, quant::Propagation& propagate);
 // Throws Error(kConfig) unless `group` is -1 or at least 1.
 void require_group(std::int64_t group);
 
-// MethodStage::check and MethodStage::rounds of it.
+// MethodStage::check and MethodStage::rounds of it; `rounds_weights_first` with `scales_channels`.
 void check_weights_only(const PlannedStage& stage, const WeightsOnly& asked);
 Rounding rounds_weights(const StageContext& context);
+Rounding rounds_weights_first(const StageContext& context);
 
 // The method around the stage. `about`: name, title, paper, families and switches; `stage`: its
-// revision, run and check; the rest is filled in. Options: those of the stage, with both bits.
+// revision, run, check and, unless it is rounds_weights, rounds; the rest is filled in. Options:
+// those of the stage, with both bits.
 template <typename Options>
 Method weights_only_method(MethodDeclaration about, MethodStage stage,
                            std::function<void()> canary) {
@@ -65,7 +69,7 @@ Method weights_only_method(MethodDeclaration about, MethodStage stage,
   stage.declaration.reads_model = true;
   stage.declaration.reads_network = true;
   stage.declaration.inputs = quant::calibration_data("quantizes_weights");
-  stage.rounds = rounds_weights;
+  if (!stage.rounds) stage.rounds = rounds_weights;
   return {
       .declaration = std::move(about), .stages = {std::move(stage)}, .canary = std::move(canary)};
 }

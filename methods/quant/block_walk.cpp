@@ -59,15 +59,15 @@ class Checkpoints {
 }  // namespace
 
 BlockWalkResult quantize_blocks(models::Network& network, const at::Tensor& inputs,
-                                const LayersQuantizer& quantize, const BlockWalkOptions& options) {
+                                const BlockQuantizer& quantize, const BlockWalkOptions& options) {
   const Checkpoints checkpoints(options.checkpoints);
   BlockWalkResult all, part;
   all.model.method = part.model.method = options.method;
   const auto take = [&] {
     all.model.layers.merge(part.model.layers);
+    all.model.channel_scales.merge(part.model.channel_scales);
     all.losses.merge(part.losses);
-    part.model.layers.clear();
-    part.losses.clear();
+    part = {.model = {.method = options.method}};
   };
   SequentialHooks hooks;
   hooks.restore = [&](std::int64_t unit) {
@@ -76,14 +76,23 @@ BlockWalkResult quantize_blocks(models::Network& network, const at::Tensor& inpu
     take();
     return true;
   };
-  hooks.quantize = [&](const std::vector<LayerMoments>& layers) {
-    for (auto& [name, result] : quantize(layers)) {
-      at::Tensor& weight = network.parameters().at(name + ".weight");
-      weight = result.weight.to(weight.options());
-      part.model.layers.emplace(name, std::move(result.layer));
-      part.losses[name] = result.loss;
-    }
-  };
+  if (const auto* by_unit = std::get_if<UnitQuantizer>(&quantize)) {
+    hooks.quantize_unit = [&, by_unit](const UnitInputs& unit) {
+      part = (*by_unit)(unit);
+      part.model.method = options.method;
+      for (const auto& [name, layer] : part.model.layers) apply_layer(name, layer, network);
+    };
+  } else {
+    const auto& by_layers = std::get<LayersQuantizer>(quantize);
+    hooks.quantize = [&](const std::vector<LayerMoments>& layers) {
+      for (auto& [name, result] : by_layers(layers)) {
+        at::Tensor& weight = network.parameters().at(name + ".weight");
+        weight = result.weight.to(weight.options());
+        part.model.layers.emplace(name, std::move(result.layer));
+        part.losses[name] = result.loss;
+      }
+    };
+  }
   hooks.finished = [&](std::int64_t unit) {
     checkpoints.save(unit, part);
     take();
@@ -96,12 +105,12 @@ BlockWalkResult quantize_blocks(models::Network& network, const at::Tensor& inpu
   return all;
 }
 
-Json run_block_walk(StageContext& context, MethodNetwork& loaded, const LayersQuantizer& quantize,
+Json run_block_walk(StageContext& context, MethodNetwork& loaded, const BlockQuantizer& quantize,
                     BlockWalkOptions options) {
   models::Network& network = *loaded.network;
   widen(network);
   BlockWalkResult result{.model = {.method = options.method}};
-  if (quantize) {
+  if (std::visit([](const auto& each) { return bool{each}; }, quantize)) {
     options.checkpoints = context.resume_dir();
     options.sequential.tap = loaded.tap.get();
     options.sequential.between_chunks = [&] { require_running(context); };

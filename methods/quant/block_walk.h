@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "harness/contract/stage_context.h"
@@ -31,6 +32,17 @@ struct LayerResult {
 using LayersQuantizer =
     std::function<std::map<std::string, LayerResult>(const std::vector<LayerMoments>& layers)>;
 
+struct BlockWalkResult {
+  QuantizedModel model;
+  std::map<std::string, double> losses;  // by layer
+};
+
+// A unit, still float, and its inputs -> what becomes of it. Channels are scaled in the network
+// already, weights are float until the walk replaces them.
+using UnitQuantizer = std::function<BlockWalkResult(const UnitInputs& inputs)>;
+
+using BlockQuantizer = std::variant<LayersQuantizer, UnitQuantizer>;
+
 struct BlockWalkOptions {
   std::string method;  // the artifact's
   SequentialOptions sequential = {};
@@ -38,19 +50,14 @@ struct BlockWalkOptions {
   std::function<void(std::int64_t units_done)> unit_finished = {};
 };
 
-struct BlockWalkResult {
-  QuantizedModel model;
-  std::map<std::string, double> losses;  // by layer
-};
-
 // `network` ends up with fake-quantized weights. inputs: images or token ids, rows first.
 BlockWalkResult quantize_blocks(models::Network& network, const at::Tensor& inputs,
-                                const LayersQuantizer& quantize, const BlockWalkOptions& options);
+                                const BlockQuantizer& quantize, const BlockWalkOptions& options);
 
 // A stage that does so: calibration inputs as of calibration_inputs(), a checkpoint after every
 // unit, artifact and losses.json in the output folder. `quantize` empty: the weights stay float,
 // and no data is read. Returns quantization_result() with `layer_loss`, the sum of the losses.
-Json run_block_walk(StageContext& context, MethodNetwork& loaded, const LayersQuantizer& quantize,
+Json run_block_walk(StageContext& context, MethodNetwork& loaded, const BlockQuantizer& quantize,
                     BlockWalkOptions options);
 
 }  // namespace assay::quant

@@ -67,9 +67,8 @@ bool CanaryWalk::same_codes(const CanaryWalk& other) const {
   });
 }
 
-CanaryWalk walk_canary(
-    const std::function<LayersQuantizer(const models::Network& network)>& quantizer_for,
-    const SequentialOptions& sequential) {
+CanaryWalk walk_canary(const std::function<BlockQuantizer(models::Network& network)>& quantizer_for,
+                       const SequentialOptions& sequential) {
   const std::unique_ptr<models::Network> network = canary_network("opt");
   const at::Tensor tokens = canary_inputs(*network, 16);
   const at::Tensor expected = network->forward(tokens);

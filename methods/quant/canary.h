@@ -31,9 +31,8 @@ struct CanaryWalk {
   bool same_codes(const CanaryWalk& other) const;
 };
 
-CanaryWalk walk_canary(
-    const std::function<LayersQuantizer(const models::Network& network)>& quantizer_for,
-    const SequentialOptions& sequential);
+CanaryWalk walk_canary(const std::function<BlockQuantizer(models::Network& network)>& quantizer_for,
+                       const SequentialOptions& sequential);
 
 // |a - b| / |b| of two tensors.
 double relative_error(const at::Tensor& a, const at::Tensor& b);

@@ -16,6 +16,7 @@ namespace assay::quant {
 namespace {
 
 constexpr double kMseExponent = 2.4;
+constexpr double kNarrowestFree = 1e-5;
 constexpr double kFloat32Epsilon = 1.1920928955078125e-07;
 
 struct Ends {
@@ -94,7 +95,16 @@ Pairs search_rows(const at::Tensor& rows, const Ends& ends, const GridOptions& o
   return best;
 }
 
+Pairs free_pairs(const at::Tensor& rows, const GridOptions& options) {
+  const auto qmax = static_cast<double>((std::int64_t{1} << options.bits) - 1);
+  const at::Tensor low = rows.amin({-1}, true), high = rows.amax({-1}, true);
+  const at::Tensor scale = (high - low).clamp_min(kNarrowestFree) / qmax;
+  // Subtracted from 0, not negated: no zero point is -0.
+  return {scale, at::clamp(0.0 - at::round(low / scale), 0, qmax)};
+}
+
 Pairs pairs_of(const at::Tensor& rows, const GridOptions& options, const at::Tensor& hessian) {
+  if (options.search == RangeSearch::kFree) return free_pairs(rows, options);
   const Ends ends = ends_of(rows, options);
   if (options.search != RangeSearch::kMinMax && options.search != RangeSearch::kPercentile) {
     return search_rows(rows, ends, options, hessian);
@@ -113,6 +123,11 @@ void check(const at::Tensor& weight, const GridOptions& options, const at::Tenso
     throw Error(ErrorKind::kUnsupported,
                 "a symmetric weight grid of 1 bit has the values -m and 0 and rounds every weight "
                 "to 0; use at least 2 bits, or symmetric: false");
+  }
+  if (options.symmetric && options.search == RangeSearch::kFree) {
+    throw Error(ErrorKind::kConfig,
+                "the free range has its zero point where the weights put it: "
+                "take another range search, or symmetric: false");
   }
   if (options.granularity == Granularity::kGroup && options.group < 1) {
     throw Error(ErrorKind::kConfig, fmt::format("group = {}: granularity 'group' needs at least 1 "

@@ -19,6 +19,7 @@ constexpr auto enum_names(Granularity) {
 
 enum class RangeSearch {
   kMinMax,      // the full range, 0 included
+  kFree,        // the full range, 0 not forced into it (AWQ)
   kPercentile,  // quantiles p and 1 - p, 0 included
   kMseGptq,     // 80 shrunk ranges, least sum |w - Q(w)|^2.4 (Frantar 2023, option `mse`)
   kMse,         // 100 shrunk ranges, zero point floor and ceil, same score (BoA's "MMSE")
@@ -27,6 +28,7 @@ enum class RangeSearch {
 
 constexpr auto enum_names(RangeSearch) {
   return std::to_array<EnumName<RangeSearch>>({{RangeSearch::kMinMax, "minmax"},
+                                               {RangeSearch::kFree, "free"},
                                                {RangeSearch::kPercentile, "percentile"},
                                                {RangeSearch::kMseGptq, "mse_gptq"},
                                                {RangeSearch::kMse, "mse"},
@@ -42,7 +44,7 @@ struct GridOptions {
   RangeSearch search = RangeSearch::kMinMax;
   Granularity granularity = Granularity::kChannel;
   std::int64_t group = -1;  // kGroup: columns per pair
-  bool symmetric = false;   // zero = 2^(bits - 1), range [-m, m]
+  bool symmetric = false;   // zero = 2^(bits - 1), range [-m, m]; not with kFree
   // symmetric: [-m, m] also for a row without negative weights. The GPTQ release takes [0, m] there
   // and so clips the upper half of the row.
   bool mirror_positive = false;
@@ -51,10 +53,11 @@ struct GridOptions {
 
 // weight: [.., rows, columns], float32 or float64, on the grid's arithmetic; hessian: [.., columns,
 // columns] for kHessian, else undefined. A row of zeros gets the range [-1, 1], so that no scale is
-// 0. Of candidates with equal scores the first wins; the full range is the first, so no search
-// scores worse than kMinMax under its own score.
-// Throws Error(kMethod) if the weight holds NaN or infinities, Error(kConfig) for options that do
-// not fit together, Error(kUnsupported) for a symmetric grid of 1 bit.
+// 0; with kFree the range is at least 1e-5 wide. The zero point of kFree is clamped to the codes:
+// of a row without 0 in its range the part that is farthest from 0 may clip. Of candidates with
+// equal scores the first wins; the full range is the first, so no search scores worse than kMinMax
+// under its own score. Throws Error(kMethod) if the weight holds NaN or infinities, Error(kConfig)
+// for options that do not fit together, Error(kUnsupported) for a symmetric grid of 1 bit.
 Grid find_grid(const at::Tensor& weight, const GridOptions& options,
                const at::Tensor& hessian = {});
 

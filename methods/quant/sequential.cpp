@@ -74,11 +74,33 @@ struct Walk {
     }
   }
 
+  std::vector<at::Tensor> outputs_of(std::int64_t unit, const std::vector<at::Tensor>& states,
+                                     models::Tap& tap) const {
+    std::vector<at::Tensor> outputs;
+    for (const at::Tensor& state : states) {
+      poll();
+      outputs.push_back(network.unit(unit, state, tap));
+    }
+    return outputs;
+  }
+
+  UnitInputs inputs_of(std::int64_t unit) const {
+    return {.unit = unit, .chunks = chunks, .hidden = hidden, .own = own, .between_chunks = [this] {
+              poll();
+            }};
+  }
+
   void require_finite(const models::Layer& layer) const {
     if (network.parameters().at(layer.name + ".weight").isfinite().all().item<bool>()) return;
     throw Error(ErrorKind::kMethod,
                 fmt::format("layer '{}': the weight holds NaN or infinities", layer.name),
                 {{"layer", layer.name}});
+  }
+
+  void require_finite(const std::vector<Layers>& passes) const {
+    for (const Layers& layers : passes) {
+      for (const models::Layer& layer : layers) require_finite(layer);
+    }
   }
 
   // The attention of the unit, if it is looked at.
@@ -188,20 +210,16 @@ void quantize_sequentially(const models::Network& network, const at::Tensor& inp
     const std::vector<Layers> passes = passes_of(network, unit, options.true_sequential);
     const bool last = unit + 1 == network.unit_count();  // nobody reads its output
     std::vector<at::Tensor> next;
-    if (!last && !quantized_inputs) {
-      for (const at::Tensor& state : walk.hidden) {
-        next.push_back(network.unit(unit, state, walk.own));
-      }
-    }
+    if (!last && !quantized_inputs) next = walk.outputs_of(unit, walk.hidden, walk.own);
     std::vector<at::Tensor> float_next;
-    if (!last) {
-      models::Untapped untapped;
-      for (const at::Tensor& state : walk.float_hidden) {
-        float_next.push_back(network.unit(unit, state, untapped));
-      }
-    }
+    if (!last) float_next = walk.outputs_of(unit, walk.float_hidden, none);
     if (!passes.empty() && !(hooks.restore && hooks.restore(unit))) {
-      for (const Layers& layers : passes) hooks.quantize(walk.collect(unit, layers));
+      if (hooks.quantize_unit) {
+        walk.require_finite(passes);
+        hooks.quantize_unit(walk.inputs_of(unit));
+      } else {
+        for (const Layers& layers : passes) hooks.quantize(walk.collect(unit, layers));
+      }
       if (hooks.finished) hooks.finished(unit);
     }
     if (last) break;

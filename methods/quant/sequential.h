@@ -14,7 +14,7 @@
 #include "methods/quant/moments.h"
 
 // The walk of block-sequential methods: every unit of a network is quantized with the moments of
-// its float self.
+// its float self, or with what the method itself computes of it.
 
 namespace assay::quant {
 
@@ -45,12 +45,23 @@ struct SequentialOptions {
   models::Tap* tap = nullptr;  // activation quantizers that the network has already; borrowed
 };
 
+// A unit that is still float, and what it is given.
+struct UnitInputs {
+  std::int64_t unit = 0;
+  const std::vector<Chunk>& chunks;       // which rows count; their `rows` are gone
+  const std::vector<at::Tensor>& hidden;  // by chunk
+  models::Tap& own;                       // activation quantizers that the network has already
+  std::function<void()> between_chunks;   // to be called there; may throw, to stop
+};
+
 struct SequentialHooks {
   // Puts the weights of a unit back that an earlier attempt finished; false: it must be computed.
   std::function<bool(std::int64_t unit)> restore;
   // Replaces the weights of layers whose moments one pass collected: those of a unit, or of a group
   // with `true_sequential`.
   std::function<void(const std::vector<LayerMoments>& layers)> quantize;
+  // Instead of `quantize`: replaces the weights of all layers of a unit. No moments are collected.
+  std::function<void(const UnitInputs& inputs)> quantize_unit;
   // Every layer of the unit is quantized: time for a checkpoint.
   std::function<void(std::int64_t unit)> finished;
 };

@@ -7,6 +7,7 @@
 #include "harness/base/error.h"
 #include "harness/contract/declared_options.h"
 #include "harness/models/tensor_file.h"
+#include "methods/quant/float_network.h"
 #include "methods/quant/stage_inputs.h"
 
 namespace assay::smoothquant {
@@ -109,17 +110,9 @@ void check(const PlannedStage& stage) {
   const Options options = smoothing_options(stage.context);
   quant::require_levels("w_bits", options.weight_bits, true, quant::Symmetry::kFixed);
   quant::require_levels("a_bits", options.activation_bits, true, quant::Symmetry::kFixed);
-  const bool weights = stage.before.weights.value_or(false);
-  if (weights || stage.before.activations.value_or(false)) {
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("smoothquant scales the channels of {}, and a method before it rounds "
-                            "them: let smoothquant come first (\"smoothquant + gptq\")",
-                            weights ? "float weights" : "activations"));
-  }
-  if (stage.network.scale_groups().empty()) {
-    throw Error(ErrorKind::kUnsupported, fmt::format("the channels of family '{}' cannot be scaled",
-                                                     stage.network.info().family));
-  }
+  quant::require_float("smoothquant", stage.before.weights.value_or(false),
+                       stage.before.activations.value_or(false), "smoothquant + gptq");
+  quant::require_scale_groups(stage.network);
 }
 
 }  // namespace

@@ -95,6 +95,12 @@ trials:
                               capture_output=True, timeout=300, stdin=subprocess.DEVNULL)
 
     @classmethod
+    def artifact(cls, run, method):
+        """The folder of what a method of the run made of its network."""
+        key = cls.rows(run, f"SELECT network_stage FROM trial WHERE method = '{method}'")[0][0]
+        return next(cls.folder.glob(f"store/**/{key}"), None) or next(cls.folder.glob(f"store/**/{key[2:]}"))
+
+    @classmethod
     def run_sweep(cls, name, models, trials):
         path = cls.sweep(name, models, trials)
         done = cls.assay("run", str(path), "--out", str(cls.folder / name), "--jobs", "2")
@@ -155,8 +161,7 @@ trials:
     def test_a_quantizer_after_a_quantizer_works_on_rounded_weights(self):
         self.run_sweep("twice", {"vit": "vit_trained"},
                        "  - {model: vit, method: [rtn, rtn + gptq], bits: W4A16, calibration_seed: 1, gptq: {samples: 8}}\n")
-        key = self.rows("twice", "SELECT network_stage FROM trial WHERE method = 'rtn'")[0][0]
-        artifact = next(self.folder.glob(f"store/**/{key}"), None) or next(self.folder.glob(f"store/**/{key[2:]}"))
+        artifact = self.artifact("twice", "rtn")
         rounded = self.folder / "vit_rounded"
         rounded.mkdir()
         (rounded / "config.json").write_bytes((self.folder / "vit_trained" / "config.json").read_bytes())
@@ -205,8 +210,7 @@ trials:
                        f"calibration_seed: 1, {rest}}}\n"
                        f"  - {{model: llama, method: [{composed}], bits: W3A16, smoothquant: {{quantize: none}}, "
                        f"calibration_seed: 1, {rest}}}\n")
-        key = self.rows("smooth", "SELECT network_stage FROM trial WHERE method = 'smoothquant'")[0][0]
-        artifact = next(self.folder.glob(f"store/**/{key}"), None) or next(self.folder.glob(f"store/**/{key[2:]}"))
+        artifact = self.artifact("smooth", "smoothquant")
         smoothed = self.folder / "llama_smoothed"
         smoothed.mkdir()
         (smoothed / "config.json").write_bytes((self.folder / "llama_trained" / "config.json").read_bytes())
@@ -241,14 +245,55 @@ trials:
         self.assertEqual(smooth, self.figures("behind", "llama", "float")[("", "perplexity", "perplexity")])
         self.assertAlmostEqual(smooth / self.figures("first", "llama", "train")[("", "perplexity", "perplexity")], 1, places=5)
 
+    def test_activations_are_rounded_behind_channels_that_awq_has_scaled(self):
+        data = "calibration_seed: 1, samples: 8, context: 32"
+        rest = f"{data}, rtn: {{quantize: activations}}"
+        self.run_sweep("aware", {"llama": "llama_trained"},
+                       f"  - {{model: llama, method: awq, bits: W3A16, {data}}}\n"
+                       f"  - {{model: llama, method: awq + rtn, bits: W3A8, {rest}}}\n")
+        artifact = self.artifact("aware", "awq")
+        tensors = read_safetensors(self.folder / "llama_trained" / "model.safetensors")
+        for name, raw in decoded(artifact).items():
+            tensors[name] = (*tensors[name][:2], raw)
+        scaled = 0
+        for name, tensor in read_safetensors(artifact / "codes.safetensors").items():
+            if not name.endswith(".channel_scale"):
+                continue
+            scaled += 1
+            # What else stands before a scaled layer is a rounded weight: v_proj, up_proj.
+            for layer, norm in (("q_proj", "input_layernorm"), ("gate_proj", "post_attention_layernorm")):
+                if f".{layer}." not in name:
+                    continue
+                norm = f"{name.split('.self_attn.')[0].split('.mlp.')[0]}.{norm}.weight"
+                values = [value / factor for value, factor in zip(floats(tensors[norm]), floats(tensor))]
+                tensors[norm] = (*tensors[norm][:2], struct.pack(f"<{len(values)}f", *values))
+        self.assertEqual(scaled, 6)  # two blocks: q, k, v; gate, up; down; not o_proj, whose heads share a value
+        folded = self.folder / "llama_aware"
+        folded.mkdir()
+        (folded / "config.json").write_bytes((self.folder / "llama_trained" / "config.json").read_bytes())
+        write_safetensors(folded / "model.safetensors", tensors)
+        self.run_sweep("folded", {"llama": "llama_aware"},
+                       f"  - {{model: llama, method: float}}\n  - {{model: llama, method: rtn, bits: W16A8, {rest}}}\n")
+        awq = self.figures("aware", "llama", "awq")[("W3A16", "perplexity", "perplexity")]
+        both = self.figures("aware", "llama", "awq + rtn")[("W3A8", "perplexity", "perplexity")]
+        self.assertEqual(awq, self.figures("folded", "llama", "float")[("", "perplexity", "perplexity")])
+        self.assertEqual(both, self.figures("folded", "llama", "rtn")[("W16A8", "perplexity", "perplexity")])
+        self.assertEqual(len({awq, both, self.figures("first", "llama", "train")[("", "perplexity", "perplexity")]}), 3)
+
     def test_channels_are_scaled_before_anything_is_rounded(self):
-        for part, bits, what in (("weights", "W4A16", "float weights"), ("activations", "W16A8", "activations")):
-            path = self.sweep("late", {"llama": "llama_trained"},
-                              f"  - {{model: llama, method: rtn + smoothquant, bits: {bits}, rtn: {{quantize: {part}}}}}\n")
-            done = self.assay("plan", str(path))
-            self.assertEqual(done.returncode, 2, done.stderr)
-            self.assertIn(f"smoothquant scales the channels of {what}", done.stderr)
-            self.assertIn("let smoothquant come first", done.stderr)
+        for part, bits, what in (("weights", "W4A16", "float weights"), ("activations", "W4A8", "float activations")):
+            for method in ("smoothquant", "awq"):
+                path = self.sweep("late", {"llama": "llama_trained"},
+                                  f"  - {{model: llama, method: rtn + {method}, bits: {bits}, rtn: {{quantize: {part}}}}}\n")
+                done = self.assay("plan", str(path))
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(f"{method} works on {what}", done.stderr)
+                self.assertIn(f"let {method} come first", done.stderr)
+
+    def test_activations_that_nobody_rounds_are_refused(self):
+        done = self.assay("plan", str(self.sweep("nobody", {"llama": "llama_trained"}, "  - {model: llama, method: awq, bits: W4A8}\n")))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("a_bits is 8, but no method of the trial rounds activations; write W4A16", done.stderr)
 
     def test_training_goes_on_from_what_was_trained(self):
         self.run_sweep("again", {"vit": VIT},

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "methods/quant/grid_search.h"
 #include "methods/quant/rounding_error.h"
 #include "tests/support/refusal.h"
@@ -75,6 +77,43 @@ TEST(Grid, a_row_of_zeros_has_a_scale_and_stays_zero) {
                 .max()
                 .item<float>(),
             0);
+}
+
+// The convention in plain numbers, also for rows without 0 in their range and for narrow ones.
+TEST(Grid, the_free_range_agrees_with_a_naive_loop) {
+  at::Tensor weight = random({6, 33}, 7);
+  weight[1] = weight[1].abs() + 0.5;
+  weight[2] = -weight[2].abs() - 0.5;
+  weight[3] = weight[3] * 1e-8;
+  weight[4].fill_(0.25);
+  weight[5].zero_();
+  for (const int bits : {2, 3, 4, 8}) {
+    const Grid grid = find_grid(weight, {.bits = bits, .search = RangeSearch::kFree});
+    const at::Tensor code = encode(weight, grid), value = decode(code, grid);
+    const double most = std::pow(2.0, bits) - 1;
+    for (std::int64_t r = 0; r < weight.size(0); ++r) {
+      const double low = weight[r].min().item<double>(), high = weight[r].max().item<double>();
+      const double scale = std::fmax(high - low, 1e-5) / most;
+      const double zero = std::fmin(std::fmax(-std::nearbyint(low / scale), 0), most);
+      EXPECT_EQ(grid.scale[r].item<double>(), scale);
+      EXPECT_EQ(grid.zero[r].item<double>(), zero);
+      EXPECT_FALSE(std::signbit(grid.zero[r].item<double>()));
+      for (std::int64_t j = 0; j < weight.size(1); ++j) {
+        const double w = weight[r][j].item<double>();
+        const double q = std::fmin(std::fmax(std::nearbyint(w / scale) + zero, 0), most);
+        EXPECT_EQ(code[r][j].item<double>(), q);
+        EXPECT_EQ(value[r][j].item<double>(), scale * (q - zero));
+      }
+    }
+  }
+  const Grid groups = find_grid(
+      weight,
+      {.bits = 3, .search = RangeSearch::kFree, .granularity = Granularity::kGroup, .group = 16});
+  const Grid last = find_grid(weight.narrow(1, 32, 1), {.bits = 3, .search = RangeSearch::kFree});
+  EXPECT_TRUE(groups.scale.narrow(1, 2, 1).equal(last.scale));
+  EXPECT_THAT(
+      refusal([&] { find_grid(weight, {.search = RangeSearch::kFree, .symmetric = true}); }),
+      HasSubstr("config: the free range"));
 }
 
 TEST(Grid, one_pair_a_tensor_a_row_or_a_group) {

@@ -1,12 +1,18 @@
 #include "methods/quant/sequential.h"
 
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "methods/quant/activation.h"
+#include "methods/quant/block_walk.h"
 #include "methods/quant/grid_search.h"
+#include "methods/quant/site_value.h"
 #include "tests/methods/support/chain_network.h"
 #include "tests/methods/support/tapped_network.h"
+#include "tests/support/refusal.h"
 
 namespace assay::quant {
 namespace {
@@ -100,6 +106,80 @@ TEST(Sequential, float_propagation_collects_on_the_float_network) {
                              },
                          .quantize = quantize});
   EXPECT_EQ(seen, 4);
+}
+
+TEST(Sequential, a_stop_is_heard_in_every_pass_of_float_propagation) {
+  ChainNetwork network(2, 6, at::kDouble);
+  std::vector<int> heard;  // calls before each unit is quantized
+  int calls = 0;
+  quantize_sequentially(
+      network, inputs(9), {.propagate = Propagation::kFloat, .between_chunks = [&] { ++calls; }},
+      {.quantize = [&](const std::vector<LayerMoments>&) { heard.push_back(calls); }});
+  // Two chunks: embedding, float output of the first unit, its moments; moments of the last unit.
+  EXPECT_EQ(heard, (std::vector<int>{6, 8}));
+}
+
+TEST(Sequential, a_method_may_look_at_the_unit_itself) {
+  ChainNetwork network(3, 6, at::kDouble), reference(3, 6, at::kDouble);
+  const at::Tensor x = inputs(11);
+  models::Untapped none;
+  at::Tensor hidden = x;
+  const BlockWalkResult result = quantize_blocks(
+      network, x, UnitQuantizer([&](const UnitInputs& unit) {
+        const models::Layer layer = network.layers()[static_cast<std::size_t>(unit.unit)];
+        const at::Tensor weight = network.parameters().at(layer.name + ".weight");
+        EXPECT_TRUE(weight.equal(reference.parameters().at(layer.name + ".weight")));
+        EXPECT_TRUE(at::cat(unit.hidden).narrow(0, 0, 11).allclose(hidden, 1e-12));
+        EXPECT_EQ(unit.chunks.back().valid, 11);
+        hidden = reference.unit(unit.unit, hidden, none);
+        BlockWalkResult made;
+        made.model.layers[layer.name] = quantized_layer(weight, find_grid(weight, {.bits = 3}));
+        made.losses[layer.name] = static_cast<double>(unit.unit);
+        return made;
+      }),
+      {.method = "looks", .sequential = {.propagate = Propagation::kFloat}});
+  EXPECT_EQ(result.model.method, "looks");
+  EXPECT_EQ(result.losses.size(), 3u);
+  for (const auto& [name, layer] : result.model.layers) {
+    const at::Tensor weight = network.parameters().at(name + ".weight");
+    EXPECT_TRUE(weight.equal(decode(layer.code, layer.grid)));
+    EXPECT_FALSE(weight.equal(reference.parameters().at(name + ".weight")));
+  }
+}
+
+TEST(Sequential, a_weight_that_is_not_finite_is_named_before_a_method_looks) {
+  ChainNetwork network(2, 6, at::kDouble);
+  network.parameters().at("units.1.linear.weight").select(0, 2).fill_(NAN);
+  std::int64_t seen = 0;
+  EXPECT_THAT(assay::testing::refusal([&] {
+                quantize_sequentially(network, inputs(9), {.propagate = Propagation::kFloat},
+                                      {.quantize_unit = [&](const UnitInputs&) { ++seen; }});
+              }),
+              ::testing::HasSubstr("method: layer 'units.1.linear': the weight holds NaN"));
+  EXPECT_EQ(seen, 1);
+}
+
+TEST(SiteValue, is_what_arrives_there_and_nothing_after_it_is_computed) {
+  ChainNetwork network(1, 6, at::kDouble);
+  const at::Tensor x = inputs(2);
+  std::vector<std::string> reached;
+  struct Watcher : models::Tap {
+    std::vector<std::string>& sites;
+    explicit Watcher(std::vector<std::string>& all) : sites(all) {}
+    at::Tensor operator()(std::string_view site, const at::Tensor& value) override {
+      sites.emplace_back(site);
+      return value * 2;  // what the network has already stands in front
+    }
+  } own(reached);
+  EXPECT_TRUE(site_value(network, 0, x, "units.0.linear.in", own).equal(x * 2));
+  EXPECT_EQ(reached, (std::vector<std::string>{"units.0.linear.in"}));
+  models::Untapped none;
+  const at::Tensor weight = network.parameters().at("units.0.linear.weight");
+  EXPECT_TRUE(
+      site_value(network, 0, x, "units.0.linear.out", none).allclose(at::matmul(x, weight.t())));
+  EXPECT_THAT(
+      assay::testing::refusal([&] { site_value(network, 0, x, "units.0.elsewhere", none); }),
+      ::testing::HasSubstr("method: unit 0 does not reach site 'units.0.elsewhere'"));
 }
 
 TEST(Sequential, moments_are_of_a_network_whose_activations_are_quantized_already) {

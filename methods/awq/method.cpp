@@ -1,0 +1,98 @@
+#include "methods/awq/method.h"
+
+#include <fmt/format.h>
+
+#include "harness/base/error.h"
+#include "methods/awq/options.h"
+#include "methods/awq/unit_quantizer.h"
+#include "methods/weights_only.h"
+
+namespace assay::awq {
+namespace {
+
+// Of awq.quantize.
+struct QuantizeOptions {
+  Options search;
+  int activation_bits = kFloatBits;
+
+  void visit(OptionVisitor& option) {
+    visit_group(option, search.group);
+    option(search.scale, {.name = "scale", .doc = "Channel scales are searched."});
+    option(search.ratios,
+           {.name = "ratios",
+            .unit = "candidates",
+            .minimum = 1,
+            .maximum = 1000,
+            .doc = "Scales are tried that are the activations' size to the power of i / ratios.",
+            .when = "scale=true"});
+    option(search.clip, {.name = "clip", .doc = "Clipping limits of weights are searched."});
+    option(search.clip_steps, {.name = "clip_steps",
+                               .unit = "candidates",
+                               .minimum = 1,
+                               .maximum = 1000,
+                               .doc = "Limits that are tried, from the largest weight down.",
+                               .when = "clip=true"});
+    option(search.clip_min,
+           {.name = "clip_min",
+            .minimum = 0,
+            .maximum = 1,
+            .doc = "Share of the largest weight that the limits go down to, itself not tried.",
+            .when = "clip=true"});
+    option.bits(search.bits, "w_bits");
+    option.bits(activation_bits, "a_bits");
+  }
+};
+
+// Throws Error for values that fit their schemas and are not offered all the same.
+QuantizeOptions options_of(const StageContext& context) {
+  const auto options = options_from<QuantizeOptions>(context);
+  require_group(options.search.group);
+  if (options.search.bits == 1) {
+    throw Error(ErrorKind::kUnsupported,
+                "w_bits = 1: a zero point that is a code leaves one level besides 0, so nothing is "
+                "left of the weights on the other side of it; take 2 bits or more",
+                {{"parameter", "w_bits"}, {"value", "1"}});
+  }
+  return options;
+}
+
+WeightsOnly asked_by(const QuantizeOptions& options) {
+  return {.method = "awq",
+          .weight_bits = options.search.bits,
+          .activation_bits = options.activation_bits,
+          .scales_channels = true,
+          .sequential = {.propagate = quant::Propagation::kFloat}};
+}
+
+Json quantize(StageContext& context, const quant::ModelLoader& loader) {
+  const QuantizeOptions options = options_of(context);
+  return run_weights_only(context, loader, asked_by(options), [&](models::Network& network) {
+    return unit_quantizer(network, options.search);
+  });
+}
+
+void check(const PlannedStage& stage) {
+  check_weights_only(stage, asked_by(options_of(stage.context)));
+}
+
+}  // namespace
+}  // namespace assay::awq
+
+namespace assay {
+
+Method awq_method() {
+  using namespace awq;
+  return weights_only_method<QuantizeOptions>(
+      {.name = "awq",
+       .title = "AWQ: activation-aware channel scales and clipping of weights",
+       .paper = "Lin et al., MLSys 2024, arXiv 2306.00978",
+       .families = {"opt", "llama"},
+       .switches = {"scale", "clip"}},
+      {.declaration = {.revision = 1},
+       .run = quantize,
+       .check = check,
+       .rounds = rounds_weights_first},
+      canary);
+}
+
+}  // namespace assay
