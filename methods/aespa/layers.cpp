@@ -45,12 +45,24 @@ std::vector<std::vector<std::size_t>> folded_groups(const models::Network& netwo
   return groups;
 }
 
+// Alternation and learning go on in float64 whatever the network's precision: where they end is
+// decided by differences that the rounding noise of a processor's products would swallow.
+void widen(LayerState& layer) {
+  const auto wide = [](at::Tensor& x) {
+    if (x.defined()) x = x.to(at::kDouble);
+  };
+  wide(layer.weight), wide(layer.column), wide(layer.row);
+  wide(layer.grid.scale), wide(layer.grid.zero), wide(layer.grid.zeta);
+}
+
 quant::LayerResult result_of(const LayerState& layer, const at::Tensor& code,
                              const at::Tensor& weight) {
   quant::LayerResult out{.loss = rounding_loss(problem_of(layer, layer.weight), code) / 2};
   quant::Grid grid = layer.grid;
-  grid.scale = grid.scale.reshape({weight.size(0), 1});
-  grid.zero = grid.zero.reshape({weight.size(0), 1});
+  const at::ScalarType type = weight.scalar_type();
+  grid.scale = grid.scale.reshape({weight.size(0), 1}).to(type);
+  grid.zero = grid.zero.reshape({weight.size(0), 1}).to(type);
+  if (grid.zeta.defined()) grid.zeta = grid.zeta.to(type);
   out.layer.code = code.reshape_as(weight).to(grid.bits <= 8 ? at::kByte : at::kInt);
   out.layer.grid = grid;
   out.weight = quant::decode(out.layer.code, grid);
@@ -152,6 +164,7 @@ std::map<std::string, quant::LayerResult> quantize_layers(
     }));
     const auto parts = network.attention_parts(each.layer.unit);
     states.back().attention = parts && (name == parts->q || name == parts->k || name == parts->v);
+    widen(states.back());
   }
   refine_grids(
       states,
