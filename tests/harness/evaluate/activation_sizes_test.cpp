@@ -101,7 +101,7 @@ TEST(Activations, do_not_depend_on_shards) {
 
 TEST(Activations, that_are_not_finite_name_their_unit) {
   const auto network = small_llama();
-  network->parameters().at("model.layers.0.mlp.down_proj.weight").mul_(1e38);
+  network->parameters().at("model.layers.0.mlp.down_proj.weight").fill_(std::nan(""));
   const WindowedText text = cut_windows(tokens_of({40}, 64), {.context = 12});
   EXPECT_THAT(testing::refusal([&] { measured(*network, text, 2, 1); }),
               ::testing::HasSubstr("activations of unit 1 are not finite"));

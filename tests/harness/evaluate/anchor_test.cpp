@@ -6,6 +6,7 @@
 #include "datasets/image_set.h"
 #include "datasets/text_set.h"
 #include "datasets/tokenizer.h"
+#include "harness/evaluate/classification.h"
 #include "harness/evaluate/language.h"
 #include "harness/formats/checkpoint_layout.h"
 #include "harness/models/tensor_file.h"

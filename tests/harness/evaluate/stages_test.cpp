@@ -138,9 +138,9 @@ TEST_F(StagesTest, a_text_becomes_tokens_windows_and_a_perplexity) {
     FakeContext context;
     context.folder = root_ / std::to_string(i);
     context.inputs["tokens"] = root_ / "tokens";
-    context.recipe_json["parameters"] = {{"context", 0},       {"stride", 0},
-                                         {"limit", 0},         {"chunk", 0},
-                                         {"bos", "tokenizer"}, {"windows", "stream"}};
+    context.recipe_json["parameters"] = {{"context", 0},       {"stride", 0}, {"limit", 0},
+                                         {"pass", "whole"},    {"chunk", 0},  {"bos", "tokenizer"},
+                                         {"windows", "stream"}};
     context.recipe_json["shard"] = {i, 2};
     context.run(body("evaluate.language",
                      serves(std::make_shared<ToyNetwork>(uniform_language(256, 100)))));
@@ -187,9 +187,9 @@ TEST_F(StagesTest, golden_perplexity_of_revisions_3_2) {
     FakeContext context;
     context.folder = root_ / std::to_string(i);
     context.inputs["tokens"] = root_ / "tokens";
-    context.recipe_json["parameters"] = {{"context", 16},      {"stride", 8},
-                                         {"limit", 0},         {"chunk", 2},
-                                         {"bos", "tokenizer"}, {"windows", "stream"}};
+    context.recipe_json["parameters"] = {{"context", 16},      {"stride", 8}, {"limit", 0},
+                                         {"pass", "whole"},    {"chunk", 2},  {"bos", "tokenizer"},
+                                         {"windows", "stream"}};
     context.recipe_json["shard"] = {i, 2};
     context.run(body("evaluate.language",
                      serves(std::make_shared<ToyNetwork>(rippling_language(256, 64)))));
@@ -231,9 +231,9 @@ class DivergenceStages : public StagesTest {
       FakeContext states;
       states.folder = folder / ("states" + std::to_string(i));
       states.inputs["tokens"] = root_ / "tokens";
-      states.recipe_json["parameters"] = {{"context", 16},      {"stride", 8},
-                                          {"limit", 0},         {"chunk", 2},
-                                          {"bos", "tokenizer"}, {"windows", "stream"}};
+      states.recipe_json["parameters"] = {{"context", 16},      {"stride", 8}, {"limit", 0},
+                                          {"pass", "whole"},    {"chunk", 2},  {"bos", "tokenizer"},
+                                          {"windows", "stream"}};
       states.recipe_json["shard"] = {i, shards};
       states.run(body("float_states", load));
       FakeContext context;

@@ -452,7 +452,7 @@ const std::vector<Malformed> kMalformed{
      "trials:\n"
      "  - {model: vit, method: float, exclude: {where: \"len(model) > 3\"}}\n"sv,
      "sweep.yaml:8:51: unknown name 'len'; legal: model, method, bits, seed, calibrat"
-     "ion_seed, calibration_data, w_bits, a_bits, family, task; a text stands in quot"
+     "ion_seed, calibration_data, w_bits, a_bits, kv_bits, family, task; a text stands in quot"
      "es (character 1 of \"len(model) > 3\")"},
     {"where_is_empty", false,
      "trials:\n"
