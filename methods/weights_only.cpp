@@ -85,8 +85,7 @@ void check_weights_only(const PlannedStage& stage, const WeightsOnly& asked) {
 Rounding rounds_weights_first(const StageContext& context) {
   const StageParameters asked(context);
   return {.weights = asked.bits("w_bits") != kFloatBits,
-          .weight_bits = asked.bits("w_bits"),
-          .activation_bits = asked.bits("a_bits")};
+          .bits = {.weights = asked.bits("w_bits"), .activations = asked.bits("a_bits")}};
 }
 
 Rounding rounds_weights(const StageContext& context) {

@@ -114,8 +114,8 @@ TEST(AwqStage, says_that_it_rounds_weights_alone) {
   const Rounding rounds = awq_method().stages.front().rounds(context);
   EXPECT_EQ(rounds.weights, true);
   EXPECT_EQ(rounds.activations, false);
-  EXPECT_EQ(rounds.weight_bits, 4);
-  EXPECT_EQ(rounds.activation_bits, 8);
+  EXPECT_EQ(rounds.bits.weights, 4);
+  EXPECT_EQ(rounds.bits.activations, 8);
   const FakeContext float_weights(stage().parameters({}, 16, 8));
   EXPECT_EQ(awq_method().stages.front().rounds(float_weights).weights, false);
 }
