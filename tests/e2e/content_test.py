@@ -96,6 +96,7 @@ class OpenedTest(FormsTest):
     """Every built-in stage over every form of checkpoint and data set, while the kernel tells what is opened."""
 
     LANGUAGE = ["method: float", "method: rtn, bits: W4A8, calibration_seed: 0, rtn: {act: tensor_static, samples: 4, context: 16}",
+                "method: nf4, bits: W4A16",
                 "method: [gptq, boa, turboboa, aespa, awq, zfold], bits: W4A16, calibration_seed: 0, samples: 4, context: 16, aespa: {iterations: 20}",
                 "method: smoothquant, bits: W4A8, calibration_seed: 0, samples: 4, context: 16",
                 "method: [cushioncache + rtn, prefixquant + rtn], bits: W16A8KV8, calibration_seed: 0, samples: 4, context: 16, "
