@@ -10,6 +10,14 @@
 namespace assay {
 namespace {
 
+void require_float_where_scaled(const WeightsOnly& asked, bool weights, bool activations) {
+  if (!asked.scales_channels || asked.weight_bits == kFloatBits) return;
+  quant::require_float(asked.method.c_str(), weights, activations,
+                       (asked.method + " + rtn").c_str());
+}
+
+}  // namespace
+
 void require_rounded_activations(const WeightsOnly& asked, bool rounded) {
   if (rounded || asked.scales_channels || asked.activation_bits == kFloatBits) return;
   const std::string weights_only =
@@ -21,14 +29,6 @@ void require_rounded_activations(const WeightsOnly& asked, bool rounded) {
                           asked.method, asked.activation_bits, weights_only),
               {{"parameter", "a_bits"}, {"value", std::to_string(asked.activation_bits)}});
 }
-
-void require_float_where_scaled(const WeightsOnly& asked, bool weights, bool activations) {
-  if (!asked.scales_channels || asked.weight_bits == kFloatBits) return;
-  quant::require_float(asked.method.c_str(), weights, activations,
-                       (asked.method + " + rtn").c_str());
-}
-
-}  // namespace
 
 Json run_weights_only(
     StageContext& context, const quant::ModelLoader& loader, const WeightsOnly& asked,

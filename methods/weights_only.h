@@ -39,6 +39,10 @@ void visit_symmetric(OptionVisitor& option, bool& symmetric);
 void visit_block_v(OptionVisitor& option, bool& value_columns);
 void visit_propagate(OptionVisitor& option, quant::Propagation& propagate);
 
+// Throws Error(kUnsupported) if the bits ask for rounded activations, nothing before rounds them
+// (`rounded`), and the method does not leave them to one after it.
+void require_rounded_activations(const WeightsOnly& asked, bool rounded);
+
 // Throws Error(kConfig) unless `group` is -1 or at least 1.
 void require_group(std::int64_t group);
 

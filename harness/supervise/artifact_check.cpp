@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "harness/base/atomic_file.h"
 #include "harness/base/error.h"
@@ -47,6 +49,57 @@ const TensorEntry& matrix(const SafetensorsFile& codes, const std::string& name,
   return tensor;
 }
 
+std::int64_t runs(std::int64_t count, std::int64_t group) { return (count + group - 1) / group; }
+
+// That the values of a tensor, if they are not too many, are above 0.
+void check_positive(const SafetensorsFile& codes, const std::string& layer,
+                    const std::string& name) {
+  if (codes.at(name).count() > kMaxScales) return;
+  for (const double value : codes.values(name)) {
+    if (!std::isfinite(value) || value <= 0)
+      refuse_artifact_file(codes.path(),
+                           fmt::format("layer '{}': a scale is {}, not above 0", layer, value));
+  }
+}
+
+// Scales and zero points, a pair for each row and group.
+void check_pairs(const SafetensorsFile& codes, const std::string& name, const TensorEntry& code,
+                 std::int64_t group) {
+  const TensorEntry& scale = matrix(codes, name + ".scale", is_float);
+  const TensorEntry& zero = matrix(codes, name + ".zero", is_float);
+  const std::int64_t columns = code.shape[1];
+  const std::int64_t groups = group > 0 ? runs(columns, group) : 1;
+  const bool fits = (scale.shape[0] == 1 || scale.shape[0] == code.shape[0]) &&
+                    scale.shape[1] == groups && zero.shape == scale.shape;
+  if (!fits)
+    refuse_artifact_file(
+        codes.path(),
+        fmt::format("layer '{}': scale [{}, {}] and zero [{}, {}] of codes [{}, {}]; expected "
+                    "[{} or 1, {}]",
+                    name, scale.shape[0], scale.shape[1], zero.shape[0], zero.shape[1],
+                    code.shape[0], columns, code.shape[0], groups));
+  check_positive(codes, name, name + ".scale");
+}
+
+// A scale for each run of weights, or its code, and the table of levels.
+void check_levels(const SafetensorsFile& codes, const std::string& name, const TensorEntry& code,
+                  std::int64_t bits, std::int64_t group) {
+  const bool coded = codes.tensors().contains(name + ".scale_code");
+  const std::string scales = name + (coded ? ".scale_code" : ".scale");
+  const TensorEntry& scale = matrix(codes, scales, coded ? is_code : is_float);
+  const std::int64_t blocks = group > 0 ? runs(code.count(), group) : 0;
+  if (scale.shape[0] != 1 || scale.shape[1] != blocks)
+    refuse_artifact_file(
+        codes.path(),
+        fmt::format("tensor '{}' is [{}, {}]; expected [1, {}], one for each run of {} weights",
+                    scales, scale.shape[0], scale.shape[1], blocks, group));
+  check_positive(codes, name, coded ? name + ".scale_step" : scales);
+  const TensorEntry& levels = codes.at(name + ".levels");
+  if (levels.shape != std::vector<std::int64_t>{std::int64_t{1} << bits} || !is_float(levels.dtype))
+    refuse_artifact_file(codes.path(), fmt::format("tensor '{}.levels' must be {} numbers", name,
+                                                   std::int64_t{1} << bits));
+}
+
 void check_layer(const SafetensorsFile& codes, const fs::path& description, const std::string& name,
                  const Json& layer) {
   const auto integer = [&](const char* field, std::int64_t low, std::int64_t high) {
@@ -58,27 +111,13 @@ void check_layer(const SafetensorsFile& codes, const fs::path& description, cons
                                    field, value.dump().substr(0, 100), low, high));
     return value.get<std::int64_t>();
   };
-  integer("bits", 1, 16);
+  const std::int64_t bits = integer("bits", 1, 16);
   const std::int64_t group = integer("group", -1, std::int64_t{1} << 40);
   const TensorEntry& code = matrix(codes, name + ".code", is_code);
-  const TensorEntry& scale = matrix(codes, name + ".scale", is_float);
-  const TensorEntry& zero = matrix(codes, name + ".zero", is_float);
-  const std::int64_t columns = code.shape[1];
-  const std::int64_t groups = group > 0 ? (columns + group - 1) / group : 1;
-  const bool fits = (scale.shape[0] == 1 || scale.shape[0] == code.shape[0]) &&
-                    scale.shape[1] == groups && zero.shape == scale.shape;
-  if (!fits)
-    refuse_artifact_file(
-        codes.path(),
-        fmt::format("layer '{}': scale [{}, {}] and zero [{}, {}] of codes [{}, {}]; expected "
-                    "[{} or 1, {}]",
-                    name, scale.shape[0], scale.shape[1], zero.shape[0], zero.shape[1],
-                    code.shape[0], columns, code.shape[0], groups));
-  if (scale.count() > kMaxScales) return;
-  for (const double value : codes.values(name + ".scale")) {
-    if (!std::isfinite(value) || value <= 0)
-      refuse_artifact_file(codes.path(),
-                           fmt::format("layer '{}': a scale is {}, not above 0", name, value));
+  if (codes.tensors().contains(name + ".levels")) {
+    check_levels(codes, name, code, bits, group);
+  } else {
+    check_pairs(codes, name, code, group);
   }
 }
 

@@ -5,11 +5,11 @@
 #include <algorithm>
 
 #include "methods/aespa/rounding.h"
-#include "methods/aespa/zfold.h"
 #include "methods/quant/columns.h"
 #include "methods/quant/factor.h"
 #include "methods/quant/grid_search.h"
 #include "methods/quant/in_layer.h"
+#include "methods/quant/zfold.h"
 
 namespace assay::aespa {
 namespace {
@@ -23,26 +23,6 @@ RoundingProblem problem_of(const LayerState& layer, const at::Tensor& compensate
           .qmax = static_cast<double>(layer.grid.qmax()),
           .column = layer.column.size(0) == 1 ? layer.column[0] : layer.column,
           .row = layer.row};
-}
-
-// Whether what stands before a single layer can scale its inputs back: folding needs no more.
-bool folds_alone(const models::Network& network, const std::string& layer) {
-  for (const auto& group : network.scale_groups()) {
-    if (group.layers.size() == 1 && group.layers.front() == layer) return true;
-  }
-  return false;
-}
-
-// Indices of layers that share a zeta: q, k and v, and each that folds alone.
-std::vector<std::vector<std::size_t>> folded_groups(const models::Network& network,
-                                                    const std::vector<LayerState>& layers) {
-  std::vector<std::vector<std::size_t>> groups(1);
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (layers[i].attention) groups.front().push_back(i);
-    if (folds_alone(network, layers[i].name)) groups.push_back({i});
-  }
-  if (groups.front().empty()) groups.erase(groups.begin());
-  return groups;
 }
 
 // Alternation and learning go on in float64 whatever the network's precision: where they end is
@@ -90,13 +70,13 @@ void refine_grids(std::vector<LayerState>& layers,
                   const std::vector<std::vector<std::size_t>>& folded, const Options& options) {
   std::vector<bool> done(layers.size(), false);
   for (const std::vector<std::size_t>& group : folded) {
-    std::vector<FoldedLayer> states;
+    std::vector<quant::FoldedLayer> states;
     for (const std::size_t i : group) {
       states.push_back({layers[i].weight, layers[i].column, layers[i].grid});
     }
-    std::vector<FoldedLayer*> pointers;
-    for (FoldedLayer& state : states) pointers.push_back(&state);
-    const std::int64_t rounds = fold_zeta(pointers, options.zfold_rounds);
+    std::vector<quant::FoldedLayer*> pointers;
+    for (quant::FoldedLayer& state : states) pointers.push_back(&state);
+    const std::int64_t rounds = quant::fold_zeta(pointers, options.zfold_rounds);
     for (std::size_t k = 0; k < group.size(); ++k) {
       layers[group[k]].grid = states[k].grid;
       layers[group[k]].zfold_rounds = rounds;
@@ -162,13 +142,12 @@ std::map<std::string, quant::LayerResult> quantize_layers(
     states.push_back(quant::in_layer(name, [&] {
       return start_layer(each, network.parameters().at(name + ".weight"), options);
     }));
-    const auto parts = network.attention_parts(each.layer.unit);
-    states.back().attention = parts && (name == parts->q || name == parts->k || name == parts->v);
+    states.back().attention = quant::projects_attention(network, each.layer);
     widen(states.back());
   }
   refine_grids(
       states,
-      options.zfold ? folded_groups(network, states) : std::vector<std::vector<std::size_t>>(),
+      options.zfold ? quant::zeta_groups(network, layers) : std::vector<std::vector<std::size_t>>(),
       options);
   std::map<std::string, quant::LayerResult> results;
   for (const LayerState& state : states) {

@@ -184,6 +184,10 @@ ColumnResult gptq_columns(const at::Tensor& weight, const at::Tensor& factor, co
     loop.scale_columns =
         whole ? grid.scale : grid.scale.index_select(-1, groups.to(weight.device()));
     loop.zero_columns = whole ? grid.zero : grid.zero.index_select(-1, groups.to(weight.device()));
+    if (grid.zeta.defined()) {
+      loop.scale_columns = loop.scale_columns * grid.zeta;
+      loop.zero_columns = loop.zero_columns.expand_as(loop.scale_columns);
+    }
   }
   loop.qmax = static_cast<double>(loop.out.grid.qmax());
   for (std::int64_t begin = 0; begin < loop.columns; begin += options.block) {

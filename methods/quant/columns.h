@@ -45,7 +45,7 @@ struct ColumnResult {
 };
 
 // weight [.., rows, d] and factor [.., d, d] (inverse_factor) of one dtype; a batch of heads may
-// lead. `grid`: for the columns as given (unused with `dynamic`).
+// lead. `grid`: for the columns as given, zeta included (unused with `dynamic`).
 ColumnResult gptq_columns(const at::Tensor& weight, const at::Tensor& factor, const Grid& grid,
                           const ColumnOptions& options = {});
 

@@ -9,6 +9,7 @@
 #include "harness/base/error.h"
 #include "harness/base/json_members.h"
 #include "harness/models/tensor_file.h"
+#include "methods/quant/layer_check.h"
 
 namespace assay::quant {
 namespace {
@@ -30,44 +31,23 @@ at::Tensor tensor_named(const models::TensorMap& tensors, const std::string& nam
   return found->second;
 }
 
-void check_layer(const std::string& name, const QuantizedLayer& layer,
-                 const std::filesystem::path& file) {
-  const auto fail = [&](const char* problem) {
-    refuse(file, fmt::format("layer '{}': {}", name, problem));
-  };
-  const Grid& grid = layer.grid;
-  if (layer.code.dim() != 2 || layer.code.numel() == 0) fail("codes must be [rows, columns]");
-  if (at::isFloatingType(layer.code.scalar_type())) fail("codes must be integers");
-  if (grid.scale.sizes() != grid.zero.sizes() || grid.scale.dim() != 2 ||
-      !at::isFloatingType(grid.scale.scalar_type()) ||
-      grid.scale.scalar_type() != grid.zero.scalar_type()) {
-    fail("scale and zero must be floating [rows, groups] of one dtype");
+// What a layer's scales are decoded from.
+CodedScales read_scales(const std::string& name, const models::TensorMap& tensors,
+                        const std::filesystem::path& file) {
+  const at::Tensor step = tensor_named(tensors, name + ".scale_step", file);
+  if (!at::isFloatingType(step.scalar_type())) {
+    refuse(file, fmt::format("tensor '{}.scale_step' must be floating", name));
   }
-  const std::int64_t columns = layer.code.size(1);
-  if (grid.scale.size(0) != 1 && grid.scale.size(0) != layer.code.size(0)) fail("wrong row count");
-  if (grid.scale.size(1) != group_count(columns, grid.group)) fail("wrong number of groups");
-  if (!grid.scale.isfinite().all().item<bool>() || !grid.scale.gt(0).all().item<bool>()) {
-    fail("a scale is not above 0");
-  }
-  if (grid.symmetric &&
-      !grid.zero.eq(static_cast<double>(std::int64_t{1} << (grid.bits - 1))).all().item<bool>()) {
-    fail("a zero point of a symmetric grid is not in its middle");
-  }
-  if (layer.code.max().item<std::int64_t>() > grid.qmax() ||
-      layer.code.min().item<std::int64_t>() < 0) {
-    fail("a code does not fit its bits");
-  }
-  if (grid.zeta.defined() &&
-      (grid.zeta.dim() != 1 || grid.zeta.size(0) != columns ||
-       grid.zeta.scalar_type() != grid.scale.scalar_type() ||
-       !grid.zeta.isfinite().all().item<bool>() || !grid.zeta.ne(0).all().item<bool>())) {
-    fail("zeta must be one factor a column, not 0, of the dtype of the scales");
-  }
-  if (!grid.perm.defined()) return;
-  if (grid.perm.dim() != 1 || grid.perm.size(0) != columns ||
-      !std::get<0>(grid.perm.sort()).equal(at::arange(columns, at::kLong))) {
-    fail("perm is no permutation of the columns");
-  }
+  const double middle = 1 << (CodedScales::kBits - 1);
+  const CodedScales scales{.code = tensor_named(tensors, name + ".scale_code", file),
+                           .grid = {.bits = CodedScales::kBits,
+                                    .group = CodedScales::kRun,
+                                    .scale = step,
+                                    .zero = at::full_like(step, middle),
+                                    .symmetric = true},
+                           .mean = tensor_named(tensors, name + ".scale_mean", file)};
+  check_scales(name, scales, file);
+  return scales;
 }
 
 QuantizedLayer read_layer(const std::string& name, const Json& json,
@@ -87,8 +67,14 @@ QuantizedLayer read_layer(const std::string& name, const Json& json,
   }
   layer.grid.symmetric = flag_member_or(json, "symmetric", false, what);
   layer.code = tensor_named(tensors, name + ".code", codes);
-  layer.grid.scale = tensor_named(tensors, name + ".scale", codes);
-  layer.grid.zero = tensor_named(tensors, name + ".zero", codes);
+  if (const auto levels = tensors.find(name + ".levels"); levels != tensors.end()) {
+    layer.grid.levels = levels->second;
+    if (tensors.contains(name + ".scale_code")) layer.scales = read_scales(name, tensors, codes);
+  }
+  layer.grid.scale =
+      layer.scales ? decode(*layer.scales) : tensor_named(tensors, name + ".scale", codes);
+  const bool has_zero = !layer.grid.levels.defined() || tensors.contains(name + ".zero");
+  if (has_zero) layer.grid.zero = tensor_named(tensors, name + ".zero", codes);
   if (const auto perm = tensors.find(name + ".perm"); perm != tensors.end()) {
     layer.grid.perm = perm->second.to(at::kLong);
   }
@@ -174,10 +160,12 @@ Json description_of(const QuantizedModel& model) {
 }  // namespace
 
 StorageCost storage_cost(const QuantizedLayer& layer) {
-  constexpr std::int64_t kScaleBits = 16, kPermBits = 32, kZetaBits = 16;
+  constexpr std::int64_t kScaleBits = 16, kPermBits = 32, kZetaBits = 16, kLevelBits = 32;
   const Grid& grid = layer.grid;
   StorageCost cost{.weights = layer.code.numel(), .bits = layer.code.numel() * grid.bits};
-  cost.bits += grid.scale.numel() * (kScaleBits + (grid.symmetric ? 0 : grid.bits));
+  cost.bits += layer.scales ? storage_bits(*layer.scales) : grid.scale.numel() * kScaleBits;
+  if (grid.zero.defined() && !grid.symmetric) cost.bits += grid.zero.numel() * grid.bits;
+  if (grid.levels.defined()) cost.bits += grid.levels.numel() * kLevelBits;
   if (grid.perm.defined()) cost.bits += grid.perm.numel() * kPermBits;
   if (grid.zeta.defined()) cost.bits += grid.zeta.numel() * kZetaBits;
   return cost;
@@ -197,8 +185,15 @@ void save_quantized(const std::filesystem::path& folder, const QuantizedModel& m
   models::TensorMap tensors;
   for (const auto& [name, layer] : model.layers) {
     tensors[name + ".code"] = layer.code.to(layer.grid.bits <= 8 ? at::kByte : at::kInt);
-    tensors[name + ".scale"] = layer.grid.scale;
-    tensors[name + ".zero"] = layer.grid.zero;
+    if (layer.scales) {
+      tensors[name + ".scale_code"] = layer.scales->code;
+      tensors[name + ".scale_step"] = layer.scales->grid.scale;
+      tensors[name + ".scale_mean"] = layer.scales->mean;
+    } else {
+      tensors[name + ".scale"] = layer.grid.scale;
+    }
+    if (layer.grid.zero.defined()) tensors[name + ".zero"] = layer.grid.zero;
+    if (layer.grid.levels.defined()) tensors[name + ".levels"] = layer.grid.levels;
     if (layer.grid.perm.defined()) tensors[name + ".perm"] = layer.grid.perm.to(at::kInt);
     if (layer.grid.zeta.defined()) tensors[name + ".zeta"] = layer.grid.zeta;
   }

@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "harness/models/network.h"
 #include "methods/quant/activation.h"
+#include "methods/quant/coded_scales.h"
 #include "methods/quant/grid.h"
 
 // A quantized model as an artifact: codes and grids of its weights, quantizers of its activations.
@@ -18,6 +20,10 @@
 //                                     flattened
 //                       <layer>.scale, <layer>.zero  float32 (float64 for a float64 network) [rows
 //                                     or 1, groups]
+//                       <layer>.levels  as scale [2^bits], of a grid with a table of levels: it has
+//                                     no zero, and scale is [1, blocks]
+//                       <layer>.scale_code, .scale_step, .scale_mean  instead of scale, where
+//                                     scales are quantized themselves (CodedScales)
 //                       <layer>.perm  int32 [columns], where groups are runs of permuted columns
 //                       <layer>.channel_scale  floating [columns], of a group of layers by its
 //                                     first (models::ScaleGroup)
@@ -26,14 +32,15 @@
 //   quantization.json   {"format": 1, "method", "layers": {name: {"bits", "group", "symmetric"}},
 //                       "activations": {site: {...}}, "scaled": [layer], "prefix": m,
 //                       "storage": {...}}
-// Fake-quantized weights are not stored: scale (code - zero), or (scale zeta) (code - zero), gives
-// them back exactly.
+// Fake-quantized weights are not stored: scale (code - zero), (scale zeta) (code - zero), or scale
+// levels[code] gives them back exactly.
 
 namespace assay::quant {
 
 struct QuantizedLayer {
   at::Tensor code;  // [rows, columns], whole numbers
   Grid grid;
+  std::optional<CodedScales> scales = {};  // what grid.scale is decoded from; only with levels
 };
 
 struct QuantizedModel {
@@ -46,7 +53,8 @@ struct QuantizedModel {
 };
 
 // Bits that quantized weights need: codes, a 16-bit scale and, where the grid is not symmetric, a
-// zero point of `bits` bits a pair, 32 bits a permuted column, 16 bits a zeta.
+// zero point of `bits` bits a pair, 32 bits a permuted column, 16 bits a zeta, 32 bits a level;
+// scales that are quantized themselves as storage_bits() says.
 struct StorageCost {
   std::int64_t weights = 0;
   std::int64_t bits = 0;

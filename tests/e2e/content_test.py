@@ -96,7 +96,8 @@ class OpenedTest(FormsTest):
     """Every built-in stage over every form of checkpoint and data set, while the kernel tells what is opened."""
 
     LANGUAGE = ["method: float", "method: rtn, bits: W4A8, calibration_seed: 0, rtn: {act: tensor_static, samples: 4, context: 16}",
-                "method: [gptq, boa, turboboa, aespa, awq], bits: W4A16, calibration_seed: 0, samples: 4, context: 16, aespa: {iterations: 20}",
+                "method: nf4, bits: W4A16",
+                "method: [gptq, boa, turboboa, aespa, awq, zfold], bits: W4A16, calibration_seed: 0, samples: 4, context: 16, aespa: {iterations: 20}",
                 "method: smoothquant, bits: W4A8, calibration_seed: 0, samples: 4, context: 16",
                 "method: [cushioncache + rtn, prefixquant + rtn], bits: W16A8KV8, calibration_seed: 0, samples: 4, context: 16, "
                 "cushioncache: {start: [1], candidates: 2, max_prefix: 2, epochs: 1}, prefixquant: {bos: 1}",

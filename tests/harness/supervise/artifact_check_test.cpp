@@ -64,6 +64,37 @@ TEST_F(ArtifactCheck, shapes_scales_and_descriptions_are_looked_at) {
   EXPECT_THAT(problem(), HasSubstr("not valid JSON"));
 }
 
+TEST_F(ArtifactCheck, grids_with_levels_are_looked_at) {
+  description_["layers"]["fc"] = {{"bits", 1}, {"group", 5}};
+  const std::vector<std::uint8_t> code(12, 1);
+  const std::vector<float> levels = {-1, 1, 2};
+  const auto bytes = [](const auto& values) { return std::as_bytes(std::span(values)); };
+  const auto problem_of = [&](std::vector<float> scale, std::int64_t table, bool coded) {
+    std::map<std::string, TensorSource> tensors = {
+        {"fc.code", {"U8", {2, 6}, bytes(code)}},
+        {"fc.levels", {"F32", {table}, bytes(levels).first(static_cast<std::size_t>(table) * 4)}}};
+    const auto count = static_cast<std::int64_t>(scale.size());
+    if (coded) {
+      tensors["fc.scale_code"] = {"U8", {1, 3}, bytes(code).first(3)};
+      tensors["fc.scale_step"] = {"F32", {1, count}, bytes(scale)};
+    } else {
+      tensors["fc.scale"] = {"F32", {1, count}, bytes(scale)};
+    }
+    write_safetensors(folder_.path() / "codes.safetensors", tensors);
+    write_text("quantization.json", description_.dump());
+    return problem();
+  };
+  EXPECT_EQ(problem_of({1, 1, 1}, 2, false), "no error");
+  EXPECT_EQ(problem_of({1}, 2, true), "no error");
+  EXPECT_THAT(problem_of({1, 1}, 2, false), HasSubstr("expected [1, 3]"));
+  EXPECT_THAT(problem_of({1, -1, 1}, 2, false), HasSubstr("layer 'fc': a scale is -1"));
+  EXPECT_THAT(problem_of({0}, 2, true), HasSubstr("layer 'fc': a scale is 0"));
+  EXPECT_THAT(problem_of({1, 1, 1}, 3, false), HasSubstr("'fc.levels' must be 2 numbers"));
+  description_["layers"]["fc"]["group"] = -1;
+  EXPECT_THAT(problem_of({1, 1, 1}, 2, false), HasSubstr("expected [1, 0]"));
+  EXPECT_THAT(problem_of({1}, 2, true), HasSubstr("expected [1, 0]"));
+}
+
 TEST_F(ArtifactCheck, headers_of_all_tensor_files_must_fit) {
   write_text("samples.safetensors", "rubbish rubbish rubbish");
   EXPECT_THAT(problem(), HasSubstr("samples.safetensors"));

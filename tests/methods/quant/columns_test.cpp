@@ -147,6 +147,19 @@ TEST(GptqColumns, loss_is_half_the_quadratic_form_clamping_included) {
   }
 }
 
+TEST(GptqColumns, a_factor_of_the_column_is_one_pair_a_column) {
+  const Problem problem = random_problem(5, 20, 12);
+  Grid grid = find_grid(problem.weight, {.bits = 3});
+  grid.zeta = at::rand({20}, at::kDouble) + 0.5;
+  const Grid pairs{
+      .bits = 3, .group = 1, .scale = step_of_columns(grid, 20), .zero = grid.zero.expand({5, 20})};
+  const ColumnResult result = gptq(problem, grid);
+  EXPECT_TRUE(result.code.equal(gptq(problem, pairs).code));
+  EXPECT_TRUE(result.rounded.equal(decode(result.code, grid)));
+  grid.zeta = at::Tensor();
+  EXPECT_FALSE(result.code.equal(gptq(problem, grid).code));
+}
+
 TEST(GptqColumns, a_batch_of_heads_equals_each_head_alone) {
   const Problem a = random_problem(4, 20, 6), b = random_problem(4, 20, 7);
   const at::Tensor weight = at::stack({a.weight, b.weight});
