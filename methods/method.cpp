@@ -12,7 +12,9 @@ void require_prefix_fits(const PlannedStage& stage, const char* method) {
   throw Error(ErrorKind::kUnsupported,
               rounded
                   ? fmt::format("{0} changes the ranges of activations, and a method before it "
-                                "rounds them: let {0} come first (\"{0} + rtn\")",
+                                "rounds them: let that one follow (\"{0} + rtn\"); of smoothquant "
+                                "the smoothing alone may come first (smoothquant: {{quantize: "
+                                "none}})",
                                 method)
                   : fmt::format("{} puts a prefix in front, and a method before it has done so: "
                                 "a network has one prefix; leave one of them out",

@@ -106,13 +106,15 @@ namespace {
 
 // With a prefix, "all positions" are others for every length of it: windows would differ from those
 // of the float network.
-void require_given_context(const PlannedMeasurement& planned, const TextOptions& options) {
-  if (options.context > 0 || planned.prefix == 0 || !planned.network->learned_positions) return;
+void require_context_behind_prefix(const PlannedMeasurement& planned, const TextOptions& options) {
+  if (planned.prefix == 0 || !planned.network->learned_positions) return;
+  if (options.context > 0 && options.context <= planned.network->context) return;
   throw Error(ErrorKind::kConfig,
-              fmt::format("context: 0 takes all positions of the network, of which a prefix takes "
-                          "up to {}; write context: {} or less, for the float network too",
-                          planned.prefix, planned.network->context),
-              {{"field", "context"}, {"value", "0"}});
+              fmt::format("context: {}; of the network's positions a prefix takes up to {}, and {} "
+                          "are left; write context: {} or less, for the float network too",
+                          options.context, planned.prefix, planned.network->context,
+                          planned.network->context),
+              {{"field", "context"}, {"value", std::to_string(options.context)}});
 }
 
 }  // namespace
@@ -120,7 +122,7 @@ void require_given_context(const PlannedMeasurement& planned, const TextOptions&
 void check_text(const PlannedMeasurement& planned, Findings& findings) {
   const auto options = options_from<TextOptions>(planned.context);
   if (planned.network != nullptr &&
-      !findings.attempt("metric", [&] { require_given_context(planned, options); })) {
+      !findings.attempt("metric", [&] { require_context_behind_prefix(planned, options); })) {
     return;
   }
   if (planned.network != nullptr &&

@@ -22,6 +22,26 @@ unsigned rounded_parts(const Bits& bits) {
          (bits.cache < kFloatBits ? 4U : 0U);
 }
 
+// That bits below 16 are read by a method of the point: a row would be named for what nobody does.
+void require_read_bits(const Point& point, const std::set<std::string>& read) {
+  Bits done = *point.bits;
+  std::vector<std::string> parts;
+  for (const auto& [name, part] :
+       {std::pair("w_bits", "weights"), std::pair("a_bits", "activations"),
+        std::pair("kv_bits", "the keys and values of attention")}) {
+    int& bits = done.*bits_named(name);
+    if (bits == kFloatBits || read.contains(name)) continue;
+    parts.emplace_back(part);
+    bits = kFloatBits;
+  }
+  if (parts.empty()) return;
+  refuse(*point.place,
+         fmt::format("bits {}: no method of '{}' rounds {}; write {}, or add one that does, as rtn",
+                     text_of(*point.bits), point.method->text, fmt::join(parts, " or "),
+                     text_of(done)),
+         text_of(*point.bits));
+}
+
 }  // namespace
 
 TrialTable::TrialTable(const Catalogue& catalogue, Sweep& sweep, StepTable& steps)
@@ -98,7 +118,7 @@ TrialTable::Reads TrialTable::make_reads(const Point& point) {
   InputConditions conditions;
   conditions.task = sweep_.models[point.model].task;
   if (reads.bits && point.bits) conditions.bits = *point.bits;
-  bool rounds_cache = conditions.bits.cache == kFloatBits;
+  std::set<std::string> read;
   for (std::size_t i = 0; i < point.steps.size(); ++i) {
     const MethodDeclaration& method = *point.method->methods[i];
     const ConditionalParameters own =
@@ -109,18 +129,11 @@ TrialTable::Reads TrialTable::make_reads(const Point& point) {
     reads.calibration_seed |= reach.calibration_seed;
     reads.data |= reach.data;
     std::set<std::string> names = reach.parameters;
-    rounds_cache = rounds_cache || names.contains("kv_bits");
+    read.insert(reach.parameters.begin(), reach.parameters.end());
     for (const std::string& name : own.unread) names.erase(name);
     reads.steps.push_back(steps_.projected(point.steps[i], names));
   }
-  if (!rounds_cache) {
-    refuse(*point.place,
-           fmt::format("bits {}: no method of '{}' rounds the keys and values of attention; write "
-                       "W{}A{}, or let one do it that does: \"rtn + {}\"",
-                       text_of(*point.bits), point.method->text, point.bits->weights,
-                       point.bits->activations, point.method->text),
-           text_of(*point.bits));
-  }
+  if (reads.bits && point.bits) require_read_bits(point, read);
   add_metrics(point, conditions, reads);
   return reads;
 }

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 #include "harness/base/atomic_file.h"
@@ -83,10 +84,10 @@ struct SearchParameters {
                         .unit = "tokens",
                         .minimum = 0,
                         .doc = "Only the most frequent so many ids of the calibration text are "
-                               "tried; 0 tries the whole vocabulary, as the paper does."});
-    option(candidate_ids, {.name = "candidate_ids",
-                           .minimum = 0,
-                           .doc = "Only these ids are tried, whatever `candidates` says."});
+                               "tried; 0 tries the whole vocabulary, as the paper does.",
+                        .when = "candidate_ids=[]"});
+    option(candidate_ids,
+           {.name = "candidate_ids", .minimum = 0, .doc = "Only these ids are tried."});
     visit_error(search.error, option);
   }
 };
@@ -226,7 +227,9 @@ Json publish(StageContext& context, const quant::MethodNetwork& loaded, models::
   const quant::QuantizedModel model{.method = "cushioncache", .prefix = std::move(prefix)};
   save_quantized(context.output(), model);
   write_file_atomically(context.output() / kSearch, json_of(search).dump(1) + "\n");
-  return quantization_result(*loaded.network, loaded.before, model);
+  Json result = quantization_result(*loaded.network, loaded.before, model);
+  result["metrics"]["prefix_tokens"] = model.prefix.length();
+  return result;
 }
 
 Json find(StageContext& context, const quant::ModelLoader& loader) {
@@ -265,8 +268,8 @@ Json find(StageContext& context, const quant::ModelLoader& loader) {
   if (ids.empty()) {
     add_note(result,
              fmt::format("no token lowers the quantization error to {} times what it is, so "
-                         "the prefix is empty; a higher tau, or `start`, gives one",
-                         options.tau));
+                         "the prefix is empty; {}`start` gives one",
+                         options.tau, options.tau < 1 ? "a higher tau may give one, " : ""));
   } else {
     add_note(result, fmt::format("prefix of the tokens {}", fmt::join(ids, ", ")));
   }
@@ -341,13 +344,23 @@ void check(const PlannedStage& stage) {
                     search.start.size(), search.max_prefix, search.start.size()),
         {{"parameter", "max_prefix"}, {"value", std::to_string(search.max_prefix)}});
   }
-  if (search.max_prefix >= info.context) {
+  // Two are left to a sequence, so that something can be predicted.
+  if (search.max_prefix > info.context - 2) {
     throw Error(
         ErrorKind::kConfig,
         fmt::format("max_prefix: {}; the network has {} positions in all; write max_prefix: "
                     "{} or less",
-                    search.max_prefix, info.context, info.context - 1),
+                    search.max_prefix, info.context, info.context - 2),
         {{"parameter", "max_prefix"}, {"value", std::to_string(search.max_prefix)}});
+  }
+  const StageParameters calibration(stage.context);
+  search_length(parameters, info, calibration.integer("context"));
+  if (const std::int64_t samples = calibration.integer("samples"); search.texts > samples) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("search_texts: {}; there are {} calibration windows; write "
+                            "search_texts: {} or less, or more samples",
+                            search.texts, samples, samples),
+                {{"parameter", "search_texts"}, {"value", std::to_string(search.texts)}});
   }
   require_prefix_fits(stage, "cushioncache");
 }
@@ -356,6 +369,24 @@ std::vector<InputDeclaration> inputs_of_prefix() {
   std::vector<InputDeclaration> inputs = quant::calibration_data("tune=true");
   inputs.push_back({.name = "search", .stage = "cushioncache.search"});
   return inputs;
+}
+
+void check_tuning(const PlannedStage& stage) {
+  const StageParameters asked(stage.context);
+  if (!options_from<TuneParameters>(stage.context).tune || asked.integer("context") > 1) return;
+  throw Error(
+      ErrorKind::kConfig,
+      "context: 1; in a window of one token nothing is predicted; write context: 2 or more, "
+      "or tune: false",
+      {{"parameter", "context"}, {"value", "1"}});
+}
+
+// Options of a stage, and calibration parameters that it is checked by.
+template <typename Options>
+std::vector<std::string> names_with(std::initializer_list<const char*> more) {
+  std::vector<std::string> names = names_of<Options>();
+  names.insert(names.end(), more.begin(), more.end());
+  return names;
 }
 
 Rounding prefixes(const StageContext& context) {
@@ -383,10 +414,10 @@ Method cushioncache_method() {
                           .traits = {"quantizer"},
                           .switches = {"tune"},
                           .network = "cushioncache.prefix",
-                          .values = quant::network_values()},
+                          .values = quant::network_values_with_prefix()},
           .stages = {{.declaration = {.name = "cushioncache.search",
                                       .revision = 1,
-                                      .reads = names_of<SearchParameters>(),
+                                      .reads = names_with<SearchParameters>({"context", "samples"}),
                                       .reads_model = true,
                                       .reads_network = true,
                                       .inputs = quant::calibration_data()},
@@ -395,12 +426,13 @@ Method cushioncache_method() {
                       .rounds = prefixes},
                      {.declaration = {.name = "cushioncache.prefix",
                                       .revision = 1,
-                                      .reads = names_of<TuneParameters>(),
+                                      .reads = names_with<TuneParameters>({"context"}),
                                       .reads_model = true,
                                       .reads_network = true,
                                       .inputs = inputs_of_prefix(),
                                       .random = "calibration_seed"},
                       .run = tune,
+                      .check = check_tuning,
                       .rounds = prefixes}},
           .canary = canary};
 }

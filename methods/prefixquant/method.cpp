@@ -119,7 +119,7 @@ Method prefixquant_method() {
                           .calibration = "calibration",
                           .traits = {"quantizer"},
                           .network = "prefixquant.prefix",
-                          .values = quant::network_values()},
+                          .values = quant::network_values_with_prefix()},
           .stages = {{.declaration = {.name = "prefixquant.prefix",
                                       .revision = 1,
                                       .reads = names_of<Options>(),

@@ -128,8 +128,14 @@ void QuantizedParts::add(const QuantizedModel& model) {
 std::vector<MetricValue> network_values() {
   return {{.name = "bits_per_weight", .unit = "bits", .higher_is_better = false, .primary = true},
           {.name = "weight_bytes", .unit = "bytes", .higher_is_better = false, .primary = true},
-          {.name = "float_layers", .unit = "layers", .higher_is_better = false, .primary = true},
-          {.name = "prefix_tokens", .unit = "tokens", .higher_is_better = false}};
+          {.name = "float_layers", .unit = "layers", .higher_is_better = false, .primary = true}};
+}
+
+std::vector<MetricValue> network_values_with_prefix() {
+  std::vector<MetricValue> values = network_values();
+  values.push_back(
+      {.name = "prefix_tokens", .unit = "tokens", .higher_is_better = false, .primary = true});
+  return values;
 }
 
 Json quantization_result(const models::Network& network, const QuantizedParts& before,

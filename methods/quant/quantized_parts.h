@@ -30,8 +30,10 @@ struct QuantizedParts {
 //                    permutations and zetas; a layer that is float counts 16 bits
 //   weight_bytes     all parameters: quantized layers as they need it, 2 bytes a value for the rest
 //   float_layers     quantizable layers that are float
-//   prefix_tokens    length of the prefix, if there is one
+//   prefix_tokens    length of the prefix, of methods that give one and of those behind them
 std::vector<MetricValue> network_values();
+// The same of methods that give the network a prefix, with prefix_tokens.
+std::vector<MetricValue> network_values_with_prefix();
 
 // Result of a stage that makes a quantized network: {"metrics": network_values(), "quantization":
 // ...}. `made` is what the stage itself quantized, `before` what the methods before it did.

@@ -34,8 +34,8 @@ class CushionStages : public ::testing::Test {
   }
 
   static Json parameters(const Json& given = Json::object()) {
-    Json all = {
-        {"max_prefix", 4}, {"candidates", 8}, {"batch", 2}, {"epochs", 3}, {"learning_rate", 1e-2}};
+    Json all = {{"context", 32}, {"samples", 12}, {"max_prefix", 4},      {"candidates", 8},
+                {"batch", 2},    {"epochs", 3},   {"learning_rate", 1e-2}};
     all.update(given);
     return parameters_of(cushioncache_method().declaration, all, 16, 8);
   }
@@ -82,7 +82,7 @@ TEST_F(CushionStages, an_empty_prefix_leaves_the_network_as_it_is_and_says_so) {
   EXPECT_THAT(run("cushioncache.search", found)["note"].get<std::string>(),
               HasSubstr("no token lowers the quantization error"));
   tuned.inputs["search"] = found.output();
-  EXPECT_FALSE(run("cushioncache.prefix", tuned)["metrics"].contains("prefix_tokens"));
+  EXPECT_EQ(run("cushioncache.prefix", tuned)["metrics"]["prefix_tokens"], 0);
   EXPECT_TRUE(prefix_in(tuned).empty());
 }
 
@@ -166,13 +166,19 @@ TEST_F(CushionStages, what_cannot_be_is_refused_before_it_runs) {
   EXPECT_THAT(check({{"start", {64}}}), HasSubstr("start: 64 is no id"));
   EXPECT_THAT(check({{"candidate_ids", {3, 99}}}), HasSubstr("candidate_ids: 99 is no id"));
   EXPECT_THAT(check({{"start", {1, 2, 3, 4, 5}}}), HasSubstr("max_prefix: 5 or more"));
-  EXPECT_THAT(check({{"max_prefix", 32}}), HasSubstr("max_prefix: 31 or less"));
-  EXPECT_THAT(check(Json::object(), {.activations = true}),
-              HasSubstr("let cushioncache come first"));
+  EXPECT_THAT(check({{"max_prefix", 32}}), HasSubstr("max_prefix: 30 or less"));
+  EXPECT_THAT(check(Json::object(), {.activations = true}), HasSubstr("let that one follow"));
   EXPECT_THAT(check(Json::object(), {.prefix = 3}), HasSubstr("a network has one prefix"));
-  FakeContext long_text(parameters({{"search_length", 30}}));
-  EXPECT_THAT(refusal([&] { run("cushioncache.search", long_text); }),
-              HasSubstr("search_length: 28 or less"));
+  EXPECT_THAT(check({{"search_length", 29}}), HasSubstr("search_length: 28 or less"));
+  EXPECT_THAT(check({{"context", 9}, {"search_length", 10}}),
+              HasSubstr("search_length: 9 or less"));
+  EXPECT_THAT(check({{"search_texts", 13}}), HasSubstr("search_texts: 12 or less"));
+  FakeContext one_token(parameters({{"context", 1}}));
+  EXPECT_THAT(refusal([&] {
+                cushioncache_method().stages[1].check(
+                    {.context = one_token, .network = *network, .samples = {}, .before = {}});
+              }),
+              HasSubstr("write context: 2 or more, or tune: false"));
 }
 
 // Raise the stages' revisions when these numbers move on purpose.
