@@ -18,7 +18,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from checkpoints import decoded, read_safetensors, write_safetensors
+from checkpoints import decoded, floats, read_safetensors, write_safetensors
 
 options = None
 
