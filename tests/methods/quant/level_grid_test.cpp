@@ -2,8 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "methods/quant/coded_scales.h"
 #include "methods/quant/quantized_model.h"
