@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -49,15 +50,15 @@ std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) 
                 fmt::format("{} is a pipe or a device; a regular file is wanted", path.string()),
                 {{"file", path.string()}});
   }
+  const std::size_t size = static_cast<std::size_t>(status.st_size);  // 0 below /proc
   std::string content;
-  if (status.st_size > 0)
-    content.reserve(std::min(static_cast<std::size_t>(status.st_size), max_bytes));
+  content.reserve(std::min(size, max_bytes));
   char block[65536];
-  for (;;) {
+  while (size == 0 || content.size() < size) {
     const ssize_t got = ::read(fd.get(), block, sizeof block);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail("read", path, errno);
-    if (got == 0) return content;
+    if (got == 0) break;
     if (content.size() + static_cast<std::size_t>(got) > max_bytes) {
       throw Error(ErrorKind::kData,
                   fmt::format("{} is larger than {} bytes", path.string(), max_bytes),
@@ -65,6 +66,7 @@ std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) 
     }
     content.append(block, static_cast<std::size_t>(got));
   }
+  return content;
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content,

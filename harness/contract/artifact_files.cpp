@@ -33,40 +33,34 @@ std::string compact_text(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string member_text(const std::string& name, const Json& value) {
-  return compact_text(name) + ":" + compact_text(value);
-}
-
-// The members of a result on either side of its digest. Put together from these, its text takes no
-// copy of it, which costs more than hashing it.
-struct Members {
+// The texts of a result's members before its digest and behind it, each as an object of its own.
+// The members move instead of being copied, which would cost more than hashing them.
+struct Undigested {
   std::string before;
-  std::string after;
+  std::string behind;
+
+  explicit Undigested(Json& result) {
+    auto& members = result.get_ref<Json::object_t&>();
+    members.erase(kDigest);
+    Json rest = Json::object();
+    auto& moved = rest.get_ref<Json::object_t&>();
+    for (auto each = members.lower_bound(kDigest); each != members.end();)
+      moved.insert(moved.end(), members.extract(each++));
+    before = compact_text(result);
+    behind = compact_text(rest);
+    members.merge(moved);
+  }
 };
 
-Members members_of(const Json& result) {
-  Members members;
-  for (const auto& [name, value] : result.get_ref<const Json::object_t&>()) {
-    if (name == kDigest) continue;
-    std::string& side = name < kDigest ? members.before : members.after;
-    if (!side.empty()) side += ',';
-    side += member_text(name, value);
-  }
-  return members;
-}
-
-std::string object_text(std::initializer_list<std::string_view> members) {
+// One object of the members of several.
+std::string joined(std::initializer_list<std::string_view> objects) {
   std::string text = "{";
-  for (const std::string_view each : members) {
-    if (each.empty()) continue;
+  for (const std::string_view object : objects) {
+    if (object == "{}") continue;
     if (text.size() > 1) text += ',';
-    text += each;
+    text += object.substr(1, object.size() - 2);
   }
   return text + "}";
-}
-
-std::string digest_of(const Members& members) {
-  return sha256(object_text({members.before, members.after}));
 }
 
 InputFile file_of(const fs::path& artifact, const std::string& name, const Json& digest) {
@@ -83,7 +77,11 @@ InputFile file_of(const fs::path& artifact, const std::string& name, const Json&
 
 }  // namespace
 
-std::string result_digest(const Json& result) { return digest_of(members_of(result)); }
+std::string result_digest(const Json& result) {
+  Json copy = result;
+  const Undigested parts(copy);
+  return sha256(joined({parts.before, parts.behind}));
+}
 
 std::string_view published_digest(std::string_view text) {
   static const std::string kStart = ",\"" + kDigest + "\":\"";
@@ -99,10 +97,11 @@ std::string_view published_digest(std::string_view text) {
 }
 
 std::string published_text(Json& result) {
-  const Members members = members_of(result);
-  const std::string digest = digest_of(members);
+  const Undigested parts(result);
+  const std::string digest = sha256(joined({parts.before, parts.behind}));
   result[kDigest] = digest;
-  return object_text({members.before, member_text(kDigest, digest), members.after});
+  const std::string member = fmt::format(R"({{"{}":"{}"}})", kDigest, digest);
+  return joined({parts.before, member, parts.behind});
 }
 
 void check_result_digest(const Json& result, const fs::path& file) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <limits>
+#include <utility>
 
 #include "harness/base/error.h"
 #include "harness/base/json_members.h"
@@ -57,7 +58,7 @@ std::string_view name_of(Type type) {
   return "unknown";
 }
 
-std::string encode(const Message& m) {
+std::string encode(Message m) {
   Json j = {{"type", name_of(m.type)}};
   if (!m.attempt.empty()) j["attempt"] = m.attempt;
   switch (m.type) {
@@ -83,7 +84,7 @@ std::string encode(const Message& m) {
       j["step"] = m.step;
       break;
     case Type::kDone:
-      j["result"] = m.result;
+      j["result"] = std::move(m.result);
       break;
     case Type::kFailed:
       j["kind"] = m.failure.kind, j["message"] = m.failure.message,
@@ -91,8 +92,9 @@ std::string encode(const Message& m) {
       break;
     case Type::kRun:
       j["attempt"] = m.run.attempt, j["stage"] = m.run.stage, j["key"] = m.run.key,
-      j["recipe"] = m.run.recipe, j["locations"] = m.run.locations, j["inputs"] = m.run.inputs,
+      j["locations"] = std::move(m.run.locations), j["inputs"] = m.run.inputs,
       j["output"] = m.run.output, j["resume_dir"] = m.run.resume_dir;
+      if (m.run.recipe_text.empty()) j["recipe"] = std::move(m.run.recipe);
       break;
     case Type::kStop:
       j["grace_s"] = m.grace_s;
@@ -104,6 +106,10 @@ std::string encode(const Message& m) {
       break;
   }
   std::string line = j.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (m.type == Type::kRun && !m.run.recipe_text.empty()) {
+    line.pop_back();
+    line.append(",\"recipe\":").append(m.run.recipe_text) += '}';
+  }
   line += '\n';
   if (line.size() > kMaxLineBytes) {
     throw Error(

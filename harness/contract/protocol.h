@@ -32,6 +32,7 @@ struct Run {
   std::string stage;
   std::string key;
   Json recipe = Json::object();
+  std::string recipe_text;  // not empty: sent as it is in place of `recipe`
   Json locations = Json::object();
   std::map<std::string, std::string> inputs;  // name -> path of the artifact
   std::string output;  // folder to make for files; absent afterwards = none were made
@@ -91,7 +92,7 @@ struct Message {
 };
 
 // One line with its final '\n'. Throws Error(kData) if it would be longer than kMaxLineBytes.
-std::string encode(const Message& message);
+std::string encode(Message message);
 
 // Throws Error(kData) naming `from`, the field and what is wrong with it: malformed JSON, an
 // unknown type, a missing field, a wrong type, a line that is too long. A `done` whose result holds

@@ -155,7 +155,8 @@ class Coordinator {
   bool place_reserved();
   void place(StageIndex stage, SlotId slot);
   void fill_ahead(SlotId slot);
-  bool wants_more(const Slot& slot) const;
+  std::optional<double> known_s(StageIndex stage) const;
+  bool wants_more(const Slot& slot, std::size_t share, std::optional<double> busy_s) const;
   void fill_all_ahead();
   std::optional<SlotId> first_to_end() const;
   double waiting_s(const Slot& slot) const;

@@ -27,6 +27,10 @@ constexpr double kIdleShare = 0.2;
 // Stages of one kind of request that are looked at for one that ends in time.
 constexpr std::size_t kLookedAt = 64;
 
+std::optional<double> sum(std::optional<double> a, std::optional<double> b) {
+  return a && b ? std::optional(*a + *b) : std::nullopt;
+}
+
 }  // namespace
 
 void Coordinator::make_ready(StageIndex stage) {
@@ -267,32 +271,34 @@ void Coordinator::place(StageIndex stage, SlotId slot) {
   actions_.emplace_back(StartStage{attempt, false});
 }
 
-// One behind a short stage hides the round trip. A stage of a millisecond costs less than the sync
-// that publishes it, so many of those wait, up to a share of what is ready.
-bool Coordinator::wants_more(const Slot& slot) const {
-  const std::string& name = stage_of(slot.running->attempt.stage).name;
-  if (!durations_.known(name)) return false;
-  double expected_s = durations_.expected_s(name);
-  if (expected_s > options_.ahead_horizon_s) return false;
+// Expected time of a stage; nothing if none of its name has ended yet.
+std::optional<double> Coordinator::known_s(StageIndex stage) const {
+  const std::string& name = stage_of(stage).name;
+  if (!durations_.known(name)) return std::nullopt;
+  return durations_.expected_s(name);
+}
+
+// Whether a slot is given one more behind what it runs. One behind a short stage hides the round
+// trip. A stage of a millisecond costs less than the sync that publishes it, so many of those wait,
+// up to an equal share of what is ready; `busy_s` is the time of all that is on the slot, if known.
+bool Coordinator::wants_more(const Slot& slot, std::size_t share,
+                             std::optional<double> busy_s) const {
+  const std::optional<double> first_s = known_s(slot.running->attempt.stage);
+  if (!first_s || *first_s > options_.ahead_horizon_s) return false;
   if (slot.waiting.empty()) return true;
-  if (slot.waiting.size() >= options_.deepest ||
-      slot.waiting.size() * slots_.busy() >= ready_.size()) {
-    return false;
-  }
-  for (const Occupant& next : slot.waiting) {
-    const std::string& following = stage_of(next.attempt.stage).name;
-    if (!durations_.known(following)) return false;
-    expected_s += durations_.expected_s(following);
-  }
-  return expected_s <= options_.deep_horizon_s;
+  return slot.waiting.size() < share && busy_s && *busy_s <= options_.deep_horizon_s;
 }
 
 void Coordinator::fill_ahead(SlotId id) {
   const Slot* slot = slots_.find(id);
   if (stopping_ || slot == nullptr || slots_.open() > 0) return;
+  if (!slot->running || slot->running->stopping) return;
+  const std::size_t share =
+      std::min(options_.deepest, (ready_.size() + slots_.waiting()) / slots_.busy());
+  std::optional<double> busy_s = known_s(slot->running->attempt.stage);
+  for (const Occupant& next : slot->waiting) busy_s = sum(busy_s, known_s(next.attempt.stage));
   bool placed = true;
-  while (placed && ready_.size() > 0 && slot->running && !slot->running->stopping &&
-         wants_more(*slot)) {
+  while (placed && ready_.size() > 0 && wants_more(*slot, share, busy_s)) {
     placed = false;
     for (const auto* group : ready_.groups()) {
       const StageIndex top = group->entries.begin()->stage;
@@ -309,6 +315,7 @@ void Coordinator::fill_ahead(SlotId id) {
       const Attempt attempt{stage, id, ++work.attempts};
       slots_.queue({attempt, work.request, now_s_, false});
       actions_.emplace_back(StartStage{attempt, true});
+      busy_s = sum(busy_s, known_s(stage));
       placed = true;
       break;
     }

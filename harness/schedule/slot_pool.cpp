@@ -81,6 +81,7 @@ Slot* SlotPool::find(SlotId id) {
 void SlotPool::charge(const Slot& slot, int sign) {
   Node& node = nodes_.at(slot.offer.node);
   node.used = plus(node.used, charged(slot), sign);
+  waiting_ += static_cast<std::size_t>(sign) * slot.waiting.size();  // modulo 2^64
 }
 
 bool SlotPool::admits(const Node& node, const ReadyQueue::Request& request) const {

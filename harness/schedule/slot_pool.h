@@ -43,6 +43,7 @@ class SlotPool {
   Slot* find(SlotId id);
   const std::map<SlotId, Slot>& slots() const { return slots_; }
   std::size_t busy() const { return busy_; }
+  std::size_t waiting() const { return waiting_; }  // behind what runs
   std::size_t free() const { return slots_.size() - busy_; }
   // Free slots that take whatever fits them.
   std::size_t open() const;
@@ -113,6 +114,7 @@ class SlotPool {
   std::map<SlotId, Slot> slots_;
   std::map<std::string, Node> nodes_;
   std::size_t busy_ = 0;
+  std::size_t waiting_ = 0;
   std::size_t bars_ = 0;  // summed over slots
 };
 

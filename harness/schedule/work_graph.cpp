@@ -69,11 +69,11 @@ std::vector<double> WorkGraph::remaining_path_s(const Durations& durations,
 }
 
 std::vector<double> WorkGraph::expected_s(const Durations& durations) const {
-  std::unordered_map<std::string_view, double> by_name;  // one look-up a name, not a stage
+  std::unordered_map<const std::string*, double> by_name;  // stages of one name share its text
   std::vector<double> expected(size());
   for (StageIndex i = 0; i < size(); ++i) {
     const std::string& name = plan_.stages[i].name;
-    const auto [found, fresh] = by_name.try_emplace(name, 0);
+    const auto [found, fresh] = by_name.try_emplace(&name, 0);
     if (fresh) found->second = durations.expected_s(name);
     expected[i] = found->second;
   }

@@ -89,8 +89,8 @@ Executor::~Executor() {
   }
 }
 
-void Executor::send(const protocol::Message& message) {
-  unsent_ += protocol::encode(message);
+void Executor::send(protocol::Message message) {
+  unsent_ += protocol::encode(std::move(message));
   flush();
 }
 

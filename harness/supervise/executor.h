@@ -34,7 +34,7 @@ class Executor {
   bool wants_to_write() const { return !unsent_.empty(); }  // poll socket() for POLLOUT: flush()
 
   // Never blocks: what the socket does not take now is kept for flush().
-  void send(const protocol::Message& message);
+  void send(protocol::Message message);
   void flush();
 
   // Messages that have arrived. Throws Error(kData) for a malformed one: kill it then.

@@ -120,7 +120,7 @@ void Slot::send_run(std::vector<Report>& reports) {
   message.run = {.attempt = now.attempt,
                  .stage = stage.name,
                  .key = stage.key,
-                 .recipe = stage.recipe_json(),
+                 .recipe_text = stage.recipe_text(),
                  .locations = store_.with_manifest_paths(*stage.locations),
                  .inputs = now.assignment.inputs,
                  .output = now.output.string(),
@@ -133,9 +133,11 @@ void Slot::send_run(std::vector<Report>& reports) {
   if (scope().empty()) now.claim_s = now.sent_s + (now.resumed ? 0 : options_.claim_after_s);
   try {
     if (stage.provider != kBuiltInProvider) {
-      now.inputs.emplace(message.run.recipe, message.run.locations, message.run.inputs);
+      const Json& locations = message.run.locations;  // without them the recipe names no file
+      now.inputs.emplace(locations.empty() ? Json::object() : stage.recipe_json(), locations,
+                         message.run.inputs);
     }
-    executor.send(message);
+    executor.send(std::move(message));
   } catch (const Error& e) {
     now.sent = true;  // as good as: an input may be damaged, which is no fault of the stage
     fail(e.kind(), e.what(), Json::object(), reports);

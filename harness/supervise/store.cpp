@@ -49,12 +49,12 @@ fs::path base_of(const fs::path& artifact) {
   return artifact.extension() == ".json" ? artifact.parent_path() / artifact.stem() : artifact;
 }
 
-// Whether a folder, a pipe or a link to nothing lies where a file belongs; it cannot even be
-// opened, or for ever.
-bool is_no_file(const fs::path& path) {
-  struct stat status {};
-  if (!present(path)) return false;
-  if (::stat(path.c_str(), &status) == 0) return !S_ISREG(status.st_mode);
+// Whether `path`, whose lstat() is `status`, is a folder, a pipe or a link to nothing where a file
+// belongs; it cannot even be opened, or for ever.
+bool is_no_file(const fs::path& path, const struct stat& status) {
+  if (!S_ISLNK(status.st_mode)) return !S_ISREG(status.st_mode);
+  struct stat target {};
+  if (::stat(path.c_str(), &target) == 0) return !S_ISREG(target.st_mode);
   return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
 }
 
@@ -224,7 +224,8 @@ std::optional<Artifact> Store::read(const fs::path& base, const std::string& key
                                     Check check) const {
   Artifact artifact;
   artifact.path = base.string() + ".json";
-  const bool single = present(artifact.path);
+  struct stat found {};
+  const bool single = ::lstat(artifact.path.c_str(), &found) == 0;
   if (!single) {
     artifact.path = base;
     if (!present(base)) return std::nullopt;
@@ -233,7 +234,8 @@ std::optional<Artifact> Store::read(const fs::path& base, const std::string& key
   const auto damaged = [&](const std::string& why) {
     throw Error(ErrorKind::kData, fmt::format("{}: {}", file.string(), why));
   };
-  if (is_no_file(file)) damaged("no regular file");
+  if ((single || ::lstat(file.c_str(), &found) == 0) && is_no_file(file, found))
+    damaged("no regular file");
   const std::string text = read_file(file, kMaxResultBytes);
   artifact.result = parse_json(text, file.string());
   artifact.size_bytes = static_cast<std::int64_t>(text.size());

@@ -71,7 +71,6 @@ Supervisor::Supervisor(Store& store, SupervisorOptions options)
                                               options_.logs.string(), code.message()));
   }
   options_.mark = fresh_mark();
-  watchdog_ = watchdog_for(options_.mark);
   for (std::size_t i = 0; i < options_.slots.size(); ++i)
     slots_.push_back(std::make_unique<Slot>(i, options_.slots[i], options_, store_, *publisher_));
 }
@@ -96,12 +95,20 @@ Slot* Supervisor::slot_of(const std::string& attempt) const {
   return nullptr;
 }
 
+void Supervisor::watch() {
+  if (watched_) return;
+  watched_ = true;
+  watchdog_ = watchdog_for(options_.mark);
+}
+
 void Supervisor::start(std::size_t slot, Assignment assignment) {
+  watch();
   slots_.at(slot)->enqueue(std::move(assignment));
   slots_.at(slot)->pump(reports_);
 }
 
 void Supervisor::warm(const std::string& provider) {
+  watch();
   for (const auto& slot : slots_) slot->warm(provider);
 }
 

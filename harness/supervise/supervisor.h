@@ -66,6 +66,7 @@ class Supervisor {
   std::vector<Report> close(double grace_s);
 
  private:
+  void watch();  // before the first executor is started
   double seconds_to_deadline() const;
   void excuse_pause(double asked_s);
   void turn(double timeout_s, std::span<pollfd> extra, bool& extra_ready);
@@ -75,6 +76,7 @@ class Supervisor {
   Store& store_;
   SupervisorOptions options_;
   std::unique_ptr<Watchdog> watchdog_;  // goes after the slots
+  bool watched_ = false;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::unique_ptr<Publisher> publisher_;
   std::vector<Report> reports_;  // not handed out yet

@@ -20,6 +20,7 @@ class ProtocolWalk {
     const plan::Stage& stage = plan_.stages[index];
     if (!seen_.insert(index).second) return;
     const Json recipe = stage.recipe_json();
+    if (seen_.size() == 1) numerics_ = recipe.value("numerics", Json::object());
     Json& evaluator = evaluators_[stage.name.str()] = recipe.value("revision", Json(1));
     // Another version of a provider measures in another way, as another revision does.
     if (recipe.contains("provider"))
@@ -34,6 +35,9 @@ class ProtocolWalk {
       if (!is_network_input(input.name) && found != index_of_.end()) visit(found->second);
     }
   }
+
+  // Of the stage that the walk began with.
+  const Json& numerics() const { return numerics_; }
 
   Json fields() const {
     Json json = Json::object();
@@ -58,6 +62,7 @@ class ProtocolWalk {
   const plan::Plan& plan_;
   const Index& index_of_;
   std::set<std::size_t> seen_;
+  Json numerics_;
   Json evaluators_ = Json::object();
   std::map<std::string, Json> data_;
   std::map<std::string, Json> tokenizers_;
@@ -89,7 +94,7 @@ Json Protocols::planned(const plan::PlannedMetric& metric) const {
   fields["split"] = metric.split;
   fields["settings"] = metric.protocol->is_null() ? Json::object() : *metric.protocol;
   const plan::Stage& stage = plan_.stages[metric.stage];
-  const Json numerics = stage.recipe_json().value("numerics", Json::object());
+  const Json& numerics = walk.numerics();
   // A timing means nothing without the device; accuracy only depends on the precision.
   if (stage.cache == CachePolicy::kRun) {
     fields["numerics"] = numerics;

@@ -35,6 +35,15 @@ TEST(Protocol, a_run_survives_the_wire) {
   EXPECT_EQ(back.run.inputs, m.run.inputs);
 }
 
+TEST(Protocol, a_recipe_that_is_a_text_already_is_sent_as_it_is) {
+  Message m;
+  m.type = Type::kRun;
+  m.run = {.attempt = "k.1", .stage = "echo", .key = "ab", .recipe_text = R"({"seed":1})"};
+  m.run.output = "/o";
+  m.run.resume_dir = "/r";
+  EXPECT_EQ(decode(encode(m), "test").run.recipe, Json({{"seed", 1}}));
+}
+
 TEST(Protocol, malformed_messages_name_sender_field_and_value) {
   EXPECT_THAT(decode_error("{"), HasSubstr("executor 3: not valid JSON"));
   EXPECT_THAT(decode_error("[1]"), HasSubstr("must be a JSON object"));
