@@ -32,11 +32,11 @@ struct Run {
   std::string stage;
   std::string key;
   Json recipe = Json::object();
-  std::string recipe_text;  // not empty: sent as it is in place of `recipe`
   Json locations = Json::object();
   std::map<std::string, std::string> inputs;  // name -> path of the artifact
   std::string output;  // folder to make for files; absent afterwards = none were made
   std::string resume_dir;
+  std::string recipe_text;  // not empty: sent as it is in place of `recipe`
 };
 
 struct Progress {

@@ -120,11 +120,11 @@ void Slot::send_run(std::vector<Report>& reports) {
   message.run = {.attempt = now.attempt,
                  .stage = stage.name,
                  .key = stage.key,
-                 .recipe_text = stage.recipe_text(),
                  .locations = store_.with_manifest_paths(*stage.locations),
                  .inputs = now.assignment.inputs,
                  .output = now.output.string(),
-                 .resume_dir = now.resume_dir.string()};
+                 .resume_dir = now.resume_dir.string(),
+                 .recipe_text = stage.recipe_text()};
   executor.reset_peak_memory();
   now.cpu_before_s = executor.cpu_s();
   now.sent_unix_s = unix_seconds();

@@ -10,7 +10,7 @@ namespace assay::psaq_vit {
 namespace {
 
 SynthesisState images_of(const models::Network& network, std::uint64_t seed) {
-  const Synthesizer synthesizer(network, {.images = 4, .rounds = 1, .steps = 100, .seed = seed});
+  const Synthesizer synthesizer(network, {.images = 4, .rounds = 1, .steps = 25, .seed = seed});
   SynthesisState state = synthesizer.start();
   while (state.iterations < synthesizer.total_iterations()) synthesizer.step(state);
   return state;

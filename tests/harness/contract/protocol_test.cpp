@@ -38,9 +38,8 @@ TEST(Protocol, a_run_survives_the_wire) {
 TEST(Protocol, a_recipe_that_is_a_text_already_is_sent_as_it_is) {
   Message m;
   m.type = Type::kRun;
-  m.run = {.attempt = "k.1", .stage = "echo", .key = "ab", .recipe_text = R"({"seed":1})"};
-  m.run.output = "/o";
-  m.run.resume_dir = "/r";
+  m.run = {.attempt = "k.1", .stage = "echo", .key = "ab", .output = "/o", .resume_dir = "/r"};
+  m.run.recipe_text = R"({"seed":1})";
   EXPECT_EQ(decode(encode(m), "test").run.recipe, Json({{"seed", 1}}));
 }
 
