@@ -30,9 +30,8 @@ void require_rounded_activations(const WeightsOnly& asked, bool rounded) {
               {{"parameter", "a_bits"}, {"value", std::to_string(asked.activation_bits)}});
 }
 
-Json run_weights_only(
-    StageContext& context, const quant::ModelLoader& loader, const WeightsOnly& asked,
-    const std::function<quant::BlockQuantizer(models::Network& network)>& quantizer_for) {
+Json run_weights_only(StageContext& context, const quant::ModelLoader& loader,
+                      const WeightsOnly& asked, const QuantizerMaker& quantizer_for) {
   const at::NoGradGuard no_gradients;
   quant::MethodNetwork loaded = loader(context);
   require_rounded_activations(asked, !loaded.tap->passive());
@@ -65,6 +64,55 @@ void visit_propagate(OptionVisitor& option, quant::Propagation& propagate) {
          {.name = "propagate",
           .doc = "Blocks that produce the inputs a block's moments see: as they were quantized "
                  "(the release), or as they were."});
+}
+
+void visit_zfold(OptionVisitor& option, bool& zfold, std::int64_t& rounds) {
+  option(zfold,
+         {.name = "zfold", .doc = "A factor of the column in the scales of layers that allow it."});
+  option(rounds, {.name = "zfold_rounds",
+                  .unit = "rounds",
+                  .minimum = 1,
+                  .maximum = 1000,
+                  .doc = "The most alternations between factors and grids.",
+                  .when = "zfold=true"});
+}
+
+void visit_moments(OptionVisitor& option, double& damping, double& dead_value, const char* dead) {
+  option(damping, {.name = "damping",
+                   .minimum = 0,
+                   .maximum = 10,
+                   .doc = "Part of the mean diagonal added to the diagonal of the moments."});
+  option(dead_value,
+         {.name = "dead_value",
+          .minimum = 1e-12,
+          .doc = fmt::format("Diagonal moment given to inputs that are always 0{}.", dead)});
+}
+
+void visit_two_sided(OptionVisitor& option, quant::TwoSidedOptions& layer) {
+  option(layer.grid, {.name = "grid",
+                      .choices = {"minmax", "mse", "hessian"},
+                      .doc = "Search of the grid's range; the paper uses hessian."});
+  visit_group(option, layer.group);
+  option(layer.act_order_columns,
+         {.name = "act_order_col",
+          .doc = "Columns in descending order of the column moments' diagonal.",
+          .when = "group=-1"});
+  option(layer.act_order_rows,
+         {.name = "act_order_row",
+          .doc = "Rows of a head in descending order of the row moments' diagonal."});
+  visit_symmetric(option, layer.symmetric);
+}
+
+void visit_two_sided_moments(OptionVisitor& option, quant::TwoSidedOptions& layer) {
+  option(layer.damping, {.name = "damping",
+                         .minimum = 0,
+                         .maximum = 10,
+                         .doc = "Part of the mean diagonal added to the diagonal of the moments of "
+                                "columns and rows."});
+  option(layer.dead_value, {.name = "dead_value",
+                            .minimum = 0,
+                            .doc = "Diagonal moment given to inputs that are always 0; 0: 1 / "
+                                   "tokens of a calibration sequence."});
 }
 
 void require_group(std::int64_t group) {

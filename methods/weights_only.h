@@ -10,6 +10,7 @@
 #include "methods/method.h"
 #include "methods/quant/block_walk.h"
 #include "methods/quant/stage_inputs.h"
+#include "methods/quant/two_sided.h"
 
 // What the methods share that quantize weights, block by block, in one stage NAME.quantize, and
 // leave activations to others.
@@ -27,17 +28,25 @@ struct WeightsOnly {
   quant::SequentialOptions sequential = {};
 };
 
+// What makes the quantizer of the network's blocks.
+using QuantizerMaker = std::function<quant::BlockQuantizer(models::Network& network)>;
+
 // Body of the stage. Throws Error(kUnsupported) if the bits of a trial ask for rounded activations
 // and no method before this one rounds them; with `scales_channels`, if one before it rounds.
-Json run_weights_only(
-    StageContext& context, const quant::ModelLoader& loader, const WeightsOnly& asked,
-    const std::function<quant::BlockQuantizer(models::Network& network)>& quantizer_for);
+Json run_weights_only(StageContext& context, const quant::ModelLoader& loader,
+                      const WeightsOnly& asked, const QuantizerMaker& quantizer_for);
 
 // Options that several of them have.
 void visit_group(OptionVisitor& option, std::int64_t& group);
 void visit_symmetric(OptionVisitor& option, bool& symmetric);
 void visit_block_v(OptionVisitor& option, bool& value_columns);
 void visit_propagate(OptionVisitor& option, quant::Propagation& propagate);
+void visit_zfold(OptionVisitor& option, bool& zfold, std::int64_t& rounds);
+// `dead`: what is said of it beside that it is the moment of inputs that are always 0.
+void visit_moments(OptionVisitor& option, double& damping, double& dead_value, const char* dead);
+// Of methods that round by columns and by rows of heads; there a dead value of 0 is 1 / tokens.
+void visit_two_sided(OptionVisitor& option, quant::TwoSidedOptions& layer);
+void visit_two_sided_moments(OptionVisitor& option, quant::TwoSidedOptions& layer);
 
 // Throws Error(kUnsupported) if the bits ask for rounded activations, nothing before rounds them
 // (`rounded`), and the method does not leave them to one after it.
@@ -51,9 +60,35 @@ void check_weights_only(const PlannedStage& stage, const WeightsOnly& asked);
 Rounding rounds_weights(const StageContext& context);
 Rounding rounds_weights_first(const StageContext& context);
 
-// The method around the stage. `about`: name, title, paper, families and switches; `stage`: its
-// revision, run, check and, unless it is rounds_weights, rounds; the rest is filled in. Options:
-// those of the stage, with both bits.
+// The options of a stage are a struct with
+//   void visit(OptionVisitor&);                   both bits among them
+//   WeightsOnly asked() const;
+//   BlockQuantizer quantizer(models::Network&, StageContext&) const;
+//   void settle();                                if there is something to settle: throws Error for
+//                                                 values that fit their schemas and are not offered
+template <typename Options>
+Options settled_options(const StageContext& context) {
+  auto options = options_from<Options>(context);
+  if constexpr (requires { options.settle(); }) options.settle();
+  return options;
+}
+
+template <typename Options>
+MethodStage weights_only_stage(int revision) {
+  const auto run = [](StageContext& context, const quant::ModelLoader& loader) {
+    const auto options = settled_options<Options>(context);
+    return run_weights_only(context, loader, options.asked(), [&](models::Network& network) {
+      return options.quantizer(network, context);
+    });
+  };
+  const auto check = [](const PlannedStage& stage) {
+    check_weights_only(stage, settled_options<Options>(stage.context).asked());
+  };
+  return {.declaration = {.revision = revision}, .run = run, .check = check};
+}
+
+// The method around the stage. `about`: name, title, paper, families and switches; `stage`:
+// weights_only_stage() and, unless it is rounds_weights, what it rounds; the rest is filled in.
 template <typename Options>
 Method weights_only_method(MethodDeclaration about, MethodStage stage,
                            std::function<void()> canary) {

@@ -16,30 +16,34 @@ struct QuantizeOptions {
     visit_grid(option);
     visit_rounding(option);
     visit_block_v(option, value_columns);
-    option(layers.damping,
-           {.name = "damping",
-            .minimum = 0,
-            .maximum = 10,
-            .doc = "Part of the mean diagonal added to the diagonal of the column moments."});
-    option(layers.dead_value,
-           {.name = "dead_value",
-            .minimum = 1e-12,
-            .doc = "Diagonal moment given to inputs that are always 0; 1/2048 in the release."});
+    visit_moments(option, layers.damping, layers.dead_value, "; 1/2048 in the release");
     visit_propagate(option, propagate);
     option.bits(layers.bits, "w_bits");
     option.bits(activation_bits, "a_bits");
   }
 
+  WeightsOnly asked() const {
+    WeightsOnly asked{.method = "aespa",
+                      .weight_bits = layers.bits,
+                      .activation_bits = activation_bits,
+                      .symmetric = layers.symmetric,
+                      .sequential = sequential_options(value_columns)};
+    asked.sequential.propagate = propagate;
+    return asked;
+  }
+
+  quant::BlockQuantizer quantizer(models::Network& network, StageContext& context) const {
+    const auto stepped = [&context](std::int64_t done) {
+      if (done % 50 == 0) quant::require_running(context);
+    };
+    return [&network, stepped, this](const std::vector<quant::LayerMoments>& moments) {
+      return quantize_layers(network, moments, layers, stepped);
+    };
+  }
+
  private:
   void visit_grid(OptionVisitor& option) {
-    option(layers.zfold, {.name = "zfold",
-                          .doc = "A factor of the column in the scales of layers that allow it."});
-    option(layers.zfold_rounds, {.name = "zfold_rounds",
-                                 .unit = "rounds",
-                                 .minimum = 1,
-                                 .maximum = 1000,
-                                 .doc = "The most alternations between factors and grids.",
-                                 .when = "zfold=true"});
+    visit_zfold(option, layers.zfold, layers.zfold_rounds);
     visit_symmetric(option, layers.symmetric);
   }
 
@@ -75,32 +79,6 @@ struct QuantizeOptions {
   }
 };
 
-WeightsOnly asked_by(const QuantizeOptions& options) {
-  WeightsOnly asked{.method = "aespa",
-                    .weight_bits = options.layers.bits,
-                    .activation_bits = options.activation_bits,
-                    .symmetric = options.layers.symmetric,
-                    .sequential = sequential_options(options.value_columns)};
-  asked.sequential.propagate = options.propagate;
-  return asked;
-}
-
-Json quantize(StageContext& context, const quant::ModelLoader& loader) {
-  const auto options = options_from<QuantizeOptions>(context);
-  const auto stepped = [&context](std::int64_t done) {
-    if (done % 50 == 0) quant::require_running(context);
-  };
-  return run_weights_only(context, loader, asked_by(options), [&](const models::Network& network) {
-    return [&](const std::vector<quant::LayerMoments>& layers) {
-      return quantize_layers(network, layers, options.layers, stepped);
-    };
-  });
-}
-
-void check(const PlannedStage& stage) {
-  check_weights_only(stage, asked_by(options_from<QuantizeOptions>(stage.context)));
-}
-
 }  // namespace
 
 quant::SequentialOptions sequential_options(bool value_columns) {
@@ -120,7 +98,7 @@ Method aespa_method() {
        .paper = "Kim et al., NeurIPS 2024, arXiv 2402.08958",
        .families = {"opt", "llama"},
        .switches = {"zfold", "pre_update", "act_order", "learn_rounding", "block_v"}},
-      {.declaration = {.revision = 1}, .run = quantize, .check = check}, canary);
+      weights_only_stage<QuantizeOptions>(1), canary);
 }
 
 }  // namespace assay

@@ -41,39 +41,29 @@ struct QuantizeOptions {
     option.bits(search.bits, "w_bits");
     option.bits(activation_bits, "a_bits");
   }
-};
 
-// Throws Error for values that fit their schemas and are not offered all the same.
-QuantizeOptions options_of(const StageContext& context) {
-  const auto options = options_from<QuantizeOptions>(context);
-  require_group(options.search.group);
-  if (options.search.bits == 1) {
-    throw Error(ErrorKind::kUnsupported,
-                "w_bits = 1: a zero point that is a code leaves one level besides 0, so nothing is "
-                "left of the weights on the other side of it; take 2 bits or more",
-                {{"parameter", "w_bits"}, {"value", "1"}});
+  void settle() {
+    require_group(search.group);
+    if (search.bits == 1) {
+      throw Error(ErrorKind::kUnsupported,
+                  "w_bits = 1: a zero point that is a code leaves one level besides 0, so nothing "
+                  "is left of the weights on the other side of it; take 2 bits or more",
+                  {{"parameter", "w_bits"}, {"value", "1"}});
+    }
   }
-  return options;
-}
 
-WeightsOnly asked_by(const QuantizeOptions& options) {
-  return {.method = "awq",
-          .weight_bits = options.search.bits,
-          .activation_bits = options.activation_bits,
-          .scales_channels = true,
-          .sequential = {.propagate = quant::Propagation::kFloat}};
-}
+  WeightsOnly asked() const {
+    return {.method = "awq",
+            .weight_bits = search.bits,
+            .activation_bits = activation_bits,
+            .scales_channels = true,
+            .sequential = {.propagate = quant::Propagation::kFloat}};
+  }
 
-Json quantize(StageContext& context, const quant::ModelLoader& loader) {
-  const QuantizeOptions options = options_of(context);
-  return run_weights_only(context, loader, asked_by(options), [&](models::Network& network) {
-    return unit_quantizer(network, options.search);
-  });
-}
-
-void check(const PlannedStage& stage) {
-  check_weights_only(stage, asked_by(options_of(stage.context)));
-}
+  quant::BlockQuantizer quantizer(models::Network& network, StageContext&) const {
+    return unit_quantizer(network, search);
+  }
+};
 
 }  // namespace
 }  // namespace assay::awq
@@ -82,17 +72,15 @@ namespace assay {
 
 Method awq_method() {
   using namespace awq;
+  MethodStage stage = weights_only_stage<QuantizeOptions>(1);
+  stage.rounds = rounds_weights_first;
   return weights_only_method<QuantizeOptions>(
       {.name = "awq",
        .title = "AWQ: activation-aware channel scales and clipping of weights",
        .paper = "Lin et al., MLSys 2024, arXiv 2306.00978",
        .families = {"opt", "llama"},
        .switches = {"scale", "clip"}},
-      {.declaration = {.revision = 1},
-       .run = quantize,
-       .check = check,
-       .rounds = rounds_weights_first},
-      canary);
+      std::move(stage), canary);
 }
 
 }  // namespace assay

@@ -30,15 +30,7 @@ struct QuantizeOptions {
     option(layer.act_order,
            {.name = "act_order", .doc = "Columns in descending order of the moments' diagonal."});
     visit_symmetric(option, layer.symmetric);
-    option(layer.damping,
-           {.name = "damping",
-            .minimum = 0,
-            .maximum = 10,
-            .doc = "Part of the mean diagonal added to the diagonal of the moments."});
-    option(layer.dead_value,
-           {.name = "dead_value",
-            .minimum = 1e-12,
-            .doc = "Diagonal moment given to inputs that are always 0, in units of moment_unit."});
+    visit_moments(option, layer.damping, layer.dead_value, ", in units of moment_unit");
     option(unit, {.name = "moment_unit",
                   .doc = "What the moments are averaged over; matters only with dead inputs."});
     option(true_sequential,
@@ -49,35 +41,22 @@ struct QuantizeOptions {
     option.bits(layer.bits, "w_bits");
     option.bits(activation_bits, "a_bits");
   }
+
+  void settle() { require_group(layer.group); }
+
+  WeightsOnly asked() const {
+    return {
+        .method = "gptq",
+        .weight_bits = layer.bits,
+        .activation_bits = activation_bits,
+        .symmetric = layer.symmetric,
+        .sequential = {.unit = unit, .propagate = propagate, .true_sequential = true_sequential}};
+  }
+
+  quant::BlockQuantizer quantizer(models::Network& network, StageContext&) const {
+    return layers_quantizer(network, layer);
+  }
 };
-
-// Throws Error for values that fit their schemas and are not offered all the same.
-QuantizeOptions options_of(const StageContext& context) {
-  const auto options = options_from<QuantizeOptions>(context);
-  require_group(options.layer.group);
-  return options;
-}
-
-WeightsOnly asked_by(const QuantizeOptions& options) {
-  return {.method = "gptq",
-          .weight_bits = options.layer.bits,
-          .activation_bits = options.activation_bits,
-          .symmetric = options.layer.symmetric,
-          .sequential = {.unit = options.unit,
-                         .propagate = options.propagate,
-                         .true_sequential = options.true_sequential}};
-}
-
-Json quantize(StageContext& context, const quant::ModelLoader& loader) {
-  const QuantizeOptions options = options_of(context);
-  return run_weights_only(context, loader, asked_by(options), [&](const models::Network& network) {
-    return layers_quantizer(network, options.layer);
-  });
-}
-
-void check(const PlannedStage& stage) {
-  check_weights_only(stage, asked_by(options_of(stage.context)));
-}
 
 }  // namespace
 
@@ -107,7 +86,7 @@ Method gptq_method() {
        .paper = "Frantar, Ashkboos, Hoefler, Alistarh, ICLR 2023, arXiv 2210.17323",
        .families = {"opt", "llama", "vit"},
        .switches = {"act_order", "static_groups", "true_sequential"}},
-      {.declaration = {.revision = 4}, .run = quantize, .check = check}, canary);
+      weights_only_stage<QuantizeOptions>(4), canary);
 }
 
 }  // namespace assay
