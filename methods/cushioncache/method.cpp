@@ -111,6 +111,12 @@ struct TuneParameters {
                            .minimum = 0,
                            .doc = "Weight of the quantization error beside the prediction loss.",
                            .when = "tune=true"});
+    option(
+        tuning.error_mean,
+        {.name = "error_mean",
+         .doc = "What that error is a mean over: tokens, as the prediction loss is, or sequences, "
+                "as the paper's formula reads.",
+         .when = "tune=true"});
     option(tuning.epochs, {.name = "epochs",
                            .unit = "epochs",
                            .minimum = 1,

@@ -64,7 +64,10 @@ Losses add_gradients(const models::Network& network, const at::Tensor& texts,
     const at::Tensor prediction =
         at::cross_entropy_loss(logits.narrow(0, 0, predicted), text[0].narrow(0, 1, predicted));
     const at::Tensor error = errors.total();
-    const at::Tensor loss = prediction.to(at::kCPU, at::kDouble) + options.lambda * error;
+    const double weight = options.error_mean == ErrorMean::kToken
+                              ? options.lambda / static_cast<double>(text.size(1))
+                              : options.lambda;
+    const at::Tensor loss = prediction.to(at::kCPU, at::kDouble) + weight * error;
     (loss / count).backward();
     losses.prediction += prediction.item<double>() / count;
     losses.error += error.item<double>() / count;

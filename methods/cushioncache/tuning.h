@@ -28,9 +28,21 @@ constexpr auto enum_names(Prediction) {
       {{Prediction::kFloat, "float"}, {Prediction::kQuantized, "quantized"}});
 }
 
+// What the quantization error beside the prediction loss is a mean over.
+enum class ErrorMean {
+  kToken,     // as the prediction loss is
+  kSequence,  // the sum over the tokens of a sequence, as the paper's formula reads
+};
+
+constexpr auto enum_names(ErrorMean) {
+  return std::to_array<EnumName<ErrorMean>>(
+      {{ErrorMean::kToken, "token"}, {ErrorMean::kSequence, "sequence"}});
+}
+
 struct TuningOptions {
   ErrorOptions error;
   double lambda = 0.01;  // weight of the quantization error
+  ErrorMean error_mean = ErrorMean::kToken;
   std::int64_t epochs = 2;
   double learning_rate = 1e-3;  // of the first step; falls to 0 in a line
   std::int64_t batch = 8;       // sequences a step
@@ -43,8 +55,9 @@ struct Losses {
   double error = 0;       // mean over sequences of the quantization error
 };
 
-// Adds the gradient of prediction + lambda error, each the mean over `texts` [B, T], to the prefix
-// that the network has, whose tensors must ask for gradients.
+// Adds the gradient of prediction + lambda error to the prefix that the network has, whose tensors
+// must ask for gradients: the prediction's is a mean over the tokens of `texts` [B, T], the error's
+// over what `error_mean` says.
 Losses add_gradients(const models::Network& network, const at::Tensor& texts,
                      const TuningOptions& options);
 

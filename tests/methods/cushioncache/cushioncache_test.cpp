@@ -177,7 +177,7 @@ TEST(CushionTuning, gradients_are_those_of_differences) {  // T27
     at::Tensor(pair.values).set_requires_grad(true);
   }
   network->set_prefix(prefix);
-  const TuningOptions options{.lambda = 0.7};
+  const TuningOptions options{.lambda = 0.7 * 20};  // the text has 20 tokens
   const Losses losses = add_gradients(*network, text, options);
   const at::NoGradGuard no_gradients;
   HeldTap tap;

@@ -236,8 +236,9 @@ TEST_P(CushionCacheModels, gradients_of_both_losses) {
       at::Tensor(pair.values).set_requires_grad(true);
     }
     network->set_prefix(prefix);
-    losses = add_gradients(*network, want.at("text").unsqueeze(0),
-                           {.error = error_with(255), .lambda = lambda});
+    losses = add_gradients(
+        *network, want.at("text").unsqueeze(0),
+        {.error = error_with(255), .lambda = lambda, .error_mean = ErrorMean::kSequence});
     std::vector<at::Tensor> units;
     for (const models::KeyValues& pair : prefix.units()) {
       units.push_back(at::cat({pair.keys.grad(), pair.values.grad()}));
