@@ -44,7 +44,8 @@ void canary() {
   const quant::CanaryWalk learned = walk_with({.weight_bits = 3, .epochs = 4});
   const quant::CanaryWalk nearest = walk_with({.weight_bits = 3, .lwc = false, .let = false});
   assert_that(error_of_the_start() < 1e-4, "scales and shifts leave the float network as it is");
-  assert_that(walk_with({.weight_bits = 15, .epochs = 1}).error < 1e-2,
+  // Ranges start clipped.
+  assert_that(walk_with({.weight_bits = 15, .lwc = false, .epochs = 1}).error < 1e-2,
               "15 bits are close to float");
   for (const auto& [block, first] : learned.first_losses) {
     assert_that(learned.losses.at(block) < first, "training lowers the loss of every block");

@@ -10,7 +10,9 @@ at::Tensor value_through(const at::Tensor& scaled, const at::Tensor& scale, cons
                          double qmax, RoundingOrder order) {
   const at::Tensor code = order == RoundingOrder::kZeroThenRound ? round_through(scaled + zero)
                                                                  : round_through(scaled) + zero;
-  return (at::clamp(code, 0, qmax) - zero) * scale;
+  // Not by clamp(), which LibTorch lets no gradient pass at its ends: half of all codes of 2 bits.
+  const at::Tensor inside = code.ge(0).logical_and(code.le(qmax));
+  return (at::where(inside, code, at::clamp(code.detach(), 0, qmax)) - zero) * scale;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "methods/omniquant/method.h"
 #include "methods/quant/activation.h"
 #include "methods/quant/canary.h"
+#include "methods/quant/grid_search.h"
 #include "tests/methods/support/chain_network.h"
 #include "tests/methods/support/small_networks.h"
 #include "tests/methods/support/weights_only_stage.h"
@@ -65,8 +66,8 @@ TEST(OmniQuantStage, a_second_run_gives_the_same_bytes) {
 }
 
 TEST(OmniQuantStage, golden_output_of_revision_1) {
-  stage().expect_golden(1, {}, 0, 0);
-  stage().expect_golden(1, {{"let", false}}, 0, 0);
+  stage().expect_golden(1, {}, 57633, 0.0586649606838);
+  stage().expect_golden(1, {{"let", false}}, 57503, 0.0588036040676);
 }
 
 TEST(OmniQuantStage, a_stop_is_heard_between_chunks) {
@@ -88,7 +89,7 @@ TEST(OmniQuantStage, every_option_moves_the_codes_and_its_artifact_loads) {
 
 TEST(OmniQuantStage, epochs_are_20_and_40_at_2_bits) {
   const auto counted = [](int bits) {
-    const WeightsOnlyStage defaults(omniquant_method(), {{"lwc_learning_rate", 1e-3}});
+    const WeightsOnlyStage defaults(omniquant_method(), {{"batch", 11}});
     FakeContext by_default(defaults.parameters({}, bits));
     FakeContext by_hand(defaults.parameters({{"epochs", bits == 2 ? 40 : 20}}, bits));
     defaults.run(by_default);

@@ -75,9 +75,9 @@ TEST_P(Transformations, start_at_smoothed_channels_and_at_1_between_queries_and_
   const Transformation plain = start({});
   EXPECT_FALSE(plain.head_scale.defined());
   EXPECT_FALSE(plain.channels.front().shift.defined());
-  // What is largest behind the scales is a^0.5 w^0.5, which what is largest of the weights is too.
-  const ChannelChange& change = first.channels.front();
-  const Parameters moved = transformed(parameters_of(*network, 0), plain);
+  // What is largest of the inputs becomes a^0.5 w^0.5, and so does what is largest of the weights.
+  const ChannelChange& change = plain.channels.front();
+  const Parameters moved = transformed(parameters_of(*network, 0), {.channels = {change}});
   at::Tensor weights;
   for (const std::string& layer : change.group.layers) {
     const at::Tensor largest = moved.at(layer + ".weight").abs().amax(0);
@@ -87,11 +87,10 @@ TEST_P(Transformations, start_at_smoothed_channels_and_at_1_between_queries_and_
   quant::ChannelRangeTap observer(changed_sites(*network, 0));
   observer.begin(&chunk);
   network->forward(tokens, observer);
-  const at::Tensor activations = observer.ranges().begin()->second.largest;
-  EXPECT_FALSE(observer.ranges().begin()->second.middle.defined());
-  EXPECT_TRUE((observer.ranges().find(changed_sites(*network, 0).front())->second.largest /
-               plain.channels.front().scale)
-                  .allclose(weights, 1e-9));
+  const quant::ChannelRange& inputs =
+      observer.ranges().find(changed_sites(*network, 0).front())->second;
+  EXPECT_TRUE((inputs.largest / change.scale).allclose(weights, 1e-9));
+  EXPECT_FALSE(inputs.middle.defined());
 }
 
 TEST_P(Transformations, touch_what_stands_before_and_behind_and_nothing_else) {
@@ -124,8 +123,8 @@ TEST_P(Transformations, keep_scales_away_from_0) {
 INSTANTIATE_TEST_SUITE_P(families, Transformations,
                          ::testing::Values(Case{"opt", 2, 3}, Case{"llama", 2, 3},
                                            Case{"llama", 1, 2}),
-                         [](const auto& info) {
-                           return info.param.family + std::to_string(info.param.kv_heads);
+                         [](const auto& given) {
+                           return given.param.family + std::to_string(given.param.kv_heads);
                          });
 
 }  // namespace

@@ -70,9 +70,8 @@ TEST(StraightThrough, activations_have_the_bits_of_their_quantizer) {
 TEST(StraightThrough, gradients_pass_through_the_range_of_a_token) {
   const at::Tensor values = at::tensor({-1.0, 0.3, 0.75, 2.0}, at::kDouble);
   at::Tensor x = values.clone().set_requires_grad(true);
-  fake_quantize_through(x.reshape({1, 4}), {.scheme = ActivationScheme::kToken, .bits = 2})
-      .sum()
-      .backward();
+  const ActivationQuantizer quantizer{.scheme = ActivationScheme::kToken, .bits = 2};
+  fake_quantize_through(x.reshape({1, 4}), quantizer).sum().backward();
   // scale 1, zero 1; codes - zero -1, 0, 1, 2, so d value / d scale is 0, -0.3, 0.25, 0.
   const double slope = -0.05 / 3;
   EXPECT_TRUE(x.grad().allclose(at::tensor({1 - slope, 1.0, 1.0, 1 + slope}, at::kDouble), 1e-12));
