@@ -78,6 +78,7 @@ quant::MethodNetwork network_with(const StageContext& context, const std::vector
     if (i < first) {
       model.layers.clear();
       model.channel_scales.clear();
+      model.parameters.clear();
     }
     const std::shared_ptr<models::Tap> tap = quant::apply(model, *result.network);
     if (!tap->passive()) taps.push_back(tap);

@@ -4,22 +4,24 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "harness/base/error.h"
-#include "methods/awq/unit_layers.h"
 #include "methods/quant/in_layer.h"
+#include "methods/quant/replaced_parameters.h"
 #include "methods/quant/site_value.h"
+#include "methods/quant/unit_layers.h"
 
 namespace assay::awq {
 namespace {
 
 constexpr double kSmallest = 1e-4;
 
-// Weights of the layers of a group, by their order in it.
-using Weights = std::vector<at::Tensor>;
+// Weights of the layers of a group, by the names of the parameters.
+using Weights = std::map<std::string, at::Tensor>;
 
 at::Tensor& weight_of(const models::Network& network, const std::string& layer) {
   return network.parameters().at(layer + ".weight");
@@ -48,8 +50,8 @@ class SiteError {
     for (std::size_t i = 0; i < inputs.hidden.size(); ++i) float_values_.push_back(value_of(i));
   }
 
-  double operator()(const std::vector<std::string>& layers, const Weights& replaced) const {
-    const Replacement replacement(network_, layers, replaced);
+  double operator()(const Weights& replaced) const {
+    const quant::ReplacedParameters replacement(network_, replaced);
     double sum = 0;
     std::int64_t count = 0;
     for (std::size_t i = 0; i < float_values_.size(); ++i) {
@@ -61,27 +63,6 @@ class SiteError {
   }
 
  private:
-  class Replacement {
-   public:
-    Replacement(const models::Network& network, const std::vector<std::string>& layers,
-                const Weights& weights)
-        : network_(network), layers_(layers) {
-      for (std::size_t i = 0; i < layers.size(); ++i) {
-        before_.push_back(std::exchange(weight_of(network, layers[i]), weights[i]));
-      }
-    }
-    ~Replacement() {
-      for (std::size_t i = 0; i < layers_.size(); ++i) weight_of(network_, layers_[i]) = before_[i];
-    }
-    Replacement(const Replacement&) = delete;
-    Replacement& operator=(const Replacement&) = delete;
-
-   private:
-    const models::Network& network_;
-    const std::vector<std::string>& layers_;
-    Weights before_;
-  };
-
   at::Tensor value_of(std::size_t chunk) const {
     inputs_.between_chunks();
     return quant::site_value(network_, inputs_.unit, inputs_.hidden[chunk], site_, inputs_.own);
@@ -96,10 +77,10 @@ class SiteError {
 // The site whose value is compared for layers that scale together.
 std::string inspected_site(const models::Network& network, std::int64_t unit,
                            const models::ScaleGroup& group) {
-  const std::vector<models::Layer> layers = layers_of(network, unit);
+  const std::vector<models::Layer> layers = quant::layers_of(network, unit);
   const std::optional<models::AttentionParts> parts = network.attention_parts(unit);
   const bool attention = parts && group.layers.front() == parts->q;
-  return attention ? layer_named(parts->out, layers).output_site : layers.back().output_site;
+  return attention ? quant::layer_named(parts->out, layers).output_site : layers.back().output_site;
 }
 
 }  // namespace
@@ -113,7 +94,8 @@ ScaleChoice search_scales(const models::Network& network, const quant::UnitInput
                           const models::ScaleGroup& group, const InputStatistics& statistics,
                           const Options& options) {
   const std::string& first = group.layers.front();
-  const std::string site = layer_named(first, layers_of(network, inputs.unit)).input_site;
+  const std::string site =
+      quant::layer_named(first, quant::layers_of(network, inputs.unit)).input_site;
   std::optional<SiteError> at_site;
   if (!scales_alone(group)) {
     at_site.emplace(network, inputs, inspected_site(network, inputs.unit, group));
@@ -125,12 +107,13 @@ ScaleChoice search_scales(const models::Network& network, const quant::UnitInput
     const at::Tensor scales = channel_scales(statistics.mean_sizes.at(site), ratio);
     Weights rounded;
     for (const std::string& layer : group.layers) {
-      rounded.push_back(quant::in_layer(
-          layer, [&] { return rounded_behind(weight_of(network, layer), scales, options); }));
+      rounded[layer + ".weight"] = quant::in_layer(
+          layer, [&] { return rounded_behind(weight_of(network, layer), scales, options); });
     }
-    const double error = at_site ? (*at_site)(group.layers, rounded)
-                                 : error_by_moments(weight_of(network, first), rounded.front(),
-                                                    statistics.moments.at(site));
+    const double error =
+        at_site ? (*at_site)(rounded)
+                : error_by_moments(weight_of(network, first), rounded.at(first + ".weight"),
+                                   statistics.moments.at(site));
     choice.errors.push_back(error);
     if (error < least) {
       least = error;

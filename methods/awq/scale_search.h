@@ -17,6 +17,9 @@ namespace assay::awq {
 // floating [channels]. A ratio of 0 gives 1.
 at::Tensor channel_scales(const at::Tensor& mean_sizes, double ratio);
 
+// Whether it is one layer, which is then inspected by itself.
+inline bool scales_alone(const models::ScaleGroup& group) { return group.layers.size() == 1; }
+
 struct ScaleChoice {
   at::Tensor factors;          // floating [channels]
   std::vector<double> errors;  // of every ratio, in order

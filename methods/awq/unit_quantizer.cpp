@@ -12,8 +12,8 @@
 #include "methods/awq/clip_search.h"
 #include "methods/awq/scale_search.h"
 #include "methods/awq/statistics.h"
-#include "methods/awq/unit_layers.h"
 #include "methods/quant/in_layer.h"
+#include "methods/quant/unit_layers.h"
 
 namespace assay::awq {
 namespace {
@@ -24,11 +24,11 @@ using Scales = std::map<std::string, at::Tensor>;
 // Inputs of the layers that scale alone, which are inspected by themselves.
 std::set<std::string> moment_sites(const models::Network& network, std::int64_t unit,
                                    const Groups& groups) {
-  const std::vector<models::Layer> layers = layers_of(network, unit);
+  const std::vector<models::Layer> layers = quant::layers_of(network, unit);
   std::set<std::string> sites;
   for (const models::ScaleGroup& group : groups) {
     if (scales_alone(group)) {
-      sites.insert(layer_named(group.layers.front(), layers).input_site);
+      sites.insert(quant::layer_named(group.layers.front(), layers).input_site);
     }
   }
   return sites;
@@ -61,7 +61,7 @@ double loss_of(const at::Tensor& weight, const quant::QuantizedLayer& layer,
 
 quant::BlockWalkResult quantize_unit(models::Network& network, const quant::UnitInputs& inputs,
                                      const Options& options) {
-  const Groups groups = options.scale ? scale_groups_of(network, inputs.unit) : Groups();
+  const Groups groups = options.scale ? quant::scale_groups_of(network, inputs.unit) : Groups();
   const InputStatistics statistics =
       input_statistics(network, inputs, moment_sites(network, inputs.unit, groups));
   quant::BlockWalkResult result;
@@ -73,7 +73,7 @@ quant::BlockWalkResult quantize_unit(models::Network& network, const quant::Unit
   for (const models::ScaleGroup& group : groups) {
     quant::scale_channels(group, scales.at(group.layers.front()), network);
   }
-  for (const models::Layer& layer : layers_of(network, inputs.unit)) {
+  for (const models::Layer& layer : quant::layers_of(network, inputs.unit)) {
     inputs.between_chunks();
     const at::Tensor& weight = network.parameters().at(layer.name + ".weight");
     const at::Tensor moments =

@@ -19,10 +19,6 @@ namespace {
 double levels(int bits) { return static_cast<double>((std::int64_t{1} << bits) - 1); }
 double half(int bits) { return static_cast<double>(std::int64_t{1} << (bits - 1)); }
 
-struct DynamicPairs {
-  at::Tensor scale, zero;
-};
-
 // Dimensions that share a range: the last one, or all but the first, which counts samples.
 std::vector<std::int64_t> shared_dimensions(const at::Tensor& x, ActivationScheme scheme) {
   if (scheme == ActivationScheme::kToken) return {-1};
@@ -31,8 +27,8 @@ std::vector<std::int64_t> shared_dimensions(const at::Tensor& x, ActivationSchem
   return dimensions;
 }
 
-// Pairs of the current values: of each sample, or of each row of the last dimension.
-DynamicPairs dynamic_pairs(const at::Tensor& x, const ActivationQuantizer& q) {
+// Of the current values: of each sample, or of each row of the last dimension.
+ScalePair dynamic_pair(const at::Tensor& x, const ActivationQuantizer& q) {
   const std::vector<std::int64_t> dimensions = shared_dimensions(x, q.scheme);
   at::Tensor low = x.amin(dimensions, true).clamp_max(0);
   at::Tensor high = x.amax(dimensions, true).clamp_min(0);
@@ -113,25 +109,27 @@ void snap(const at::Tensor& y, const at::Tensor& scale, const at::Tensor& zero,
 at::Tensor ActivationQuantizer::operator()(const at::Tensor& x) const {
   // A scale has no half-precision value that is near enough: codes would move by whole steps.
   if (models::is_half(x.scalar_type())) return (*this)(x.to(at::kFloat)).to(x.scalar_type());
-  // Tensors rather than C++ numbers: a device would multiply by the reciprocal of a number.
-  DynamicPairs pairs;
-  if (scheme == ActivationScheme::kTensorStatic) {
-    pairs = {at::full({}, scale, x.options()), at::full({}, zero, x.options())};
-  } else {
-    pairs = dynamic_pairs(x, *this);
-  }
-  at::Tensor y = x / pairs.scale;
+  const ScalePair pair = scale_pair(x, *this);
+  at::Tensor y = x / pair.scale;
   if (scheme != ActivationScheme::kTensorStatic || !y.is_contiguous() || !y.device().is_cpu()) {
-    snap(y, pairs.scale, pairs.zero, *this);
+    snap(y, pair.scale, pair.zero, *this);
     return y;
   }
   const at::Tensor flat = y.view({-1});
   for (std::int64_t at = 0; at < flat.numel(); at += kCachedValues) {
-    snap(flat.narrow(0, at, std::min(kCachedValues, flat.numel() - at)), pairs.scale, pairs.zero,
+    snap(flat.narrow(0, at, std::min(kCachedValues, flat.numel() - at)), pair.scale, pair.zero,
          *this);
   }
   return y;
 }
+
+ScalePair scale_pair(const at::Tensor& x, const ActivationQuantizer& quantizer) {
+  if (quantizer.scheme != ActivationScheme::kTensorStatic) return dynamic_pair(x, quantizer);
+  // Tensors rather than C++ numbers: a device would multiply by the reciprocal of a number.
+  return {at::full({}, quantizer.scale, x.options()), at::full({}, quantizer.zero, x.options())};
+}
+
+double highest_code(const ActivationQuantizer& quantizer) { return levels(quantizer.bits); }
 
 ActivationQuantizer static_quantizer(Range range, int bits, bool symmetric, at::ScalarType type) {
   check_range(range, bits);

@@ -56,6 +56,15 @@ struct ActivationQuantizer {
   bool operator==(const ActivationQuantizer&) const = default;
 };
 
+// What the values of x are rounded by, each of x's rank or a scalar: the given pair of a static
+// quantizer, or that of the current values.
+struct ScalePair {
+  at::Tensor scale, zero;
+};
+ScalePair scale_pair(const at::Tensor& x, const ActivationQuantizer& quantizer);
+
+double highest_code(const ActivationQuantizer& quantizer);  // 2^bits - 1
+
 // A static quantizer from a calibrated range, computed in `type` (float32 or float64). A range
 // without width becomes [-1, 1].
 ActivationQuantizer static_quantizer(Range range, int bits, bool symmetric, at::ScalarType type);
@@ -77,6 +86,11 @@ class ActivationTap : public models::Tap {
   at::Tensor operator()(std::string_view site, const at::Tensor& value) override;
   bool passive() const override { return quantizers_.empty(); }
   bool wants(std::string_view site) const override { return quantizers_.contains(site); }
+
+  // Quantizers of sites that have none yet.
+  void add(const std::map<std::string, ActivationQuantizer, std::less<>>& quantizers) {
+    quantizers_.insert(quantizers.begin(), quantizers.end());
+  }
 
  private:
   std::map<std::string, ActivationQuantizer, std::less<>> quantizers_;

@@ -34,11 +34,14 @@ using LayersQuantizer =
 
 struct BlockWalkResult {
   QuantizedModel model;
-  std::map<std::string, double> losses;  // by layer
+  std::map<std::string, double> losses;  // by layer, or by what the method minimised one for
+  // The same before it was minimised, of methods that say so.
+  std::map<std::string, double> first_losses = {};
 };
 
 // A unit, still float, and its inputs -> what becomes of it. Channels are scaled in the network
-// already, weights are float until the walk replaces them.
+// already; weights and replaced parameters are put there by the walk, which rounds activations in
+// every later pass.
 using UnitQuantizer = std::function<BlockWalkResult(const UnitInputs& inputs)>;
 
 using BlockQuantizer = std::variant<LayersQuantizer, UnitQuantizer>;
@@ -48,6 +51,9 @@ struct BlockWalkOptions {
   SequentialOptions sequential = {};
   std::filesystem::path checkpoints = {};  // folder of finished units, "": none are kept
   std::function<void(std::int64_t units_done)> unit_finished = {};
+  // Of a stage's progress: a unit counts as so many, under this name.
+  std::int64_t steps_of_unit = 1;
+  std::string steps = "blocks";
 };
 
 // `network` ends up with fake-quantized weights. inputs: images or token ids, rows first.
@@ -56,7 +62,8 @@ BlockWalkResult quantize_blocks(models::Network& network, const at::Tensor& inpu
 
 // A stage that does so: calibration inputs as of calibration_inputs(), a checkpoint after every
 // unit, artifact and losses.json in the output folder. `quantize` empty: the weights stay float,
-// and no data is read. Returns quantization_result() with `layer_loss`, the sum of the losses.
+// and no data is read. Returns quantization_result() with `layer_loss`, the sum of the losses, and
+// `first_loss`, that of the first ones, if there are any; a note says where a loss has risen.
 Json run_block_walk(StageContext& context, MethodNetwork& loaded, const BlockQuantizer& quantize,
                     BlockWalkOptions options);
 

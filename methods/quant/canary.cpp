@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "harness/base/error.h"
 #include "harness/formats/philox.h"
@@ -72,10 +73,11 @@ CanaryWalk walk_canary(const std::function<BlockQuantizer(models::Network& netwo
   const std::unique_ptr<models::Network> network = canary_network("opt");
   const at::Tensor tokens = canary_inputs(*network, 16);
   const at::Tensor expected = network->forward(tokens);
-  CanaryWalk walk;
-  walk.model = quantize_blocks(*network, tokens, quantizer_for(*network),
-                               {.method = "canary", .sequential = sequential})
-                   .model;
+  BlockWalkResult made = quantize_blocks(*network, tokens, quantizer_for(*network),
+                                         {.method = "canary", .sequential = sequential});
+  CanaryWalk walk{.model = std::move(made.model),
+                  .losses = std::move(made.losses),
+                  .first_losses = std::move(made.first_losses)};
   walk.error = relative_error(network->forward(tokens), expected);
   return walk;
 }

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -27,6 +28,7 @@ void assert_canary(bool holds, const std::string& method, const std::string& sta
 struct CanaryWalk {
   double error = 0;  // of the logits, relative
   QuantizedModel model;
+  std::map<std::string, double> losses, first_losses;  // as of BlockWalkResult
 
   bool same_codes(const CanaryWalk& other) const;
 };

@@ -8,8 +8,11 @@ namespace {
 // Pairs laid out over the columns they belong to; [.., rows or 1, columns or 1].
 at::Tensor over_columns(const at::Tensor& pairs, const Grid& grid, std::int64_t columns) {
   if (pairs.size(-1) == 1) return pairs;
-  return pairs.index_select(-1,
-                            group_of_columns(columns, grid.group, grid.perm).to(pairs.device()));
+  if (grid.perm.defined()) {
+    return pairs.index_select(-1,
+                              group_of_columns(columns, grid.group, grid.perm).to(pairs.device()));
+  }
+  return pairs.repeat_interleave(grid.group, -1).narrow(-1, 0, columns);
 }
 
 // One scale a weight, in the shape of the matrix `like`.
@@ -56,7 +59,11 @@ at::Tensor encode(const at::Tensor& weight, const Grid& grid) {
   if (grid.levels.defined()) return nearest_levels(weight, grid);
   const std::int64_t columns = weight.size(-1);
   const at::Tensor scaled = weight / step_of_columns(grid, columns);
-  return at::clamp(at::round(scaled) + over_columns(grid.zero, grid, columns), 0, grid.qmax());
+  return at::clamp(at::round(scaled) + zero_of_columns(grid, columns), 0, grid.qmax());
+}
+
+at::Tensor zero_of_columns(const Grid& grid, std::int64_t columns) {
+  return over_columns(grid.zero, grid, columns);
 }
 
 at::Tensor decode(const at::Tensor& code, const Grid& grid) {
@@ -65,8 +72,7 @@ at::Tensor decode(const at::Tensor& code, const Grid& grid) {
     return over_weights(grid, code) * value.reshape(code.sizes());
   }
   const std::int64_t columns = code.size(-1);
-  const at::Tensor centred =
-      code.to(grid.scale.scalar_type()) - over_columns(grid.zero, grid, columns);
+  const at::Tensor centred = code.to(grid.scale.scalar_type()) - zero_of_columns(grid, columns);
   return step_of_columns(grid, columns) * centred;
 }
 

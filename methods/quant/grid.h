@@ -48,6 +48,7 @@ at::Tensor group_of_columns(std::int64_t columns, std::int64_t group, const at::
 at::Tensor encode(const at::Tensor& weight, const Grid& grid);
 at::Tensor step_of_columns(const Grid& grid,
                            std::int64_t columns);  // [.., rows or 1, columns or 1]; not with levels
+at::Tensor zero_of_columns(const Grid& grid, std::int64_t columns);  // the same of zero points
 at::Tensor decode(const at::Tensor& code, const Grid& grid);
 at::Tensor fake_quantize(const at::Tensor& weight, const Grid& grid);
 

@@ -5,123 +5,10 @@
 
 #include <utility>
 
-#include "harness/base/atomic_file.h"
 #include "harness/base/error.h"
-#include "harness/base/json_members.h"
-#include "harness/models/tensor_file.h"
-#include "methods/quant/layer_check.h"
 
 namespace assay::quant {
 namespace {
-
-constexpr int kFormat = 1;
-constexpr const char* kCodes = "codes.safetensors";
-constexpr const char* kPrefix = "prefix.safetensors";
-constexpr const char* kDescription = "quantization.json";
-
-[[noreturn]] void refuse(const std::filesystem::path& file, const std::string& problem) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", file.string(), problem),
-              {{"file", file.string()}});
-}
-
-at::Tensor tensor_named(const models::TensorMap& tensors, const std::string& name,
-                        const std::filesystem::path& file) {
-  const auto found = tensors.find(name);
-  if (found == tensors.end()) refuse(file, fmt::format("tensor '{}' is missing", name));
-  return found->second;
-}
-
-// What a layer's scales are decoded from.
-CodedScales read_scales(const std::string& name, const models::TensorMap& tensors,
-                        const std::filesystem::path& file) {
-  const at::Tensor step = tensor_named(tensors, name + ".scale_step", file);
-  if (!at::isFloatingType(step.scalar_type())) {
-    refuse(file, fmt::format("tensor '{}.scale_step' must be floating", name));
-  }
-  const double middle = 1 << (CodedScales::kBits - 1);
-  const CodedScales scales{.code = tensor_named(tensors, name + ".scale_code", file),
-                           .grid = {.bits = CodedScales::kBits,
-                                    .group = CodedScales::kRun,
-                                    .scale = step,
-                                    .zero = at::full_like(step, middle),
-                                    .symmetric = true},
-                           .mean = tensor_named(tensors, name + ".scale_mean", file)};
-  check_scales(name, scales, file);
-  return scales;
-}
-
-QuantizedLayer read_layer(const std::string& name, const Json& json,
-                          const models::TensorMap& tensors, const std::filesystem::path& codes,
-                          const std::filesystem::path& description) {
-  const std::string what = fmt::format("{}: layer '{}'", description.string(), name);
-  QuantizedLayer layer;
-  const std::int64_t bits = integer_member(json, "bits", what);
-  if (bits < 1 || bits > 16) {
-    refuse(description, fmt::format("layer '{}': bits {} are not from 1 to 16", name, bits));
-  }
-  layer.grid.bits = static_cast<int>(bits);
-  layer.grid.group = integer_member(json, "group", what);
-  if (layer.grid.group == 0 || layer.grid.group < -1) {
-    refuse(description,
-           fmt::format("layer '{}': group {} is neither -1 nor above 0", name, layer.grid.group));
-  }
-  layer.grid.symmetric = flag_member_or(json, "symmetric", false, what);
-  layer.code = tensor_named(tensors, name + ".code", codes);
-  if (const auto levels = tensors.find(name + ".levels"); levels != tensors.end()) {
-    layer.grid.levels = levels->second;
-    if (tensors.contains(name + ".scale_code")) layer.scales = read_scales(name, tensors, codes);
-  }
-  layer.grid.scale =
-      layer.scales ? decode(*layer.scales) : tensor_named(tensors, name + ".scale", codes);
-  const bool has_zero = !layer.grid.levels.defined() || tensors.contains(name + ".zero");
-  if (has_zero) layer.grid.zero = tensor_named(tensors, name + ".zero", codes);
-  if (const auto perm = tensors.find(name + ".perm"); perm != tensors.end()) {
-    layer.grid.perm = perm->second.to(at::kLong);
-  }
-  if (const auto zeta = tensors.find(name + ".zeta"); zeta != tensors.end()) {
-    layer.grid.zeta = zeta->second;
-  }
-  check_layer(name, layer, codes);
-  return layer;
-}
-
-void read_channel_scales(const Json& json, const models::TensorMap& tensors,
-                         const std::filesystem::path& codes,
-                         const std::filesystem::path& description, QuantizedModel& model) {
-  const Json scaled = json.value("scaled", Json::array());
-  if (!scaled.is_array()) refuse(description, "'scaled' must be a list");
-  for (const Json& name : scaled) {
-    if (!name.is_string()) refuse(description, "'scaled' must be a list of layers");
-    const std::string layer = name.get<std::string>();
-    model.channel_scales[layer] = tensor_named(tensors, layer + ".channel_scale", codes);
-  }
-}
-
-// [units, 2, kv_heads, m, head_dim].
-at::Tensor key_values_of(const models::Prefix& prefix) {
-  std::vector<at::Tensor> units;
-  for (const models::KeyValues& pair : prefix.units()) {
-    units.push_back(at::cat({pair.keys, pair.values}, 0));
-  }
-  return at::stack(units);
-}
-
-models::Prefix read_prefix(const Json& json, const std::filesystem::path& folder) {
-  const std::filesystem::path file = folder / kPrefix;
-  const std::int64_t length = integer_member(json, "prefix", (folder / kDescription).string());
-  const at::Tensor all = tensor_named(models::load_tensors(file), "key_values", file);
-  if (all.dim() != 5 || all.size(1) != 2 || all.size(3) != length || all.numel() == 0 ||
-      !at::isFloatingType(all.scalar_type())) {
-    refuse(file,
-           fmt::format("'key_values' must be floating [units, 2, heads, {}, channels]", length));
-  }
-  if (!all.isfinite().all().item<bool>()) refuse(file, "a value of the prefix is not finite");
-  std::vector<models::KeyValues> units;
-  for (std::int64_t i = 0; i < all.size(0); ++i) {
-    units.push_back({all[i].narrow(0, 0, 1), all[i].narrow(0, 1, 1)});
-  }
-  return models::Prefix(std::move(units));
-}
 
 // In the dtype and on the device of the network.
 models::Prefix fitted(const models::Prefix& prefix, const models::Network& network) {
@@ -133,28 +20,10 @@ models::Prefix fitted(const models::Prefix& prefix, const models::Network& netwo
   return models::Prefix(std::move(units));
 }
 
-Json description_of(const QuantizedModel& model) {
-  Json layers = Json::object();
-  for (const auto& [name, layer] : model.layers) {
-    layers[name] = {{"bits", layer.grid.bits},
-                    {"group", layer.grid.group},
-                    {"symmetric", layer.grid.symmetric}};
-  }
-  Json activations = Json::object();
-  for (const auto& [site, quantizer] : model.activations) activations[site] = to_json(quantizer);
-  Json scaled = Json::array();
-  for (const auto& [layer, unused] : model.channel_scales) scaled.push_back(layer);
-  const StorageCost cost = storage_cost(model);
-  return {{"format", kFormat},
-          {"method", model.method},
-          {"layers", layers},
-          {"activations", activations},
-          {"scaled", scaled},
-          {"prefix", model.prefix.length()},
-          {"storage",
-           {{"weights", cost.weights},
-            {"bits", cost.bits},
-            {"bits_per_weight", cost.bits_per_weight()}}}};
+// Bits of a zero point: those of a code, or 32 where one of them is none.
+std::int64_t zero_bits(const Grid& grid) {
+  const bool fit = grid.zero.ge(0).logical_and(grid.zero.le(grid.qmax())).all().item<bool>();
+  return fit ? grid.bits : 32;
 }
 
 }  // namespace
@@ -164,7 +33,9 @@ StorageCost storage_cost(const QuantizedLayer& layer) {
   const Grid& grid = layer.grid;
   StorageCost cost{.weights = layer.code.numel(), .bits = layer.code.numel() * grid.bits};
   cost.bits += layer.scales ? storage_bits(*layer.scales) : grid.scale.numel() * kScaleBits;
-  if (grid.zero.defined() && !grid.symmetric) cost.bits += grid.zero.numel() * grid.bits;
+  if (grid.zero.defined() && !grid.symmetric) {
+    cost.bits += grid.zero.numel() * zero_bits(grid);
+  }
   if (grid.levels.defined()) cost.bits += grid.levels.numel() * kLevelBits;
   if (grid.perm.defined()) cost.bits += grid.perm.numel() * kPermBits;
   if (grid.zeta.defined()) cost.bits += grid.zeta.numel() * kZetaBits;
@@ -179,63 +50,6 @@ StorageCost storage_cost(const QuantizedModel& model) {
     all.bits += cost.bits;
   }
   return all;
-}
-
-void save_quantized(const std::filesystem::path& folder, const QuantizedModel& model) {
-  models::TensorMap tensors;
-  for (const auto& [name, layer] : model.layers) {
-    tensors[name + ".code"] = layer.code.to(layer.grid.bits <= 8 ? at::kByte : at::kInt);
-    if (layer.scales) {
-      tensors[name + ".scale_code"] = layer.scales->code;
-      tensors[name + ".scale_step"] = layer.scales->grid.scale;
-      tensors[name + ".scale_mean"] = layer.scales->mean;
-    } else {
-      tensors[name + ".scale"] = layer.grid.scale;
-    }
-    if (layer.grid.zero.defined()) tensors[name + ".zero"] = layer.grid.zero;
-    if (layer.grid.levels.defined()) tensors[name + ".levels"] = layer.grid.levels;
-    if (layer.grid.perm.defined()) tensors[name + ".perm"] = layer.grid.perm.to(at::kInt);
-    if (layer.grid.zeta.defined()) tensors[name + ".zeta"] = layer.grid.zeta;
-  }
-  for (const auto& [layer, factors] : model.channel_scales) {
-    tensors[layer + ".channel_scale"] = factors;
-  }
-  models::save_tensors(folder / kCodes, tensors);
-  if (!model.prefix.empty()) {
-    models::save_tensors(folder / kPrefix, {{"key_values", key_values_of(model.prefix)}});
-  }
-  write_file_atomically(folder / kDescription, description_of(model).dump(1) + "\n");
-}
-
-QuantizedModel load_quantized(const std::filesystem::path& folder) {
-  const std::filesystem::path description = folder / kDescription, codes = folder / kCodes;
-  const Json json = parse_json(read_file(description), description.string());
-  if (!json.is_object() || json.value("format", Json()) != Json(kFormat)) {
-    refuse(description, fmt::format("'format' must be {}", kFormat));
-  }
-  for (const char* name : {"layers", "activations"}) {
-    if (!json.contains(name) || !json[name].is_object()) {
-      refuse(description, fmt::format("'{}' must be a mapping", name));
-    }
-  }
-  if (!json.contains("method") || !json["method"].is_string()) {
-    refuse(description, "'method' must be a text");
-  }
-  QuantizedModel model{.method = json["method"].get<std::string>()};
-  const models::TensorMap tensors = models::load_tensors(codes);
-  for (const auto& item : json["layers"].items()) {
-    model.layers.emplace(item.key(),
-                         read_layer(item.key(), item.value(), tensors, codes, description));
-  }
-  read_channel_scales(json, tensors, codes, description, model);
-  if (json.value("prefix", Json(0)) != Json(0)) model.prefix = read_prefix(json, folder);
-  for (const auto& item : json["activations"].items()) {
-    model.activations.emplace(
-        item.key(),
-        activation_quantizer_from(
-            item.value(), fmt::format("{}: activations.{}", description.string(), item.key())));
-  }
-  return model;
 }
 
 void apply_layer(const std::string& name, const QuantizedLayer& layer, models::Network& network) {
@@ -256,6 +70,23 @@ void apply_layer(const std::string& name, const QuantizedLayer& layer, models::N
         {{"layer", name}});
   }
   weight = decode(layer.code, layer.grid).reshape(weight.sizes()).to(weight.options());
+}
+
+void replace_parameters(const std::map<std::string, at::Tensor>& parameters,
+                        models::Network& network) {
+  for (const auto& [name, value] : parameters) {
+    if (!network.parameters().contains(name)) {
+      throw Error(ErrorKind::kData, fmt::format("parameter '{}' is not in this {} network", name,
+                                                network.info().family));
+    }
+    at::Tensor& parameter = network.parameters().at(name);
+    if (value.sizes() != parameter.sizes()) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("parameter '{}' is {}, but that of the network is {}", name,
+                              c10::str(value.sizes()), c10::str(parameter.sizes())));
+    }
+    parameter = value.to(parameter.options());
+  }
 }
 
 void scale_channels(const models::ScaleGroup& group, const at::Tensor& factors,
@@ -294,6 +125,7 @@ std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network&
                             network.info().family, model.channel_scales.begin()->first,
                             model.channel_scales.size()));
   }
+  replace_parameters(model.parameters, network);
   for (const auto& [name, layer] : model.layers) apply_layer(name, layer, network);
   if (!model.prefix.empty()) network.set_prefix(fitted(model.prefix, network));
   if (model.activations.empty()) return std::make_unique<models::Untapped>();

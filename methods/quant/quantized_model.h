@@ -27,11 +27,12 @@
 //                       <layer>.perm  int32 [columns], where groups are runs of permuted columns
 //                       <layer>.channel_scale  floating [columns], of a group of layers by its
 //                                     first (models::ScaleGroup)
+//                       <parameter>   floating, of a norm or a bias that took up scales and shifts
 //   prefix.safetensors  where there is a prefix: key_values, floating [units, 2, kv_heads, m,
 //                       head_dim], keys turned to positions 0 .. m - 1
 //   quantization.json   {"format": 1, "method", "layers": {name: {"bits", "group", "symmetric"}},
-//                       "activations": {site: {...}}, "scaled": [layer], "prefix": m,
-//                       "storage": {...}}
+//                       "activations": {site: {...}}, "scaled": [layer], "parameters": [name],
+//                       "prefix": m, "storage": {...}}
 // Fake-quantized weights are not stored: scale (code - zero), (scale zeta) (code - zero), or scale
 // levels[code] gives them back exactly.
 
@@ -49,12 +50,15 @@ struct QuantizedModel {
   std::map<std::string, ActivationQuantizer, std::less<>> activations;  // by site
   // Of groups of layers, by their first: the factor of every column of their float weights.
   std::map<std::string, at::Tensor> channel_scales = {};
+  // By name: float parameters that take the place of the network's (norms and biases).
+  std::map<std::string, at::Tensor> parameters = {};
   models::Prefix prefix = {};
 };
 
 // Bits that quantized weights need: codes, a 16-bit scale and, where the grid is not symmetric, a
-// zero point of `bits` bits a pair, 32 bits a permuted column, 16 bits a zeta, 32 bits a level;
-// scales that are quantized themselves as storage_bits() says.
+// zero point of `bits` bits a pair (32 in a layer that has one which is no code), 32 bits a
+// permuted column, 16 bits a zeta, 32 bits a level; scales that are quantized themselves as
+// storage_bits() says.
 struct StorageCost {
   std::int64_t weights = 0;
   std::int64_t bits = 0;
@@ -73,16 +77,21 @@ void save_quantized(const std::filesystem::path& folder, const QuantizedModel& m
 // Throws Error(kData) naming file, layer or site, and what is wrong.
 QuantizedModel load_quantized(const std::filesystem::path& folder);
 
-// Scales channels, replaces the weights of `network` by the fake-quantized ones, gives it the
-// prefix if there is one, and returns the tap with the activation quantizers (one that changes
-// nothing if there are none). Throws Error(kData) for a layer or a prefix that does not fit the
-// network.
+// Scales channels, replaces parameters, and weights of `network` by the fake-quantized ones, gives
+// it the prefix if there is one, and returns the tap with the activation quantizers (one that
+// changes nothing if there are none). Throws Error(kData) for a layer, a parameter or a prefix that
+// does not fit the network.
 std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network& network);
 std::unique_ptr<models::Tap> apply_quantized(models::Network& network,
                                              const std::filesystem::path& folder);
 
 // Puts one layer's fake-quantized weight into the network.
 void apply_layer(const std::string& name, const QuantizedLayer& layer, models::Network& network);
+
+// Puts parameters into the network by their names. Throws Error(kData) for one that it lacks or
+// that has another shape.
+void replace_parameters(const std::map<std::string, at::Tensor>& parameters,
+                        models::Network& network);
 
 // W[:, j] *= s_j in the layers of the group, and 1 / s_j in the rows of what stands before it.
 // Throws Error(kData) for factors that are not one above 0 a column.

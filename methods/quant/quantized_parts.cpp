@@ -95,7 +95,7 @@ std::int64_t number_in_both(const Before& before, const Made& made) {
 std::string note_of(const QuantizedParts& before, const QuantizedModel& made) {
   std::vector<std::string> notes;
   if (made.layers.empty() && made.activations.empty() && made.channel_scales.empty() &&
-      made.prefix.empty()) {
+      made.parameters.empty() && made.prefix.empty()) {
     notes.push_back(
         fmt::format("{} rounds nothing: its network is the one that it was given", made.method));
   }

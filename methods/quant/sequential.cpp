@@ -84,10 +84,14 @@ struct Walk {
     return outputs;
   }
 
-  UnitInputs inputs_of(std::int64_t unit) const {
-    return {.unit = unit, .chunks = chunks, .hidden = hidden, .own = own, .between_chunks = [this] {
-              poll();
-            }};
+  UnitInputs inputs_of(std::int64_t unit, const std::vector<at::Tensor>& float_outputs) const {
+    return {.unit = unit,
+            .chunks = chunks,
+            .hidden = hidden,
+            .own = own,
+            .between_chunks = [this] { poll(); },
+            .float_hidden = float_hidden,
+            .float_outputs = float_outputs};
   }
 
   void require_finite(const models::Layer& layer) const {
@@ -212,11 +216,13 @@ void quantize_sequentially(const models::Network& network, const at::Tensor& inp
     std::vector<at::Tensor> next;
     if (!last && !quantized_inputs) next = walk.outputs_of(unit, walk.hidden, walk.own);
     std::vector<at::Tensor> float_next;
-    if (!last) float_next = walk.outputs_of(unit, walk.float_hidden, none);
+    if (!last || hooks.quantize_unit) {
+      float_next = walk.outputs_of(unit, walk.float_hidden, none);
+    }
     if (!passes.empty() && !(hooks.restore && hooks.restore(unit))) {
       if (hooks.quantize_unit) {
         walk.require_finite(passes);
-        hooks.quantize_unit(walk.inputs_of(unit));
+        hooks.quantize_unit(walk.inputs_of(unit, float_next));
       } else {
         for (const Layers& layers : passes) hooks.quantize(walk.collect(unit, layers));
       }

@@ -36,8 +36,8 @@ struct SequentialOptions {
   // kind has none. `attention_values`: the moments of v are those behind the probabilities.
   bool attention_rows = false;
   bool attention_values = false;
-  // How far the inputs have moved from those of the float network (UpstreamMoments), which then
-  // runs beside.
+  // The float network runs beside: how far the inputs have moved from its own (UpstreamMoments), or
+  // what a unit is given and makes there (UnitInputs).
   bool upstream = false;
   bool true_sequential = false;  // collect again after each group of layers that share an input
   std::int64_t chunk = kSequenceChunk;
@@ -52,6 +52,9 @@ struct UnitInputs {
   const std::vector<at::Tensor>& hidden;  // by chunk
   models::Tap& own;                       // activation quantizers that the network has already
   std::function<void()> between_chunks;   // to be called there; may throw, to stop
+  // Of the float network, by chunk; empty where it does not run beside.
+  std::vector<at::Tensor> float_hidden = {};
+  std::vector<at::Tensor> float_outputs = {};  // of the unit
 };
 
 struct SequentialHooks {

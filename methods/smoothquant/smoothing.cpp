@@ -1,12 +1,10 @@
 #include "methods/smoothquant/smoothing.h"
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
-#include "harness/base/error.h"
+#include "methods/quant/channel_ranges.h"
 #include "methods/quant/chunk.h"
 #include "methods/quant/in_layer.h"
 #include "methods/quant/stage_inputs.h"
@@ -14,30 +12,6 @@
 
 namespace assay::smoothquant {
 namespace {
-
-constexpr double kSmallest = 1e-5;
-
-class MaximaTap : public models::Tap {
- public:
-  explicit MaximaTap(const std::vector<std::string>& sites) : sites_(sites.begin(), sites.end()) {}
-
-  void begin(const quant::Chunk* chunk) { chunk_ = chunk; }
-  at::Tensor operator()(std::string_view site, const at::Tensor& value) override {
-    const auto found = sites_.find(site);
-    if (found == sites_.end()) return value;
-    const at::Tensor counted = chunk_->counted(value);
-    const at::Tensor largest = counted.reshape({-1, counted.size(-1)}).abs().amax(0);
-    at::Tensor& kept = maxima[*found];
-    kept = kept.defined() ? at::maximum(kept, largest) : largest;
-    return value;
-  }
-
-  Maxima maxima;
-
- private:
-  std::set<std::string, std::less<>> sites_;
-  const quant::Chunk* chunk_ = nullptr;
-};
 
 bool in_units(const models::Network& network, const models::Layer& layer) {
   return layer.unit >= 0 && layer.unit < network.unit_count();
@@ -70,22 +44,18 @@ std::vector<std::string> observed_sites(const models::Network& network) {
 
 Maxima channel_maxima(const models::Network& network, const at::Tensor& tokens, models::Tap& own,
                       const std::function<void(std::int64_t, std::int64_t)>& progress) {
-  const std::vector<std::string> sites = observed_sites(network);
-  MaximaTap maxima(sites);
-  quant::TapSequence tap(own, maxima);
+  quant::ChannelRangeTap observer(observed_sites(network));
+  quant::TapSequence tap(own, observer);
   const std::int64_t chunks = quant::chunk_count(tokens.size(0), quant::kSequenceChunk);
   for (std::int64_t i = 0; i < chunks; ++i) {
     const quant::Chunk chunk = quant::chunk_of(tokens, i, quant::kSequenceChunk);
-    maxima.begin(&chunk);
+    observer.begin(&chunk);
     network.forward(chunk.rows, tap);
     if (progress) progress(i + 1, chunks);
   }
-  for (const std::string& site : sites) {
-    if (maxima.maxima.at(site).isfinite().all().item<bool>()) continue;
-    throw Error(ErrorKind::kMethod, fmt::format("activations at '{}' hold NaN or infinities", site),
-                {{"site", site}});
-  }
-  return maxima.maxima;
+  Maxima maxima;
+  for (const auto& [site, range] : observer.ranges()) maxima[site] = range.largest;
+  return maxima;
 }
 
 std::map<std::string, at::Tensor> smoothing_factors(const models::Network& network,
@@ -95,14 +65,9 @@ std::map<std::string, at::Tensor> smoothing_factors(const models::Network& netwo
   std::map<std::string, at::Tensor> factors;
   for (const models::ScaleGroup& group : network.scale_groups()) {
     if (!group.after_norm) continue;
-    at::Tensor weights;
-    for (const std::string& layer : group.layers) {
-      const at::Tensor largest = network.parameters().at(layer + ".weight").abs().amax(0);
-      weights = weights.defined() ? at::maximum(weights, largest) : largest;
-    }
-    const at::Tensor& activations = maxima.find(inputs.at(group.layers.front()))->second;
-    factors[group.layers.front()] =
-        (activations.pow(alpha) / weights.clamp_min(kSmallest).pow(1 - alpha)).clamp_min(kSmallest);
+    const std::string& first = group.layers.front();
+    factors[first] =
+        quant::smoothing_factors(network, group, maxima.find(inputs.at(first))->second, alpha);
   }
   return factors;
 }

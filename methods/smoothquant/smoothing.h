@@ -31,8 +31,7 @@ std::vector<std::string> observed_sites(const models::Network& network);
 Maxima channel_maxima(const models::Network& network, const at::Tensor& tokens, models::Tap& own,
                       const std::function<void(std::int64_t, std::int64_t)>& progress);
 
-// s_j = max(a_j^alpha / w_j^(1 - alpha), 1e-5) of every group behind a norm, by its first layer:
-// a_j the largest |x_j| of its input, w_j that of column j over its weights, at least 1e-5.
+// quant::smoothing_factors of every group behind a norm, by its first layer.
 std::map<std::string, at::Tensor> smoothing_factors(const models::Network& network,
                                                     const Maxima& maxima, double alpha);
 

@@ -280,9 +280,38 @@ trials:
         self.assertEqual(both, self.figures("folded", "llama", "rtn")[("W16A8", "perplexity", "perplexity")])
         self.assertEqual(len({awq, both, self.figures("first", "llama", "train")[("", "perplexity", "perplexity")]}), 3)
 
+    def test_activations_are_rounded_behind_scales_that_omniquant_has_learned(self):
+        data = "calibration_seed: 1, samples: 8, context: 32, omniquant: {quantize: weights, let_on: all, epochs: 2}"
+        rest = f"{data}, rtn: {{quantize: activations}}"
+        self.run_sweep("learned", {"llama": "llama_trained"},
+                       f"  - {{model: llama, method: omniquant, bits: W3A16, {data.replace('quantize: weights, ', '')}}}\n"
+                       f"  - {{model: llama, method: omniquant + rtn, bits: W3A8, {rest}}}\n")
+        artifact = self.artifact("learned", "omniquant")
+        tensors = read_safetensors(self.folder / "llama_trained" / "model.safetensors")
+        for name, raw in decoded(artifact).items():
+            tensors[name] = (*tensors[name][:2], raw)
+        made = read_safetensors(artifact / "codes.safetensors")
+        replaced = json.loads((artifact / "quantization.json").read_text())["parameters"]
+        self.assertEqual(len(replaced), 4)  # both norms of two blocks
+        for name in replaced:
+            self.assertNotEqual(tensors[name], made[name])
+            tensors[name] = made[name]
+        folded = self.folder / "llama_learned"
+        folded.mkdir()
+        (folded / "config.json").write_bytes((self.folder / "llama_trained" / "config.json").read_bytes())
+        write_safetensors(folded / "model.safetensors", tensors)
+        self.run_sweep("burnt", {"llama": "llama_learned"},
+                       "  - {model: llama, method: float}\n  - {model: llama, method: rtn, bits: W16A8, calibration_seed: 1, "
+                       "samples: 8, context: 32, rtn: {quantize: activations}}\n")
+        alone = self.figures("learned", "llama", "omniquant")[("W3A16", "perplexity", "perplexity")]
+        both = self.figures("learned", "llama", "omniquant + rtn")[("W3A8", "perplexity", "perplexity")]
+        self.assertEqual(alone, self.figures("burnt", "llama", "float")[("", "perplexity", "perplexity")])
+        self.assertEqual(both, self.figures("burnt", "llama", "rtn")[("W16A8", "perplexity", "perplexity")])
+        self.assertNotEqual(alone, both)
+
     def test_channels_are_scaled_before_anything_is_rounded(self):
         for part, bits, what in (("weights", "W4A16", "float weights"), ("activations", "W4A8", "float activations")):
-            for method in ("smoothquant", "awq"):
+            for method in ("smoothquant", "awq", "omniquant"):
                 path = self.sweep("late", {"llama": "llama_trained"},
                                   f"  - {{model: llama, method: rtn + {method}, bits: {bits}, rtn: {{quantize: {part}}}}}\n")
                 done = self.assay("plan", str(path))

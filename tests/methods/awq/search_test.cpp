@@ -13,10 +13,10 @@
 
 #include "methods/awq/clip_search.h"
 #include "methods/awq/scale_search.h"
-#include "methods/awq/unit_layers.h"
 #include "methods/awq/unit_quantizer.h"
+#include "methods/quant/unit_layers.h"
 #include "tests/methods/awq/plain_awq.h"
-#include "tests/methods/awq/small_networks.h"
+#include "tests/methods/support/small_networks.h"
 #include "tests/support/refusal.h"
 
 namespace assay::awq {
@@ -41,7 +41,7 @@ void at_first_unit(const models::Network& network, const at::Tensor& tokens,
 
 std::set<std::string> all_sites(const models::Network& network) {
   std::set<std::string> sites;
-  for (const models::Layer& layer : layers_of(network, 0)) sites.insert(layer.input_site);
+  for (const models::Layer& layer : quant::layers_of(network, 0)) sites.insert(layer.input_site);
   return sites;
 }
 
@@ -57,7 +57,7 @@ std::vector<ScaleChoice> choices_of(const models::Network& network, const at::Te
                                     const InputStatistics& statistics, const Options& options) {
   std::vector<ScaleChoice> choices;
   at_first_unit(network, tokens, [&](const quant::UnitInputs& inputs) {
-    for (const models::ScaleGroup& group : scale_groups_of(network, 0)) {
+    for (const models::ScaleGroup& group : quant::scale_groups_of(network, 0)) {
       choices.push_back(search_scales(network, inputs, group, statistics, options));
     }
   });
@@ -117,7 +117,7 @@ TEST_P(AwqSearch, errors_of_all_ratios_are_those_of_recorded_inputs) {
   const PlainResult expected = PlainAwq(*net, options)(tokens);
   const std::vector<ScaleChoice> choices =
       choices_of(*net, tokens, statistics_of(*net, tokens), options);
-  const std::vector<models::ScaleGroup> groups = scale_groups_of(*net, 0);
+  const std::vector<models::ScaleGroup> groups = quant::scale_groups_of(*net, 0);
   ASSERT_EQ(choices.size(), groups.size());
   int above_zero = 0;
   for (std::size_t i = 0; i < groups.size(); ++i) {
@@ -178,7 +178,7 @@ TEST_P(AwqSearch, statistics_of_nothing_change_what_is_chosen) {
     moved += real[i].factors.equal(zeroed[i].factors) ? 0 : 1;
   }
   EXPECT_GT(moved, 1);
-  const models::Layer last = layers_of(*net, 0).back();
+  const models::Layer last = quant::layers_of(*net, 0).back();
   const at::Tensor weight = weight_of(*net, last.name);
   const at::Tensor moments = statistics.sampled.at(last.input_site);
   EXPECT_FALSE(clipped(weight, moments, options).equal(weight));
@@ -232,7 +232,8 @@ TEST(AwqScales, float_weights_come_back_when_a_search_is_stopped) {
                               .between_chunks = [&] {
                                 if (++calls == 5) throw Error(ErrorKind::kLost, "stopped");
                               }};
-    search_scales(*network, stopped, scale_groups_of(*network, 0)[0], statistics, {.bits = 3});
+    search_scales(*network, stopped, quant::scale_groups_of(*network, 0)[0], statistics,
+                  {.bits = 3});
   }};
   EXPECT_THAT(assay::testing::refusal(
                   [&] { quant::quantize_sequentially(*network, tokens, float_inputs(), hooks); }),

@@ -70,6 +70,47 @@ TEST(QuantizedModel, storage_counts_codes_scales_zeros_and_permutation) {
   EXPECT_NEAR(cost.bits_per_weight(), 3 + (40 * 19 + 120 * 19 + 40 * 32) / 3200.0, 1e-12);
 }
 
+TEST(QuantizedModel, zero_points_that_are_no_codes_take_32_bits) {
+  const at::Tensor weight = at::tensor({1.0f, 1.25f, 1.5f, 1.75f}).reshape({1, 4});
+  Grid grid{.bits = 2, .scale = at::full({1, 1}, 0.25f), .zero = at::full({1, 1}, -4.0f)};
+  EXPECT_EQ(storage_cost(quantized_layer(weight, grid)).bits, 4 * 2 + 16 + 32);
+  grid.zero.fill_(3);
+  EXPECT_EQ(storage_cost(quantized_layer(weight, grid)).bits, 4 * 2 + 16 + 2);
+  grid.zero.fill_(4);
+  EXPECT_EQ(storage_cost(quantized_layer(weight, grid)).bits, 4 * 2 + 16 + 32);
+}
+
+TEST(QuantizedModel, parameters_are_replaced_by_name) {
+  const TemporaryFolder folder;
+  QuantizedModel model = example(at::kFloat);
+  save_quantized(folder.path(), model);
+  const std::filesystem::path file = folder.path() / "quantization.json";
+  EXPECT_FALSE(parse_json(read_file(file), "test").contains("parameters"));
+  model.layers.erase("units.1.linear");
+  model.parameters["units.1.linear.weight"] = at::full({40, 40}, 0.5f);
+  save_quantized(folder.path(), model);
+  ChainNetwork network(2, 40, at::kDouble);
+  apply_quantized(network, folder.path());
+  EXPECT_TRUE(
+      network.parameters().at("units.1.linear.weight").equal(at::full({40, 40}, 0.5, at::kDouble)));
+  ChainNetwork shallow(1, 40, at::kFloat), narrow(2, 8, at::kFloat);
+  EXPECT_THAT(refusal([&] { apply(model, shallow); }),
+              HasSubstr("data: parameter 'units.1.linear.weight' is not in this chain network"));
+  EXPECT_THAT(refusal([&] { replace_parameters(model.parameters, narrow); }),
+              HasSubstr("data: parameter 'units.1.linear.weight' is [40, 40]"));
+  const Json good = parse_json(read_file(file), "test");
+  for (const char* bad : {"3", "[3]", "[\"units.9.linear.weight\"]", "[\"units.0.linear.code\"]"}) {
+    Json json = good;
+    json["parameters"] = Json::parse(bad);
+    write_file_atomically(file, json.dump());
+    EXPECT_THAT(refusal([&] { load_quantized(folder.path()); }), HasSubstr("data: ")) << bad;
+  }
+  model.parameters["units.1.linear.weight"][3][4] = NAN;
+  save_quantized(folder.path(), model);
+  EXPECT_THAT(refusal([&] { load_quantized(folder.path()); }),
+              HasSubstr("parameter 'units.1.linear.weight' must hold finite floating values"));
+}
+
 TEST(QuantizedModel, a_symmetric_grid_is_told_and_its_zero_points_are_not_counted) {
   const TemporaryFolder folder;
   const ChainNetwork network(1, 40, at::kFloat);

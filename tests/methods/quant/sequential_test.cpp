@@ -13,6 +13,7 @@
 #include "tests/methods/support/chain_network.h"
 #include "tests/methods/support/tapped_network.h"
 #include "tests/support/refusal.h"
+#include "tests/support/temporary_folder.h"
 
 namespace assay::quant {
 namespace {
@@ -144,6 +145,59 @@ TEST(Sequential, a_method_may_look_at_the_unit_itself) {
     const at::Tensor weight = network.parameters().at(name + ".weight");
     EXPECT_TRUE(weight.equal(decode(layer.code, layer.grid)));
     EXPECT_FALSE(weight.equal(reference.parameters().at(name + ".weight")));
+  }
+}
+
+// What the float network is given and makes of it, beside the inputs that rounded units produce:
+// those of finished units round activations, too, and replace parameters.
+TEST(Sequential, a_method_may_look_at_the_float_network_beside) {
+  ChainNetwork network(3, 6, at::kDouble), reference(3, 6, at::kDouble), rounded(3, 6, at::kDouble);
+  const at::Tensor x = inputs(11);
+  const TemporaryFolder checkpoints;
+  const auto run = [&](ChainNetwork& walked) {
+    models::Untapped none;
+    ActivationTap tap({});
+    at::Tensor hidden = x, float_hidden = x;
+    std::int64_t seen = 0;
+    const UnitQuantizer quantizer = [&](const UnitInputs& unit) {
+      const std::string name = ChainNetwork::name(unit.unit);
+      EXPECT_TRUE(at::cat(unit.hidden).narrow(0, 0, 11).allclose(hidden, 1e-12));
+      EXPECT_TRUE(at::cat(unit.float_hidden).narrow(0, 0, 11).allclose(float_hidden, 1e-12));
+      float_hidden = reference.unit(unit.unit, float_hidden, none);
+      EXPECT_TRUE(at::cat(unit.float_outputs).narrow(0, 0, 11).allclose(float_hidden, 1e-12));
+      BlockWalkResult made{.losses = {{name, 1}}, .first_losses = {{name, 2}}};
+      made.model.activations[name + ".in"] = {.scheme = ActivationScheme::kToken, .bits = 3};
+      made.model.parameters[name + ".weight"] = walked.parameters().at(name + ".weight") * 2;
+      rounded.parameters().at(name + ".weight") = made.model.parameters.at(name + ".weight");
+      tap.add(made.model.activations);
+      hidden = rounded.unit(unit.unit, hidden, tap);
+      ++seen;
+      return made;
+    };
+    const BlockWalkResult result = quantize_blocks(
+        walked, x, quantizer,
+        {.method = "beside", .sequential = {.upstream = true}, .checkpoints = checkpoints.path()});
+    EXPECT_EQ(seen, 3);
+    return result;
+  };
+  const BlockWalkResult result = run(network);
+  EXPECT_EQ(result.model.activations.size(), 3u);
+  EXPECT_EQ(result.model.parameters.size(), 3u);
+  EXPECT_EQ(result.losses.size(), 3u);
+  EXPECT_EQ(result.first_losses.size(), 3u);
+  // Another attempt takes all of it from the checkpoints.
+  ChainNetwork again(3, 6, at::kDouble);
+  const BlockWalkResult restored = quantize_blocks(
+      again, x, UnitQuantizer([](const UnitInputs&) {
+        ADD_FAILURE();
+        return BlockWalkResult();
+      }),
+      {.method = "beside", .sequential = {.upstream = true}, .checkpoints = checkpoints.path()});
+  EXPECT_EQ(restored.first_losses, result.first_losses);
+  EXPECT_EQ(restored.model.activations, result.model.activations);
+  for (const auto& [name, slot] : again.parameters().slots()) {
+    EXPECT_TRUE(slot->equal(network.parameters().at(name))) << name;
+    EXPECT_TRUE(slot->equal(reference.parameters().at(name) * 2)) << name;
   }
 }
 

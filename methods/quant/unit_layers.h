@@ -8,7 +8,7 @@
 
 // Layers and scale groups of one unit.
 
-namespace assay::awq {
+namespace assay::quant {
 
 std::vector<models::Layer> layers_of(const models::Network& network, std::int64_t unit);
 
@@ -17,7 +17,4 @@ const models::Layer& layer_named(const std::string& name, const std::vector<mode
 
 std::vector<models::ScaleGroup> scale_groups_of(const models::Network& network, std::int64_t unit);
 
-// Whether it is one layer, which is then inspected by itself.
-inline bool scales_alone(const models::ScaleGroup& group) { return group.layers.size() == 1; }
-
-}  // namespace assay::awq
+}  // namespace assay::quant

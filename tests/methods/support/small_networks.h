@@ -9,7 +9,7 @@
 #include "harness/models/network.h"
 #include "harness/models/random_tensor.h"
 
-namespace assay::awq {
+namespace assay {
 
 inline constexpr std::int64_t kContext = 12;
 
@@ -47,4 +47,4 @@ inline at::Tensor small_tokens(std::int64_t rows) {
       .to(at::kLong);
 }
 
-}  // namespace assay::awq
+}  // namespace assay

@@ -1,4 +1,4 @@
-#include "methods/awq/unit_layers.h"
+#include "methods/quant/unit_layers.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "harness/base/error.h"
 
-namespace assay::awq {
+namespace assay::quant {
 
 std::vector<models::Layer> layers_of(const models::Network& network, std::int64_t unit) {
   std::vector<models::Layer> layers = network.layers();
@@ -34,4 +34,4 @@ std::vector<models::ScaleGroup> scale_groups_of(const models::Network& network, 
   return groups;
 }
 
-}  // namespace assay::awq
+}  // namespace assay::quant
