@@ -31,7 +31,8 @@ constexpr std::string_view kHelp =
     "  --verify    run the canary of a method, or of each: a check on a tiny network\n"
     "  --version   print the versions of Assay and LibTorch\n"
     "environment: ASSAY_FD (protocol socket, 3), ASSAY_MKL_OVERRIDE=1|0 (MKL's kernels for Intel\n"
-    "processors or its others; part of the numerics class)\n";
+    "processors or its others; part of the numerics class), ASSAY_KEPT_WEIGHTS_MB (converted\n"
+    "weights of language models that stay in memory between passes, 512)\n";
 
 // Large temporaries stay with the process: returning them to the kernel after each operation costs
 // as much time in page faults as the products themselves.

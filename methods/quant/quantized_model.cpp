@@ -24,6 +24,16 @@ constexpr const char* kDescription = "quantization.json";
               {{"file", file.string()}});
 }
 
+// As they lie in the file: they are decoded element by element.
+models::TensorMap mapped_tensors(const std::filesystem::path& path) {
+  const auto file = std::make_shared<const SafetensorsFile>(path);
+  models::TensorMap tensors;
+  for (const auto& [name, entry] : file->tensors()) {
+    tensors.emplace(name, models::mapped_tensor(file, name));
+  }
+  return tensors;
+}
+
 at::Tensor tensor_named(const models::TensorMap& tensors, const std::string& name,
                         const std::filesystem::path& file) {
   const auto found = tensors.find(name);
@@ -125,12 +135,23 @@ models::Prefix read_prefix(const Json& json, const std::filesystem::path& folder
 
 // In the dtype and on the device of the network.
 models::Prefix fitted(const models::Prefix& prefix, const models::Network& network) {
-  const at::Tensor& like = *network.parameters().slots().begin()->second;
+  const auto like = at::TensorOptions().dtype(network.dtype()).device(network.device());
   std::vector<models::KeyValues> units = prefix.units();
   for (models::KeyValues& pair : units) {
-    pair = {pair.keys.to(like.options()), pair.values.to(like.options())};
+    pair = {pair.keys.to(like), pair.values.to(like)};
   }
   return models::Prefix(std::move(units));
+}
+
+// The weight that a layer stands for, [out, in] or a convolution.
+at::Tensor weight_of(const QuantizedLayer& layer, at::IntArrayRef shape, at::ScalarType type) {
+  return decode(layer.code, layer.grid).reshape(shape).to(type);
+}
+
+void drop_pages(const QuantizedLayer& layer) {
+  models::drop_pages(layer.code);
+  models::drop_pages(layer.grid.scale);
+  models::drop_pages(layer.grid.zero);
 }
 
 Json description_of(const QuantizedModel& model) {
@@ -200,7 +221,8 @@ void save_quantized(const std::filesystem::path& folder, const QuantizedModel& m
   for (const auto& [layer, factors] : model.channel_scales) {
     tensors[layer + ".channel_scale"] = factors;
   }
-  models::save_tensors(folder / kCodes, tensors);
+  // Codes are never changed in place, so those that lie in a file need not stay in memory.
+  models::save_tensors(folder / kCodes, tensors, {}, models::drop_pages);
   if (!model.prefix.empty()) {
     models::save_tensors(folder / kPrefix, {{"key_values", key_values_of(model.prefix)}});
   }
@@ -222,10 +244,11 @@ QuantizedModel load_quantized(const std::filesystem::path& folder) {
     refuse(description, "'method' must be a text");
   }
   QuantizedModel model{.method = json["method"].get<std::string>()};
-  const models::TensorMap tensors = models::load_tensors(codes);
+  const models::TensorMap tensors = mapped_tensors(codes);
   for (const auto& item : json["layers"].items()) {
-    model.layers.emplace(item.key(),
-                         read_layer(item.key(), item.value(), tensors, codes, description));
+    QuantizedLayer layer = read_layer(item.key(), item.value(), tensors, codes, description);
+    drop_pages(layer);  // its check has read them
+    model.layers.emplace(item.key(), std::move(layer));
   }
   read_channel_scales(json, tensors, codes, description, model);
   if (json.value("prefix", Json(0)) != Json(0)) model.prefix = read_prefix(json, folder);
@@ -246,23 +269,34 @@ void apply_layer(const std::string& name, const QuantizedLayer& layer, models::N
         fmt::format("quantized layer '{}' is not in this {} network", name, network.info().family),
         {{"layer", name}});
   }
-  at::Tensor& weight = network.parameters().at(parameter);
-  if (weight.size(0) != layer.code.size(0) || weight.numel() != layer.code.numel()) {
-    throw Error(
-        ErrorKind::kData,
-        fmt::format("quantized layer '{}' is [{}, {}], but the network's weight has {} "
-                    "rows and {} values",
-                    name, layer.code.size(0), layer.code.size(1), weight.size(0), weight.numel()),
-        {{"layer", name}});
+  models::ParameterTable& parameters = network.parameters();
+  const std::vector<std::int64_t> shape = parameters.shape(parameter).sizes().vec();
+  const at::ScalarType type = parameters.shape(parameter).scalar_type();
+  const std::int64_t values = parameters.shape(parameter).numel();
+  if (shape.front() != layer.code.size(0) || values != layer.code.numel()) {
+    throw Error(ErrorKind::kData,
+                fmt::format("quantized layer '{}' is [{}, {}], but the network's weight has {} "
+                            "rows and {} values",
+                            name, layer.code.size(0), layer.code.size(1), shape.front(), values),
+                {{"layer", name}});
   }
-  weight = decode(layer.code, layer.grid).reshape(weight.sizes()).to(weight.options());
+  if (!parameters.may_defer(parameter)) {
+    parameters.at(parameter) = weight_of(layer, shape, type).to(network.device());
+    return;
+  }
+  parameters.defer(parameter, type, [layer, shape, type] {
+    at::Tensor weight = weight_of(layer, shape, type);
+    drop_pages(layer);
+    return weight;
+  });
 }
 
 void scale_channels(const models::ScaleGroup& group, const at::Tensor& factors,
                     models::Network& network) {
   const std::string& first = group.layers.front();
+  models::ParameterTable& parameters = network.parameters();
   for (const std::string& layer : group.layers) {
-    at::Tensor& weight = network.parameters().at(layer + ".weight");
+    const at::Tensor& weight = parameters.shape(layer + ".weight");
     if (factors.dim() != 1 || factors.size(0) != weight.size(1) ||
         !factors.isfinite().all().item<bool>() || !factors.gt(0).all().item<bool>()) {
       throw Error(ErrorKind::kData,
@@ -270,12 +304,16 @@ void scale_channels(const models::ScaleGroup& group, const at::Tensor& factors,
                               weight.size(1)),
                   {{"layer", first}});
     }
-    weight = weight * factors.to(weight.options());
+    parameters.update(layer + ".weight", weight.scalar_type(), [factors](const at::Tensor& value) {
+      return value * factors.to(value.options());
+    });
   }
   for (const std::string& name : group.producers) {
-    at::Tensor& parameter = network.parameters().at(name);
-    const at::Tensor divisor = factors.to(parameter.options());
-    parameter = parameter.dim() == 1 ? parameter / divisor : parameter / divisor.unsqueeze(1);
+    const at::ScalarType type = parameters.shape(name).scalar_type();
+    parameters.update(name, type, [factors](const at::Tensor& value) {
+      const at::Tensor divisor = factors.to(value.options());
+      return value.dim() == 1 ? value / divisor : value / divisor.unsqueeze(1);
+    });
   }
 }
 

@@ -70,7 +70,8 @@ StorageCost storage_cost(const QuantizedModel& model);  // of all its layers
 // Writes the files into an existing folder.
 void save_quantized(const std::filesystem::path& folder, const QuantizedModel& model);
 
-// Throws Error(kData) naming file, layer or site, and what is wrong.
+// Maps codes.safetensors: codes must not be changed in place. Throws Error(kData) naming file,
+// layer or site, and what is wrong.
 QuantizedModel load_quantized(const std::filesystem::path& folder);
 
 // Scales channels, replaces the weights of `network` by the fake-quantized ones, gives it the
@@ -81,7 +82,8 @@ std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network&
 std::unique_ptr<models::Tap> apply_quantized(models::Network& network,
                                              const std::filesystem::path& folder);
 
-// Puts one layer's fake-quantized weight into the network.
+// Puts one layer's fake-quantized weight into the network; a weight that may be deferred is decoded
+// whenever it is needed.
 void apply_layer(const std::string& name, const QuantizedLayer& layer, models::Network& network);
 
 // W[:, j] *= s_j in the layers of the group, and 1 / s_j in the rows of what stands before it.
