@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "harness/base/error.h"
 
@@ -20,6 +21,10 @@ namespace {
   throw Error(ErrorKind::kIo,
               fmt::format("cannot {} {}: {}", what, path.string(), std::strerror(code)),
               {{"file", path.string()}});
+}
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : ".";
 }
 
 class Descriptor {
@@ -69,38 +74,52 @@ std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) 
   return content;
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view content,
-                           Durability durability) {
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  std::filesystem::path temporary;
-  int created = -1;
+  const std::filesystem::path folder = folder_of(path_);
   // A name may be taken: by what a killed process of the same number left, or by one of another pid
   // name space.
   do {
-    temporary = folder / fmt::format(".{}.{}.{}", path.filename().string(), ::getpid(), counter++);
-    created = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  } while (created < 0 && errno == EEXIST);
-  if (created < 0) fail("write", temporary, errno);
-  try {
-    const Descriptor fd(created);
-    std::size_t written = 0;
-    while (written < content.size()) {
-      const ssize_t n = ::write(fd.get(), content.data() + written, content.size() - written);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail("write", temporary, errno);
-      written += static_cast<std::size_t>(n);
-    }
-    if (durability == Durability::kSynced && ::fsync(fd.get()) != 0) fail("sync", temporary, errno);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) fail("replace", path, errno);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
+    temporary_ =
+        folder / fmt::format(".{}.{}.{}", path_.filename().string(), ::getpid(), counter++);
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  } while (descriptor_ < 0 && errno == EEXIST);
+  if (descriptor_ < 0) fail("write", temporary_, errno);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::append(std::string_view bytes) {
+  std::size_t written = 0;
+  while (written < bytes.size()) {
+    const ssize_t n = ::write(descriptor_, bytes.data() + written, bytes.size() - written);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("write", temporary_, errno);
+    written += static_cast<std::size_t>(n);
   }
-  if (durability == Durability::kSynced) {
-    const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory.get() < 0 || ::fsync(directory.get()) != 0) fail("sync", folder, errno);
-  }
+}
+
+void AtomicFile::commit(Durability durability) {
+  const bool synced = durability == Durability::kSynced;
+  if (synced && ::fsync(descriptor_) != 0) fail("sync", temporary_, errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace", path_, errno);
+  ::close(descriptor_);
+  descriptor_ = -1;
+  if (!synced) return;
+  const std::filesystem::path folder = folder_of(path_);
+  const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() < 0 || ::fsync(directory.get()) != 0) fail("sync", folder, errno);
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view content,
+                           Durability durability) {
+  AtomicFile file(path);
+  file.append(content);
+  file.commit(durability);
 }
 
 }  // namespace assay

@@ -13,9 +13,26 @@ std::string read_file(const std::filesystem::path& path,
 
 enum class Durability { kNone, kSynced };
 
-// Replaces `path` in one step: a reader sees the old content or the new, never a part. Writes a
-// temporary file in the same folder, syncs it (and the folder) if asked, renames. Throws Error(kIo)
-// naming the file.
+// A file that replaces what lies at its path in one step: a reader sees the old content or the new,
+// never a part. What is appended goes into a temporary file of the same folder, which disappears
+// with this unless it was committed. All throw Error(kIo) naming the file.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void append(std::string_view bytes);
+  // Syncs the file (and its folder) if asked, and renames it. Once, at the end.
+  void commit(Durability durability = Durability::kNone);
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int descriptor_ = -1;
+};
+
+// Replaces `path` by one AtomicFile with this content.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content,
                            Durability durability = Durability::kNone);
 

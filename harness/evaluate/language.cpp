@@ -21,6 +21,7 @@ constexpr std::int64_t kChunkTokens = 2048;
 // [rows, size, vocabulary], token by token. `poll` may throw, to stop.
 at::Tensor decoded(const models::Network& network, models::Tap& tap, const at::Tensor& input,
                    const std::function<void()>& poll) {
+  const models::WeightHold held = network.hold_all();  // every token goes through all of them
   models::KeyValueCache cache(network.prefix());
   std::vector<at::Tensor> logits;
   for (std::int64_t i = 0; i < input.size(1); ++i) {

@@ -5,9 +5,9 @@
 namespace assay::evaluate {
 
 NetworkTraits traits_of(const models::Network& network) {
-  for (const auto& [name, slot] : network.parameters().slots()) {
+  for (const auto& [name, slot] : network.parameters().shapes()) {
     if (slot->defined() && slot->is_floating_point()) {
-      return {slot->scalar_type(), slot->device()};
+      return {slot->scalar_type(), network.device()};
     }
   }
   return {};

@@ -39,6 +39,7 @@ Registry built_in_registry() {
     registry.add_all(implementations(method, loader));
   }
   registry.add_inspection(&inspect);
+  limit_kept_weights();
   return registry;
 }
 

@@ -3,7 +3,11 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cstdlib>
 #include <filesystem>
+#include <string_view>
+#include <system_error>
 
 #include "harness/base/digest.h"
 #include "harness/base/error.h"
@@ -115,6 +119,24 @@ std::shared_ptr<const quant::MethodNetwork> resident_stage_network(StageContext&
 
 std::shared_ptr<const quant::MethodNetwork> resident_float_model(StageContext& context) {
   return resident_with(context, {});
+}
+
+void limit_kept_weights() {
+  const char* text = std::getenv("ASSAY_KEPT_WEIGHTS_MB");
+  if (text == nullptr || *text == '\0') return;
+  constexpr std::int64_t kMost = 1'000'000'000;
+  const std::string_view digits = text;
+  std::int64_t megabytes = -1;
+  const auto [end, failure] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), megabytes);
+  if (failure != std::errc() || end != digits.data() + digits.size() || megabytes < 0 ||
+      megabytes > kMost) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("ASSAY_KEPT_WEIGHTS_MB='{}'; legal: whole megabytes from 0 to {}; "
+                            "unset it for 512",
+                            text, kMost));
+  }
+  models::limit_kept_weights(megabytes * 1'000'000);
 }
 
 }  // namespace assay::exec

@@ -24,4 +24,8 @@ std::shared_ptr<const quant::MethodNetwork> resident_stage_network(StageContext&
 // network of a trial without methods is the same one.
 std::shared_ptr<const quant::MethodNetwork> resident_float_model(StageContext& context);
 
+// How much memory converted weights take that no pass needs (models::limit_kept_weights):
+// $ASSAY_KEPT_WEIGHTS_MB, if it is set. Throws Error(kConfig) if that is no number of megabytes.
+void limit_kept_weights();
+
 }  // namespace assay::exec

@@ -14,6 +14,7 @@
 #include "harness/base/error.h"
 #include "harness/base/suggest.h"
 #include "harness/exec/environment.h"
+#include "harness/exec/large_tensors.h"
 #include "harness/exec/question_context.h"
 #include "harness/exec/serve.h"
 #include "harness/exec/version.h"
@@ -31,10 +32,11 @@ constexpr std::string_view kHelp =
     "  --verify    run the canary of a method, or of each: a check on a tiny network\n"
     "  --version   print the versions of Assay and LibTorch\n"
     "environment: ASSAY_FD (protocol socket, 3), ASSAY_MKL_OVERRIDE=1|0 (MKL's kernels for Intel\n"
-    "processors or its others; part of the numerics class)\n";
+    "processors or its others; part of the numerics class), ASSAY_KEPT_WEIGHTS_MB (converted\n"
+    "weights of language models that stay in memory between passes, 512)\n";
 
-// Large temporaries stay with the process: returning them to the kernel after each operation costs
-// as much time in page faults as the products themselves.
+// Temporaries stay with the process: returning them to the kernel after each operation costs as much
+// time in page faults as the products themselves.
 void keep_freed_memory() {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
@@ -123,6 +125,7 @@ int speak(Registry (*make_registry)()) {
 
 int run_program(int argc, char** argv, Registry (*make_registry)()) {
   keep_freed_memory();
+  use_large_blocks();
   const bool verifies = argc > 1 && std::string_view(argv[1]) == "--verify";
   if (argc > (verifies ? 3 : 2)) {
     fmt::print(stderr, "{}", kHelp);

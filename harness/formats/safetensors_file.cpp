@@ -259,12 +259,14 @@ void write_safetensors(const std::filesystem::path& path,
   std::string text = header.dump();
   text.append((kAlignment - (8 + text.size()) % kAlignment) % kAlignment, ' ');
   const std::uint64_t length = text.size();
-  std::string content(reinterpret_cast<const char*>(&length), 8);
-  content.reserve(8 + text.size() + offset);
-  content += text;
-  for (const auto& [name, tensor] : tensors)
-    content.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
-  write_file_atomically(path, content);
+  AtomicFile file(path);
+  file.append({reinterpret_cast<const char*>(&length), sizeof length});
+  file.append(text);
+  for (const auto& [name, tensor] : tensors) {
+    file.append({reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size()});
+    if (tensor.written) tensor.written();
+  }
+  file.commit();
 }
 
 }  // namespace assay

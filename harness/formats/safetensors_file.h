@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -65,10 +66,11 @@ struct TensorSource {
   std::string dtype;
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;
+  std::function<void()> written = {};  // called once the bytes are in the file; may be empty
 };
 
-// Writes atomically. Data starts are aligned to 64 bytes by padding the header, tensors follow in
-// name order.
+// Writes atomically, tensor after tensor. Data starts are aligned to 64 bytes by padding the
+// header, tensors follow in name order.
 void write_safetensors(const std::filesystem::path& path,
                        const std::map<std::string, TensorSource>& tensors,
                        const std::map<std::string, std::string>& metadata = {});

@@ -16,10 +16,15 @@ void fill(Network& network, const TensorMatch& match, const CheckpointFiles& fil
   std::optional<at::ScalarType> type;
   bool mixed = false;
   for (const auto& [slot, name] : match.sources) {
-    at::Tensor& target = network.parameters().contains(slot) ? network.parameters().at(slot)
-                                                             : network.buffers().at(slot);
-    target = tensor_of(files.tensors.at(name), name);
-    const at::ScalarType own = target.scalar_type();
+    const std::shared_ptr<const SafetensorsFile>& file = files.tensors.at(name);
+    const at::ScalarType own = scalar_type_of(file->at(name).dtype);
+    if (network.parameters().may_defer(slot)) {
+      network.parameters().defer(slot, own, [view = mapped_tensor(file, name)] { return view; });
+    } else {
+      at::Tensor& target = network.parameters().contains(slot) ? network.parameters().at(slot)
+                                                               : network.buffers().at(slot);
+      target = tensor_of(file, name);
+    }
     mixed = mixed || (type && *type != own);
     type = type ? at::promote_types(*type, own) : own;
   }
@@ -35,6 +40,7 @@ std::unique_ptr<Network> load_network(const FileSet& checkpoint, const std::stri
       make_network(record.declaration.name, files.configuration, /*allocate=*/false);
   const TensorMatch match = match_tensors(*network, record, files, TieCheck::kWhole);
   require_fit(match, *network, files);
+  network->defer_weights();
   fill(*network, match, files);
   return network;
 }

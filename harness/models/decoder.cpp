@@ -14,20 +14,45 @@ namespace assay::models {
 
 at::Tensor Decoder::embed(const at::Tensor& input, Tap& tap) const {
   check_tokens(input, info().context);
+  const WeightHold held = hold(-1);
   return embed_at(prefix_.length(), input, tap);
 }
 
 at::Tensor Decoder::unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const {
+  const WeightHold held = hold(index);
   Prefix past = prefix_;
   return block(index, hidden, past, tap);
 }
 
+at::Tensor Decoder::head(const at::Tensor& hidden, Tap& tap) const {
+  const WeightHold held = hold(unit_count());
+  return logits(hidden, tap);
+}
+
 at::Tensor Decoder::decode(const at::Tensor& tokens, KeyValueCache& cache, Tap& tap) const {
   check_tokens(tokens, info().context + prefix_.length() - cache.length());
-  at::Tensor hidden = embed_at(cache.length(), tokens, tap);
-  for (std::int64_t i = 0; i < unit_count(); ++i) hidden = block(i, hidden, cache, tap);
+  at::Tensor hidden;
+  {
+    const WeightHold held = hold(-1);
+    hidden = embed_at(cache.length(), tokens, tap);
+  }
+  for (std::int64_t i = 0; i < unit_count(); ++i) {
+    const WeightHold held = hold(i);
+    hidden = block(i, hidden, cache, tap);
+  }
   cache.advance(tokens.size(1));
   return head(hidden, tap);
+}
+
+std::vector<std::vector<std::string>> Decoder::weights_by_unit() const {
+  const bool tied = !parameters_.contains("lm_head.weight");
+  std::vector<std::vector<std::string>> names(static_cast<std::size_t>(unit_count() + 2));
+  names.front() = {embedding()};
+  for (const Layer& layer : layers()) {
+    names[static_cast<std::size_t>(layer.unit + 1)].push_back(layer.name + ".weight");
+  }
+  names.back() = {tied ? embedding() : "lm_head.weight"};
+  return names;
 }
 
 void Decoder::set_prefix(Prefix prefix) {

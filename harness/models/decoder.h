@@ -17,6 +17,7 @@ class Decoder : public Network {
  public:
   at::Tensor embed(const at::Tensor& input, Tap& tap) const final;
   at::Tensor unit(std::int64_t index, const at::Tensor& hidden, Tap& tap) const final;
+  at::Tensor head(const at::Tensor& hidden, Tap& tap) const final;
   at::Tensor decode(const at::Tensor& tokens, KeyValueCache& cache, Tap& tap) const final;
   void set_prefix(Prefix prefix) override;
 
@@ -25,6 +26,12 @@ class Decoder : public Network {
   virtual at::Tensor embed_at(std::int64_t position, const at::Tensor& tokens, Tap& tap) const = 0;
   virtual at::Tensor block(std::int64_t index, const at::Tensor& hidden, Past& past,
                            Tap& tap) const = 0;
+  virtual at::Tensor logits(const at::Tensor& hidden, Tap& tap) const = 0;
+
+  // The parameter that holds the token embedding, and the head where lm_head.weight is none.
+  virtual std::string embedding() const = 0;
+
+  std::vector<std::vector<std::string>> weights_by_unit() const final;
 };
 
 // A linear layer of a block: its name below the block's prefix, and where the block names the sites

@@ -181,7 +181,6 @@ class Llama final : public Decoder {
   const NetworkInfo& info() const override { return info_; }
   const Json& configuration() const override { return configuration_; }
   std::int64_t unit_count() const override { return config_.depth; }
-  at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
   std::vector<Layer> layers() const override;
   std::optional<AttentionParts> attention_parts(std::int64_t unit) const override;
   std::vector<ScaleGroup> scale_groups() const override;
@@ -191,6 +190,8 @@ class Llama final : public Decoder {
   at::Tensor embed_at(std::int64_t position, const at::Tensor& tokens, Tap& tap) const override;
   at::Tensor block(std::int64_t index, const at::Tensor& hidden, Past& past,
                    Tap& tap) const override;
+  at::Tensor logits(const at::Tensor& hidden, Tap& tap) const override;
+  std::string embedding() const override { return "model.embed_tokens.weight"; }
 
  private:
   at::Tensor attention(std::int64_t index, const at::Tensor& x, Past& past, Tap& tap) const;
@@ -273,7 +274,7 @@ at::Tensor Llama::block(std::int64_t index, const at::Tensor& hidden, Past& past
   return add_into(tap(b.down_out, b.down(y)), middle);
 }
 
-at::Tensor Llama::head(const at::Tensor& hidden, Tap& tap) const {
+at::Tensor Llama::logits(const at::Tensor& hidden, Tap& tap) const {
   const at::Tensor x = tap("head.in", norm_(tap("norm.in", hidden)));
   return tap("head.out", at::linear(x, lm_head_.defined() ? lm_head_ : embedding_));
 }

@@ -7,26 +7,11 @@
 #include <utility>
 
 #include "harness/base/error.h"
-#include "harness/base/suggest.h"
 
 namespace assay::models {
 
 std::string_view name_of(Task task) {
   return task == Task::kClassification ? "classification" : "language";
-}
-
-void ParameterTable::add(const std::string& name, at::Tensor* slot) { slots_.emplace(name, slot); }
-
-at::Tensor& ParameterTable::at(const std::string& name) const {
-  const auto found = slots_.find(name);
-  if (found != slots_.end()) return *found->second;
-  std::vector<std::string> names;
-  for (const auto& item : slots_) names.push_back(item.first);
-  const std::string close = nearest(name, names);
-  throw Error(ErrorKind::kData,
-              fmt::format("the network has no tensor '{}'{}", name,
-                          close.empty() ? "" : "; did you mean '" + close + "'?"),
-              {{"tensor", name}});
 }
 
 std::optional<AttentionParts> Network::attention_parts(std::int64_t) const { return {}; }
@@ -55,9 +40,13 @@ at::Tensor Network::decode(const at::Tensor&, KeyValueCache&, Tap&) const {
 }
 
 void Network::to(at::ScalarType dtype) {
-  for (const ParameterTable* table : {&parameters_, &buffers_})
-    for (const auto& item : table->slots())
-      if (item.second->is_floating_point()) *item.second = item.second->detach().to(dtype);
+  const auto convert = [dtype](const at::Tensor& value) { return value.detach().to(dtype); };
+  for (ParameterTable* table : {&parameters_, &buffers_}) {
+    for (const auto& [name, slot] : table->shapes()) {
+      const bool deferred_alike = slot->is_meta() && slot->scalar_type() == dtype;
+      if (slot->is_floating_point() && !deferred_alike) table->update(name, dtype, convert);
+    }
+  }
   std::vector<KeyValues> units = prefix_.units();
   for (KeyValues& each : units) {
     each = {each.keys.detach().to(dtype), each.values.detach().to(dtype)};
@@ -65,6 +54,33 @@ void Network::to(at::ScalarType dtype) {
   prefix_ = Prefix(std::move(units));
 }
 
-at::ScalarType Network::dtype() const { return parameters_.slots().begin()->second->scalar_type(); }
+at::ScalarType Network::dtype() const {
+  return parameters_.shapes().begin()->second->scalar_type();
+}
+
+at::Device Network::device() const {
+  const auto& all = parameters_.shapes();
+  const auto valued = std::find_if(all.begin(), all.end(),
+                                   [](const auto& each) { return !each.second->is_meta(); });
+  return (valued == all.end() ? all.begin() : valued)->second->device();
+}
+
+void Network::defer_weights() {
+  held_by_unit_ = weights_by_unit();
+  for (const std::vector<std::string>& names : held_by_unit_) {
+    held_by_any_.insert(held_by_any_.end(), names.begin(), names.end());
+  }
+  parameters_.allow_deferring(held_by_any_);
+}
+
+WeightHold Network::hold(std::int64_t unit, bool last_use) const {
+  if (held_by_unit_.empty()) return {};
+  return {parameters_, held_by_unit_.at(static_cast<std::size_t>(unit + 1)), last_use};
+}
+
+WeightHold Network::hold_all() const {
+  if (held_by_unit_.empty()) return {};
+  return {parameters_, held_by_any_};
+}
 
 }  // namespace assay::models

@@ -15,6 +15,7 @@
 #include "harness/contract/catalogue.h"
 #include "harness/formats/input_file.h"
 #include "harness/models/key_values.h"
+#include "harness/models/parameter_table.h"
 #include "harness/models/tap.h"
 
 namespace assay::models {
@@ -69,19 +70,6 @@ struct ScaleGroup {
   std::vector<std::string> layers;     // names; column j of their weights times s_j
   std::vector<std::string> producers;  // parameters; row j (of a vector: value j) divided by s_j
   bool after_norm = false;             // the producers are those of a norm
-};
-
-// Parameters and buffers under the names of the checkpoints people have. Assigning to `at(name)`
-// changes the network.
-class ParameterTable {
- public:
-  void add(const std::string& name, at::Tensor* slot);
-  at::Tensor& at(const std::string& name) const;  // throws Error(kData) with the nearest name
-  bool contains(const std::string& name) const { return slots_.count(name) > 0; }
-  const std::map<std::string, at::Tensor*>& slots() const { return slots_; }
-
- private:
-  std::map<std::string, at::Tensor*> slots_;
 };
 
 // A network written once, with explicit forward code, for float and quantized runs alike.
@@ -144,23 +132,45 @@ class Network {
   virtual std::vector<std::string> sites() const = 0;
 
   const ParameterTable& parameters() const { return parameters_; }  // learnable
+  ParameterTable& parameters() { return parameters_; }
   const ParameterTable& buffers() const { return buffers_; }        // running statistics
 
   // Batch statistics in BatchNorm (training) or running ones (default).
   void set_training(bool training) { training_ = training; }
   bool training() const { return training_; }
 
-  // Converts parameters, floating buffers and the prefix in place. They become new tensors without
-  // gradients.
+  // Converts parameters, floating buffers and the prefix in place; deferred parameters, each time
+  // that they are made. They become new tensors without gradients.
   void to(at::ScalarType dtype);
 
-  at::ScalarType dtype() const;  // of the parameters
+  // Of the parameters.
+  at::ScalarType dtype() const;
+  at::Device device() const;
+
+  // Lets the large weights of a language model be deferred (ParameterTable); a family that names
+  // none (weights_by_unit) keeps all its values. For loaders, once.
+  void defer_weights();
+
+  // While it lives, the weights of a unit have values; -1 the embedding, unit_count() the head, and
+  // of hold_all() every unit. Passes hold by themselves what they come to; who calls a unit several
+  // times holds it meanwhile, so that its weights are made once; with `last_use`, if no pass will
+  // come to it again.
+  [[nodiscard]] WeightHold hold(std::int64_t unit, bool last_use = false) const;
+  [[nodiscard]] WeightHold hold_all() const;
 
  protected:
+  // Parameters that may be deferred, by unit, those of the embedding first and of the head last: a
+  // family that names some holds them in all its passes. None by default.
+  virtual std::vector<std::vector<std::string>> weights_by_unit() const { return {}; }
+
   ParameterTable parameters_;
   ParameterTable buffers_;
   Prefix prefix_;
   bool training_ = false;
+
+ private:
+  std::vector<std::vector<std::string>> held_by_unit_;
+  std::vector<std::string> held_by_any_;
 };
 
 // A network of the family with parameters allocated but not filled. Throws Error(kConfig |
@@ -177,8 +187,9 @@ std::string family_of(const Json& configuration);
 void initialise(Network& network, std::uint64_t seed);
 
 // The network of a checkpoint's files (harness/formats/checkpoint_layout.h). `family`: "" reads it
-// from the configuration. Keeps the checkpoint's dtype. Throws Error(kData) listing tensors that
-// are missing, unexpected or misshapen.
+// from the configuration. Keeps the checkpoint's dtype. The weights of a language model are
+// deferred: they stay in the mapped files until they are needed. Throws Error(kData) listing
+// tensors that are missing, unexpected or misshapen.
 std::unique_ptr<Network> load_network(const FileSet& files, const std::string& family = "");
 
 // Writes config.json and model.safetensors into an existing folder; load_network reads them back

@@ -91,7 +91,6 @@ class Opt final : public Decoder {
   const NetworkInfo& info() const override { return info_; }
   const Json& configuration() const override { return configuration_; }
   std::int64_t unit_count() const override { return static_cast<std::int64_t>(blocks_.size()); }
-  at::Tensor head(const at::Tensor& hidden, Tap& tap) const override;
   std::vector<Layer> layers() const override;
   std::optional<AttentionParts> attention_parts(std::int64_t unit) const override;
   std::vector<ScaleGroup> scale_groups() const override;
@@ -102,6 +101,8 @@ class Opt final : public Decoder {
   at::Tensor embed_at(std::int64_t position, const at::Tensor& tokens, Tap& tap) const override;
   at::Tensor block(std::int64_t index, const at::Tensor& hidden, Past& past,
                    Tap& tap) const override;
+  at::Tensor logits(const at::Tensor& hidden, Tap& tap) const override;
+  std::string embedding() const override { return "model.decoder.embed_tokens.weight"; }
 
  private:
   at::Tensor attention(std::int64_t index, const at::Tensor& x, Past& past, Tap& tap) const;
@@ -182,7 +183,7 @@ at::Tensor Opt::block(std::int64_t index, const at::Tensor& hidden, Past& past, 
   return add_into(tap(b.fc2_out, b.fc2(tap(b.fc2_in, y))), middle);
 }
 
-at::Tensor Opt::head(const at::Tensor& hidden, Tap& tap) const {
+at::Tensor Opt::logits(const at::Tensor& hidden, Tap& tap) const {
   const at::Tensor x = tap("head.in", norm_(tap("norm.in", hidden)));
   return tap("head.out", at::linear(x, lm_head_.defined() ? lm_head_ : embedding_));
 }

@@ -27,11 +27,26 @@ std::string dtype_name(at::ScalarType type);
 // two tensors on the same pages see each other's changes.
 at::Tensor tensor_of(const std::shared_ptr<const SafetensorsFile>& file, const std::string& name);
 
-// Every tensor of a file.
+// The same as it lies in the file wherever its elements are aligned: for operations element by
+// element, whose bits do not depend on where a row begins.
+at::Tensor mapped_tensor(const std::shared_ptr<const SafetensorsFile>& file,
+                         const std::string& name);
+
+// Whether its data begin at a multiple of 64 bytes, as those of LibTorch's own tensors do.
+bool is_aligned(const at::Tensor& tensor);
+
+// Takes the pages of a contiguous tensor that views a mapping out of this process; they are read
+// again when somebody asks for its values. Changes that were made in place are lost. Other tensors
+// stay as they are.
+void drop_pages(const at::Tensor& tensor);
+
+// Every tensor of a file, by tensor_of().
 TensorMap load_tensors(const std::filesystem::path& path);
 
 // Writes atomically; tensors are made contiguous and moved to the CPU. Bits and dtypes are kept.
+// `written`, if any, is called with each tensor once it is in the file.
 void save_tensors(const std::filesystem::path& path, const TensorMap& tensors,
-                  const std::map<std::string, std::string>& metadata = {});
+                  const std::map<std::string, std::string>& metadata = {},
+                  void (*written)(const at::Tensor&) = nullptr);
 
 }  // namespace assay::models

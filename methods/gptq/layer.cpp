@@ -20,8 +20,9 @@ quant::GridOptions grid_options(const Options& options) {
 
 quant::LayerResult quantize_layer(const at::Tensor& weight, const at::Tensor& hessian,
                                   const Options& options, const std::string& name) {
-  const at::Tensor repaired = quant::with_dead_repaired(hessian, options.dead_value);
-  const at::Tensor damped = quant::with_damping(repaired, options.damping);
+  at::Tensor damped = quant::with_dead_repaired(hessian, options.dead_value);
+  const at::Tensor importance = at::diagonal(damped).clone();
+  damped = quant::with_damping(damped, options.damping);
   const at::Tensor alive_weight = weight.masked_fill(quant::dead_inputs(hessian), 0);
   const at::Tensor search_hessian =
       options.grid == quant::RangeSearch::kHessian ? damped : at::Tensor();
@@ -36,11 +37,12 @@ quant::LayerResult quantize_layer(const at::Tensor& weight, const at::Tensor& he
   }
   at::Tensor perm = at::arange(weight.size(1), at::kLong);
   if (options.act_order) {
-    perm = at::argsort(at::diagonal(repaired), /*stable=*/true, 0, /*descending=*/true).cpu();
+    perm = at::argsort(importance, /*stable=*/true, 0, /*descending=*/true).cpu();
   }
   const at::Tensor order = perm.to(weight.device());
   const at::Tensor back = at::argsort(perm);  // column of the weight -> position in the loop
-  const at::Tensor ordered_hessian = damped.index_select(0, order).index_select(1, order);
+  if (options.act_order) damped = damped.index_select(0, order).index_select(1, order);
+  const at::Tensor& ordered_hessian = damped;
 
   quant::ColumnOptions loop{.block = options.block, .source = options.source};
   if (dynamic) {

@@ -66,9 +66,10 @@ quant::LayersQuantizer layers_quantizer(const models::Network& network, const Op
     for (const quant::LayerMoments& each : layers) {
       const std::string& name = each.layer.name;
       results[name] = quant::in_layer(name, [&] {
-        return quantize_layer(network.parameters().at(name + ".weight"), each.column, options,
+        return quantize_layer(network.parameters().value(name + ".weight"), each.column, options,
                               name);
       });
+      results[name].weight.reset();  // the walk decodes it, one layer at a time
     }
     return results;
   };

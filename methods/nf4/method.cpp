@@ -9,6 +9,7 @@
 #include "harness/base/error.h"
 #include "harness/contract/declared_options.h"
 #include "methods/nf4/rounding.h"
+#include "methods/quant/finished_layers.h"
 #include "methods/weights_only.h"
 
 namespace assay::nf4 {
@@ -60,7 +61,8 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const quant::MethodNetwork loaded = loader(context);
   require_offered(options, !loaded.tap->passive());
   quant::widen(*loaded.network);
-  const quant::QuantizedModel model = rounded(*loaded.network, options);
+  const quant::QuantizedModel model =
+      rounded(*loaded.network, options, context.output() / quant::kScratchFolder);
   save_quantized(context.output(), model);
   return quantization_result(*loaded.network, loaded.before, model);
 }

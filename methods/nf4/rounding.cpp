@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "harness/base/error.h"
+#include "methods/quant/finished_layers.h"
 #include "methods/quant/in_layer.h"
 
 namespace assay::nf4 {
@@ -62,14 +63,17 @@ quant::QuantizedLayer rounded(const at::Tensor& weight, const Options& options) 
   return layer;
 }
 
-quant::QuantizedModel rounded(const models::Network& network, const Options& options) {
+quant::QuantizedModel rounded(const models::Network& network, const Options& options,
+                              const std::filesystem::path& scratch) {
   quant::QuantizedModel model{.method = "nf4"};
   if (options.weight_bits == kFloatBits) return model;
+  quant::FinishedLayers finished(scratch);
   for (const models::Layer& layer : network.layers()) {
     if (!is_rounded(network, layer)) continue;
-    model.layers[layer.name] = quant::in_layer(layer.name, [&] {
-      return rounded(network.parameters().at(layer.name + ".weight"), options);
-    });
+    model.layers[layer.name] =
+        finished.put(layer.name, quant::in_layer(layer.name, [&] {
+                       return rounded(network.parameters().value(layer.name + ".weight"), options);
+                     }));
   }
   return model;
 }

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <filesystem>
 
 #include "harness/contract/bits.h"
 #include "harness/models/network.h"
@@ -29,7 +30,9 @@ at::Tensor levels(at::ScalarType type);
 // flattened. Throws Error(kMethod) if it holds NaN or infinities.
 quant::QuantizedLayer rounded(const at::Tensor& weight, const Options& options);
 
-// Every layer of a vision model, those of the blocks of a language model.
-quant::QuantizedModel rounded(const models::Network& network, const Options& options);
+// Every layer of a vision model, those of the blocks of a language model. `scratch`: of finished
+// layers (quant::FinishedLayers).
+quant::QuantizedModel rounded(const models::Network& network, const Options& options,
+                              const std::filesystem::path& scratch = {});
 
 }  // namespace assay::nf4

@@ -47,7 +47,8 @@ class Checkpoints {
     return true;
   }
 
-  void save(std::int64_t unit, const BlockWalkResult& part) const {
+  // The layers in `part` are then those of the file, which is mapped.
+  void save(std::int64_t unit, BlockWalkResult& part) const {
     if (folder_.empty()) return;
     const std::filesystem::path partial = folder_ / "unit.partial";
     std::error_code failure;
@@ -62,6 +63,7 @@ class Checkpoints {
     if (failure) {
       throw Error(ErrorKind::kIo, fmt::format("{}: {}", path(unit).string(), failure.message()));
     }
+    part.model.layers = load_quantized(path(unit)).layers;
   }
 
  private:
@@ -133,7 +135,9 @@ BlockWalkResult quantize_blocks(models::Network& network, const at::Tensor& inpu
     hooks.quantize = [&](const std::vector<LayerMoments>& layers) {
       for (auto& [name, result] : by_layers(layers)) {
         at::Tensor& weight = network.parameters().at(name + ".weight");
-        weight = result.weight.to(weight.options());
+        const at::Tensor made =
+            result.weight.defined() ? result.weight : decode(result.layer.code, result.layer.grid);
+        weight = made.to(weight.options());
         part.model.layers.emplace(name, std::move(result.layer));
         part.losses[name] = result.loss;
       }
@@ -141,6 +145,9 @@ BlockWalkResult quantize_blocks(models::Network& network, const at::Tensor& inpu
   }
   hooks.finished = [&](std::int64_t unit) {
     checkpoints.save(unit, part);
+    for (const auto& [name, layer] : part.model.layers) {
+      if (network.parameters().may_defer(name + ".weight")) apply_layer(name, layer, network);
+    }
     join_unit(part, all);
     if (options.unit_finished) options.unit_finished(unit + 1);
   };

@@ -23,7 +23,7 @@ namespace assay::quant {
 
 struct LayerResult {
   QuantizedLayer layer;  // codes in the order of the weight's columns
-  at::Tensor weight;     // fake-quantized, [rows, columns]
+  at::Tensor weight;     // fake-quantized, [rows, columns]; undefined: what the codes stand for
   double loss = 0;       // what the method minimised, over all rows
 };
 
@@ -56,7 +56,9 @@ struct BlockWalkOptions {
   std::string steps = "blocks";
 };
 
-// `network` ends up with fake-quantized weights. inputs: images or token ids, rows first.
+// `network` ends up with fake-quantized weights; those that may be deferred are. With `checkpoints`
+// the codes of finished units lie in the files there, otherwise in memory. inputs: images or token
+// ids, rows first.
 BlockWalkResult quantize_blocks(models::Network& network, const at::Tensor& inputs,
                                 const BlockQuantizer& quantize, const BlockWalkOptions& options);
 

@@ -55,7 +55,7 @@ at::Tensor smoothing_factors(const models::Network& network, const models::Scale
                              const at::Tensor& largest_inputs, double alpha) {
   at::Tensor weights;
   for (const std::string& layer : group.layers) {
-    const at::Tensor largest = network.parameters().at(layer + ".weight").abs().amax(0);
+    const at::Tensor largest = network.parameters().value(layer + ".weight").abs().amax(0);
     weights = weights.defined() ? at::maximum(weights, largest) : largest;
   }
   return (largest_inputs.pow(alpha) / weights.clamp_min(kSmallestFactor).pow(1 - alpha))

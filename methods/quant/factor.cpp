@@ -27,11 +27,13 @@ at::Tensor inverse_factor(const at::Tensor& hessian, const std::string& layer) {
   constexpr int kAttempts = 20;
   at::Tensor damped = hessian;
   for (int attempt = 0; attempt <= kAttempts; ++attempt) {
-    const auto [lower, info] = at::linalg_cholesky_ex(at::flip(damped, {-2, -1}));
+    auto [lower, info] = at::linalg_cholesky_ex(at::flip(damped, {-2, -1}));
     if (info.eq(0).all().item<bool>() && lower.isfinite().all().item<bool>()) {
+      damped.reset();
+      const at::Tensor upper = at::flip(lower, {-2, -1});
+      lower.reset();  // each of these may be larger than the weight
       const at::Tensor identity = at::eye(hessian.size(-1), hessian.options());
-      return at::linalg_solve_triangular(at::flip(lower, {-2, -1}),
-                                         identity.expand_as(hessian).contiguous(), true);
+      return at::linalg_solve_triangular(upper, identity.expand_as(hessian).contiguous(), true);
     }
     damped = with_damping(damped, 0.01);
   }

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 namespace assay::quant {
 namespace {
 
@@ -15,20 +17,63 @@ at::Tensor over_columns(const at::Tensor& pairs, const Grid& grid, std::int64_t 
   return pairs.repeat_interleave(grid.group, -1).narrow(-1, 0, columns);
 }
 
-// One scale a weight, in the shape of the matrix `like`.
-at::Tensor over_weights(const Grid& grid, const at::Tensor& like) {
+// One scale a weight: `count` of them from that of weight `begin`, with which a block begins.
+at::Tensor over_weights(const Grid& grid, std::int64_t begin, std::int64_t count) {
   return grid.scale.reshape({-1, 1})
+      .narrow(0, begin / grid.group, block_count(count, grid.group))
       .expand({-1, grid.group})
       .reshape({-1})
-      .narrow(0, 0, like.numel())
-      .reshape(like.sizes());
+      .narrow(0, 0, count);
 }
 
 at::Tensor nearest_levels(const at::Tensor& weight, const Grid& grid) {
   const std::int64_t last = grid.levels.size(0) - 1;
   const at::Tensor midpoints =
       (grid.levels.narrow(0, 0, last) + grid.levels.narrow(0, 1, last)) / 2;
-  return at::bucketize(weight / over_weights(grid, weight), midpoints).to(weight.scalar_type());
+  const at::Tensor scale = over_weights(grid, 0, weight.numel()).reshape(weight.sizes());
+  return at::bucketize(weight / scale, midpoints).to(weight.scalar_type());
+}
+
+// Decoded together: few enough to stay in a processor's cache from one operation to the next.
+constexpr std::int64_t kPart = 1 << 16;
+
+at::Tensor decode_levels(const at::Tensor& code, const Grid& grid) {
+  const at::Tensor flat = code.reshape({-1});
+  at::Tensor out = at::empty({flat.numel()}, grid.scale.options());
+  const std::int64_t step = grid.group * std::max<std::int64_t>(1, kPart / grid.group);
+  for (std::int64_t begin = 0; begin < flat.numel(); begin += step) {
+    const std::int64_t count = std::min(step, flat.numel() - begin);
+    out.narrow(0, begin, count)
+        .copy_(grid.levels.index_select(0, flat.narrow(0, begin, count).to(at::kLong)))
+        .mul_(over_weights(grid, begin, count));
+  }
+  return out.reshape(code.sizes());
+}
+
+// Whether every group of columns is a run of equal length.
+bool has_even_groups(const Grid& grid, std::int64_t columns) {
+  const bool even = grid.scale.size(-1) == 1 || columns % grid.group == 0;
+  return even && !grid.zeta.defined() && !grid.perm.defined();
+}
+
+// Of stored codes [rows, columns], without a scale and zero point for every weight.
+at::Tensor decode_even_groups(const at::Tensor& code, const Grid& grid) {
+  const std::int64_t rows = code.size(0), groups = grid.scale.size(1);
+  at::Tensor out = at::empty(code.sizes(), grid.scale.options());
+  const std::int64_t step =
+      std::max<std::int64_t>(1, kPart / std::max<std::int64_t>(1, code.size(1)));
+  for (std::int64_t begin = 0; begin < rows; begin += step) {
+    const std::int64_t count = std::min(step, rows - begin);
+    const auto own = [&](const at::Tensor& pairs) {  // [count or 1, groups, 1]
+      return (pairs.size(0) == 1 ? pairs : pairs.narrow(0, begin, count)).unsqueeze(-1);
+    };
+    out.narrow(0, begin, count)
+        .view({count, groups, -1})
+        .copy_(code.narrow(0, begin, count).reshape({count, groups, -1}))
+        .sub_(own(grid.zero))
+        .mul_(own(grid.scale));
+  }
+  return out;
 }
 
 }  // namespace
@@ -67,11 +112,10 @@ at::Tensor zero_of_columns(const Grid& grid, std::int64_t columns) {
 }
 
 at::Tensor decode(const at::Tensor& code, const Grid& grid) {
-  if (grid.levels.defined()) {
-    const at::Tensor value = grid.levels.index_select(0, code.reshape({-1}).to(at::kLong));
-    return over_weights(grid, code) * value.reshape(code.sizes());
-  }
+  if (grid.levels.defined()) return decode_levels(code, grid);
   const std::int64_t columns = code.size(-1);
+  const bool stored = code.dim() == 2 && !code.is_floating_point();
+  if (stored && has_even_groups(grid, columns)) return decode_even_groups(code, grid);
   const at::Tensor centred = code.to(grid.scale.scalar_type()) - zero_of_columns(grid, columns);
   return step_of_columns(grid, columns) * centred;
 }

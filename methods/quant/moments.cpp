@@ -9,8 +9,12 @@ namespace assay::quant {
 
 void MomentAccumulator::add(const at::Tensor& inputs) {
   const at::Tensor flat = inputs.reshape({-1, inputs.size(-1)});
-  const at::Tensor partial = at::matmul(flat.t(), flat).to(at::kDouble);
-  sum_ = sum_.defined() ? sum_ + partial : partial;
+  const at::Tensor partial = at::matmul(flat.t(), flat);
+  if (sum_.defined()) {
+    sum_.add_(partial);  // in float64
+  } else {
+    sum_ = partial.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+  }
   type_ = inputs.scalar_type();
   tokens_ += flat.size(0);
   sequences_ += inputs.size(0);

@@ -12,10 +12,10 @@ namespace {
 
 // In the dtype and on the device of the network.
 models::Prefix fitted(const models::Prefix& prefix, const models::Network& network) {
-  const at::Tensor& like = *network.parameters().slots().begin()->second;
+  const auto like = at::TensorOptions().dtype(network.dtype()).device(network.device());
   std::vector<models::KeyValues> units = prefix.units();
   for (models::KeyValues& pair : units) {
-    pair = {pair.keys.to(like.options()), pair.values.to(like.options())};
+    pair = {pair.keys.to(like), pair.values.to(like)};
   }
   return models::Prefix(std::move(units));
 }
@@ -24,6 +24,11 @@ models::Prefix fitted(const models::Prefix& prefix, const models::Network& netwo
 std::int64_t zero_bits(const Grid& grid) {
   const bool fit = grid.zero.ge(0).logical_and(grid.zero.le(grid.qmax())).all().item<bool>();
   return fit ? grid.bits : 32;
+}
+
+// The weight that a layer stands for, [out, in] or a convolution.
+at::Tensor weight_of(const QuantizedLayer& layer, at::IntArrayRef shape, at::ScalarType type) {
+  return decode(layer.code, layer.grid).reshape(shape).to(type);
 }
 
 }  // namespace
@@ -60,16 +65,26 @@ void apply_layer(const std::string& name, const QuantizedLayer& layer, models::N
         fmt::format("quantized layer '{}' is not in this {} network", name, network.info().family),
         {{"layer", name}});
   }
-  at::Tensor& weight = network.parameters().at(parameter);
-  if (weight.size(0) != layer.code.size(0) || weight.numel() != layer.code.numel()) {
-    throw Error(
-        ErrorKind::kData,
-        fmt::format("quantized layer '{}' is [{}, {}], but the network's weight has {} "
-                    "rows and {} values",
-                    name, layer.code.size(0), layer.code.size(1), weight.size(0), weight.numel()),
-        {{"layer", name}});
+  models::ParameterTable& parameters = network.parameters();
+  const std::vector<std::int64_t> shape = parameters.shape(parameter).sizes().vec();
+  const at::ScalarType type = parameters.shape(parameter).scalar_type();
+  const std::int64_t values = parameters.shape(parameter).numel();
+  if (shape.front() != layer.code.size(0) || values != layer.code.numel()) {
+    throw Error(ErrorKind::kData,
+                fmt::format("quantized layer '{}' is [{}, {}], but the network's weight has {} "
+                            "rows and {} values",
+                            name, layer.code.size(0), layer.code.size(1), shape.front(), values),
+                {{"layer", name}});
   }
-  weight = decode(layer.code, layer.grid).reshape(weight.sizes()).to(weight.options());
+  if (!parameters.may_defer(parameter)) {
+    parameters.at(parameter) = weight_of(layer, shape, type).to(network.device());
+    return;
+  }
+  parameters.defer(parameter, type, [layer, shape, type] {
+    at::Tensor weight = weight_of(layer, shape, type);
+    drop_pages(layer);
+    return weight;
+  });
 }
 
 void replace_parameters(const std::map<std::string, at::Tensor>& parameters,
@@ -85,15 +100,16 @@ void replace_parameters(const std::map<std::string, at::Tensor>& parameters,
                   fmt::format("parameter '{}' is {}, but that of the network is {}", name,
                               c10::str(value.sizes()), c10::str(parameter.sizes())));
     }
-    parameter = value.to(parameter.options());
+    parameter = value.to(parameter.options(), /*non_blocking=*/false, /*copy=*/true);
   }
 }
 
 void scale_channels(const models::ScaleGroup& group, const at::Tensor& factors,
                     models::Network& network) {
   const std::string& first = group.layers.front();
+  models::ParameterTable& parameters = network.parameters();
   for (const std::string& layer : group.layers) {
-    at::Tensor& weight = network.parameters().at(layer + ".weight");
+    const at::Tensor& weight = parameters.shape(layer + ".weight");
     if (factors.dim() != 1 || factors.size(0) != weight.size(1) ||
         !factors.isfinite().all().item<bool>() || !factors.gt(0).all().item<bool>()) {
       throw Error(ErrorKind::kData,
@@ -101,12 +117,16 @@ void scale_channels(const models::ScaleGroup& group, const at::Tensor& factors,
                               weight.size(1)),
                   {{"layer", first}});
     }
-    weight = weight * factors.to(weight.options());
+    parameters.update(layer + ".weight", weight.scalar_type(), [factors](const at::Tensor& value) {
+      return value * factors.to(value.options());
+    });
   }
   for (const std::string& name : group.producers) {
-    at::Tensor& parameter = network.parameters().at(name);
-    const at::Tensor divisor = factors.to(parameter.options());
-    parameter = parameter.dim() == 1 ? parameter / divisor : parameter / divisor.unsqueeze(1);
+    const at::ScalarType type = parameters.shape(name).scalar_type();
+    parameters.update(name, type, [factors](const at::Tensor& value) {
+      const at::Tensor divisor = factors.to(value.options());
+      return value.dim() == 1 ? value / divisor : value / divisor.unsqueeze(1);
+    });
   }
 }
 

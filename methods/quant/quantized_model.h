@@ -74,8 +74,12 @@ StorageCost storage_cost(const QuantizedModel& model);  // of all its layers
 // Writes the files into an existing folder.
 void save_quantized(const std::filesystem::path& folder, const QuantizedModel& model);
 
-// Throws Error(kData) naming file, layer or site, and what is wrong.
+// Maps codes.safetensors: codes must not be changed in place. Throws Error(kData) naming file,
+// layer or site, and what is wrong.
 QuantizedModel load_quantized(const std::filesystem::path& folder);
+
+// Lets go of the pages of a layer that lies in a file; they are read again when it is decoded.
+void drop_pages(const QuantizedLayer& layer);
 
 // Scales channels, replaces parameters, and weights of `network` by the fake-quantized ones, gives
 // it the prefix if there is one, and returns the tap with the activation quantizers (one that
@@ -85,7 +89,8 @@ std::unique_ptr<models::Tap> apply(const QuantizedModel& model, models::Network&
 std::unique_ptr<models::Tap> apply_quantized(models::Network& network,
                                              const std::filesystem::path& folder);
 
-// Puts one layer's fake-quantized weight into the network.
+// Puts one layer's fake-quantized weight into the network; a weight that may be deferred is decoded
+// whenever it is needed.
 void apply_layer(const std::string& name, const QuantizedLayer& layer, models::Network& network);
 
 // Puts parameters into the network by their names. Throws Error(kData) for one that it lacks or

@@ -1,11 +1,13 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <memory>
 #include <utility>
 
 #include "harness/base/atomic_file.h"
 #include "harness/base/error.h"
 #include "harness/base/json_members.h"
+#include "harness/formats/safetensors_file.h"
 #include "harness/models/tensor_file.h"
 #include "methods/quant/layer_check.h"
 #include "methods/quant/quantized_model.h"
@@ -23,6 +25,16 @@ constexpr const char* kDescription = "quantization.json";
 [[noreturn]] void refuse(const std::filesystem::path& file, const std::string& problem) {
   throw Error(ErrorKind::kData, fmt::format("{}: {}", file.string(), problem),
               {{"file", file.string()}});
+}
+
+// As they lie in the file: they are decoded element by element.
+models::TensorMap mapped_tensors(const std::filesystem::path& path) {
+  const auto file = std::make_shared<const SafetensorsFile>(path);
+  models::TensorMap tensors;
+  for (const auto& [name, entry] : file->tensors()) {
+    tensors.emplace(name, models::mapped_tensor(file, name));
+  }
+  return tensors;
 }
 
 at::Tensor tensor_named(const models::TensorMap& tensors, const std::string& name,
@@ -189,11 +201,18 @@ void save_quantized(const std::filesystem::path& folder, const QuantizedModel& m
     tensors[layer + ".channel_scale"] = factors;
   }
   for (const auto& [name, value] : model.parameters) tensors[name] = value;
-  models::save_tensors(folder / kCodes, tensors);
+  // Codes are never changed in place, so those that lie in a file need not stay in memory.
+  models::save_tensors(folder / kCodes, tensors, {}, models::drop_pages);
   if (!model.prefix.empty()) {
     models::save_tensors(folder / kPrefix, {{"key_values", key_values_of(model.prefix)}});
   }
   write_file_atomically(folder / kDescription, description_of(model).dump(1) + "\n");
+}
+
+void drop_pages(const QuantizedLayer& layer) {
+  models::drop_pages(layer.code);
+  models::drop_pages(layer.grid.scale);
+  models::drop_pages(layer.grid.zero);
 }
 
 QuantizedModel load_quantized(const std::filesystem::path& folder) {
@@ -211,10 +230,11 @@ QuantizedModel load_quantized(const std::filesystem::path& folder) {
     refuse(description, "'method' must be a text");
   }
   QuantizedModel model{.method = json["method"].get<std::string>()};
-  const models::TensorMap tensors = models::load_tensors(codes);
+  const models::TensorMap tensors = mapped_tensors(codes);
   for (const auto& item : json["layers"].items()) {
-    model.layers.emplace(item.key(),
-                         read_layer(item.key(), item.value(), tensors, codes, description));
+    QuantizedLayer layer = read_layer(item.key(), item.value(), tensors, codes, description);
+    drop_pages(layer);  // its check has read them
+    model.layers.emplace(item.key(), std::move(layer));
   }
   read_channel_scales(json, tensors, codes, description, model);
   read_parameters(json, tensors, codes, description, model);

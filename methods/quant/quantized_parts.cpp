@@ -16,7 +16,7 @@ constexpr std::size_t kNamed = 8;
 constexpr std::size_t kDigestDigits = 12;
 
 std::int64_t weights_of(const models::Network& network, const models::Layer& layer) {
-  return network.parameters().at(layer.name + ".weight").numel();
+  return network.parameters().shape(layer.name + ".weight").numel();
 }
 
 std::vector<std::string> float_layers(const models::Network& network,
@@ -41,7 +41,7 @@ double bits_per_weight(const models::Network& network, const QuantizedParts& par
 
 std::int64_t weight_bytes(const models::Network& network, const QuantizedParts& parts) {
   std::int64_t bytes = 0;
-  for (const auto& [name, slot] : network.parameters().slots()) bytes += slot->numel() * 2;
+  for (const auto& [name, slot] : network.parameters().shapes()) bytes += slot->numel() * 2;
   for (const models::Layer& layer : network.layers()) {
     const auto found = parts.layers.find(layer.name);
     if (found == parts.layers.end()) continue;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -140,9 +141,12 @@ struct Walk {
     std::optional<UpstreamMoments> upstream;
     if (options.upstream) upstream = collect_upstream(unit, layers, attention.has_value());
     std::vector<LayerMoments> all;
+    std::map<std::string, at::Tensor> columns;  // by site: layers of one input share them
     for (const models::Layer& layer : layers) {
+      at::Tensor& column = columns[layer.input_site];
+      if (!column.defined()) column = inputs.hessian(layer.input_site, options.unit);
       all.push_back({.layer = layer,
-                     .column = inputs.hessian(layer.input_site, options.unit),
+                     .column = column,
                      .length = hidden.front().dim() == 3 ? hidden.front().size(1) : 1});
     }
     if (attention) add_attention(*network.attention_parts(unit), *attention, all);
@@ -211,6 +215,7 @@ void quantize_sequentially(const models::Network& network, const at::Tensor& inp
   walk.embed(inputs);
   const bool quantized_inputs = options.propagate == Propagation::kQuantized;
   for (std::int64_t unit = 0; unit < network.unit_count(); ++unit) {
+    const models::WeightHold held = network.hold(unit, /*last_use=*/true);
     const std::vector<Layers> passes = passes_of(network, unit, options.true_sequential);
     const bool last = unit + 1 == network.unit_count();  // nobody reads its output
     std::vector<at::Tensor> next;

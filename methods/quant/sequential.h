@@ -69,9 +69,9 @@ struct SequentialHooks {
   std::function<void(std::int64_t unit)> finished;
 };
 
-// inputs: images or token ids, rows first. Layers of the embedding and the head stay float. Hidden
-// states of two units and the moments of one are held. Throws Error(kUnsupported) for units that
-// hold convolutions. `true_sequential` does not go together with attention's moments.
+// inputs: images or token ids, rows first. Layers of the embedding and the head stay float. Weights
+// and moments of one unit and hidden states of two are held. Throws Error(kUnsupported) for units
+// that hold convolutions. `true_sequential` does not go together with attention's moments.
 void quantize_sequentially(const models::Network& network, const at::Tensor& inputs,
                            const SequentialOptions& options, const SequentialHooks& hooks);
 

@@ -60,10 +60,6 @@ at::Tensor tokens_for(const StageContext& context, const models::Network& networ
   return tokens.narrow(1, 0, std::min(tokens.size(1), info.context)).to(device_of(network));
 }
 
-const at::Tensor& first_parameter(const models::Network& network) {
-  return *network.parameters().slots().begin()->second;
-}
-
 }  // namespace
 
 void require_levels(const char* parameter, int bits, bool symmetric, Symmetry symmetry) {
@@ -75,11 +71,9 @@ void require_levels(const char* parameter, int bits, bool symmetric, Symmetry sy
               {{"parameter", parameter}, {"value", "1"}});
 }
 
-at::ScalarType dtype_of(const models::Network& network) {
-  return first_parameter(network).scalar_type();
-}
+at::ScalarType dtype_of(const models::Network& network) { return network.dtype(); }
 
-at::Device device_of(const models::Network& network) { return first_parameter(network).device(); }
+at::Device device_of(const models::Network& network) { return network.device(); }
 
 void widen(models::Network& network) {
   const at::ScalarType type = dtype_of(network);

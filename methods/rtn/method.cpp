@@ -6,6 +6,7 @@
 
 #include "harness/base/atomic_file.h"
 #include "harness/contract/declared_options.h"
+#include "methods/quant/finished_layers.h"
 #include "methods/quant/stage_inputs.h"
 #include "methods/rtn/rounding.h"
 
@@ -124,7 +125,8 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   }
   const quant::MethodNetwork loaded = loader(context);
   quant::widen(*loaded.network);
-  const quant::QuantizedModel model = round_to_nearest(*loaded.network, options, ranges);
+  const quant::QuantizedModel model =
+      round_to_nearest(*loaded.network, options, ranges, context.output() / quant::kScratchFolder);
   save_quantized(context.output(), model);
   return quantization_result(*loaded.network, loaded.before, model);
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "harness/base/error.h"
+#include "methods/quant/finished_layers.h"
 #include "methods/quant/in_layer.h"
 #include "methods/quant/stage_inputs.h"
 
@@ -124,7 +125,8 @@ quant::ObserverOptions observer_options(const Options& options) {
 }
 
 quant::QuantizedModel round_to_nearest(const models::Network& network, const Options& options,
-                                       const quant::Ranges& ranges) {
+                                       const quant::Ranges& ranges,
+                                       const std::filesystem::path& scratch) {
   quant::QuantizedModel model{.method = "rtn"};
   if (options.weight_bits != kFloatBits) {
     const quant::GridOptions grid{.bits = options.weight_bits,
@@ -134,11 +136,14 @@ quant::QuantizedModel round_to_nearest(const models::Network& network, const Opt
                                   .symmetric = options.symmetric,
                                   .mirror_positive = true,
                                   .percentile = options.percentile};
+    quant::FinishedLayers finished(scratch);
     for (const models::Layer& layer : selected_layers(network, options.layers)) {
-      const at::Tensor weight = quant::as_matrix(network.parameters().at(layer.name + ".weight"));
-      model.layers.emplace(layer.name, quant::in_layer(layer.name, [&] {
-                             return quant::quantized_layer(weight, quant::find_grid(weight, grid));
-                           }));
+      const std::string& name = layer.name;
+      const at::Tensor weight = quant::as_matrix(network.parameters().value(name + ".weight"));
+      model.layers[name] =
+          finished.put(name, quant::in_layer(name, [&] {
+                         return quant::quantized_layer(weight, quant::find_grid(weight, grid));
+                       }));
     }
   }
   if (options.activation_bits != kFloatBits) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -43,10 +44,12 @@ void check(const models::Network& network, const Options& options);
 
 quant::ObserverOptions observer_options(const Options& options);
 
-// `ranges`: of every selected site for a static scheme, else unused. The network is not changed.
+// `ranges`: of every selected site for a static scheme, else unused. `scratch`: of finished layers
+// (quant::FinishedLayers). The network is not changed.
 // Throws Error(kUnsupported) for per-token ranges of feature maps and for symmetric grids of 1 bit,
 // Error(kMethod) naming the layer for weights that are not finite.
 quant::QuantizedModel round_to_nearest(const models::Network& network, const Options& options,
-                                       const quant::Ranges& ranges);
+                                       const quant::Ranges& ranges,
+                                       const std::filesystem::path& scratch = {});
 
 }  // namespace assay::rtn

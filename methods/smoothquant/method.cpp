@@ -7,6 +7,7 @@
 #include "harness/base/error.h"
 #include "harness/contract/declared_options.h"
 #include "harness/models/tensor_file.h"
+#include "methods/quant/finished_layers.h"
 #include "methods/quant/float_network.h"
 #include "methods/quant/stage_inputs.h"
 
@@ -92,8 +93,8 @@ Json quantize(StageContext& context, const quant::ModelLoader& loader) {
   const Options options = smoothing_options(context);
   const quant::MethodNetwork loaded = loader(context);
   quant::widen(*loaded.network);
-  const quant::QuantizedModel model =
-      smooth(*loaded.network, maxima_from(context, *loaded.network), options);
+  const quant::QuantizedModel model = smooth(*loaded.network, maxima_from(context, *loaded.network),
+                                             options, context.output() / quant::kScratchFolder);
   save_quantized(context.output(), model);
   return quantization_result(*loaded.network, loaded.before, model);
 }

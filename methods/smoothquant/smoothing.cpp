@@ -6,6 +6,7 @@
 
 #include "methods/quant/channel_ranges.h"
 #include "methods/quant/chunk.h"
+#include "methods/quant/finished_layers.h"
 #include "methods/quant/in_layer.h"
 #include "methods/quant/stage_inputs.h"
 #include "methods/quant/tap_sequence.h"
@@ -72,8 +73,8 @@ std::map<std::string, at::Tensor> smoothing_factors(const models::Network& netwo
   return factors;
 }
 
-quant::QuantizedModel smooth(models::Network& network, const Maxima& maxima,
-                             const Options& options) {
+quant::QuantizedModel smooth(models::Network& network, const Maxima& maxima, const Options& options,
+                             const std::filesystem::path& scratch) {
   quant::QuantizedModel model{.method = "smoothquant"};
   model.channel_scales = smoothing_factors(network, maxima, options.alpha);
   std::map<std::string, at::Tensor> factors_of_layer;
@@ -92,6 +93,7 @@ quant::QuantizedModel smooth(models::Network& network, const Maxima& maxima,
     return quant::static_quantizer({-largest, largest}, options.activation_bits, true,
                                    quant::dtype_of(network));
   };
+  quant::FinishedLayers finished(scratch);
   for (const models::Layer& layer : network.layers()) {
     if (!in_units(network, layer)) continue;
     if (options.activation_bits != kFloatBits) {
@@ -102,11 +104,12 @@ quant::QuantizedModel smooth(models::Network& network, const Maxima& maxima,
       }
     }
     if (options.weight_bits != kFloatBits) {
-      model.layers[layer.name] = quant::in_layer(layer.name, [&] {
-        const at::Tensor& weight = network.parameters().at(layer.name + ".weight");
-        return quant::quantized_layer(
-            weight, quant::absmax_grid(weight, options.weight_bits, options.weights));
-      });
+      model.layers[layer.name] = finished.put(
+          layer.name, quant::in_layer(layer.name, [&] {
+            const at::Tensor weight = network.parameters().value(layer.name + ".weight");
+            return quant::quantized_layer(
+                weight, quant::absmax_grid(weight, options.weight_bits, options.weights));
+          }));
     }
   }
   return model;

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
@@ -45,8 +46,8 @@ struct Options {
 };
 
 // Scales the channels of `network`, and says how they and all linear layers of the units are
-// quantized; their weights stay float.
-quant::QuantizedModel smooth(models::Network& network, const Maxima& maxima,
-                             const Options& options);
+// quantized; their weights stay float. `scratch`: of finished layers (quant::FinishedLayers).
+quant::QuantizedModel smooth(models::Network& network, const Maxima& maxima, const Options& options,
+                             const std::filesystem::path& scratch = {});
 
 }  // namespace assay::smoothquant

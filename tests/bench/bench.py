@@ -13,11 +13,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def parser(description):
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--build", default="build/release", help="build folder with bin/assay")
+    return made
+
+
 def arguments(description):
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--build", default="build/release", help="build folder with bin/assay")
-    parser.add_argument("--repeat", type=int, default=0, help="repetitions (0: the benchmark's own)")
-    given = parser.parse_args()
+    with_repeat = parser(description)
+    with_repeat.add_argument("--repeat", type=int, default=0, help="repetitions (0: the benchmark's own)")
+    return parsed(with_repeat)
+
+
+def parsed(arguments_of):
+    given = arguments_of.parse_args()
     given.build = (ROOT / given.build).resolve()
     given.assay = given.build / "bin" / "assay"
     given.echo = given.build / "tests" / "echo_provider"

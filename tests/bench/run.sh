@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Benchmarks, each against a peer in the same run: ratios and medians, never pass or fail. Called by ./bootstrap bench.
-#   run.sh [--peers] [NAME...]      NAME: overhead, plan, cold, throughput, compile
+#   run.sh [--peers] [NAME...]      NAME: overhead, plan, cold, throughput, compile, memory
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 build=${ASSAY_BUILD:-build/release}
@@ -8,8 +8,8 @@ peers=no; names=()
 for word in "$@"; do
   case $word in
     --peers) peers=yes ;;
-    overhead | plan | cold | throughput | compile) names+=("$word") ;;
-    *) echo "bench: unknown word '$word'; legal: --peers overhead plan cold throughput compile" >&2; exit 2 ;;
+    overhead | plan | cold | throughput | compile | memory) names+=("$word") ;;
+    *) echo "bench: unknown word '$word'; legal: --peers overhead plan cold throughput compile memory" >&2; exit 2 ;;
   esac
 done
 [ ${#names[@]} -gt 0 ] || names=(overhead plan cold)

@@ -122,6 +122,7 @@ Json measure(StageContext& context, const NetworkLoaders& load) {
   Json result = {{"metrics", Json::object()}};
   std::int64_t done = 0;
   const OtherLoad others;
+  const models::WeightHold held = loaded.network->hold_all();  // making them is no part of a pass
   for (const std::int64_t batch : options.batch) {
     const at::Tensor input = input_of(*loaded.network, batch, options.tokens);
     const Latency latency = measure_latency([&] { loaded.network->forward(input, *loaded.tap); },

@@ -51,7 +51,8 @@ at::Tensor hash_values(const std::string& name, const std::vector<std::int64_t>&
 
 void hash_fill(Network& network, at::ScalarType dtype) {
   network.to(dtype);
-  for (const ParameterTable* table : {&network.parameters(), &network.buffers()})
+  const Network& filling = network;
+  for (const ParameterTable* table : {&filling.parameters(), &filling.buffers()})
     for (const auto& [name, slot] : table->slots()) slot->copy_(filled(name, slot->sizes().vec()));
 }
 

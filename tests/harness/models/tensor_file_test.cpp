@@ -58,6 +58,20 @@ TEST_F(TensorFile, misaligned_tensors_are_copied_to_aligned_memory) {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % 64, 0u) << name;
 }
 
+// Of pages that are dropped the file gives the values again; the neighbours on their pages stay.
+TEST_F(TensorFile, dropped_pages_are_read_again) {
+  const at::Tensor x = at::arange(10000).to(at::kFloat);
+  save_tensors(folder_ / "x.safetensors", {{"x", x}, {"y", at::ones({16})}});
+  const TensorMap loaded = load_tensors(folder_ / "x.safetensors");
+  loaded.at("y").fill_(3);
+  drop_pages(loaded.at("x"));
+  EXPECT_TRUE(loaded.at("x").equal(x));
+  EXPECT_TRUE(loaded.at("y").equal(at::full({16}, 3)));
+  const at::Tensor own = at::ones({10000});
+  drop_pages(own);
+  EXPECT_TRUE(own.equal(at::ones({10000})));
+}
+
 TEST_F(TensorFile, complex_tensors_are_refused) {
   EXPECT_THAT(refusal([&] {
                 save_tensors(folder_ / "c.safetensors", {{"c", at::zeros({2}, at::kComplexFloat)}});
