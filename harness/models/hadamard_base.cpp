@@ -87,9 +87,9 @@ at::Tensor goethals_seidel(const Sequences& sequences) {
 
 at::Tensor hadamard_base(std::int64_t size) {
   // Found by search among sequences of this form.
-  constexpr Sequences kThirteen{13, 3, {0, 0, 0, 0}};
-  constexpr Sequences kThirtyNine{39, 16, {0, 0, 0, 0}};
-  constexpr Sequences kFortyThree{43, 6, {0, 0, 0, 0}};
+  constexpr Sequences kThirteen{13, 3, {0x3, 0x7, 0x3, 0xd}};
+  constexpr Sequences kThirtyNine{39, 16, {0x5cb, 0x1a69, 0x6f, 0x421f}};
+  constexpr Sequences kFortyThree{43, 6, {0x6bd, 0x72d, 0x61f, 0x749}};
   switch (size) {
     case 12:
     case 20:

@@ -53,7 +53,7 @@ TEST_F(Planner, a_network_that_a_method_makes_in_two_stages_stands_twice_in_the_
 }
 
 TEST_F(Planner, an_input_named_network_is_no_second_chain_and_has_no_condition) {
-  const std::string block = "trials: [{model: opt, method: turn, bits: W4A4}]\n";
+  const std::string block = "trials: [{model: opt, method: turn, bits: W16A4}]\n";
   catalogue_.stages.push_back({.name = "turn", .reads_model = true, .reads_network = true});
   catalogue_.stages.push_back({.name = "turn.round",
                                .reads = {"a_bits"},
