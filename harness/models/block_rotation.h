@@ -16,13 +16,13 @@ namespace assay::models {
 // Ashkboos et al. 2024 (arXiv 2404.00456), sections 4.2 and 4.3. Used by one thread.
 //
 // Values leave their projection as H_d v, a head of d channels. All heads together, n = heads d
-// channels, are to be rotated by one matrix of size n: by H_heads (x) H_d where there is one of size
-// `heads`, so that only H_heads is left to be applied; else (9 heads of 64) by H_n, and the heads
-// are turned back first.
+// channels, are to be rotated by one matrix of size n: by H_heads (x) H_d where there is one of
+// size `heads`, so that only H_heads is left to be applied; else (9 heads of 64) by H_n, and the
+// heads are turned back first.
 class BlockRotation {
  public:
-  // Throws Error(kUnsupported) naming what has a size without Hadamard matrix: the MLP, or the heads
-  // together. Heads whose own size has none are left as they are, queries and keys with them.
+  // Throws Error(kUnsupported) naming what has a size without Hadamard matrix: the MLP, or the
+  // heads together. Heads whose own size has none are left as they are, queries and keys with them.
   BlockRotation(std::int64_t heads, std::int64_t head_dim, std::int64_t mlp_width);
 
   bool turns_heads() const { return head_.has_value(); }

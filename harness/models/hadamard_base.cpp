@@ -13,9 +13,7 @@
 namespace assay::models {
 namespace {
 
-at::Tensor of_size_two() {
-  return at::tensor({1.0, 1.0, 1.0, -1.0}, at::kDouble).reshape({2, 2});
-}
+at::Tensor of_size_two() { return at::tensor({1.0, 1.0, 1.0, -1.0}, at::kDouble).reshape({2, 2}); }
 
 // chi(i - j) for a prime q: 1 for squares other than 0, -1 for other numbers, 0 for 0. [q, q].
 at::Tensor jacobsthal(std::int64_t q) {
@@ -41,12 +39,13 @@ at::Tensor paley(std::int64_t q) { return at::eye(q + 1, at::kDouble) + bordered
 // Paley's second, for q = 1 mod 4: size 2 (q + 1).
 at::Tensor paley_doubled(std::int64_t q) {
   const at::Tensor diagonal = at::tensor({1.0, -1.0, -1.0, -1.0}, at::kDouble).reshape({2, 2});
-  return at::kron(bordered(q, 1.0), of_size_two()) + at::kron(at::eye(q + 1, at::kDouble), diagonal);
+  return at::kron(bordered(q, 1.0), of_size_two()) +
+         at::kron(at::eye(q + 1, at::kDouble), diagonal);
 }
 
 // Four sequences of +-1 with periods of length n whose autocorrelations add up to 0 at every shift.
-// Each is constant on the orbits of the numbers below n under multiplication by `unit`, in the order
-// of their smallest members: bit i of a mask says that orbit i is +1.
+// Each is constant on the orbits of the numbers below n under multiplication by `unit`, in the
+// order of their smallest members: bit i of a mask says that orbit i is +1.
 struct Sequences {
   std::int64_t length;
   std::int64_t unit;  // of order 3
@@ -95,13 +94,19 @@ at::Tensor hadamard_base(std::int64_t size) {
     case 20:
     case 60:
     case 108:
-    case 140: return paley(size - 1);
+    case 140:
+      return paley(size - 1);
     case 28:
-    case 36: return paley_doubled(size / 2 - 1);
-    case 40: return at::kron(hadamard_base(20), of_size_two());
-    case 52: return goethals_seidel(kThirteen);
-    case 156: return goethals_seidel(kThirtyNine);
-    case 172: return goethals_seidel(kFortyThree);
+    case 36:
+      return paley_doubled(size / 2 - 1);
+    case 40:
+      return at::kron(hadamard_base(20), of_size_two());
+    case 52:
+      return goethals_seidel(kThirteen);
+    case 156:
+      return goethals_seidel(kThirtyNine);
+    case 172:
+      return goethals_seidel(kFortyThree);
     default:
       throw Error(ErrorKind::kUnsupported,
                   fmt::format("no Hadamard matrix of size {} is constructed here", size));

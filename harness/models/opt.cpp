@@ -273,7 +273,8 @@ std::optional<ResidualParts> Opt::residual_parts() const {
       .centred = rotation_ == nullptr};
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const std::string p = layer_prefix(i), a = p + "self_attn.";
-    parts.readers.push_back({p + "self_attn_layer_norm", {a + "q_proj", a + "k_proj", a + "v_proj"}});
+    parts.readers.push_back(
+        {p + "self_attn_layer_norm", {a + "q_proj", a + "k_proj", a + "v_proj"}});
     parts.readers.push_back({p + "final_layer_norm", {p + "fc1"}});
     parts.writers.insert(parts.writers.end(), {a + "out_proj", p + "fc2"});
   }

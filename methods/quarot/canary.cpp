@@ -46,9 +46,9 @@ void canary() {
                          "15 bits are close to float");
   }
   const std::unique_ptr<models::Network> exact = with_outliers(), rounded = with_outliers();
-  quant::assert_canary(rotated_error(RotationKind::kHadamard, all_at(4)) <
-                           error_of(*exact, *rounded, all_at(4)),
-                       "quarot", "a rotated network with outliers is better at 4 bits");
+  quant::assert_canary(
+      rotated_error(RotationKind::kHadamard, all_at(4)) < error_of(*exact, *rounded, all_at(4)),
+      "quarot", "a rotated network with outliers is better at 4 bits");
 }
 
 }  // namespace assay::quarot

@@ -33,14 +33,16 @@ struct QuantizeOptions {
   std::string part = "both";
 
   void visit(OptionVisitor& option) {
-    option(part, {.name = "quantize",
-                  .choices = {"both", "weights", "activations", "none"},
-                  .doc = "What is rounded after the rotation, keys and values with activations; the "
-                         "rest of the bits is left to the next method of a composition (`quarot + "
-                         "gptq`)."});
-    option(rounding.weight_clip, {.name = "weight_clip",
-                                  .doc = "Ranges of rows of weights are searched.",
-                                  .when = "quantizes_weights,quantize!=activations,quantize!=none"});
+    option(part,
+           {.name = "quantize",
+            .choices = {"both", "weights", "activations", "none"},
+            .doc = "What is rounded after the rotation, keys and values with activations; the "
+                   "rest of the bits is left to the next method of a composition (`quarot + "
+                   "gptq`)."});
+    option(rounding.weight_clip,
+           {.name = "weight_clip",
+            .doc = "Ranges of rows of weights are searched.",
+            .when = "quantizes_weights,quantize!=activations,quantize!=none"});
     option(rounding.activation_clip,
            {.name = "act_clip",
             .minimum = 0.01,
@@ -120,8 +122,7 @@ Json rotate(StageContext& context, const quant::ModelLoader& loader) {
   require_no_prefix(!network.prefix().empty());
   require_rotatable(network, options.rotation);
   quant::widen(network);
-  const Rotation rotation(options.rotation, residual_width(network),
-                          seed_of(context));
+  const Rotation rotation(options.rotation, residual_width(network), seed_of(context));
   const std::unique_ptr<models::Network> made = rotated(network, rotation);
   models::save_network(*made, context.output());
   return {{"metrics", {{"rotated_blocks", made->unit_count()}}}};
@@ -178,36 +179,35 @@ namespace assay {
 
 Method quarot_method() {
   using namespace quarot;
-  return {
-      .declaration = {.name = "quarot",
-                      .title = "QuaRot: activations without outliers by rotation",
-                      .paper = "Ashkboos et al., NeurIPS 2024, arXiv 2404.00456",
-                      .families = {"opt", "llama"},
-                      .parameters = schemas_of<RotateOptions, QuantizeOptions>(),
-                      .reads_bits = true,
-                      .calibration = "none",
-                      .traits = {"quantizer"},
-                      .switches = {"weight_clip", "kv_symmetric"},
-                      .network = "quarot.quantize",
-                      .values = quant::network_values()},
-      .stages = {{.declaration = {.name = "quarot.rotate",
-                                  .revision = 1,
-                                  .reads = names_of<RotateOptions>(),
-                                  .reads_model = true,
-                                  .reads_network = true,
-                                  .random = "seed"},
-                  .run = rotate,
-                  .check = check_rotation,
-                  .rounds = rotates},
-                 {.declaration = {.name = "quarot.quantize",
-                                  .revision = 1,
-                                  .reads = names_of<QuantizeOptions>(),
-                                  .reads_model = true,
-                                  .inputs = {{.name = "network", .stage = "quarot.rotate"}}},
-                  .run = quantize,
-                  .check = check_rounding,
-                  .rounds = rounds}},
-      .canary = canary};
+  return {.declaration = {.name = "quarot",
+                          .title = "QuaRot: activations without outliers by rotation",
+                          .paper = "Ashkboos et al., NeurIPS 2024, arXiv 2404.00456",
+                          .families = {"opt", "llama"},
+                          .parameters = schemas_of<RotateOptions, QuantizeOptions>(),
+                          .reads_bits = true,
+                          .calibration = "none",
+                          .traits = {"quantizer"},
+                          .switches = {"weight_clip", "kv_symmetric"},
+                          .network = "quarot.quantize",
+                          .values = quant::network_values()},
+          .stages = {{.declaration = {.name = "quarot.rotate",
+                                      .revision = 1,
+                                      .reads = names_of<RotateOptions>(),
+                                      .reads_model = true,
+                                      .reads_network = true,
+                                      .random = "seed"},
+                      .run = rotate,
+                      .check = check_rotation,
+                      .rounds = rotates},
+                     {.declaration = {.name = "quarot.quantize",
+                                      .revision = 1,
+                                      .reads = names_of<QuantizeOptions>(),
+                                      .reads_model = true,
+                                      .inputs = {{.name = "network", .stage = "quarot.rotate"}}},
+                      .run = quantize,
+                      .check = check_rounding,
+                      .rounds = rounds}},
+          .canary = canary};
 }
 
 }  // namespace assay

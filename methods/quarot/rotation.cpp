@@ -39,10 +39,11 @@ at::Tensor random_signs(std::int64_t width, std::uint64_t seed) {
 
 ResidualParts residual_of(const models::Network& network) {
   if (auto parts = network.residual_parts()) return *std::move(parts);
-  throw Error(ErrorKind::kUnsupported,
-              fmt::format("quarot rotates the residual stream of decoders (opt, llama); networks of "
-                          "family '{}' have none",
-                          network.info().family));
+  throw Error(
+      ErrorKind::kUnsupported,
+      fmt::format("quarot rotates the residual stream of decoders (opt, llama); networks of "
+                  "family '{}' have none",
+                  network.info().family));
 }
 
 // Width of the MLP's last layer, of the first block.

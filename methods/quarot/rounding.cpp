@@ -90,11 +90,10 @@ quant::QuantizedModel quantized(const models::Network& network, const Options& o
     }
     if (options.activation_bits != kFloatBits) {
       model.activations.emplace(
-          layer.input_site,
-          quant::ActivationQuantizer{.scheme = quant::ActivationScheme::kToken,
-                                     .bits = options.activation_bits,
-                                     .symmetric = true,
-                                     .clip = options.activation_clip});
+          layer.input_site, quant::ActivationQuantizer{.scheme = quant::ActivationScheme::kToken,
+                                                       .bits = options.activation_bits,
+                                                       .symmetric = true,
+                                                       .clip = options.activation_clip});
     }
   }
   if (options.cache_bits == kFloatBits) return model;

@@ -90,8 +90,8 @@ TEST(Hadamard, sizes_without_a_construction_are_refused_by_name) {
 // With a matrix over heads; without (9 heads); with heads that have none (6 channels).
 TEST(BlockRotation, what_runs_and_what_is_folded_are_one_rotation_of_all_heads) {
   const c10::NoGradGuard no_grad;
-  for (const auto& [heads, dim] : {std::pair<std::int64_t, std::int64_t>{4, 24}, {12, 8}, {1, 16},
-                                   {9, 64}, {6, 4}, {4, 6}}) {
+  for (const auto& [heads, dim] :
+       {std::pair<std::int64_t, std::int64_t>{4, 24}, {12, 8}, {1, 16}, {9, 64}, {6, 4}, {4, 6}}) {
     const BlockRotation rotation(heads, dim, 20);
     const std::int64_t n = heads * dim;
     EXPECT_EQ(rotation.turns_heads(), dim != 6);
@@ -99,9 +99,9 @@ TEST(BlockRotation, what_runs_and_what_is_folded_are_one_rotation_of_all_heads) 
     const at::Tensor turned = rotation.head(x.reshape({2, 3, heads, dim})).reshape({2, 3, n});
     EXPECT_LT(distance(rotation.joined(turned), rotation.whole(x)), 1e-12) << heads;
     EXPECT_LT(distance(rotation.joined_back(rotation.joined(x)), x), 1e-12) << heads;
-    EXPECT_LT(distance(rotation.head_back(rotation.head(x.reshape({-1, dim}))),
-                       x.reshape({-1, dim})),
-              1e-12);
+    EXPECT_LT(
+        distance(rotation.head_back(rotation.head(x.reshape({-1, dim}))), x.reshape({-1, dim})),
+        1e-12);
     // Every channel reaches every other one with the same weight.
     const at::Tensor matrix = rotation.whole(identity(n));
     EXPECT_LT(distance(matrix.square() * static_cast<double>(n), at::ones_like(matrix)), 1e-9);

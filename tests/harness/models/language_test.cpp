@@ -154,7 +154,8 @@ TEST_F(Language, a_rotated_network_has_a_head_of_its_own_and_sizes_that_can_be_r
                 .vec(),
             (std::vector<std::int64_t>{40}));
   for (const auto& [family, configuration] :
-       {std::pair<const char*, Json>{"llama", llama_configuration()}, {"opt", opt_configuration()}}) {
+       {std::pair<const char*, Json>{"llama", llama_configuration()},
+        {"opt", opt_configuration()}}) {
     Json tied = rotated(configuration);
     tied["tie_word_embeddings"] = true;
     EXPECT_THROW(make_network(family, tied), Error);

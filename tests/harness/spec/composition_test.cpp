@@ -42,9 +42,9 @@ std::string verdict(const std::string& text) {
 }
 
 TEST(Composition, methods_that_work_on_each_others_networks_go_together) {
-  for (const char* text : {"round", "deaf", "train + round", "train + train + round + finer",
-                           "round + finer", "float + round", "round + float", "float + deaf",
-                           "train + twofold + finer"}) {
+  for (const char* text :
+       {"round", "deaf", "train + round", "train + train + round + finer", "round + finer",
+        "float + round", "round + float", "float + deaf", "train + twofold + finer"}) {
     EXPECT_EQ(verdict(text), "no error") << text;
   }
 }

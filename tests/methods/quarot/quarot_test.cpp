@@ -86,8 +86,7 @@ TEST_F(QuarotStages, its_artifacts_give_the_network_that_it_made) {
   const std::unique_ptr<models::Tap> tap = quant::apply_quantized(*loaded, context.output());
   const auto by_hand = network();
   const quant::QuantizedModel made = quantized(
-      *by_hand,
-      {.weight_bits = 4, .activation_bits = 4, .cache_bits = 4, .cache_group = 16});
+      *by_hand, {.weight_bits = 4, .activation_bits = 4, .cache_bits = 4, .cache_group = 16});
   const std::unique_ptr<models::Tap> own = quant::apply(made, *by_hand);
   const at::Tensor tokens = quant::canary_inputs(*loaded, 5);
   EXPECT_TRUE(loaded->forward(tokens, *tap).equal(by_hand->forward(tokens, *own)));
@@ -95,9 +94,9 @@ TEST_F(QuarotStages, its_artifacts_give_the_network_that_it_made) {
 
 TEST_F(QuarotStages, what_is_left_to_the_next_method_stays_float) {
   rotate();
-  for (const auto& [part, layers, sites] :
-       {std::tuple<const char*, int, int>{"weights", 12, 0}, {"activations", 0, 12},
-        {"none", 0, 0}}) {
+  for (const auto& [part, layers, sites] : {std::tuple<const char*, int, int>{"weights", 12, 0},
+                                            {"activations", 0, 12},
+                                            {"none", 0, 0}}) {
     FakeContext context(parameters({{"quantize", part}}, 4, 4, 4));
     const Json result = quantize(context);
     EXPECT_EQ(result["metrics"]["quantized_layers"], layers) << part;
@@ -160,11 +159,7 @@ TEST(QuarotGrid, is_that_of_the_largest_weight_unless_it_is_searched) {
   const at::Tensor long_row =
       at::cat({at::full({1, 1}, 3.0), at::linspace(-1, 1, 400, at::kDouble).reshape({1, 400})}, 1);
   const auto error = [&](const quant::Grid& grid) {
-    return (quant::fake_quantize(long_row, grid) - long_row)
-        .abs()
-        .pow(2.4)
-        .sum()
-        .item<double>();
+    return (quant::fake_quantize(long_row, grid) - long_row).abs().pow(2.4).sum().item<double>();
   };
   const quant::Grid searched = absmax_full_grid(long_row, 3, true);
   const quant::Grid whole = absmax_full_grid(long_row, 3, false);

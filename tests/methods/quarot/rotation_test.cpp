@@ -47,8 +47,8 @@ Json opt(const Json& given = Json::object()) {
 
 // With values everywhere, weights and biases of norms among them.
 std::unique_ptr<Network> filled(const Json& configuration, at::ScalarType type = at::kDouble) {
-  auto network = models::make_network(configuration["model_type"] == "opt" ? "opt" : "llama",
-                                      configuration);
+  auto network =
+      models::make_network(configuration["model_type"] == "opt" ? "opt" : "llama", configuration);
   models::hash_fill(*network, type);
   return network;
 }
@@ -214,9 +214,9 @@ TEST_P(Rotated, moments_of_rows_are_those_of_the_scores_and_outputs) {
   const auto turned_rows = [&](const at::Tensor& m) {  // H M H^T, a head
     return parts.rotation->head(parts.rotation->head(m).transpose(1, 2));
   };
-  EXPECT_LT(quant::relative_error(quant::rows_of_values(*turned, parts),
-                                  turned_rows(quant::rows_of_values(
-                                      *network, *network->attention_parts(1)))),
+  EXPECT_LT(quant::relative_error(
+                quant::rows_of_values(*turned, parts),
+                turned_rows(quant::rows_of_values(*network, *network->attention_parts(1)))),
             1e-9);
 }
 
@@ -240,10 +240,10 @@ TEST(Rotation, what_cannot_be_rotated_is_refused_by_size) {
                         "is 30"));
   EXPECT_THAT(refused(llama({{"intermediate_size", 44}}), RotationKind::kRandom),
               HasSubstr("the width of the MLP is 44"));
-  EXPECT_THAT(refused(llama({{"head_dim", 10}, {"num_attention_heads", 7},
-                             {"num_key_value_heads", 7}}),
-                      RotationKind::kRandom),
-              HasSubstr("the width of the heads together is 70"));
+  EXPECT_THAT(
+      refused(llama({{"head_dim", 10}, {"num_attention_heads", 7}, {"num_key_value_heads", 7}}),
+              RotationKind::kRandom),
+      HasSubstr("the width of the heads together is 70"));
   EXPECT_THAT(refused(llama({{"rotated", true}}), RotationKind::kRandom),
               HasSubstr("the network is rotated already"));
   const auto vision = quant::canary_network("vit");
