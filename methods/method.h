@@ -23,6 +23,7 @@ struct Rounding {
   std::optional<bool> cache = false;  // keys and values of attention
   Bits bits = {};                     // that the trial asks for, as far as its stages read them
   std::int64_t prefix = 0;  // the most tokens that a prefix of theirs may have
+  bool rotated = false;     // the network's residual stream and heads
 };
 
 // A stage that has not run: of its network only shapes are known, and no input is made.

@@ -85,7 +85,9 @@ constexpr auto enum_names(Retention) {
 
 // Where a stage gets an artifact from.
 struct InputDeclaration {
-  std::string name;   // what the stage body asks for: "tokens"
+  std::string name;   // what the stage body asks for: "tokens"; "network" (of a stage without
+                      // reads_network, without a condition): its method goes on with the network
+                      // that the other stage made, behind those of the methods before
   std::string stage;  // a stage of this catalogue, or of another provider of the sweep: "tokenize"
   std::string split;  // data split that the input stage reads; "": the split of the consumer
   std::string when;   // conditions joined by commas that must all hold for the input to exist:

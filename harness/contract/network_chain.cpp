@@ -22,6 +22,18 @@ bool is_network_input(std::string_view name) {
                           rest.find_first_not_of("0123456789", 1) == std::string_view::npos);
 }
 
+bool is_own_network(const StageDeclaration& stage, const InputDeclaration& input) {
+  return input.name == kLast && !stage.reads_network && input.when.empty();
+}
+
+bool works_on_network(const Catalogue& catalogue, const StageDeclaration& stage) {
+  if (stage.reads_network) return true;
+  return std::any_of(stage.inputs.begin(), stage.inputs.end(), [&](const InputDeclaration& input) {
+    const StageDeclaration* below = catalogue.find_stage(input.stage);
+    return is_own_network(stage, input) && below != nullptr && below->reads_network;
+  });
+}
+
 std::vector<std::filesystem::path> network_chain(const StageContext& context) {
   std::vector<std::filesystem::path> chain;
   if (!context.has_input(kLast)) return chain;

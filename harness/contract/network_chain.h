@@ -19,6 +19,15 @@ std::string network_input(std::size_t index, std::size_t count);
 // Whether an input of this name is part of a chain.
 bool is_network_input(std::string_view name);
 
+// Whether the input is the network that another stage of the same method has made and this one
+// goes on with: "network", without a condition, of a stage without reads_network. The chain of that
+// stage, and what it made as the last of it, become inputs of this one.
+bool is_own_network(const StageDeclaration& stage, const InputDeclaration& input);
+
+// Whether the artifact of the stage is a network behind those of the methods before its own: the
+// stage reads them, or goes on with one that does.
+bool works_on_network(const Catalogue& catalogue, const StageDeclaration& stage);
+
 // The artifacts of the methods before this stage, first to last; empty: the model is as it is.
 std::vector<std::filesystem::path> network_chain(const StageContext& context);
 

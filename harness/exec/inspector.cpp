@@ -119,7 +119,8 @@ class Inspector {
             .bits = {.weights = std::min(a.bits.weights, b.bits.weights),
                      .activations = std::min(a.bits.activations, b.bits.activations),
                      .cache = std::min(a.bits.cache, b.bits.cache)},
-            .prefix = std::max(a.prefix, b.prefix)};
+            .prefix = std::max(a.prefix, b.prefix),
+            .rotated = a.rotated || b.rotated};
   }
 
   Rounding rounding_before(const Question& question) const {

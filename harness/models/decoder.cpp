@@ -76,6 +76,13 @@ void Decoder::set_prefix(Prefix prefix) {
   prefix_ = std::move(prefix);
 }
 
+void require_own_head(const Configuration& configuration) {
+  if (configuration.flag("rotated") && configuration.flag("tie_word_embeddings"))
+    configuration.reject("tie_word_embeddings",
+                         "is true, but the head of a rotated network is a tensor of its own: "
+                         "write false");
+}
+
 AttentionParts attention_named(const std::string& prefix, const char* out, std::int64_t heads,
                                std::int64_t kv_heads, std::int64_t head_dim) {
   AttentionParts parts;

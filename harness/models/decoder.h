@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "harness/formats/philox.h"
+#include "harness/models/configuration.h"
 #include "harness/models/network.h"
 
 // What decoders (OPT, LLaMA and their relatives) have in common beside causal_attention.h.
@@ -33,6 +34,14 @@ class Decoder : public Network {
 
   std::vector<std::vector<std::string>> weights_by_unit() const final;
 };
+
+// The field `rotated` of a decoder's configuration (block_rotation.h).
+inline constexpr const char* kRotatedDoc =
+    "Whether the network is one that the method quarot has rotated, whose blocks turn keys, heads "
+    "and inputs of the MLP's last layer by Hadamard matrices as they run.";
+
+// That a rotated network does not tie its head to the embedding. Throws Error(kConfig).
+void require_own_head(const Configuration& configuration);
 
 // A linear layer of a block: its name below the block's prefix, and where the block names the sites
 // of its input and output.

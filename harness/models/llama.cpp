@@ -8,6 +8,7 @@
 
 #include "harness/base/error.h"
 #include "harness/formats/philox.h"
+#include "harness/models/block_rotation.h"
 #include "harness/models/causal_attention.h"
 #include "harness/models/configuration.h"
 #include "harness/models/decoder.h"
@@ -52,7 +53,7 @@ struct Block {
 struct LlamaConfiguration {
   std::int64_t vocabulary, hidden, intermediate, depth, heads, kv_heads, head_dim, context;
   double eps, rope_base;
-  bool tied, qkv_bias, out_bias, mlp_bias;
+  bool tied, qkv_bias, out_bias, mlp_bias, rotated;
   Json rope_scaling;
 };
 
@@ -73,6 +74,7 @@ std::vector<ParameterSchema> fields() {
       flag_field("tie_word_embeddings", false, "Whether the head is the token embedding."),
       flag_field("attention_bias", false, "Whether q, k, v and o have biases."),
       flag_field("mlp_bias", false, "Whether gate, up and down have biases."),
+      flag_field("rotated", false, kRotatedDoc),
       real_field("initializer_range", 0.02, 0, 10, "Deviation of freshly drawn weights."),
   };
 }
@@ -167,6 +169,8 @@ LlamaConfiguration read_configuration(const Json& given) {
   l.out_bias = c.flag("attention_bias");
   l.qkv_bias = l.out_bias || model_type_of(given) == "qwen2";
   l.mlp_bias = c.flag("mlp_bias");
+  l.rotated = c.flag("rotated");
+  require_own_head(c);
   l.rope_scaling = flat.value("rope_scaling", Json());
   return l;
 }
@@ -184,6 +188,7 @@ class Llama final : public Decoder {
   std::vector<Layer> layers() const override;
   std::optional<AttentionParts> attention_parts(std::int64_t unit) const override;
   std::vector<ScaleGroup> scale_groups() const override;
+  std::optional<ResidualParts> residual_parts() const override;
   std::vector<std::string> sites() const override;
 
  protected:
@@ -200,6 +205,7 @@ class Llama final : public Decoder {
   Json configuration_;
   NetworkInfo info_;
   Rotary rotary_;
+  std::shared_ptr<const BlockRotation> rotation_;  // of a rotated network
   at::Tensor embedding_;
   std::vector<Block> blocks_;
   RmsNorm norm_;
@@ -214,6 +220,7 @@ Llama::Llama(const Json& configuration, bool allocate)
   if (!configuration_.contains("model_type")) configuration_["model_type"] = "llama";
   info_ = {
       .family = "llama", .task = Task::kLanguage, .outputs = c.vocabulary, .context = c.context};
+  if (c.rotated) rotation_ = std::make_shared<BlockRotation>(c.heads, c.head_dim, c.intermediate);
   Builder build(parameters_, buffers_, allocate);
   build.parameter("model.embed_tokens.weight", embedding_, {c.vocabulary, c.hidden});
   blocks_.resize(static_cast<std::size_t>(c.depth));
@@ -255,11 +262,13 @@ at::Tensor Llama::attention(std::int64_t index, const at::Tensor& x, Past& past,
   const at::Tensor q_rot =
       tap(b.q_rot, rotary_(std::move(q), past.length()).transpose(1, 2));  // [B, H, T, d]
   const at::Tensor k_rot = tap(b.k_rot, rotary_(std::move(k), past.length()).transpose(1, 2));
-  const KeyValues all = past.extended(index, {tap(b.k_cache, k_rot), tap(b.v_cache, v)});
+  const auto turned = [&](const at::Tensor& y) { return rotation_ ? rotation_->head(y) : y; };
+  const KeyValues all = past.extended(index, {tap(b.k_cache, turned(k_rot)), tap(b.v_cache, v)});
   const double scale = 1.0 / std::sqrt(static_cast<double>(c.head_dim));
   const at::Tensor mixed =
-      causal_attention(q_rot, all.keys, all.values, scale, b.probabilities, tap);
-  const at::Tensor joined = mixed.transpose(1, 2).reshape({batch, length, c.heads * c.head_dim});
+      causal_attention(turned(q_rot), all.keys, all.values, scale, b.probabilities, tap);
+  at::Tensor joined = mixed.transpose(1, 2).reshape({batch, length, c.heads * c.head_dim});
+  if (rotation_) joined = rotation_->joined(joined);
   return tap(b.out_out, b.o(tap(b.out_in, joined)));
 }
 
@@ -270,8 +279,9 @@ at::Tensor Llama::block(std::int64_t index, const at::Tensor& hidden, Past& past
   const at::Tensor middle = tap(b.residual, add_into(std::move(y), x));
   const at::Tensor u = tap(b.gate_in, b.post_norm(middle));
   at::Tensor gate = tap(b.gate_out, b.gate(u));
-  y = tap(b.down_in, apply_swiglu(std::move(gate), tap(b.up_out, b.up(u))));
-  return add_into(tap(b.down_out, b.down(y)), middle);
+  y = apply_swiglu(std::move(gate), tap(b.up_out, b.up(u)));
+  if (rotation_) y = rotation_->mlp(y);
+  return add_into(tap(b.down_out, b.down(tap(b.down_in, y))), middle);
 }
 
 at::Tensor Llama::logits(const at::Tensor& hidden, Tap& tap) const {
@@ -298,6 +308,7 @@ std::optional<AttentionParts> Llama::attention_parts(std::int64_t unit) const {
   parts.queries = b.q_rot, parts.keys = b.k_rot, parts.probabilities = b.probabilities;
   parts.key_cache = b.k_cache, parts.value_cache = b.v_cache;
   parts.rotary = rotary_.frequencies();
+  parts.rotation = rotation_;
   return parts;
 }
 
@@ -311,15 +322,28 @@ std::vector<ScaleGroup> Llama::scale_groups() const {
       return parameters;
     };
     all.push_back(scale_group_of_projections(p, {p + "input_layernorm.weight"}));
-    // A value channel that several heads read has one scale for all of them.
-    if (config_.kv_heads == config_.heads) {
+    // A value channel that several heads read has one scale for all of them; what is rotated in
+    // between has no channels in common with what stands before.
+    if (config_.kv_heads == config_.heads && !rotation_) {
       all.push_back({{a + "o_proj"}, rows_of(a + "v_proj", config_.qkv_bias)});
     }
     all.push_back(
         {{m + "gate_proj", m + "up_proj"}, {p + "post_attention_layernorm.weight"}, true});
-    all.push_back({{m + "down_proj"}, rows_of(m + "up_proj", config_.mlp_bias)});
+    if (!rotation_) all.push_back({{m + "down_proj"}, rows_of(m + "up_proj", config_.mlp_bias)});
   }
   return all;
+}
+
+std::optional<ResidualParts> Llama::residual_parts() const {
+  ResidualParts parts{.embeddings = {"model.embed_tokens.weight"}};
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const std::string p = layer_prefix(i), a = p + "self_attn.", m = p + "mlp.";
+    parts.readers.push_back({p + "input_layernorm", {a + "q_proj", a + "k_proj", a + "v_proj"}});
+    parts.readers.push_back({p + "post_attention_layernorm", {m + "gate_proj", m + "up_proj"}});
+    parts.writers.insert(parts.writers.end(), {a + "o_proj", m + "down_proj"});
+  }
+  parts.readers.push_back({"model.norm", {"lm_head"}});
+  return parts;
 }
 
 std::vector<std::string> Llama::sites() const {

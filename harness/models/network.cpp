@@ -18,6 +18,8 @@ std::optional<AttentionParts> Network::attention_parts(std::int64_t) const { ret
 
 std::vector<ScaleGroup> Network::scale_groups() const { return {}; }
 
+std::optional<ResidualParts> Network::residual_parts() const { return {}; }
+
 at::Tensor Network::forward(const at::Tensor& input, Tap& tap) const {
   at::Tensor hidden = embed(input, tap);
   for (std::int64_t i = 0; i < unit_count(); ++i) hidden = unit(i, hidden, tap);

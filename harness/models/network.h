@@ -20,6 +20,8 @@
 
 namespace assay::models {
 
+class BlockRotation;
+
 enum class Task { kClassification, kLanguage };
 
 // What callers need to know of a network without knowing its family.
@@ -61,6 +63,23 @@ struct AttentionParts {
   std::string probabilities;   // site: [B, heads, T, T]
   std::string key_cache, value_cache;  // sites of what decoding keeps: [B, kv_heads, T, head_dim]
   std::vector<double> rotary;  // frequencies of the rotary embedding (rotary.h); empty: none
+  // What turns queries and keys behind their sites, and the heads before `out`; null: nothing.
+  std::shared_ptr<const BlockRotation> rotation;
+};
+
+// The residual stream of a decoder: what adds to it, and what reads it, for methods that turn its
+// basis. Names of layers and norms are those of their parameters without ".weight".
+struct ResidualParts {
+  // A norm, and the layers behind it, which read nothing else.
+  struct Reader {
+    std::string norm;
+    std::vector<std::string> layers;
+  };
+
+  std::vector<std::string> embeddings;  // parameters [n, width]: one row of each is added
+  std::vector<Reader> readers;          // in execution order; the last is that of the head
+  std::vector<std::string> writers;     // layers whose outputs are added
+  bool centred = false;                 // norms subtract the mean
 };
 
 // Layers whose common input may be scaled channel by channel, because what produces it can be
@@ -125,6 +144,9 @@ class Network {
 
   // Of all units, in execution order. Families that declare none have none.
   virtual std::vector<ScaleGroup> scale_groups() const;
+
+  // Nothing: the family has no residual stream of this kind.
+  virtual std::optional<ResidualParts> residual_parts() const;
 
   // Sites of activation quantizers in execution order: protocol P1 for vision transformers, edges
   // for convolutional networks, inputs of linear layers for language models

@@ -8,6 +8,7 @@
 
 #include "harness/base/error.h"
 #include "harness/formats/philox.h"
+#include "harness/models/block_rotation.h"
 #include "harness/models/causal_attention.h"
 #include "harness/models/configuration.h"
 #include "harness/models/decoder.h"
@@ -22,8 +23,18 @@ namespace {
 constexpr std::int64_t kPositionOffset = 2;  // the table's first two rows belong to padding
 constexpr double kEps = 1e-5;
 
+// LayerNorm, or, in a rotated network, whose residual stream has no mean to subtract, RMSNorm.
+struct Norm {
+  LayerNorm plain;
+  RmsNorm rotated;
+
+  at::Tensor operator()(const at::Tensor& x) const {
+    return rotated.weight.defined() ? rotated(x) : plain(x);
+  }
+};
+
 struct Block {
-  LayerNorm attention_norm, final_norm;
+  Norm attention_norm, final_norm;
   Linear q, k, v, out, fc1, fc2;
 
   std::string in, q_in, q_out, k_out, v_out, k_cache, v_cache, probabilities, out_in, out_out;
@@ -57,6 +68,7 @@ std::vector<ParameterSchema> fields() {
       integer_field("num_attention_heads", nullptr, 1, 1024, "Attention heads of a block."),
       integer_field("max_position_embeddings", 2048, 1, 1 << 24, "Longest sequence, in tokens."),
       flag_field("tie_word_embeddings", true, "Whether the head is the token embedding."),
+      flag_field("rotated", false, kRotatedDoc),
       real_field("init_std", 0.02, 0, 10, "Deviation of freshly drawn weights."),
   };
 }
@@ -76,6 +88,7 @@ Configuration read_configuration(const Json& given) {
     c.reject("hidden_size",
              fmt::format("is {}, not a multiple of num_attention_heads {}",
                          c.integer("hidden_size"), c.integer("num_attention_heads")));
+  require_own_head(c);
   return c;
 }
 
@@ -94,6 +107,7 @@ class Opt final : public Decoder {
   std::vector<Layer> layers() const override;
   std::optional<AttentionParts> attention_parts(std::int64_t unit) const override;
   std::vector<ScaleGroup> scale_groups() const override;
+  std::optional<ResidualParts> residual_parts() const override;
   std::vector<std::string> sites() const override;
   void set_prefix(Prefix prefix) override;
 
@@ -106,16 +120,26 @@ class Opt final : public Decoder {
 
  private:
   at::Tensor attention(std::int64_t index, const at::Tensor& x, Past& past, Tap& tap) const;
+  void build_norm(Builder& build, const std::string& name, Norm& norm) const;
 
   Json configuration_;
   NetworkInfo info_;
   std::int64_t width_ = 0;
   std::int64_t heads_ = 0;
   at::Tensor embedding_, positions_;
+  std::shared_ptr<const BlockRotation> rotation_;  // of a rotated network
   std::vector<Block> blocks_;
-  LayerNorm norm_;
-  at::Tensor lm_head_;  // undefined if tied
+  Norm norm_;
+  Linear lm_head_;  // without a weight if tied, without a bias unless rotated
 };
+
+void Opt::build_norm(Builder& build, const std::string& name, Norm& norm) const {
+  if (rotation_) {
+    build.rms_norm(name, norm.rotated, width_, kEps);
+  } else {
+    build.layer_norm(name, norm.plain, width_, kEps);
+  }
+}
 
 Opt::Opt(const Json& configuration, bool allocate) : configuration_(configuration) {
   const Configuration c = read_configuration(configuration);
@@ -127,6 +151,8 @@ Opt::Opt(const Json& configuration, bool allocate) : configuration_(configuratio
            .outputs = c.integer("vocab_size"),
            .context = c.integer("max_position_embeddings"),
            .learned_positions = true};
+  if (c.flag("rotated"))
+    rotation_ = std::make_shared<BlockRotation>(heads_, width_ / heads_, c.integer("ffn_dim"));
   Builder build(parameters_, buffers_, allocate);
   build.parameter("model.decoder.embed_tokens.weight", embedding_, {info_.outputs, width_});
   build.parameter("model.decoder.embed_positions.weight", positions_,
@@ -140,14 +166,14 @@ Opt::Opt(const Json& configuration, bool allocate) : configuration_(configuratio
     build.linear(prefix + "self_attn.k_proj", b.k, width_, width_);
     build.linear(prefix + "self_attn.v_proj", b.v, width_, width_);
     build.linear(prefix + "self_attn.out_proj", b.out, width_, width_);
-    build.layer_norm(prefix + "self_attn_layer_norm", b.attention_norm, width_, kEps);
+    build_norm(build, prefix + "self_attn_layer_norm", b.attention_norm);
     build.linear(prefix + "fc1", b.fc1, width_, c.integer("ffn_dim"));
     build.linear(prefix + "fc2", b.fc2, c.integer("ffn_dim"), width_);
-    build.layer_norm(prefix + "final_layer_norm", b.final_norm, width_, kEps);
+    build_norm(build, prefix + "final_layer_norm", b.final_norm);
   }
-  build.layer_norm("model.decoder.final_layer_norm", norm_, width_, kEps);
+  build_norm(build, "model.decoder.final_layer_norm", norm_);
   if (!c.flag("tie_word_embeddings"))
-    build.parameter("lm_head.weight", lm_head_, {info_.outputs, width_});
+    build.linear("lm_head", lm_head_, width_, info_.outputs, rotation_ != nullptr);
 }
 
 at::Tensor Opt::embed_at(std::int64_t position, const at::Tensor& tokens, Tap& tap) const {
@@ -163,14 +189,16 @@ at::Tensor Opt::attention(std::int64_t index, const at::Tensor& x, Past& past, T
   const auto heads = [&](const at::Tensor& y) {  // [B, H, T, d]
     return y.reshape({batch, length, heads_, width_ / heads_}).transpose(1, 2);
   };
-  const at::Tensor q = heads(tap(b.q_out, b.q(x)));
-  const at::Tensor k = heads(tap(b.k_out, b.k(x)));
+  const auto turned = [&](const at::Tensor& y) { return rotation_ ? rotation_->head(y) : y; };
+  const at::Tensor q = turned(heads(tap(b.q_out, b.q(x))));
+  const at::Tensor k = turned(heads(tap(b.k_out, b.k(x))));
   const at::Tensor v = heads(tap(b.v_out, b.v(x)));
   const KeyValues all = past.extended(index, {tap(b.k_cache, k), tap(b.v_cache, v)});
   const std::int64_t head_dim = width_ / heads_;  // a whole number: read_configuration
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
   const at::Tensor mixed = causal_attention(q, all.keys, all.values, scale, b.probabilities, tap);
-  const at::Tensor joined = mixed.transpose(1, 2).reshape({batch, length, width_});
+  at::Tensor joined = mixed.transpose(1, 2).reshape({batch, length, width_});
+  if (rotation_) joined = rotation_->joined(joined);
   return tap(b.out_out, b.out(tap(b.out_in, joined)));
 }
 
@@ -180,12 +208,13 @@ at::Tensor Opt::block(std::int64_t index, const at::Tensor& hidden, Past& past, 
   at::Tensor y = attention(index, tap(b.q_in, b.attention_norm(x)), past, tap);
   const at::Tensor middle = tap(b.residual, add_into(std::move(y), x));
   y = apply_relu(tap(b.fc1_out, b.fc1(tap(b.fc1_in, b.final_norm(middle)))));
+  if (rotation_) y = rotation_->mlp(y);
   return add_into(tap(b.fc2_out, b.fc2(tap(b.fc2_in, y))), middle);
 }
 
 at::Tensor Opt::logits(const at::Tensor& hidden, Tap& tap) const {
   const at::Tensor x = tap("head.in", norm_(tap("norm.in", hidden)));
-  return tap("head.out", at::linear(x, lm_head_.defined() ? lm_head_ : embedding_));
+  return tap("head.out", lm_head_.weight.defined() ? lm_head_(x) : at::linear(x, embedding_));
 }
 
 void Opt::set_prefix(Prefix prefix) {
@@ -216,6 +245,7 @@ std::optional<AttentionParts> Opt::attention_parts(std::int64_t unit) const {
       attention_named(layer_prefix(index), "self_attn.out_proj", heads_, heads_, width_ / heads_);
   parts.queries = b.q_out, parts.keys = b.k_out, parts.probabilities = b.probabilities;
   parts.key_cache = b.k_cache, parts.value_cache = b.v_cache;
+  parts.rotation = rotation_;
   return parts;
 }
 
@@ -226,12 +256,31 @@ std::vector<ScaleGroup> Opt::scale_groups() const {
     const auto both = [](const std::string& name) {
       return std::vector<std::string>{name + ".weight", name + ".bias"};
     };
-    all.push_back(scale_group_of_projections(p, both(p + "self_attn_layer_norm")));
-    all.push_back({{a + "out_proj"}, both(a + "v_proj")});
-    all.push_back({{p + "fc1"}, both(p + "final_layer_norm"), true});
-    all.push_back({{p + "fc2"}, both(p + "fc1")});  // ReLU commutes with s > 0
+    const auto norm = [&](const std::string& name) {
+      return rotation_ ? std::vector<std::string>{name + ".weight"} : both(name);
+    };
+    all.push_back(scale_group_of_projections(p, norm(p + "self_attn_layer_norm")));
+    // What is rotated in between has no channels in common with what stands before.
+    if (!rotation_) all.push_back({{a + "out_proj"}, both(a + "v_proj")});
+    all.push_back({{p + "fc1"}, norm(p + "final_layer_norm"), true});
+    if (!rotation_) all.push_back({{p + "fc2"}, both(p + "fc1")});  // ReLU commutes with s > 0
   }
   return all;
+}
+
+std::optional<ResidualParts> Opt::residual_parts() const {
+  ResidualParts parts{
+      .embeddings = {"model.decoder.embed_tokens.weight", "model.decoder.embed_positions.weight"},
+      .centred = rotation_ == nullptr};
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const std::string p = layer_prefix(i), a = p + "self_attn.";
+    parts.readers.push_back(
+        {p + "self_attn_layer_norm", {a + "q_proj", a + "k_proj", a + "v_proj"}});
+    parts.readers.push_back({p + "final_layer_norm", {p + "fc1"}});
+    parts.writers.insert(parts.writers.end(), {a + "out_proj", p + "fc2"});
+  }
+  parts.readers.push_back({"model.decoder.final_layer_norm", {"lm_head"}});
+  return parts;
 }
 
 std::vector<std::string> Opt::sites() const {

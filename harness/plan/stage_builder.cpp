@@ -164,7 +164,12 @@ std::size_t StageBuilder::stage(std::size_t declared, const Request& request, co
     below.split = input.split.empty() ? request.split : split_id(input.split);
     below.shard = input.same_shard ? request.shard : -1;
     below.shards = input.same_shard ? request.shards : 0;
-    inputs.emplace_back(input_names_[declared][i], this->stage(stage.inputs[i], below, {}));
+    const std::size_t made = this->stage(stage.inputs[i], below, {});
+    if (is_own_network(*stage.declaration, input)) {
+      add_networks(made, inputs);
+    } else {
+      inputs.emplace_back(input_names_[declared][i], made);
+    }
   }
   if (stage.declaration->reads_network && request.network >= 0) {
     add_networks(static_cast<std::size_t>(request.network), inputs);

@@ -19,10 +19,12 @@ void check_inputs(const StageDeclaration& stage) {
         !input.name.empty() && std::all_of(input.name.begin(), input.name.end(), [](char c) {
           return c > ' ' && c < 127 && c != '"' && c != '\\';
         });
-    if (!plain || is_network_input(input.name) || !names.insert(input.name).second) {
+    const bool given = is_network_input(input.name) && !is_own_network(stage, input);
+    if (!plain || given || !names.insert(input.name).second) {
       throw Error(ErrorKind::kData,
                   fmt::format("stage '{}': input '{}' must be a name of its own, of plain letters; "
-                              "'network' and 'network.0' are given by reads_network",
+                              "'network.0' and, with reads_network, 'network' are given, and an "
+                              "input 'network' has no condition",
                               stage.name, input.name),
                   {{"stage", stage.name}});
     }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "harness/contract/network_chain.h"
+
 namespace assay::spec {
 namespace {
 
@@ -13,7 +15,7 @@ bool is_quantizer(const MethodDeclaration& method) {
 
 bool reads_network(const Catalogue& catalogue, const MethodDeclaration& method) {
   const StageDeclaration* stage = catalogue.find_stage(method.network);
-  return stage != nullptr && stage->reads_network;
+  return stage != nullptr && works_on_network(catalogue, *stage);
 }
 
 void check_pair(const Catalogue& catalogue, const MethodDeclaration& before,

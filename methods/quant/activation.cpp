@@ -19,9 +19,11 @@ namespace {
 double levels(int bits) { return static_cast<double>((std::int64_t{1} << bits) - 1); }
 double half(int bits) { return static_cast<double>(std::int64_t{1} << (bits - 1)); }
 
-// Dimensions that share a range: the last one, or all but the first, which counts samples.
-std::vector<std::int64_t> shared_dimensions(const at::Tensor& x, ActivationScheme scheme) {
-  if (scheme == ActivationScheme::kToken) return {-1};
+// Dimensions that share a range: the last one, with the heads before it or not, or all but the
+// first, which counts samples.
+std::vector<std::int64_t> shared_dimensions(const at::Tensor& x, const ActivationQuantizer& q) {
+  if (q.over_heads) return {1, -1};
+  if (q.scheme == ActivationScheme::kToken) return {-1};
   std::vector<std::int64_t> dimensions;
   for (std::int64_t d = x.dim() > 1 ? 1 : 0; d < x.dim(); ++d) dimensions.push_back(d);
   return dimensions;
@@ -29,7 +31,7 @@ std::vector<std::int64_t> shared_dimensions(const at::Tensor& x, ActivationSchem
 
 // Of the current values: of each sample, or of each row of the last dimension.
 ScalePair dynamic_pair(const at::Tensor& x, const ActivationQuantizer& q) {
-  const std::vector<std::int64_t> dimensions = shared_dimensions(x, q.scheme);
+  const std::vector<std::int64_t> dimensions = shared_dimensions(x, q);
   at::Tensor low = x.amin(dimensions, true).clamp_max(0);
   at::Tensor high = x.amax(dimensions, true).clamp_min(0);
   const double divisor = q.symmetric ? std::max(half(q.bits) - 1, 1.0) : levels(q.bits);
@@ -104,9 +106,28 @@ void snap(const at::Tensor& y, const at::Tensor& scale, const at::Tensor& zero,
   y.clamp_(0, levels(q.bits)).sub_(zero).mul_(scale);
 }
 
+// Each row of the last dimension as several of `group` channels.
+at::Tensor by_groups(const at::Tensor& x, const ActivationQuantizer& q) {
+  if (x.size(-1) % q.group != 0) {
+    throw Error(ErrorKind::kData,
+                fmt::format("a quantizer of groups of {} channels does not fit rows of {}", q.group,
+                            x.size(-1)));
+  }
+  ActivationQuantizer of_group = q;
+  of_group.group = 0;
+  return of_group(x.reshape({-1, q.group})).reshape(x.sizes());
+}
+
 }  // namespace
 
 at::Tensor ActivationQuantizer::operator()(const at::Tensor& x) const {
+  if (group > 0) return by_groups(x, *this);
+  if (over_heads && x.dim() != 4) {
+    throw Error(ErrorKind::kData,
+                fmt::format("a quantizer over all heads does not fit a tensor of {} dimensions: "
+                            "expected [samples, heads, positions, channels]",
+                            x.dim()));
+  }
   // A scale has no half-precision value that is near enough: codes would move by whole steps.
   if (models::is_half(x.scalar_type())) return (*this)(x.to(at::kFloat)).to(x.scalar_type());
   const ScalePair pair = scale_pair(x, *this);
@@ -143,13 +164,16 @@ ActivationQuantizer p1_quantizer(Range range, int bits, at::ScalarType type) {
 }
 
 Json to_json(const ActivationQuantizer& q) {
-  return {{"scheme", enum_name(q.scheme)},
-          {"zero_before_rounding", q.order == RoundingOrder::kZeroThenRound},
-          {"bits", q.bits},
-          {"symmetric", q.symmetric},
-          {"clip", q.clip},
-          {"scale", q.scale},
-          {"zero", q.zero}};
+  Json json = {{"scheme", enum_name(q.scheme)},
+               {"zero_before_rounding", q.order == RoundingOrder::kZeroThenRound},
+               {"bits", q.bits},
+               {"symmetric", q.symmetric},
+               {"clip", q.clip},
+               {"scale", q.scale},
+               {"zero", q.zero}};
+  if (q.group > 0) json["group"] = q.group;
+  if (q.over_heads) json["over_heads"] = true;
+  return json;
 }
 
 ActivationQuantizer activation_quantizer_from(const Json& json, const std::string& where) {
@@ -163,6 +187,16 @@ ActivationQuantizer activation_quantizer_from(const Json& json, const std::strin
   q.clip = number_member(json, "clip", where);
   q.scale = number_member(json, "scale", where);
   q.zero = number_member(json, "zero", where);
+  if (json.contains("group")) q.group = integer_member(json, "group", where);
+  q.over_heads = flag_member_or(json, "over_heads", false, where);
+  const bool parted = q.group > 0 || q.over_heads;
+  if (q.group < 0 || (q.group > 0 && q.over_heads) ||
+      (parted && q.scheme != ActivationScheme::kToken)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: {} is no quantizer: group is 0 or above, and scheme 'token' with "
+                            "group or over_heads, not both",
+                            where, json.dump().substr(0, 300)));
+  }
   if (bits < 1 || bits > 16 || !(q.scale > 0) || !std::isfinite(q.scale) || !(q.clip > 0) ||
       q.zero != std::nearbyint(q.zero)) {
     throw Error(ErrorKind::kData,

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -48,9 +49,15 @@ struct ActivationQuantizer {
   double clip = 1;
   double scale = 1;  // static only; a float32 value unless the network is float64
   double zero = 0;   // static only; a whole number
+  // kToken only, one of both at most. `group`: so many channels of a row share a range, which is
+  // then not the row's; 0: all. `over_heads`: of keys and values [samples, heads, T, d], the range
+  // of a position is that of all heads.
+  std::int64_t group = 0;
+  bool over_heads = false;
 
   // Same shape and dtype as x: [samples, ...]. Samples do not see each other, so neither the size
-  // of a chunk nor the rows that pad it move a value.
+  // of a chunk nor the rows that pad it move a value. Throws Error(kData) for a row that `group`
+  // does not divide, and for `over_heads` of what has no heads.
   at::Tensor operator()(const at::Tensor& x) const;
 
   bool operator==(const ActivationQuantizer&) const = default;

@@ -22,7 +22,7 @@ class AttentionMoments : public models::Tap {
  public:
   // `input_site`: of the projections' input. `values`: the probabilities are looked at too.
   // `prefix_keys` [1, kv_heads, m, d]: those of a prefix, which every sequence meets beside its
-  // own.
+  // own, as the site of keys would show them.
   AttentionMoments(models::AttentionParts parts, std::string input_site, bool values,
                    at::Tensor prefix_keys = {});
 

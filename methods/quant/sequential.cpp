@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "harness/base/error.h"
+#include "harness/models/block_rotation.h"
 #include "methods/quant/attention_moments.h"
 #include "methods/quant/tap_sequence.h"
 #include "methods/quant/upstream_moments.h"
@@ -108,16 +109,21 @@ struct Walk {
     }
   }
 
+  // Keys of the network's prefix as the site of keys shows those of tokens.
+  at::Tensor prefix_keys(std::int64_t unit, const models::AttentionParts& parts) const {
+    if (network.prefix().empty()) return {};
+    const at::Tensor& keys = network.prefix().units()[static_cast<std::size_t>(unit)].keys;
+    return parts.rotation ? parts.rotation->head_back(keys) : keys;
+  }
+
   // The attention of the unit, if it is looked at.
   std::optional<AttentionMoments> attention_of(std::int64_t unit, const Layers& layers) const {
     const std::optional<models::AttentionParts> parts = network.attention_parts(unit);
     if (!parts || !(options.attention_rows || options.attention_values)) return {};
     for (const models::Layer& layer : layers) {
       if (layer.name == parts->v) {
-        const models::Prefix& prefix = network.prefix();
-        return AttentionMoments(
-            *parts, layer.input_site, options.attention_values,
-            prefix.empty() ? at::Tensor() : prefix.units()[static_cast<std::size_t>(unit)].keys);
+        return AttentionMoments(*parts, layer.input_site, options.attention_values,
+                                prefix_keys(unit, *parts));
       }
     }
     return {};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/base/error.h"
+#include "harness/models/block_rotation.h"
 #include "methods/quant/columns.h"
 #include "methods/quant/factor.h"
 #include "methods/quant/in_layer.h"
@@ -207,7 +208,8 @@ LayerResult quantize_two_sided(const at::Tensor& weight, const LayerMoments& mom
 }
 
 at::Tensor rows_of_values(const models::Network& network, const models::AttentionParts& parts) {
-  const at::Tensor out = network.parameters().at(parts.out + ".weight");  // [d, heads * head_dim]
+  at::Tensor out = network.parameters().at(parts.out + ".weight");  // [d, heads * head_dim]
+  if (parts.rotation) out = parts.rotation->joined_back(out);
   const at::Tensor by_head =
       out.reshape({out.size(0), parts.heads, parts.head_dim}).transpose(0, 1);
   const at::Tensor moments = at::matmul(by_head.transpose(1, 2), by_head);

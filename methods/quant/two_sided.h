@@ -43,8 +43,8 @@ LayerResult quantize_two_sided(const at::Tensor& weight, const LayerMoments& mom
 LayersQuantizer two_sided_quantizer(const models::Network& network, const TwoSidedOptions& options,
                                     bool value_rows);
 
-// The mean over the heads that share a value of W_out,h^T W_out,h: [kv_heads, head_dim, head_dim]
-// in the dtype of the network.
+// The mean over the heads that share a value of W_out,h^T W_out,h, W_out,h what becomes of a head's
+// output: [kv_heads, head_dim, head_dim] in the dtype of the network.
 at::Tensor rows_of_values(const models::Network& network, const models::AttentionParts& parts);
 
 }  // namespace assay::quant

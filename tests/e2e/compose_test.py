@@ -309,6 +309,54 @@ trials:
         self.assertEqual(both, self.figures("burnt", "llama", "rtn")[("W16A8", "perplexity", "perplexity")])
         self.assertNotEqual(alone, both)
 
+    def test_a_rotated_network_is_a_checkpoint_that_other_methods_go_on_with(self):
+        steps, data = ["rtn", "gptq", "boa", "aespa"], "calibration_seed: 1, samples: 8, context: 32, aespa: {iterations: 20}"
+        composed = ", ".join(f"quarot + {step}" for step in steps)
+        self.run_sweep("turned", {"llama": "llama_trained"},
+                       f"  - {{model: llama, method: [quarot, {composed}], bits: [W3A16, W4A16], seed: 1, quarot: {{quantize: none}}, "
+                       f"{data}}}\n"
+                       "  - {model: llama, method: quarot + gptq, bits: W4A4KV4, seed: 1, "
+                       f"quarot: {{quantize: activations, kv_group: 8}}, {data}}}\n"
+                       "  - {model: llama, method: quarot + rtn, bits: W4A4KV4, seed: 1, "
+                       "quarot: {quantize: activations, kv_group: 8}, rtn: {quantize: weights}}\n")
+        # One rotation for all of them.
+        [(key,)] = self.rows("turned", "SELECT key FROM stage WHERE name = 'quarot.rotate'")
+        artifact = next(self.folder.glob(f"store/**/{key}"), None) or next(self.folder.glob(f"store/**/{key[2:]}"))
+        turned = self.folder / "llama_turned"
+        turned.mkdir()
+        for name in ("config.json", "model.safetensors"):
+            (turned / name).write_bytes((artifact / name).read_bytes())
+        rounded = "rtn: {quantize: activations, act: token, symmetric: true, kv_symmetric: true}"
+        self.run_sweep("behind_turned", {"llama": "llama_turned"},
+                       f"  - {{model: llama, method: [float, {', '.join(steps)}], bits: [W3A16, W4A16], {data}}}\n"
+                       f"  - {{model: llama, method: rtn + gptq, bits: W4A4KV4, {rounded}, {data}}}\n")
+        for step in steps:
+            with self.subTest(method=step):
+                figures = self.figures("turned", "llama", f"quarot + {step}")
+                by_hand = self.figures("behind_turned", "llama", step)
+                self.assertEqual({name: figures[name] for name in by_hand}, by_hand)
+        float_figure = self.figures("first", "llama", "train")[("", "perplexity", "perplexity")]
+        of_turned = self.figures("behind_turned", "llama", "float")[("", "perplexity", "perplexity")]
+        self.assertAlmostEqual(of_turned / float_figure, 1, places=5)
+        # A range of each head and token, as rtn rounds keys and values.
+        low = ("W4A4KV4", "perplexity", "perplexity")
+        self.assertEqual(self.figures("turned", "llama", "quarot + gptq")[low],
+                         self.figures("behind_turned", "llama", "rtn + gptq")[low])
+        self.assertNotEqual(self.figures("turned", "llama", "quarot + rtn")[low], of_turned)
+
+    def test_what_cannot_be_rotated_is_refused_before_anything_runs(self):
+        for method, rest, message in (
+                ("rtn + quarot", "bits: W4A16", "quarot works on float weights"),
+                ("cushioncache + quarot", "bits: W4A4, samples: 8, context: 16, cushioncache: {max_prefix: 2}", "let quarot come first"),
+                ("quarot + quarot", "bits: W4A16", "stands twice"),
+                ("quarot", "bits: W4A4KV4, kv_group: 3", "kv_group = 3: a head has 8 channels"),
+                ("quarot", "bits: W4A8, quarot: {quantize: weights}", "no method of the trial rounds activations; write W4A16")):
+            with self.subTest(method=method):
+                done = self.assay("plan", str(self.sweep("unturned", {"llama": "llama_trained"},
+                                                         f"  - {{model: llama, method: {method}, {rest}}}\n")))
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(message, done.stderr)
+
     def test_channels_are_scaled_before_anything_is_rounded(self):
         for part, bits, what in (("weights", "W4A16", "float weights"), ("activations", "W4A8", "float activations")):
             for method in ("smoothquant", "awq", "omniquant"):

@@ -100,6 +100,7 @@ class OpenedTest(FormsTest):
                 "method: [gptq, boa, turboboa, aespa, awq, zfold], bits: W4A16, calibration_seed: 0, samples: 4, context: 16, aespa: {iterations: 20}",
                 "method: smoothquant, bits: W4A8, calibration_seed: 0, samples: 4, context: 16",
                 "method: omniquant, bits: W4A8, calibration_seed: 0, samples: 4, context: 16, omniquant: {epochs: 1}",
+                "method: quarot, bits: W4A4KV4, seed: 0",
                 "method: [cushioncache + rtn, prefixquant + rtn], bits: W16A8KV8, calibration_seed: 0, samples: 4, context: 16, "
                 "cushioncache: {start: [1], candidates: 2, max_prefix: 2, epochs: 1}, prefixquant: {bos: 1}",
                 "method: train, seed: 0, train: {steps: 2, batch: 2, window: 16}"]

@@ -29,12 +29,19 @@ Json opt_configuration() {
           {"max_position_embeddings", 32}};
 }
 
+Json rotated(Json configuration) {
+  configuration.update({{"rotated", true}, {"tie_word_embeddings", false}});
+  return configuration;
+}
+
 class Language : public ::testing::Test {
  protected:
   static std::vector<std::unique_ptr<Network>> all(at::ScalarType dtype) {
     std::vector<std::unique_ptr<Network>> list;
     list.push_back(make_network("llama", llama_configuration()));
     list.push_back(make_network("opt", opt_configuration()));
+    list.push_back(make_network("llama", rotated(llama_configuration())));
+    list.push_back(make_network("opt", rotated(opt_configuration())));
     for (const auto& network : list) hash_fill(*network, dtype);
     return list;
   }
@@ -136,6 +143,46 @@ TEST_F(Language, half_precision_runs_close_to_float) {
     network->to(at::kBFloat16);
     const at::Tensor rough = network->forward(tokens()).to(at::kFloat);
     EXPECT_LT(((rough - exact).norm() / exact.norm()).item<double>(), 0.05);
+  }
+}
+
+TEST_F(Language, a_rotated_network_has_a_head_of_its_own_and_sizes_that_can_be_rotated) {
+  EXPECT_EQ(make_network("opt", rotated(opt_configuration()))
+                ->parameters()
+                .at("lm_head.bias")
+                .sizes()
+                .vec(),
+            (std::vector<std::int64_t>{40}));
+  for (const auto& [family, configuration] :
+       {std::pair<const char*, Json>{"llama", llama_configuration()},
+        {"opt", opt_configuration()}}) {
+    Json tied = rotated(configuration);
+    tied["tie_word_embeddings"] = true;
+    EXPECT_THROW(make_network(family, tied), Error);
+    Json wide = rotated(configuration);
+    wide[std::string(family) == "opt" ? "ffn_dim" : "intermediate_size"] = 22;
+    EXPECT_THROW(make_network(family, wide), Error);
+  }
+}
+
+// Of what rotations come between, no channel can be scaled.
+TEST_F(Language, a_rotated_network_scales_channels_behind_norms_only) {
+  for (const auto& network : all(at::kDouble)) {
+    if (!network->attention_parts(0)->rotation) continue;
+    const at::Tensor before = network->forward(tokens());
+    EXPECT_EQ(network->scale_groups().size(), 4U);
+    for (const ScaleGroup& group : network->scale_groups()) {
+      EXPECT_TRUE(group.after_norm);
+      const at::Tensor s = hash_values(group.layers.front(), {24}).abs() + 0.5;
+      for (const std::string& layer : group.layers) {
+        at::Tensor& weight = network->parameters().at(layer + ".weight");
+        weight = weight * s;
+      }
+      for (const std::string& name : group.producers) {
+        network->parameters().at(name).div_(s);
+      }
+    }
+    EXPECT_TRUE(at::allclose(network->forward(tokens()), before, 1e-10, 1e-10));
   }
 }
 

@@ -23,8 +23,12 @@ class PrefixedNetwork : public ::testing::Test {
   static std::vector<std::unique_ptr<Network>> all(at::ScalarType dtype) {
     std::vector<std::unique_ptr<Network>> list;
     for (const char* family : {"llama", "opt"}) {
-      list.push_back(make_network(family, configuration(family)));
-      hash_fill(*list.back(), dtype);
+      for (const bool rotated : {false, true}) {
+        Json own = configuration(family);
+        if (rotated) own.update({{"rotated", true}, {"tie_word_embeddings", false}});
+        list.push_back(make_network(family, own));
+        hash_fill(*list.back(), dtype);
+      }
     }
     return list;
   }

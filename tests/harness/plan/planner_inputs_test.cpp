@@ -17,6 +17,59 @@ TEST_F(Planner, every_file_is_digested_once) {
   for (const auto& [path, count] : digests_.asked) EXPECT_EQ(count, 1) << path;
 }
 
+TEST_F(Planner, a_network_that_a_method_makes_in_two_stages_stands_twice_in_the_chain) {
+  catalogue_.stages.push_back({.name = "turn", .reads_model = true, .reads_network = true});
+  catalogue_.stages.push_back({.name = "turn.round",
+                               .reads = {"a_bits"},
+                               .reads_model = true,
+                               .inputs = {{.name = "network", .stage = "turn"}}});
+  catalogue_.methods.push_back({.name = "turn",
+                                .families = {"opt"},
+                                .reads_bits = true,
+                                .traits = {"quantizer"},
+                                .network = "turn.round"});
+  EXPECT_EQ(labels(plan("trials:\n"
+                        "  - {model: opt, method: turn + rtn, bits: [W4A4, W3A4, W4A8]}\n"
+                        "  - {model: opt, method: rtn + turn, bits: W4A4}\n"
+                        "evaluate: [{metric: perplexity}]\n")),
+            "0 turn opt W4A4\n"
+            "1 turn.round opt W4A4 <network:0\n"
+            "2 rtn.quantize opt W4A4 <network:1 <network.0:0\n"
+            "3 tokenize opt text test\n"
+            "4 perplexity.evaluate opt W4A4 <network:2 <network.0:0 <network.1:1 <tokens:3\n"
+            "5 rtn.quantize opt W3A4 <network:1 <network.0:0\n"
+            "6 perplexity.evaluate opt W3A4 <network:5 <network.0:0 <network.1:1 <tokens:3\n"
+            "7 turn.round opt W4A8 <network:0\n"
+            "8 rtn.quantize opt W4A8 <network:7 <network.0:0\n"
+            "9 perplexity.evaluate opt W4A8 <network:8 <network.0:0 <network.1:7 <tokens:3\n"
+            "10 rtn.quantize opt W4A4\n"
+            "11 turn opt W4A4 <network:10\n"
+            "12 turn.round opt W4A4 <network:11 <network.0:10\n"
+            "13 perplexity.evaluate opt W4A4 <network:12 <network.0:10 <network.1:11 <tokens:3\n"
+            "opt turn + rtn W4A4: 0 1 2 3 4 -> perplexity@4 net 2\n"
+            "opt turn + rtn W3A4: 0 1 3 5 6 -> perplexity@6 net 5\n"
+            "opt turn + rtn W4A8: 0 3 7 8 9 -> perplexity@9 net 8\n"
+            "opt rtn + turn W4A4: 3 10 11 12 13 -> perplexity@13 net 12\n");
+}
+
+TEST_F(Planner, an_input_named_network_is_no_second_chain_and_has_no_condition) {
+  const std::string block = "trials: [{model: opt, method: turn, bits: W16A4}]\n";
+  catalogue_.stages.push_back({.name = "turn", .reads_model = true, .reads_network = true});
+  catalogue_.stages.push_back({.name = "turn.round",
+                               .reads = {"a_bits"},
+                               .reads_network = true,
+                               .inputs = {{.name = "network", .stage = "turn"}}});
+  catalogue_.methods.push_back({.name = "turn", .reads_bits = true, .network = "turn.round"});
+  StageDeclaration& round = catalogue_.stages.back();
+  EXPECT_THAT(error(block), HasSubstr("input 'network' must be a name of its own"));
+  round.reads_network = false;
+  EXPECT_EQ(error(block), "no error");
+  round.inputs[0].when = "quantizes_activations";
+  EXPECT_THAT(error(block), HasSubstr("an input 'network' has no condition"));
+  round.inputs[0] = {.name = "network.0", .stage = "turn"};
+  EXPECT_THAT(error(block), HasSubstr("'network.0' and, with reads_network, 'network' are given"));
+}
+
 TEST_F(Planner, sharded_weights_enter_by_the_files_of_their_index) {
   digests_.files.erase("/m/vit/model.safetensors");
   digests_.files["/m/vit/model.safetensors.index.json"] =

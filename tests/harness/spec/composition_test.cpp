@@ -25,8 +25,10 @@ Catalogue catalogue() {
     all.stages.push_back({.name = name, .reads_network = true});
   }
   all.stages.push_back({.name = "deaf"});
+  all.stages.push_back({.name = "twofold", .inputs = {{.name = "network", .stage = "round"}}});
   all.methods = {method("round", {"quantizer"}), method("finer", {"quantizer"}),
-                 method("train", {"trains"}), method("deaf", {"quantizer"})};
+                 method("train", {"trains"}), method("deaf", {"quantizer"}),
+                 method("twofold", {"quantizer"})};
   all.methods.push_back({.name = "float", .traits = {"float"}});
   return all;
 }
@@ -40,8 +42,9 @@ std::string verdict(const std::string& text) {
 }
 
 TEST(Composition, methods_that_work_on_each_others_networks_go_together) {
-  for (const char* text : {"round", "deaf", "train + round", "train + train + round + finer",
-                           "round + finer", "float + round", "round + float", "float + deaf"}) {
+  for (const char* text :
+       {"round", "deaf", "train + round", "train + train + round + finer", "round + finer",
+        "float + round", "round + float", "float + deaf", "train + twofold + finer"}) {
     EXPECT_EQ(verdict(text), "no error") << text;
   }
 }
