@@ -431,7 +431,7 @@ Method cushioncache_method() {
                       .check = check,
                       .rounds = prefixes},
                      {.declaration = {.name = "cushioncache.prefix",
-                                      .revision = 1,
+                                      .revision = 2,
                                       .reads = names_with<TuneParameters>({"context"}),
                                       .reads_model = true,
                                       .reads_network = true,
