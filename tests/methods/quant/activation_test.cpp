@@ -134,9 +134,35 @@ TEST(DynamicQuantizer, a_sample_does_not_see_the_samples_beside_it) {
   }
 }
 
+TEST(ActivationQuantizer, channels_or_heads_share_a_range_as_they_are_told) {
+  at::manual_seed(9);
+  const at::Tensor x = at::randn({2, 3, 4, 8}, at::kDouble);  // [B, heads, T, d]
+  for (const bool symmetric : {false, true}) {
+    const ActivationQuantizer row{
+        .scheme = ActivationScheme::kToken, .bits = 3, .symmetric = symmetric, .clip = 0.9};
+    ActivationQuantizer group = row, heads = row;
+    group.group = 4;
+    const at::Tensor halves = at::cat({row(x.narrow(3, 0, 4)), row(x.narrow(3, 4, 4))}, 3);
+    EXPECT_TRUE(group(x).equal(halves));
+    heads.over_heads = true;
+    const at::Tensor joined = x.transpose(1, 2).reshape({2, 4, 24});  // a position's heads as a row
+    EXPECT_TRUE(heads(x).equal(row(joined).reshape({2, 4, 3, 8}).transpose(1, 2).contiguous()));
+    EXPECT_FALSE(heads(x).equal(row(x)));
+    EXPECT_THAT(refusal([&] { heads(joined); }), HasSubstr("over all heads does not fit"));
+    group.group = 3;
+    EXPECT_THAT(refusal([&] { group(x); }),
+                HasSubstr("groups of 3 channels does not fit rows of 8"));
+  }
+}
+
 TEST(ActivationQuantizer, survives_a_round_trip_through_json_exactly) {
   const ActivationQuantizer q = p1_quantizer({-.17, 2.83}, 8, at::kFloat);
-  EXPECT_EQ(activation_quantizer_from(parse_json(to_json(q).dump(), "test"), "test"), q);
+  ActivationQuantizer grouped{.scheme = ActivationScheme::kToken, .group = 64}, heads = grouped;
+  heads.group = 0, heads.over_heads = true;
+  for (const ActivationQuantizer& each : {q, grouped, heads}) {
+    EXPECT_EQ(activation_quantizer_from(parse_json(to_json(each).dump(), "test"), "test"), each);
+  }
+  EXPECT_FALSE(to_json(q).contains("group") || to_json(q).contains("over_heads"));
 }
 
 TEST(ActivationQuantizer, malformed_records_are_refused) {
@@ -151,6 +177,17 @@ TEST(ActivationQuantizer, malformed_records_are_refused) {
   json["scheme"] = "tokens";
   EXPECT_THAT(refusal([&] { activation_quantizer_from(json, "q.json"); }),
               HasSubstr("did you mean 'token'?"));
+  for (const Json& wrong :
+       std::vector<Json>{{{"scheme", "token"}, {"group", -1}},
+                         {{"scheme", "tensor_dynamic"}, {"group", 4}},
+                         {{"scheme", "tensor_static"}, {"over_heads", true}},
+                         {{"scheme", "token"}, {"group", 4}, {"over_heads", true}}}) {
+    json = to_json(ActivationQuantizer{});
+    json.update(wrong);
+    EXPECT_THAT(refusal([&] { activation_quantizer_from(json, "q.json"); }),
+                HasSubstr("scheme 'token' with group or over_heads, not both"))
+        << wrong;
+  }
 }
 
 TEST(ActivationTap, quantizes_its_sites_and_passes_the_rest) {
