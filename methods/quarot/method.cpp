@@ -99,16 +99,16 @@ void require_no_prefix(bool prefix) {
 
 void check_rotation(const PlannedStage& stage) {
   const auto options = options_from<RotateOptions>(stage.context);
-  quant::require_float(
-      "quarot", stage.before.weights.value_or(false),
-      stage.before.activations.value_or(false) || stage.before.cache.value_or(false),
-      "quarot + gptq");
-  require_no_prefix(stage.before.prefix > 0);
   if (stage.before.rotated) {
     throw Error(ErrorKind::kUnsupported,
                 "quarot rotates a network once, and stands twice in this composition: leave one "
                 "of them out");
   }
+  quant::require_float(
+      "quarot", stage.before.weights.value_or(false),
+      stage.before.activations.value_or(false) || stage.before.cache.value_or(false),
+      "quarot + gptq");
+  require_no_prefix(stage.before.prefix > 0);
   require_rotatable(stage.network, options.rotation);
 }
 

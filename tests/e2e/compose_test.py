@@ -310,11 +310,12 @@ trials:
         self.assertNotEqual(alone, both)
 
     def test_a_rotated_network_is_a_checkpoint_that_other_methods_go_on_with(self):
-        steps, data = ["rtn", "gptq", "boa", "aespa"], "calibration_seed: 1, samples: 8, context: 32, aespa: {iterations: 20}"
+        steps, data = ["rtn", "gptq", "boa", "aespa"], "calibration_seed: 1, samples: 8, context: 32"
+        few = "aespa: {iterations: 20}"
         composed = ", ".join(f"quarot + {step}" for step in steps)
         self.run_sweep("turned", {"llama": "llama_trained"},
-                       f"  - {{model: llama, method: [quarot, {composed}], bits: [W3A16, W4A16], seed: 1, quarot: {{quantize: none}}, "
-                       f"{data}}}\n"
+                       f"  - {{model: llama, method: [{composed}], bits: [W3A16, W4A16], seed: 1, quarot: {{quantize: none}}, "
+                       f"{data}, {few}}}\n"
                        "  - {model: llama, method: quarot + gptq, bits: W4A4KV4, seed: 1, "
                        f"quarot: {{quantize: activations, kv_group: 8}}, {data}}}\n"
                        "  - {model: llama, method: quarot + rtn, bits: W4A4KV4, seed: 1, "
@@ -328,7 +329,7 @@ trials:
             (turned / name).write_bytes((artifact / name).read_bytes())
         rounded = "rtn: {quantize: activations, act: token, symmetric: true, kv_symmetric: true}"
         self.run_sweep("behind_turned", {"llama": "llama_turned"},
-                       f"  - {{model: llama, method: [float, {', '.join(steps)}], bits: [W3A16, W4A16], {data}}}\n"
+                       f"  - {{model: llama, method: [float, {', '.join(steps)}], bits: [W3A16, W4A16], {data}, {few}}}\n"
                        f"  - {{model: llama, method: rtn + gptq, bits: W4A4KV4, {rounded}, {data}}}\n")
         for step in steps:
             with self.subTest(method=step):
