@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/models/network.h"
@@ -18,6 +19,9 @@ class ToyNetwork : public models::Network {
 
   ToyNetwork(models::NetworkInfo info, Function logits)
       : info_(std::move(info)), logits_(std::move(logits)) {}
+  // A network with parameters stays where it is; this one has none.
+  ToyNetwork(ToyNetwork&& other) noexcept
+      : info_(std::move(other.info_)), logits_(std::move(other.logits_)) {}
 
   const models::NetworkInfo& info() const override { return info_; }
   const Json& configuration() const override { return configuration_; }
