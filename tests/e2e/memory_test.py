@@ -54,6 +54,7 @@ def main():
     global options
     parser = argparse.ArgumentParser()
     parser.add_argument("--assay", default="build/dev/bin/assay")
+    parser.add_argument("--provider", help="not used here")
     options, rest = parser.parse_known_args()
     unittest.main(argv=[sys.argv[0], *rest])
 
