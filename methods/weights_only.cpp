@@ -16,6 +16,17 @@ void require_float_where_scaled(const WeightsOnly& asked, bool weights, bool act
                        (asked.method + " + rtn").c_str());
 }
 
+// `prefix`: tokens that may stand before the network. Their keys and values would stay as they are.
+void require_no_prefix_where_scaled(const WeightsOnly& asked, std::int64_t prefix) {
+  if (!asked.scales_values || asked.weight_bits == kFloatBits || prefix == 0) return;
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("{0} scales the channels of values, and a method before it puts a prefix "
+                          "in front, whose values would stay as they are: let {0} come first "
+                          "(\"{0} + cushioncache\"), or write scale: false",
+                          asked.method),
+              {{"parameter", "scale"}, {"value", "true"}});
+}
+
 }  // namespace
 
 void require_rounded_activations(const WeightsOnly& asked, bool rounded) {
@@ -36,6 +47,7 @@ Json run_weights_only(StageContext& context, const quant::ModelLoader& loader,
   quant::MethodNetwork loaded = loader(context);
   require_rounded_activations(asked, !loaded.tap->passive());
   require_float_where_scaled(asked, !loaded.before.layers.empty(), !loaded.tap->passive());
+  require_no_prefix_where_scaled(asked, loaded.network->prefix().length());
   quant::BlockQuantizer quantizer;
   if (asked.weight_bits != kFloatBits) quantizer = quantizer_for(*loaded.network);
   return quant::run_block_walk(context, loaded, quantizer,
@@ -127,6 +139,7 @@ void check_weights_only(const PlannedStage& stage, const WeightsOnly& asked) {
   if (stage.before.activations) require_rounded_activations(asked, *stage.before.activations);
   require_float_where_scaled(asked, stage.before.weights.value_or(false),
                              stage.before.activations.value_or(false));
+  require_no_prefix_where_scaled(asked, stage.before.prefix);
   if (asked.scales_channels) quant::require_scale_groups(stage.network);
 }
 

@@ -25,6 +25,7 @@ struct WeightsOnly {
   bool symmetric = false;
   // Nothing before it may be rounded then, and activations are for a method after it.
   bool scales_channels = false;
+  bool scales_values = false;  // channels of attention's values: no prefix may stand before it then
   quant::SequentialOptions sequential = {};
 };
 

@@ -57,6 +57,7 @@ struct QuantizeOptions {
             .weight_bits = search.bits,
             .activation_bits = activation_bits,
             .scales_channels = true,
+            .scales_values = search.scale,
             .sequential = {.propagate = quant::Propagation::kFloat}};
   }
 

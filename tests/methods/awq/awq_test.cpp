@@ -69,6 +69,14 @@ TEST(AwqStage, one_bit_is_refused) {
               ::testing::HasSubstr("unsupported: w_bits = 1"));
 }
 
+TEST(AwqStage, a_prefix_before_it_is_refused) {
+  const auto network = quant::canary_network("opt");
+  EXPECT_THAT(refusal_of_plan(3, {.prefix = 2}, *network),
+              ::testing::HasSubstr("unsupported: awq scales the channels of values, and a method "
+                                   "before it puts a prefix in front"));
+  EXPECT_EQ(refusal_of_plan(16, {.prefix = 2}, *network), "no error");
+}
+
 TEST(AwqStage, what_is_rounded_before_it_is_refused_by_plan_and_run) {
   const char* weights =
       "unsupported: awq works on float weights, and a method before it rounds them: let awq come "
