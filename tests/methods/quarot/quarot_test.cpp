@@ -175,8 +175,8 @@ TEST(QuarotGrid, is_that_of_the_largest_weight_unless_it_is_searched) {
 class QuarotChecks : public ::testing::Test {
  protected:
   // What the plan says of both stages.
-  std::string check(const models::Network& network, const Json& given, Bits bits,
-                    Rounding before = {}) {
+  std::string check_on(const models::Network& network, const Json& given, Bits bits,
+                       Rounding before = {}) {
     FakeContext context(parameters(given, bits.weights, bits.activations, bits.cache));
     return refusal([&] {
       for (const MethodStage& stage : quarot_method().stages) {
@@ -186,7 +186,7 @@ class QuarotChecks : public ::testing::Test {
   }
 
   std::string check(const Json& given, Bits bits, Rounding before = {}) {
-    return check(*quant::canary_network("opt"), given, bits, before);
+    return check_on(*quant::canary_network("opt"), given, bits, before);
   }
 
   // Heads of 6 channels, which no Hadamard matrix fits, but 24 together.
@@ -205,21 +205,22 @@ TEST_F(QuarotChecks, what_can_be_done_is_not_refused) {
   EXPECT_EQ(check({}, {4, 4, 4}), "no error");
   EXPECT_EQ(check({{"quantize", "activations"}, {"kv_group", 16}}, {4, 4, 4}), "no error");
   EXPECT_EQ(check({{"kv_symmetric", false}}, {2, 2, 1}), "no error");
-  EXPECT_EQ(check(*odd_heads(), {}, {4, 4, 16}), "no error");
+  EXPECT_EQ(check_on(*odd_heads(), {}, {4, 4, 16}), "no error");
 }
 
 TEST_F(QuarotChecks, what_cannot_be_is_refused_before_it_runs) {
-  EXPECT_THAT(check(*odd_heads(), {}, {4, 4, 4}),
+  EXPECT_THAT(check_on(*odd_heads(), {}, {4, 4, 4}),
               HasSubstr("kv_bits = 4, for which quarot rotates keys (write bits without KV to "
                         "leave them): the width of a head is 6"));
-  EXPECT_THAT(check(*odd_heads(), {{"quantize", "weights"}}, {4, 4, 4}), HasSubstr("kv_bits = 4"));
+  EXPECT_THAT(check_on(*odd_heads(), {{"quantize", "weights"}}, {4, 4, 4}),
+              HasSubstr("kv_bits = 4"));
   EXPECT_THAT(check({{"kv_group", 5}}, {4, 4, 4}),
               HasSubstr("kv_group = 5: a head has 16 channels; write -1"));
   EXPECT_THAT(check({{"kv_group", 0}}, {4, 4, 4}), HasSubstr("kv_group = 0"));
   EXPECT_THAT(check({}, {4, 4, 1}), HasSubstr("kv_bits = 1: a symmetric range"));
   EXPECT_THAT(check({}, {1, 4, 4}), HasSubstr("w_bits = 1 with a symmetric grid"));
   EXPECT_THAT(check({}, {4, 1, 4}), HasSubstr("a_bits = 1 with a symmetric grid"));
-  EXPECT_THAT(check(*quant::canary_network("vit"), {}, {4, 4, 16}),
+  EXPECT_THAT(check_on(*quant::canary_network("vit"), {}, {4, 4, 16}),
               HasSubstr("networks of family 'vit' have none"));
 }
 
