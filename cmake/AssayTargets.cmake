@@ -30,8 +30,17 @@ function(assay_in_batches name)
   set_target_properties(${name} PROPERTIES UNITY_BUILD ${ASSAY_UNITY} UNITY_BUILD_BATCH_SIZE ${ASSAY_BATCH})
 endfunction()
 # Sources that are in no batch: ALONE of the functions below. Sources of one batch share their anonymous namespaces, so two helpers of one name
-# in them do not compile. Records (methods, families, metrics, readers, commands and the tests of methods) are written by copying one another
-# and name their helpers alike on purpose. Their lists are passed as ALONE, so that one more is one more name in a list and never collides.
+# in them do not compile. Records (families, metrics, readers, commands) are written by copying one another and name their helpers alike on
+# purpose. Their lists are passed as ALONE, so that one more is one more name in a list and never collides. The folder of a method, and that of
+# its tests, is a batch of its own.
+function(assay_batch_by_folder name)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD_MODE GROUP)
+  foreach(source ${ARGN})
+    get_filename_component(folder "${source}" DIRECTORY)
+    string(MAKE_C_IDENTIFIER "in_${folder}" group)
+    set_source_files_properties("${source}" PROPERTIES UNITY_GROUP "${group}")
+  endforeach()
+endfunction()
 function(assay_alone)
   set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()

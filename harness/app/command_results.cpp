@@ -111,18 +111,24 @@ void add_query(Cli& cli) {
 
 void add_show(Cli& cli) {
   Command command(cli, "show", "One trial: parameters, figures, stages, how to repeat it alone",
-                  "  assay show 3f2a\n  assay show 3f2a --run runs/demo --format json");
+                  "  assay show 3f2a\n"
+                  "  assay show 3f2a --run runs/demo --format json\n"
+                  "  assay show 3f2a --tensors           # what became of every tensor");
   struct Options {
     std::string trial, run;
+    bool tensors = false;
   };
   const auto options = std::make_shared<Options>();
   command.format();
   command.argument("trial", options->trial, "Its id, first digits of it, or its label", "TRIAL")
       .required();
   command.option("--run", options->run, "Run folder (default: the newest)", "RUN");
+  command.flag("--tensors", options->tensors,
+               "Each tensor of its network by itself: quantized, or kept");
   command.runs([&cli, options] {
     results::Reader reader = open_run(options->run);
-    cli.print(results::show(reader, results::find_trial(reader, options->trial)));
+    cli.print(results::show(reader, results::find_trial(reader, options->trial),
+                            {.tensors = options->tensors}));
     return 0;
   });
 }

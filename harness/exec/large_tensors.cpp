@@ -5,6 +5,7 @@
 #include <c10/core/impl/alloc_cpu.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace assay::exec {
@@ -14,6 +15,7 @@ constexpr std::size_t kLarge = 1'000'000;
 constexpr std::size_t kMostFree = 256'000'000;
 constexpr std::size_t kGranularity = std::size_t{64} << 10;  // blocks of nearly equal sizes are one
 constexpr std::size_t kPage = 4096;
+constexpr std::size_t kSlack = 64'000'000;  // what free blocks may add to the most ever taken
 
 LargeBlocks& blocks() {
   static auto* const all = new LargeBlocks(kMostFree);  // outlives tensors that are static
@@ -46,6 +48,8 @@ void* LargeBlocks::take(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   const std::size_t whole = (bytes + kGranularity - 1) / kGranularity * kGranularity;
   if (void* block = reused(whole)) return block;
+  const std::size_t most = std::max(most_taken_, taken_bytes_ + whole);
+  trim(most + kSlack - taken_bytes_ - whole);
   void* block =
       ::mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) {
@@ -53,7 +57,7 @@ void* LargeBlocks::take(std::size_t bytes) {
     block = ::mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
   if (block == MAP_FAILED) return nullptr;
-  taken_.emplace(block, whole);
+  note_taken({block, whole});
   return block;
 }
 
@@ -68,8 +72,14 @@ void* LargeBlocks::reused(std::size_t bytes) {
   const Block block = *best;
   free_.erase(best);
   free_bytes_ -= block.bytes;
-  taken_.emplace(block.address, block.bytes);
+  note_taken(block);
   return block.address;
+}
+
+void LargeBlocks::note_taken(const Block& block) {
+  taken_.emplace(block.address, block.bytes);
+  taken_bytes_ += block.bytes;
+  most_taken_ = std::max(most_taken_, taken_bytes_);
 }
 
 bool LargeBlocks::give_back(void* block) {
@@ -78,6 +88,7 @@ bool LargeBlocks::give_back(void* block) {
   if (found == taken_.end()) return false;
   const std::size_t bytes = found->second;
   taken_.erase(found);
+  taken_bytes_ -= bytes;
   if (bytes > most_free_bytes_) {
     ::munmap(block, bytes);
     return true;

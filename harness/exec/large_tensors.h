@@ -13,7 +13,8 @@ namespace assay::exec {
 // asking the kernel for zeroed pages each time would take as long as many a product. Any thread.
 class LargeBlocks {
  public:
-  // Free blocks beyond so many bytes go back to the kernel, the oldest first.
+  // Free blocks beyond so many bytes go back to the kernel, the oldest first; so do those that
+  // would add more than 64 MB to the most that was ever taken at once.
   explicit LargeBlocks(std::size_t most_free_bytes) : most_free_bytes_(most_free_bytes) {}
   ~LargeBlocks();
   LargeBlocks(const LargeBlocks&) = delete;
@@ -34,11 +35,14 @@ class LargeBlocks {
   };
 
   void* reused(std::size_t bytes);
+  void note_taken(const Block& block);
   void trim(std::size_t most_bytes);
 
   const std::size_t most_free_bytes_;
   mutable std::mutex mutex_;
   std::unordered_map<void*, std::size_t> taken_;
+  std::size_t taken_bytes_ = 0;
+  std::size_t most_taken_ = 0;
   std::list<Block> free_;  // newest first
   std::size_t free_bytes_ = 0;
 };

@@ -57,20 +57,19 @@ namespace {
 constexpr std::size_t kLanes = 8;               // blocks computed side by side
 constexpr std::size_t kLaneWords = 2 * kLanes;  // of 64 bits in them
 
-}  // namespace
-
-// kLanes blocks at once: their rounds do not wait for each other, and the compiler makes vectors of
-// them.
-void Philox::fill_blocks(std::span<std::uint64_t> words) {
+// Blocks first .. first + kLanes - 1 at once: their rounds do not wait for each other, and the
+// compiler makes vectors of them. `counter` are its upper two words.
+inline __attribute__((always_inline)) void make_blocks(std::uint64_t first,
+                                                       std::array<std::uint32_t, 2> counter,
+                                                       std::array<std::uint32_t, 2> key,
+                                                       std::uint64_t* words) {
   std::array<std::array<std::uint32_t, kLanes>, 4> c;
-  const std::uint64_t first = counter_[0] | std::uint64_t{counter_[1]} << 32;
   for (std::size_t l = 0; l < kLanes; ++l) {
     c[0][l] = static_cast<std::uint32_t>(first + l);
     c[1][l] = static_cast<std::uint32_t>((first + l) >> 32);
-    c[2][l] = counter_[2];
-    c[3][l] = counter_[3];
+    c[2][l] = counter[0];
+    c[3][l] = counter[1];
   }
-  std::array<std::uint32_t, 2> key = key_;
   for (int round = 0; round < 10; ++round) {
     for (std::size_t l = 0; l < kLanes; ++l) {
       const std::uint64_t a = std::uint64_t{0xD2511F53} * c[0][l];
@@ -87,6 +86,31 @@ void Philox::fill_blocks(std::span<std::uint64_t> words) {
     words[2 * l] = c[0][l] | std::uint64_t{c[1][l]} << 32;
     words[2 * l + 1] = c[2][l] | std::uint64_t{c[3][l]} << 32;
   }
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void make_blocks_avx2(std::uint64_t first,
+                                                      std::array<std::uint32_t, 2> counter,
+                                                      std::array<std::uint32_t, 2> key,
+                                                      std::uint64_t* words) {
+  make_blocks(first, counter, key, words);
+}
+#endif
+
+}  // namespace
+
+void Philox::fill_blocks(std::span<std::uint64_t> words) {
+  const std::uint64_t first = counter_[0] | std::uint64_t{counter_[1]} << 32;
+  const std::array<std::uint32_t, 2> upper = {counter_[2], counter_[3]};
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) {
+    make_blocks_avx2(first, upper, key_, words.data());
+  } else {
+    make_blocks(first, upper, key_, words.data());
+  }
+#else
+  make_blocks(first, upper, key_, words.data());
+#endif
   counter_[0] = static_cast<std::uint32_t>(first + kLanes);
   counter_[1] = static_cast<std::uint32_t>((first + kLanes) >> 32);
 }

@@ -73,7 +73,7 @@ namespace assay {
 
 Method awq_method() {
   using namespace awq;
-  MethodStage stage = weights_only_stage<QuantizeOptions>(1);
+  MethodStage stage = weights_only_stage<QuantizeOptions>(2);
   stage.rounds = rounds_weights_first;
   return weights_only_method<QuantizeOptions>(
       {.name = "awq",

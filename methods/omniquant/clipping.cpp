@@ -7,7 +7,7 @@
 namespace assay::omniquant {
 namespace {
 
-constexpr double kSmallestScale = 1e-5, kLargestScale = 1e4;
+constexpr double kSmallestGridScale = 1e-5, kLargestGridScale = 1e4;
 
 // `reduce` of the last dimension, over the columns of every group: [rows, groups].
 at::Tensor by_group(const at::Tensor& weight, std::int64_t group,
@@ -40,8 +40,8 @@ quant::Grid clipped_grid(const at::Tensor& weight, const Clipping& clipping, int
   const at::Tensor low = by_group(weight, group, [](const at::Tensor& x) { return x.amin(-1); });
   const at::Tensor from = kept(low, clipping.low), to = kept(high, clipping.high);
   quant::Grid grid{.bits = bits, .group = group};
-  grid.scale =
-      at::clamp((to - from) / static_cast<double>(grid.qmax()), kSmallestScale, kLargestScale);
+  grid.scale = at::clamp((to - from) / static_cast<double>(grid.qmax()), kSmallestGridScale,
+                         kLargestGridScale);
   // 0 is added so that no zero point is -0.
   grid.zero = at::round(-from / grid.scale).detach() + 0.0;
   return grid;

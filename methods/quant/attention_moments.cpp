@@ -30,6 +30,12 @@ AttentionMoments::AttentionMoments(models::AttentionParts parts, std::string inp
       keys_(static_cast<std::size_t>(parts_.kv_heads)),
       mixed_(static_cast<std::size_t>(values ? parts_.heads : 0)) {}
 
+SiteNames AttentionMoments::sites() const {
+  SiteNames sites = {input_site_, parts_.queries, parts_.keys};
+  if (values_) sites.insert(parts_.probabilities);
+  return sites;
+}
+
 // [B, T, heads, d] of what counts.
 at::Tensor AttentionMoments::by_head(const at::Tensor& value, std::int64_t heads) const {
   const at::Tensor counted = chunk_ ? chunk_->counted(value) : value;

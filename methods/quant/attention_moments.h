@@ -11,6 +11,7 @@
 #include "harness/models/tap.h"
 #include "methods/quant/chunk.h"
 #include "methods/quant/moments.h"
+#include "methods/quant/partial_pass.h"
 
 // Second moments of what attention makes of a layer's output. Sources: aespa (Kim et al. 2024,
 // arXiv 2402.08958) and BoA (Kim et al. 2025, arXiv 2406.13474).
@@ -26,6 +27,7 @@ class AttentionMoments : public models::Tap {
   AttentionMoments(models::AttentionParts parts, std::string input_site, bool values,
                    at::Tensor prefix_keys = {});
 
+  SiteNames sites() const;                            // that it looks at
   void begin(const Chunk* chunk) { chunk_ = chunk; }  // borrowed until the next call
   at::Tensor operator()(std::string_view site, const at::Tensor& value) override;
   bool wants(std::string_view site) const override {

@@ -3,13 +3,38 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/base/error.h"
 
 namespace assay::quant {
+namespace {
+
+// x^T x [features, features] of x [rows, features], in strips of rows: what stands below the
+// diagonal is copied, not computed again.
+at::Tensor second_moments(const at::Tensor& x) {
+  constexpr std::int64_t kStrip = 256;
+  const std::int64_t features = x.size(1);
+  if (features < 2 * kStrip) return at::matmul(x.t(), x);
+  at::Tensor all = at::empty({features, features}, x.options());
+  for (std::int64_t first = 0; first < features; first += kStrip) {
+    const std::int64_t width = std::min(kStrip, features - first), rest = features - first - width;
+    const at::Tensor own = x.narrow(1, first, width).t();
+    at::Tensor strip = all.narrow(0, first, width).narrow(1, first, features - first);
+    strip.copy_(at::matmul(own, x.narrow(1, first, features - first)));
+    if (rest == 0) break;
+    all.narrow(0, first + width, rest)
+        .narrow(1, first, width)
+        .copy_(strip.narrow(1, width, rest).t());
+  }
+  return all;
+}
+
+}  // namespace
 
 void MomentAccumulator::add(const at::Tensor& inputs) {
   const at::Tensor flat = inputs.reshape({-1, inputs.size(-1)});
-  const at::Tensor partial = at::matmul(flat.t(), flat);
+  const at::Tensor partial = second_moments(flat);
   if (sum_.defined()) {
     sum_.add_(partial);  // in float64
   } else {

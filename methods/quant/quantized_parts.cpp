@@ -8,6 +8,7 @@
 
 #include "harness/base/digest.h"
 #include "harness/contract/stage_result.h"
+#include "methods/quant/tensor_ledger.h"
 
 namespace assay::quant {
 namespace {
@@ -34,7 +35,7 @@ double bits_per_weight(const models::Network& network, const QuantizedParts& par
     const auto found = parts.layers.find(layer.name);
     const std::int64_t weights = weights_of(network, layer);
     all.weights += weights;
-    all.bits += found == parts.layers.end() ? weights * kFloatBits : found->second.bits;
+    all.bits += found == parts.layers.end() ? weights * kFloatBits : found->second.cost.bits;
   }
   return all.bits_per_weight();
 }
@@ -45,7 +46,7 @@ std::int64_t weight_bytes(const models::Network& network, const QuantizedParts& 
   for (const models::Layer& layer : network.layers()) {
     const auto found = parts.layers.find(layer.name);
     if (found == parts.layers.end()) continue;
-    bytes += (found->second.bits + 7) / 8 - weights_of(network, layer) * 2;
+    bytes += (found->second.cost.bits + 7) / 8 - weights_of(network, layer) * 2;
   }
   return bytes;
 }
@@ -66,6 +67,13 @@ Json weights_protocol(const models::Network& network, const QuantizedParts& part
   return {{"layers", parts.layers.size()},
           {"digest", digest_of_names(parts.layers)},
           {"float_layers", named}};
+}
+
+std::string text_of(const Grid& grid) {
+  const std::string bits = fmt::format("{} bits", grid.bits);
+  if (grid.levels.defined()) return fmt::format("{}, levels, blocks of {}", bits, grid.group);
+  if (grid.group > 0) return fmt::format("{}, groups of {}", bits, grid.group);
+  return bits + (grid.scale.numel() == 1 ? ", one scale" : ", a scale per row");
 }
 
 const char* text_of(RoundingOrder order) {
@@ -120,7 +128,10 @@ std::string note_of(const QuantizedParts& before, const QuantizedModel& made) {
 }  // namespace
 
 void QuantizedParts::add(const QuantizedModel& model) {
-  for (const auto& [name, layer] : model.layers) layers[name] = storage_cost(layer);
+  for (const auto& [name, layer] : model.layers) {
+    layers[name] = {storage_cost(layer), fmt::format("{}: {}", model.method, text_of(layer.grid))};
+  }
+  for (const auto& [name, value] : model.parameters) replaced[name] = "replaced by " + model.method;
   for (const auto& [site, quantizer] : model.activations) sites[site].push_back(quantizer.order);
   prefix = std::max(prefix, model.prefix.length());
 }
@@ -150,7 +161,8 @@ Json quantization_result(const models::Network& network, const QuantizedParts& b
                    {"quantized_sites", made.activations.size()}}},
                  {"quantization",
                   {{"weights", weights_protocol(network, parts)},
-                   {"activations", activations_protocol(parts)}}}};
+                   {"activations", activations_protocol(parts)}}},
+                 {"tensors", tensor_ledger(network, parts)}};
   if (parts.prefix > 0) result["metrics"]["prefix_tokens"] = parts.prefix;
   if (const std::string note = note_of(before, made); !note.empty()) add_note(result, note);
   return result;

@@ -15,9 +15,15 @@
 
 namespace assay::quant {
 
+struct QuantizedPart {
+  StorageCost cost;
+  std::string as;  // "gptq: 4 bits, groups of 64"
+};
+
 struct QuantizedParts {
-  std::map<std::string, StorageCost> layers;  // by layer name; those that are not here are float
+  std::map<std::string, QuantizedPart> layers;  // by layer name; those that are not here are float
   std::map<std::string, std::vector<RoundingOrder>> sites;  // one a method, in their order
+  std::map<std::string, std::string> replaced;  // by float parameter: "replaced by quarot"
   std::int64_t prefix = 0;  // tokens of the prefix that stands before every sequence
 
   // The weights that a method quantizes take the place of what a method before it made of them. An
@@ -36,9 +42,9 @@ std::vector<MetricValue> network_values();
 std::vector<MetricValue> network_values_with_prefix();
 
 // Result of a stage that makes a quantized network: {"metrics": network_values(), "quantization":
-// ...}. `made` is what the stage itself quantized, `before` what the methods before it did.
-// "quantization" is the protocol that figures of the network stand under, by which boards tell
-// unlike rows apart (docs/guides/evaluation.md):
+// ..., "tensors": tensor_ledger()}. `made` is what the stage itself quantized, `before` what the
+// methods before it did. "quantization" is the protocol that figures of the network stand under, by
+// which boards tell unlike rows apart (docs/guides/evaluation.md):
 //   {"weights": null | {"layers": 16, "digest", "float_layers": ["head", ...]},
 //    "activations": null | {"sites": 127, "digest", "rounding": ["round(x/s) + z"]}}
 //   (of a site that two methods round "round(x/s + z), then round(x/s) + z")

@@ -12,6 +12,7 @@
 #include "harness/base/error.h"
 #include "harness/models/block_rotation.h"
 #include "methods/quant/attention_moments.h"
+#include "methods/quant/partial_pass.h"
 #include "methods/quant/tap_sequence.h"
 #include "methods/quant/upstream_moments.h"
 
@@ -138,11 +139,14 @@ struct Walk {
     models::Untapped none;
     TapSequence seen(inputs, attention ? static_cast<models::Tap&>(*attention) : none);
     TapSequence tap(own, seen);
+    SiteNames sites;
+    for (const models::Layer& layer : layers) sites.insert(layer.input_site);
+    if (attention) sites.merge(attention->sites());
     for (std::size_t i = 0; i < hidden.size(); ++i) {
       poll();
       inputs.begin(&chunks[i]);
       if (attention) attention->begin(&chunks[i]);
-      network.unit(unit, hidden[i], tap);
+      pass_until_seen(sites, network, unit, hidden[i], tap);
     }
     std::optional<UpstreamMoments> upstream;
     if (options.upstream) upstream = collect_upstream(unit, layers, attention.has_value());

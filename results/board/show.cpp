@@ -13,6 +13,7 @@
 #include "results/board/quantization.h"
 #include "results/board/rows.h"
 #include "results/board/series.h"
+#include "results/board/tensors.h"
 
 namespace assay::results {
 namespace {
@@ -180,7 +181,7 @@ TrialSummary find_trial(Reader& reader, const std::string& name) {
                                               reader.path().string(), name, hint_for(name, legal)));
 }
 
-std::vector<Table> show(Reader& reader, const TrialSummary& trial) {
+std::vector<Table> show(Reader& reader, const TrialSummary& trial, const ShowOptions& options) {
   std::vector<ResultRow> rows = reader.results();
   std::erase_if(rows, [&](const ResultRow& row) { return row.trial != trial.id; });
   const std::vector<TrialStageSummary> of_trial = reader.stages_of(trial.id);
@@ -189,6 +190,11 @@ std::vector<Table> show(Reader& reader, const TrialSummary& trial) {
   std::vector<Table> tables{std::move(about), figures(rows), stages(of_trial)};
   if (Table series = series_table(of_trial); !series.rows.empty())
     tables.push_back(std::move(series));
+  if (trial.network_stage) {
+    const Json network = reader.result(*trial.network_stage);
+    Table tensors = options.tensors ? tensor_table(network) : tensor_summary(network);
+    if (!tensors.rows.empty()) tables.push_back(std::move(tensors));
+  }
   tables.push_back(inputs_table(of_trial));
   tables.push_back(protocols_table(reader, rows));
   return tables;

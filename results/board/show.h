@@ -17,13 +17,17 @@ TrialSummary find_trial(Reader& reader, const std::string& name);
 [[noreturn]] void refuse_ambiguous(const std::filesystem::path& file, const std::string& name,
                                    const std::vector<TrialSummary>& trials);
 
-// One trial: what it is, its figures, its stages with attempts and logs, the files behind them with
-// their digests, and the fields of its protocols.
 // Whether two labels have the same words in any order. The steps of a composition are one word, in
 // their order.
 bool same_words(const std::string& label, const std::string& name);
 
-std::vector<Table> show(Reader& reader, const TrialSummary& trial);
+struct ShowOptions {
+  bool tensors = false;  // a row for each tensor of its network, not for each kind of them
+};
+
+// One trial: what it is, its figures, its stages with attempts and logs, what became of the tensors
+// of its network, the files behind them with their digests, and the fields of its protocols.
+std::vector<Table> show(Reader& reader, const TrialSummary& trial, const ShowOptions& options = {});
 
 // A query as a table.
 Table table_of(const QueryResult& result);

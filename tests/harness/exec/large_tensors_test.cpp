@@ -37,6 +37,15 @@ TEST(LargeBlocks, no_more_than_the_limit_is_free) {
   EXPECT_EQ(blocks.free_bytes(), 4 * kMegabyte);  // the oldest went
 }
 
+TEST(LargeBlocks, free_blocks_add_little_to_the_most_that_was_taken) {
+  LargeBlocks blocks(1000 * kMegabyte);
+  blocks.give_back(blocks.take(100 * kMegabyte));
+  blocks.give_back(blocks.take(200 * kMegabyte));  // 100 free and 200 taken: more than 200 + 64 MB
+  EXPECT_EQ(blocks.free_bytes(), 200 * kMegabyte);
+  blocks.give_back(blocks.take(40 * kMegabyte));  // 240 MB: within the slack
+  EXPECT_EQ(blocks.free_bytes(), 240 * kMegabyte);
+}
+
 TEST(LargeBlocks, what_is_none_of_them_is_told) {
   LargeBlocks blocks(kMegabyte);
   int other = 0;

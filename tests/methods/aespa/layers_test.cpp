@@ -8,14 +8,14 @@
 namespace assay::aespa {
 namespace {
 
-at::Tensor random_moments(std::int64_t n) {
+at::Tensor moments_of(std::int64_t n) {
   const at::Tensor x =
       at::matmul(at::randn({n, n}, at::kDouble), at::randn({n, 4 * n}, at::kDouble));
   return at::matmul(x, x.t()) / static_cast<double>(n);
 }
 
 quant::LayerMoments moments_named(const std::string& name, std::int64_t n) {
-  return {.layer = {.name = name}, .column = random_moments(n)};
+  return {.layer = {.name = name}, .column = moments_of(n)};
 }
 
 TEST(AespaLayers, without_its_own_steps_it_is_gptq_on_the_searched_grid) {

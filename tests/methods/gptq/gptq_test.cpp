@@ -141,7 +141,7 @@ TEST_F(GptqStage, weights_that_are_not_finite_are_refused_by_layer) {
 }
 
 // Raise the stage's revision when these texts move on purpose: a stored result keeps its own.
-TEST_F(GptqStage, golden_result_behind_another_method_of_revision_4) {
+TEST_F(GptqStage, golden_result_behind_another_method_of_revision_5) {
   const quant::ModelLoader rounded = [](StageContext&) {
     quant::MethodNetwork loaded(quant::canary_network("opt"));
     std::map<std::string, quant::ActivationQuantizer, std::less<>> quantizers;
@@ -162,8 +162,8 @@ TEST_F(GptqStage, golden_result_behind_another_method_of_revision_4) {
 }
 
 // Raise the stage's revision when these numbers move on purpose.
-TEST_F(GptqStage, golden_output_of_revision_4) {
-  EXPECT_EQ(implementations(gptq_method(), opt).front().declaration.revision, 4);
+TEST_F(GptqStage, golden_output_of_revision_5) {
+  EXPECT_EQ(implementations(gptq_method(), opt).front().declaration.revision, 5);
   FakeContext context(parameters_of(gptq_method().declaration, {}, 4, 16));
   prepare(context);
   const Json result = run(context);

@@ -43,6 +43,16 @@ TEST(Moments, streamed_equals_one_shot) {  // T4
   EXPECT_LT(relative(hessian_in_chunks(x, 8, MomentUnit::kSequence), whole * 7), 1e-12);
 }
 
+TEST(Moments, of_many_features_are_those_of_one_product) {
+  at::manual_seed(4);
+  for (const std::int64_t features : {511, 512, 700, 1030}) {
+    const at::Tensor x = at::randn({2, 30, features}, at::kDouble);
+    const at::Tensor flat = x.reshape({-1, features});
+    const at::Tensor made = hessian_in_chunks(x, 2, MomentUnit::kToken);
+    EXPECT_LT(relative(made, at::matmul(flat.t(), flat) * (2.0 / 60)), 1e-12) << features;
+  }
+}
+
 TEST(Moments, padding_does_not_count) {
   at::manual_seed(2);
   const at::Tensor x = at::randn({3, 4, 5}, at::kDouble);

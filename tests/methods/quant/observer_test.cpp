@@ -14,14 +14,14 @@ using assay::testing::refusal;
 using models::ChainNetwork;
 using ::testing::HasSubstr;
 
-at::Tensor inputs() {
+at::Tensor observed_inputs() {
   at::manual_seed(5);
   return at::randn({11, 4, 6}, at::kDouble);
 }
 
 TEST(Observe, min_max_are_the_extremes_of_all_chunks) {
   const ChainNetwork network(2, 6, at::kDouble);
-  const at::Tensor x = inputs();
+  const at::Tensor x = observed_inputs();
   const Ranges ranges = observe(network, {x, 4}, network.sites(), {});
   EXPECT_EQ(ranges.at("units.0.linear.in").low, x.min().item<double>());
   EXPECT_EQ(ranges.at("units.0.linear.in").high, x.max().item<double>());
@@ -32,7 +32,7 @@ TEST(Observe, min_max_are_the_extremes_of_all_chunks) {
 
 TEST(Observe, percentile_is_the_mean_over_chunks_and_padding_does_not_count) {
   const ChainNetwork network(1, 6, at::kDouble);
-  const at::Tensor x = inputs();
+  const at::Tensor x = observed_inputs();
   double expected = 0;
   for (std::int64_t begin = 0; begin < 11; begin += 4) {
     expected +=
@@ -47,7 +47,7 @@ TEST(Observe, percentile_is_the_mean_over_chunks_and_padding_does_not_count) {
 
 TEST(Observe, mse_shrinks_a_range_with_an_outlier_and_is_never_worse_than_min_max) {
   const ChainNetwork network(1, 6, at::kDouble);
-  at::Tensor x = inputs();
+  at::Tensor x = observed_inputs();
   x[0][0][0] = 9;
   const Range wide = observe(network, {x, 8}, network.sites(), {}).at("units.0.linear.in");
   const Range best =
@@ -63,7 +63,7 @@ TEST(Observe, mse_shrinks_a_range_with_an_outlier_and_is_never_worse_than_min_ma
 TEST(Observe, a_site_that_the_network_never_reaches_is_an_error) {
   const ChainNetwork network(1, 6, at::kDouble);
   EXPECT_THAT(refusal([&] {
-                observe(network, {inputs(), 4}, {"units.7.linear.in"}, {});
+                observe(network, {observed_inputs(), 4}, {"units.7.linear.in"}, {});
               }),
               HasSubstr("method: site 'units.7.linear.in' was not reached"));
 }

@@ -70,6 +70,23 @@ TEST(QuantizedParts, of_two_methods_each_layer_and_site_counts_as_it_was_left) {
   EXPECT_EQ(both["quantization"]["activations"]["rounding"], Json::array({"round(x/s + z)"}));
 }
 
+TEST(QuantizedParts, every_tensor_stands_in_the_ledger_as_it_was_left) {
+  const ChainNetwork network(3, 64, at::kFloat);
+  QuantizedParts before;
+  before.add(rounded(network, {0}, {.bits = 8}));
+  QuantizedModel made =
+      rounded(network, {1}, {.bits = 4, .granularity = Granularity::kGroup, .group = 32});
+  made.parameters["units.2.linear.weight"] = at::ones({64, 64});
+  const Json tensors = quantization_result(network, before, made)["tensors"];
+  EXPECT_EQ(tensors, Json::parse(R"([
+      {"name": "units.0.linear.weight", "shape": [64, 64], "state": "quantized", "bits": 8.375,
+       "as": "test: 8 bits, a scale per row"},
+      {"name": "units.1.linear.weight", "shape": [64, 64], "state": "quantized", "bits": 4.625,
+       "as": "test: 4 bits, groups of 32"},
+      {"name": "units.2.linear.weight", "shape": [64, 64], "state": "kept", "bits": 16,
+       "as": "float layer, replaced by test"}])"));
+}
+
 TEST(QuantizedParts, what_two_methods_round_has_a_note) {
   const ChainNetwork network(3, 40, at::kFloat);
   const auto made = [&](const std::vector<int>& units, const char* site) {

@@ -9,6 +9,7 @@
 #include "methods/quant/activation.h"
 #include "methods/quant/block_walk.h"
 #include "methods/quant/grid_search.h"
+#include "methods/quant/partial_pass.h"
 #include "methods/quant/site_value.h"
 #include "tests/methods/support/chain_network.h"
 #include "tests/methods/support/tapped_network.h"
@@ -55,6 +56,25 @@ TEST(Sequential, a_unit_sees_the_output_of_the_quantized_units_before_it) {
                              },
                          .finished = [&](std::int64_t unit) { finished.push_back(unit); }});
   EXPECT_EQ(finished, (std::vector<std::int64_t>{0, 1, 2}));
+}
+
+TEST(Sequential, a_pass_ends_where_all_sites_were_seen) {
+  const ChainNetwork network(1, 6, at::kDouble);
+  struct Recorder : models::Tap {
+    at::Tensor operator()(std::string_view site, const at::Tensor& value) override {
+      seen.emplace_back(site);
+      return value;
+    }
+    std::vector<std::string> seen;
+  };
+  const auto seen_until = [&](const SiteNames& sites) {
+    Recorder recorder;
+    pass_until_seen(sites, network, 0, inputs(1), recorder);
+    return recorder.seen;
+  };
+  EXPECT_THAT(seen_until({"units.0.linear.in"}), ::testing::ElementsAre("units.0.linear.in"));
+  EXPECT_EQ(seen_until({"units.0.linear.in", "units.0.linear.out"}).size(), 2U);
+  EXPECT_EQ(seen_until({"units.0.linear.in", "no site"}).size(), 2U) << "then it goes to its end";
 }
 
 TEST(Sequential, a_restored_unit_is_not_computed_again) {

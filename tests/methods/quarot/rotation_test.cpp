@@ -24,7 +24,7 @@ using models::Network;
 using ::testing::HasSubstr;
 using testing::refusal;
 
-Json llama(const Json& given = Json::object()) {
+Json llama_configuration(const Json& given = Json::object()) {
   Json all = {{"model_type", "llama"},    {"vocab_size", 40},
               {"hidden_size", 24},        {"intermediate_size", 40},
               {"num_hidden_layers", 2},   {"num_attention_heads", 6},
@@ -33,7 +33,7 @@ Json llama(const Json& given = Json::object()) {
   return all;
 }
 
-Json opt(const Json& given = Json::object()) {
+Json opt_configuration(const Json& given = Json::object()) {
   Json all = {{"model_type", "opt"},
               {"vocab_size", 40},
               {"hidden_size", 24},
@@ -90,13 +90,16 @@ TEST_P(Rotated, matrices_are_orthogonal_and_of_their_seed) {
 
 TEST_P(Rotated, networks_compute_what_they_did) {
   for (const Json& configuration :
-       {llama(), llama({{"tie_word_embeddings", true}}),
-        llama({{"attention_bias", true}, {"mlp_bias", true}}), llama({{"model_type", "qwen2"}}),
-        llama({{"num_attention_heads", 4}, {"num_key_value_heads", 4}}),
-        llama({{"num_attention_heads", 9}, {"num_key_value_heads", 3}, {"head_dim", 4}}),
-        llama({{"num_attention_heads", 4}, {"num_key_value_heads", 1}}), opt(),
-        opt({{"tie_word_embeddings", false}}), opt({{"num_attention_heads", 4}}),
-        opt({{"num_attention_heads", 1}})}) {
+       {llama_configuration(), llama_configuration({{"tie_word_embeddings", true}}),
+        llama_configuration({{"attention_bias", true}, {"mlp_bias", true}}),
+        llama_configuration({{"model_type", "qwen2"}}),
+        llama_configuration({{"num_attention_heads", 4}, {"num_key_value_heads", 4}}),
+        llama_configuration(
+            {{"num_attention_heads", 9}, {"num_key_value_heads", 3}, {"head_dim", 4}}),
+        llama_configuration({{"num_attention_heads", 4}, {"num_key_value_heads", 1}}),
+        opt_configuration(), opt_configuration({{"tie_word_embeddings", false}}),
+        opt_configuration({{"num_attention_heads", 4}}),
+        opt_configuration({{"num_attention_heads", 1}})}) {
     const auto network = filled(configuration);
     const at::Tensor expected = network->forward(tokens(2, 17));
     const auto turned = rotated_by(*network, GetParam());
@@ -113,7 +116,7 @@ TEST_P(Rotated, networks_compute_what_they_did) {
 }
 
 TEST_P(Rotated, the_residual_stream_is_turned_and_centred) {
-  for (const Json& configuration : {llama(), opt()}) {
+  for (const Json& configuration : {llama_configuration(), opt_configuration()}) {
     const auto network = filled(configuration);
     const auto turned = rotated_by(*network, GetParam());
     models::Recorder before, after;
@@ -137,7 +140,7 @@ TEST_P(Rotated, the_residual_stream_is_turned_and_centred) {
 }
 
 TEST_P(Rotated, decoding_and_prefixes_see_the_same_network) {
-  for (const Json& configuration : {llama(), opt()}) {
+  for (const Json& configuration : {llama_configuration(), opt_configuration()}) {
     const auto network = filled(configuration);
     const auto turned = rotated_by(*network, GetParam());
     const at::Tensor prompt = tokens(1, 3)[0] + 1;
@@ -154,7 +157,8 @@ TEST_P(Rotated, decoding_and_prefixes_see_the_same_network) {
 }
 
 TEST_P(Rotated, a_checkpoint_of_the_network_is_read_back_bit_for_bit) {
-  for (const Json& configuration : {llama({{"tie_word_embeddings", true}}), opt()}) {
+  for (const Json& configuration :
+       {llama_configuration({{"tie_word_embeddings", true}}), opt_configuration()}) {
     const auto turned = rotated_by(*filled(configuration, at::kFloat), GetParam());
     const TemporaryFolder folder;
     models::save_network(*turned, folder.path());
@@ -192,7 +196,7 @@ TEST_P(Rotated, planted_outliers_leave_the_residual_stream) {
 
 // What methods that look at attention collect, with a prefix in front.
 TEST_P(Rotated, moments_of_rows_are_those_of_the_scores_and_outputs) {
-  const auto network = filled(llama({{"num_attention_heads", 6}}));
+  const auto network = filled(llama_configuration({{"num_attention_heads", 6}}));
   const auto turned = rotated_by(*network, GetParam());
   const auto moments_of = [&](Network& each) {
     each.set_prefix(models::prefix_of(each, tokens(1, 3)[0] + 1));
@@ -231,20 +235,21 @@ TEST(Rotation, what_cannot_be_rotated_is_refused_by_size) {
   const auto refused = [](const Json& configuration, RotationKind kind) {
     return refusal([&] { require_rotatable(*filled(configuration), kind); });
   };
-  const Json narrow = llama({{"hidden_size", 30}, {"head_dim", 4}});
-  EXPECT_EQ(refused(llama(), RotationKind::kHadamard), "no error");
-  EXPECT_EQ(refused(opt(), RotationKind::kRandom), "no error");
+  const Json narrow = llama_configuration({{"hidden_size", 30}, {"head_dim", 4}});
+  EXPECT_EQ(refused(llama_configuration(), RotationKind::kHadamard), "no error");
+  EXPECT_EQ(refused(opt_configuration(), RotationKind::kRandom), "no error");
   EXPECT_EQ(refused(narrow, RotationKind::kRandom), "no error");
   EXPECT_THAT(refused(narrow, RotationKind::kHadamard),
               HasSubstr("write random, which takes any width): the width of the residual stream "
                         "is 30"));
-  EXPECT_THAT(refused(llama({{"intermediate_size", 44}}), RotationKind::kRandom),
+  EXPECT_THAT(refused(llama_configuration({{"intermediate_size", 44}}), RotationKind::kRandom),
               HasSubstr("the width of the MLP is 44"));
   EXPECT_THAT(
-      refused(llama({{"head_dim", 10}, {"num_attention_heads", 7}, {"num_key_value_heads", 7}}),
+      refused(llama_configuration(
+                  {{"head_dim", 10}, {"num_attention_heads", 7}, {"num_key_value_heads", 7}}),
               RotationKind::kRandom),
       HasSubstr("the width of the heads together is 70"));
-  EXPECT_THAT(refused(llama({{"rotated", true}}), RotationKind::kRandom),
+  EXPECT_THAT(refused(llama_configuration({{"rotated", true}}), RotationKind::kRandom),
               HasSubstr("the network is rotated already"));
   const auto vision = quant::canary_network("vit");
   EXPECT_THAT(refusal([&] { require_rotatable(*vision, RotationKind::kRandom); }),

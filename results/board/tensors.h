@@ -1,0 +1,12 @@
+#pragma once
+
+#include "results/board/table.h"
+
+namespace assay::results {
+
+// What became of the tensors of a network, from the member `tensors` of its stage's result: one row
+// for those that share a fate, or one for each. No rows if the stage does not say.
+Table tensor_summary(const Json& result);
+Table tensor_table(const Json& result);
+
+}  // namespace assay::results

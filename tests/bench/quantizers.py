@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""GPTQ, BoA and aespa of a random OPT (4 blocks, 256 wide, 3 bits, 32 windows of 256 tokens), against the code of their releases.
+
+Ours is the whole stage as a run does it, theirs the quantization alone, on the same LibTorch, on 1 and on 2 threads; interleaved, medians.
+The releases are not part of Assay: give checkouts of IST-DASLab/gptq, of BoA and of SamsungLabs/aespa. The first call installs
+transformers 4.43.2, which they ask for, into .deps/releases.
+
+    tests/bench/quantizers.py --gptq DIR --boa DIR --aespa DIR [--repeat 3]
+"""
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import bench
+import random_llama
+
+WIDTH, MLP, BLOCKS, HEADS, VOCABULARY = 256, 1024, 4, 4, 512
+BITS, SAMPLES, CONTEXT = 3, 32, 256
+METHODS = ("gptq", "boa", "aespa")
+
+
+def shapes():
+    named = {"model.decoder.embed_tokens.weight": (VOCABULARY, WIDTH), "model.decoder.embed_positions.weight": (CONTEXT + 2, WIDTH)}
+    for i in range(BLOCKS):
+        p = f"model.decoder.layers.{i}."
+        linear = {f"self_attn.{each}_proj": (WIDTH, WIDTH) for each in ("q", "k", "v", "out")} | {"fc1": (MLP, WIDTH), "fc2": (WIDTH, MLP)}
+        for name, (rows, columns) in linear.items():
+            named |= {f"{p}{name}.weight": (rows, columns), f"{p}{name}.bias": (rows,)}
+        for name in ("self_attn_layer_norm", "final_layer_norm"):
+            named |= {f"{p}{name}.weight": (WIDTH,), f"{p}{name}.bias": (WIDTH,)}
+    return named | {"model.decoder.final_layer_norm.weight": (WIDTH,), "model.decoder.final_layer_norm.bias": (WIDTH,)}
+
+
+def write_checkpoint(folder):
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({
+        "model_type": "opt", "architectures": ["OPTForCausalLM"], "vocab_size": VOCABULARY, "hidden_size": WIDTH, "ffn_dim": MLP,
+        "num_hidden_layers": BLOCKS, "num_attention_heads": HEADS, "max_position_embeddings": CONTEXT, "word_embed_proj_dim": WIDTH,
+        "do_layer_norm_before": True, "activation_function": "relu", "dropout": 0.0, "tie_word_embeddings": True,
+        "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}))
+    (folder / "vocab.json").write_text(json.dumps(random_llama.byte_vocabulary()))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    random_llama.write_shard(folder / "model.safetensors", shapes(), random_llama.random.Random(0))
+
+
+def sweep(folder):
+    text = folder / "text.txt"
+    text.write_text("It is a truth universally acknowledged, that a single man in possession of a good fortune, must be in want of a wife.\n" * 200)
+    path = folder / "quantizers.yaml"
+    path.write_text(f"""assay: 1
+name: quantizers
+models: {{m: {{family: opt, weights: {folder}/checkpoint, data: d}}}}
+data: {{d: {{reader: text, train: {text}, test: {text}}}}}
+trials:
+  - {{model: m, method: [{", ".join(METHODS)}], bits: W{BITS}A16, samples: {SAMPLES}, context: {CONTEXT}}}
+evaluate: [{{metric: perplexity, split: test, context: {CONTEXT}, limit: 1, shards: 1}}]
+""")
+    return path
+
+
+def ours(options, folder, env, threads, number):
+    """{method: seconds of its stage}."""
+    run, store = folder / f"run-{threads}-{number}", folder / f"store-{threads}-{number}"
+    bench.seconds(["taskset", "-c", cores(threads), options.assay, "run", sweep(folder), "--jobs", 1, "--set", f"run.threads={threads}",
+                   "--out", run, "--quiet"], env={**env, "ASSAY_STORE": str(store)})
+    with sqlite3.connect(f"file:{run}/results.sqlite?mode=ro", uri=True) as database:
+        rows = database.execute("SELECT name, ended_unix_s - started_unix_s FROM attempt JOIN stage ON stage.key = attempt.stage").fetchall()
+    return {method: sum(seconds for name, seconds in rows if name == f"{method}.quantize") for method in METHODS}
+
+
+def cores(threads):
+    return ",".join(map(str, sorted(os.sched_getaffinity(0))[:threads]))
+
+
+def theirs(python, release, method, folder, threads):
+    done = subprocess.run(["taskset", "-c", cores(threads), python, Path(__file__).parent / "peer_quantizers.py", method, release,
+                           folder / "checkpoint", str(BITS), str(SAMPLES), str(CONTEXT), str(threads)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    if done.returncode != 0:
+        raise SystemExit(f"{method} of {release} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])["seconds"]
+
+
+def environment_of_releases():
+    """A Python with the LibTorch that Assay is built with."""
+    folder = bench.ROOT / ".deps" / "releases"
+    python = folder / "bin" / "python"
+    if not (folder / "stamp").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        bench.seconds(["python3", "-m", "venv", folder])
+        bench.seconds([folder / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "transformers==4.43.2", "numpy<2",
+                       "typing_extensions", "sympy", "networkx", "jinja2", "fsspec", "setuptools"])
+        site = next((folder / "lib").glob("python3*/site-packages"))
+        torch = next((bench.ROOT / ".deps" / "py" / "lib").glob("python3*/site-packages"))
+        (site / "torch.pth").write_text(f"{torch}\n")
+        (folder / "stamp").touch()
+    return python
+
+
+def main():
+    parser = bench.parser(__doc__)
+    parser.add_argument("--repeat", type=int, default=3)
+    for method in METHODS:
+        parser.add_argument(f"--{method}", metavar="DIR", help=f"checkout of the release of {method}")
+    options = bench.parsed(parser)
+    python = environment_of_releases()
+    with bench.scratch() as (folder, env):
+        write_checkpoint(folder / "checkpoint")
+        for threads in (1, 2):
+            own, peer = {method: [] for method in METHODS}, {method: [] for method in METHODS}
+            for number in range(options.repeat):
+                for method, seconds in ours(options, folder, env, threads, number).items():
+                    own[method].append(seconds)
+                for method in METHODS:
+                    if release := getattr(options, method):
+                        peer[method].append(theirs(python, release, method, folder, threads))
+            for method in METHODS:
+                line = f"{method}, {threads} thread{'s' if threads > 1 else ''}: ours {bench.median(own[method]):.2f} s"
+                if peer[method]:
+                    release_s = bench.median(peer[method])
+                    line += f", release {release_s:.2f} s: {release_s / bench.median(own[method]):.1f} times as fast"
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
