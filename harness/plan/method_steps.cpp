@@ -61,18 +61,19 @@ const ParameterSet& MethodSteps::parameters(std::uint32_t step, const spec::Tria
   const auto context = read.find(kContext);
   if (context == read.end() || !context->is_number_integer()) return own.set;
   if (!own.draws_windows) return own.set;
-  const auto [entry, fresh] = resolved_.try_emplace({step, trial.model});
-  Resolved& resolved = entry->second;
-  if (fresh) {
-    const spec::Model& model = sweep_.models[trial.model];
-    resolved.parameters = own.parameters;
-    resolved.parameters[kContext] =
-        calibration_context(context->get<std::int64_t>(),
-                            network_context(model, catalogue_, digests_), model, own.method->name);
-    // Past the numbers of steps and of evaluations.
-    resolved.set = {sweep_.steps.size() + sweep_.evaluations.size() + resolved_.size(),
-                    &resolved.parameters, own.set.owner};
-  }
+  const std::pair key(step, trial.model);
+  if (const auto found = resolved_.find(key); found != resolved_.end()) return found->second.set;
+  const spec::Model& model = sweep_.models[trial.model];
+  // Before anything is kept: a model whose files are missing is refused once a trial.
+  const std::int64_t windows =
+      calibration_context(context->get<std::int64_t>(),
+                          network_context(model, catalogue_, digests_), model, own.method->name);
+  Resolved& resolved = resolved_[key];
+  resolved.parameters = own.parameters;
+  resolved.parameters[kContext] = windows;
+  // Past the numbers of steps and of evaluations.
+  resolved.set = {sweep_.steps.size() + sweep_.evaluations.size() + resolved_.size(),
+                  &resolved.parameters, own.set.owner};
   return resolved.set;
 }
 

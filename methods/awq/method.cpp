@@ -10,6 +10,8 @@
 namespace assay::awq {
 namespace {
 
+constexpr std::int64_t kSmallestGroup = 4;
+
 // Of awq.quantize.
 struct QuantizeOptions {
   Options search;
@@ -44,6 +46,15 @@ struct QuantizeOptions {
 
   void settle() {
     require_group(search.group);
+    if (search.group > 0 && search.group < kSmallestGroup) {
+      throw Error(
+          ErrorKind::kUnsupported,
+          fmt::format("group = {}: the weights of so small a group often lie on one side of "
+                      "0, where a zero point that is a code cannot follow them; take {} or "
+                      "more, or -1 for one grid a row",
+                      search.group, kSmallestGroup),
+          {{"parameter", "group"}, {"value", fmt::format("{}", search.group)}});
+    }
     if (search.bits == 1) {
       throw Error(ErrorKind::kUnsupported,
                   "w_bits = 1: a zero point that is a code leaves one level besides 0, so nothing "

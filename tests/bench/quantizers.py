@@ -15,35 +15,11 @@ import subprocess
 from pathlib import Path
 
 import bench
-import random_llama
+import random_opt
 
-WIDTH, MLP, BLOCKS, HEADS, VOCABULARY = 256, 1024, 4, 4, 512
+WIDTH, MLP, BLOCKS, HEADS = 256, 1024, 4, 4
 BITS, SAMPLES, CONTEXT = 3, 32, 256
 METHODS = ("gptq", "boa", "aespa")
-
-
-def shapes():
-    named = {"model.decoder.embed_tokens.weight": (VOCABULARY, WIDTH), "model.decoder.embed_positions.weight": (CONTEXT + 2, WIDTH)}
-    for i in range(BLOCKS):
-        p = f"model.decoder.layers.{i}."
-        linear = {f"self_attn.{each}_proj": (WIDTH, WIDTH) for each in ("q", "k", "v", "out")} | {"fc1": (MLP, WIDTH), "fc2": (WIDTH, MLP)}
-        for name, (rows, columns) in linear.items():
-            named |= {f"{p}{name}.weight": (rows, columns), f"{p}{name}.bias": (rows,)}
-        for name in ("self_attn_layer_norm", "final_layer_norm"):
-            named |= {f"{p}{name}.weight": (WIDTH,), f"{p}{name}.bias": (WIDTH,)}
-    return named | {"model.decoder.final_layer_norm.weight": (WIDTH,), "model.decoder.final_layer_norm.bias": (WIDTH,)}
-
-
-def write_checkpoint(folder):
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({
-        "model_type": "opt", "architectures": ["OPTForCausalLM"], "vocab_size": VOCABULARY, "hidden_size": WIDTH, "ffn_dim": MLP,
-        "num_hidden_layers": BLOCKS, "num_attention_heads": HEADS, "max_position_embeddings": CONTEXT, "word_embed_proj_dim": WIDTH,
-        "do_layer_norm_before": True, "activation_function": "relu", "dropout": 0.0, "tie_word_embeddings": True,
-        "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}))
-    (folder / "vocab.json").write_text(json.dumps(random_llama.byte_vocabulary()))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    random_llama.write_shard(folder / "model.safetensors", shapes(), random_llama.random.Random(0))
 
 
 def sweep(folder):
@@ -108,7 +84,7 @@ def main():
     options = bench.parsed(parser)
     python = environment_of_releases()
     with bench.scratch() as (folder, env):
-        write_checkpoint(folder / "checkpoint")
+        random_opt.write_checkpoint(folder / "checkpoint", WIDTH, MLP, BLOCKS, HEADS, CONTEXT)
         for threads in (1, 2):
             own, peer = {method: [] for method in METHODS}, {method: [] for method in METHODS}
             for number in range(options.repeat):

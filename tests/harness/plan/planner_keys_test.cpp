@@ -289,5 +289,22 @@ TEST_F(Planner, a_context_left_open_is_the_networks_own_and_stands_in_the_key_as
   EXPECT_EQ(context(sampled(0)), 512);
 }
 
+TEST_F(Planner, each_seed_of_a_context_that_cannot_be_known_is_refused) {
+  for (StageDeclaration& stage : catalogue_.stages) {
+    if (stage.name == "sample") stage.reads.emplace_back("context");
+  }
+  spec::Sweep loaded = sweep(
+      "trials: [{model: opt, method: gptq, bits: W4A16, calibration_seed: [0, 1, 2]}]\n"
+      "evaluate: [{metric: perplexity}]\n");
+  for (spec::MethodStep& step : loaded.steps) step.parameters["context"] = 0;
+  catalogue_.families.back().context = "positions";
+  digests_.files["/m/opt/config.json"] = "{";
+  std::vector<std::string> refused;
+  const PlanOptions options{
+      .on_refusal = [&](const Error& error) { refused.emplace_back(error.what()); }};
+  EXPECT_TRUE(make_plan(loaded, catalogue_, digests_, options).trials.empty());
+  EXPECT_EQ(refused.size(), 3U);
+}
+
 }  // namespace
 }  // namespace assay::plan

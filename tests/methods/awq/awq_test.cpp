@@ -69,6 +69,16 @@ TEST(AwqStage, one_bit_is_refused) {
               ::testing::HasSubstr("unsupported: w_bits = 1"));
 }
 
+TEST(AwqStage, groups_that_mostly_lie_on_one_side_of_0_are_refused) {
+  for (const int group : {1, 2, 3}) {
+    FakeContext context(stage().parameters({{"group", group}}, 4));
+    EXPECT_THAT(testing::refusal([&] { stage().run(context); }),
+                ::testing::StartsWith("unsupported: group = " + std::to_string(group)));
+  }
+  FakeContext context(stage().parameters({{"group", 4}}, 4));
+  EXPECT_EQ(testing::refusal([&] { stage().run(context); }), "no error");
+}
+
 TEST(AwqStage, a_prefix_before_it_is_refused) {
   const auto network = quant::canary_network("opt");
   EXPECT_THAT(refusal_of_plan(3, {.prefix = 2}, *network),
