@@ -30,6 +30,21 @@ RecipePart part_of(Json value, Json location) {
   return {std::move(value), std::move(text), std::move(location), std::move(id)};
 }
 
+FileSet checkpoint_files(const spec::Model& model, CheckpointParts parts, InputDigests& digests) {
+  if (digests.kind(model.weights) == Kind::kMissing) {
+    refuse(model.place,
+           fmt::format("weights of model '{}': no file or folder '{}'", model.name,
+                       model.weights.string()),
+           model.weights.string());
+  }
+  try {
+    return checkpoint_layout(model.weights, parts, digests);
+  } catch (const Error& e) {
+    refuse(model.place, fmt::format("model '{}': {}", model.name, e.what()),
+           model.weights.string());
+  }
+}
+
 const RecipePart& InputFiles::model(std::size_t index, bool weights, bool tokenizer) {
   const auto key = std::make_pair(index, (weights ? 1 : 0) + (tokenizer ? 2 : 0));
   const auto found = models_.find(key);
@@ -56,19 +71,7 @@ RecipePart InputFiles::make_model(const spec::Model& model, bool weights, bool t
     value["config"] = model.config;
     return part_of(std::move(value), nullptr);
   }
-  if (digests_.kind(model.weights) == Kind::kMissing) {
-    refuse(model.place,
-           fmt::format("weights of model '{}': no file or folder '{}'", model.name,
-                       model.weights.string()),
-           model.weights.string());
-  }
-  FileSet files;
-  try {
-    files = checkpoint_layout(model.weights, {.network = weights, .tokenizer = tokenizer}, digests_);
-  } catch (const Error& e) {
-    refuse(model.place, fmt::format("model '{}': {}", model.name, e.what()),
-           model.weights.string());
-  }
+  FileSet files = checkpoint_files(model, {.network = weights, .tokenizer = tokenizer}, digests_);
   if (weights) check_family(model, files);
   files = digested(files);
   value["files"] = recipe_json(files);

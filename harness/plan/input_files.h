@@ -27,6 +27,9 @@ struct RecipePart {
 // The part with this value; an empty one for null.
 RecipePart part_of(Json value, Json location = nullptr);
 
+// The files of a model's checkpoint. Throws Error(kConfig) at the model's place.
+FileSet checkpoint_files(const spec::Model& model, CheckpointParts parts, InputDigests& digests);
+
 // Finds the files of models and data sets and makes their parts of recipes, each once. Throws
 // Error(kConfig) with the place of the entry and the paths looked at if something is missing.
 class InputFiles {

@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "harness/plan/input_files.h"
 #include "harness/spec/place.h"
 
 namespace assay::plan {
@@ -35,7 +36,7 @@ bool rests_on_windows(const Catalogue& catalogue, const std::string& name,
 std::pair<Json, std::string> configuration_of(const spec::Model& model, InputDigests& digests) {
   if (model.weights.empty()) return {model.config, fmt::format("model '{}'", model.name)};
   return spec::at_place(model.place, [&]() -> std::pair<Json, std::string> {
-    const FileSet files = checkpoint_layout(model.weights, {}, digests);
+    const FileSet files = checkpoint_files(model, {}, digests);
     const std::string file = files.first(kConfigRole)->path.string();
     return {network_configuration(parse_json(digests.text(file), file),
                                   files.first(kWeightsRole)->name, file),
