@@ -113,7 +113,7 @@ void add_show(Cli& cli) {
   Command command(cli, "show", "One trial: parameters, figures, stages, how to repeat it alone",
                   "  assay show 3f2a\n"
                   "  assay show 3f2a --run runs/demo --format json\n"
-                  "  assay show 3f2a --tensors           # what became of every tensor");
+                  "  assay show 3f2a --tensors           # how every tensor is stored");
   struct Options {
     std::string trial, run;
     bool tensors = false;
@@ -124,7 +124,7 @@ void add_show(Cli& cli) {
       .required();
   command.option("--run", options->run, "Run folder (default: the newest)", "RUN");
   command.flag("--tensors", options->tensors,
-               "Each tensor of its network by itself: quantized, or kept");
+               "Each tensor of its network by itself: quantized, or float");
   command.runs([&cli, options] {
     results::Reader reader = open_run(options->run);
     cli.print(results::show(reader, results::find_trial(reader, options->trial),

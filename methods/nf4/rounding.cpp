@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "harness/base/error.h"
@@ -49,9 +50,11 @@ quant::QuantizedLayer rounded(const at::Tensor& weight, const Options& options) 
     throw Error(ErrorKind::kMethod, "the weight holds NaN or infinities");
   }
   const at::Tensor matrix = quant::as_matrix(weight);
+  Options fitting = options;  // a block is no longer than the matrix
+  fitting.block = std::min(options.block, matrix.numel());
   quant::Grid grid{.bits = kBits,
-                   .group = options.block,
-                   .scale = scales_of_blocks(matrix, options),
+                   .group = fitting.block,
+                   .scale = scales_of_blocks(matrix, fitting),
                    .levels = levels(weight.scalar_type()).to(weight.device())};
   std::optional<quant::CodedScales> scales;
   if (options.double_quantization) {

@@ -8,8 +8,8 @@
 namespace assay::quant {
 namespace {
 
-std::string kept_as(const std::string& name, const std::set<std::string>& weights,
-                    const QuantizedParts& parts) {
+std::string float_as(const std::string& name, const std::set<std::string>& weights,
+                     const QuantizedParts& parts) {
   const std::string what = weights.contains(name) ? "float layer" : "not a weight of a layer";
   const auto found = parts.replaced.find(name);
   return found == parts.replaced.end() ? what : fmt::format("{}, {}", what, found->second);
@@ -33,9 +33,9 @@ Json tensor_ledger(const models::Network& network, const QuantizedParts& parts) 
       tensor["bits"] = found->second->cost.bits_per_weight();
       tensor["as"] = found->second->as;
     } else {
-      tensor["state"] = "kept";
+      tensor["state"] = "float";
       tensor["bits"] = kFloatBits;
-      tensor["as"] = kept_as(name, weights, parts);
+      tensor["as"] = float_as(name, weights, parts);
     }
     all.push_back(std::move(tensor));
   }

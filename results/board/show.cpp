@@ -49,8 +49,8 @@ Table facts(Reader& reader, const TrialSummary& trial) {
 }
 
 // What is quantized, in words, where the network's stage said so.
-void add_quantization(const std::vector<ResultRow>& rows, Table& table) {
-  if (rows.empty()) return;
+void add_quantization(const std::vector<ResultRow>& rows, bool known, Table& table) {
+  if (rows.empty() || !known) return;
   const ResultRow& row = rows.front();
   const std::string text = quantization_text(quantization_of(row));
   if (!text.empty()) table.rows.push_back({text_cell("quantized"), text_cell(text)});
@@ -186,15 +186,13 @@ std::vector<Table> show(Reader& reader, const TrialSummary& trial, const ShowOpt
   std::erase_if(rows, [&](const ResultRow& row) { return row.trial != trial.id; });
   const std::vector<TrialStageSummary> of_trial = reader.stages_of(trial.id);
   Table about = facts(reader, trial);
-  add_quantization(rows, about);
+  const Json network = trial.network_stage ? reader.result(*trial.network_stage) : Json();
+  add_quantization(rows, !trial.network_stage || !network.is_null(), about);
   std::vector<Table> tables{std::move(about), figures(rows), stages(of_trial)};
   if (Table series = series_table(of_trial); !series.rows.empty())
     tables.push_back(std::move(series));
-  if (trial.network_stage) {
-    const Json network = reader.result(*trial.network_stage);
-    Table tensors = options.tensors ? tensor_table(network) : tensor_summary(network);
-    if (!tensors.rows.empty()) tables.push_back(std::move(tensors));
-  }
+  Table tensors = options.tensors ? tensor_table(network) : tensor_summary(network);
+  if (!tensors.rows.empty()) tables.push_back(std::move(tensors));
   tables.push_back(inputs_table(of_trial));
   tables.push_back(protocols_table(reader, rows));
   return tables;

@@ -25,8 +25,8 @@ struct ShowOptions {
   bool tensors = false;  // a row for each tensor of its network, not for each kind of them
 };
 
-// One trial: what it is, its figures, its stages with attempts and logs, what became of the tensors
-// of its network, the files behind them with their digests, and the fields of its protocols.
+// One trial: what it is, its figures, its stages with attempts and logs, how the tensors of its
+// network are stored, the files behind them with their digests, and the fields of its protocols.
 std::vector<Table> show(Reader& reader, const TrialSummary& trial, const ShowOptions& options = {});
 
 // A query as a table.

@@ -52,7 +52,7 @@ Table tensor_summary(const Json& result) {
     std::int64_t tensors = 0;
     double values = 0, bits = 0;
   };
-  std::map<std::tuple<std::string, std::string>, Sum, std::greater<>> kinds;  // quantized, kept
+  std::map<std::tuple<std::string, std::string>, Sum, std::greater<>> kinds;  // quantized, float
   for (const Tensor& tensor : tensors_in(result)) {
     Sum& sum = kinds[{tensor.state, tensor.as}];
     sum.tensors += 1;

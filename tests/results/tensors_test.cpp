@@ -10,14 +10,14 @@ using ::testing::HasSubstr;
 
 const Json& result() {
   static const Json value = Json::parse(R"({"tensors": [
-      {"name": "b.weight", "shape": [8], "state": "kept", "bits": 16, "as": "not a weight of a layer"},
+      {"name": "b.weight", "shape": [8], "state": "float", "bits": 16, "as": "not a weight of a layer"},
       {"name": "a.weight", "shape": [4, 8], "state": "quantized", "bits": 4.5, "as": "rtn: 4 bits"},
       {"name": "c.weight", "shape": [4, 24], "state": "quantized", "bits": 4.1, "as": "rtn: 4 bits"}
       ]})");
   return value;
 }
 
-TEST(Tensors, those_with_one_fate_are_one_row) {
+TEST(Tensors, those_that_are_stored_alike_are_one_row) {
   const Table table = tensor_summary(result());
   ASSERT_EQ(table.rows.size(), 2U);
   EXPECT_EQ(table.rows[0][0].text, "quantized");
@@ -38,8 +38,8 @@ TEST(Tensors, or_each_has_a_row) {
 TEST(Tensors, what_a_provider_says_in_another_form_is_passed_over) {
   for (const char* text :
        {R"({})", R"(null)", R"({"tensors": 3})", R"({"tensors": [3, null, {}]})",
-        R"({"tensors": [{"name": 1, "state": "kept", "shape": [], "bits": 2}]})",
-        R"({"tensors": [{"name": "a", "state": "kept", "shape": 1, "bits": 2}]})"})
+        R"({"tensors": [{"name": 1, "state": "float", "shape": [], "bits": 2}]})",
+        R"({"tensors": [{"name": "a", "state": "float", "shape": 1, "bits": 2}]})"})
     EXPECT_TRUE(tensor_summary(Json::parse(text)).rows.empty()) << text;
 }
 

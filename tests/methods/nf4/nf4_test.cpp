@@ -95,6 +95,14 @@ std::vector<double> plain(const at::Tensor& weight, std::int64_t block) {
   return out;
 }
 
+TEST(Nf4, a_block_is_no_longer_than_the_matrix) {
+  const at::Tensor weight = at::randn({4, 6});
+  const quant::QuantizedLayer layer = rounded(weight, {.block = std::int64_t{1} << 30});
+  EXPECT_EQ(layer.grid.group, 24);
+  EXPECT_TRUE(
+      value_of(weight, {.block = std::int64_t{1} << 30}).equal(value_of(weight, {.block = 24})));
+}
+
 TEST(Nf4, blocks_run_across_rows_and_through_convolutions) {
   at::manual_seed(41);
   for (const std::vector<std::int64_t>& shape :

@@ -83,7 +83,7 @@ TEST(QuantizedParts, every_tensor_stands_in_the_ledger_as_it_was_left) {
        "as": "test: 8 bits, a scale per row"},
       {"name": "units.1.linear.weight", "shape": [64, 64], "state": "quantized", "bits": 4.625,
        "as": "test: 4 bits, groups of 32"},
-      {"name": "units.2.linear.weight", "shape": [64, 64], "state": "kept", "bits": 16,
+      {"name": "units.2.linear.weight", "shape": [64, 64], "state": "float", "bits": 16,
        "as": "float layer, replaced by test"}])"));
 }
 
