@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 #include <vector>
 
 namespace assay::results {
 namespace {
+
+constexpr double kMostValues = 1e18;  // that a provider may claim and an integer holds
 
 struct Tensor {
   std::string name, state, as;
@@ -66,7 +69,7 @@ Table tensor_summary(const Json& result) {
   for (const auto& [kind, sum] : kinds) {
     const auto& [state, as] = kind;
     table.rows.push_back({text_cell(state), text_cell(as), count_cell(sum.tensors),
-                          count_cell(static_cast<std::int64_t>(sum.values)),
+                          count_cell(static_cast<std::int64_t>(std::min(sum.values, kMostValues))),
                           number_cell(sum.values > 0 ? sum.bits / sum.values : 0, 3)});
   }
   return table;
