@@ -53,11 +53,10 @@ std::string Sha256::hex() {
   EVP_DigestFinal_ex(context_.get(), raw.data(), &size);
   restart();
   static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * std::size_t{size});
-  for (unsigned int i = 0; i < size; ++i) {
-    text += kDigits[raw[i] >> 4];
-    text += kDigits[raw[i] & 15];
+  std::string text(2 * std::size_t{size}, '0');
+  for (std::size_t i = 0; i < size; ++i) {
+    text[2 * i] = kDigits[raw[i] >> 4];
+    text[2 * i + 1] = kDigits[raw[i] & 15];
   }
   return text;
 }

@@ -16,6 +16,7 @@
 namespace assay {
 namespace {
 
+constexpr std::size_t kUsualText = 96;  // room for most recipes' parts without growing
 constexpr std::int64_t kMaxExactInteger = std::int64_t{1} << 53;
 
 // Order of UTF-16 code units, which differs from byte order only where surrogate pairs (lead bytes
@@ -99,25 +100,27 @@ void write_integer(std::string& out, const Json& value) {
             value.dump()));
   }
   if (value.is_number_unsigned()) {
-    fmt::format_to(std::back_inserter(out), "{}", value.get<std::uint64_t>());
+    out += fmt::format_int(value.get<std::uint64_t>()).c_str();
   } else {
-    fmt::format_to(std::back_inserter(out), "{}", value.get<std::int64_t>());
+    out += fmt::format_int(value.get<std::int64_t>()).c_str();
   }
 }
 
 void write(std::string& out, const Json& value) {
   switch (value.type()) {
     case Json::value_t::object: {
-      std::vector<const std::string*> names;
-      for (const auto& item : value.items()) names.push_back(&item.key());
-      std::sort(names.begin(), names.end(),
-                [](const std::string* a, const std::string* b) { return utf16_less(*a, *b); });
+      const auto& object = value.get_ref<const Json::object_t&>();
+      std::vector<const Json::object_t::value_type*> members;
+      members.reserve(object.size());
+      for (const auto& member : object) members.push_back(&member);
+      std::sort(members.begin(), members.end(),
+                [](const auto* a, const auto* b) { return utf16_less(a->first, b->first); });
       out += '{';
-      for (std::size_t i = 0; i < names.size(); ++i) {
+      for (std::size_t i = 0; i < members.size(); ++i) {
         if (i > 0) out += ',';
-        write_string(out, *names[i]);
+        write_string(out, members[i]->first);
         out += ':';
-        write(out, value.at(*names[i]));
+        write(out, members[i]->second);
       }
       out += '}';
       return;
@@ -155,6 +158,7 @@ void write(std::string& out, const Json& value) {
 
 std::string canonical_json(const Json& value) {
   std::string out;
+  out.reserve(kUsualText);
   try {
     write(out, value);
   } catch (const Json::exception& e) {

@@ -8,6 +8,8 @@
 namespace assay::plan {
 namespace {
 
+constexpr std::size_t kUsualLabel = 64;  // room for most labels without growing
+
 std::string shown(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   return value.is_number_float() ? canonical_json(value) : value.dump();
@@ -15,7 +17,10 @@ std::string shown(const Json& value) {
 
 std::string label_text(const std::vector<std::pair<std::string, Json>>& chosen) {
   std::string text;
-  for (const auto& [name, value] : chosen) text += fmt::format(" {}={}", name, shown(value));
+  text.reserve(kUsualLabel);
+  for (const auto& [name, value] : chosen) {
+    text.append(" ").append(name).append("=").append(shown(value));
+  }
   return text;
 }
 

@@ -129,7 +129,7 @@ class Run {
     folder_.emplace(
         request_.out.empty() ? std::filesystem::path("runs") / loaded_.sweep.name : request_.out,
         loaded_.sweep.name);
-    write_file_atomically(folder_->path() / "sweep.yaml", loaded_.sweep.resolved);
+    write_file_atomically(folder_->path() / "sweep.yaml", spec::resolved_text(loaded_.sweep));
     for (const std::string& note : loaded_.notes) log_info("{}", note);
     store_.emplace();
     for (const auto& [name, text] : loaded_.plan.manifests) store_->keep_manifest(name, text);

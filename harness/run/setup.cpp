@@ -55,7 +55,7 @@ record::RunStart run_start(const RunRequest& request, const LoadedSweep& loaded)
   start.dirty = kBuildInfo.dirty;
   start.host = supervise::host_name();
   start.command_line = request.command_line;
-  start.sweep_text = loaded.sweep.resolved;
+  start.sweep_text = spec::resolved_text(loaded.sweep);
   start.options = {{"retry_failed", request.retry_failed},
                    {"force", request.force},
                    {"share", request.sweep.share},

@@ -18,8 +18,9 @@ class StepTable {
 
   // Index of the step. `given` is checked and completed by the method's schemas.
   std::uint32_t intern(const MethodDeclaration& method, const Json& given, const Place& place);
-  // Index of `step` with only those of its parameters that are in `names`.
-  std::uint32_t projected(std::uint32_t step, const std::set<std::string>& names);
+  // Index of `step` with only those of its parameters that are in `names` and not in `except`.
+  std::uint32_t projected(std::uint32_t step, const std::set<std::string>& names,
+                          const std::set<std::string>& except);
   const MethodStep& operator[](std::uint32_t index) const { return steps_[index]; }
 
  private:

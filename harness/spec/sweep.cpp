@@ -15,6 +15,8 @@
 namespace assay::spec {
 namespace {
 
+constexpr std::size_t kUsualIdentity = 192;  // room for most identities without growing
+
 std::string name_from(Node* node, const std::filesystem::path& file) {
   constexpr std::size_t kMaxName = 100;
   std::string name = node != nullptr ? text_of(*node, "name") : file.stem().string();
@@ -168,7 +170,7 @@ Sweep SweepFile::sweep(const Catalogue& catalogue) const {
     root.members.insert(root.members.begin() + 1, std::move(name));
   }
   std::erase_if(root.members, [](const Member& member) { return member.key == "anchors"; });
-  sweep.resolved = emit_yaml(root);
+  sweep.document = std::make_shared<const Node>(std::move(root));
   return sweep;
 }
 
@@ -176,6 +178,8 @@ Sweep load_sweep(const std::filesystem::path& file, const std::vector<std::strin
                  const Catalogue& catalogue) {
   return SweepFile(file, overrides).sweep(catalogue);
 }
+
+std::string resolved_text(const Sweep& sweep) { return emit_yaml(*sweep.document); }
 
 std::string method_text(const Sweep& sweep, const Trial& trial) {
   std::string text;
@@ -210,22 +214,27 @@ Json identity_of(const Sweep& sweep, const Trial& trial) {
 
 // The same as canonical_json(identity_of(...)), put together from the texts of the steps.
 std::string identity_text(const Sweep& sweep, const Trial& trial, const std::string& content) {
-  std::string text = "{";
-  if (trial.bits) text += fmt::format("\"bits\":\"{}\",", bits_text(trial));
+  std::string text;
+  text.reserve(content.size() + kUsualIdentity);
+  text += "{";
+  if (trial.bits) text.append("\"bits\":\"").append(bits_text(trial)).append("\",");
   if (trial.calibration_data >= 0) {
-    text += fmt::format("\"calibration_data\":\"{}\",",
-                        sweep.data[static_cast<std::size_t>(trial.calibration_data)].name);
+    const std::string& data = sweep.data[static_cast<std::size_t>(trial.calibration_data)].name;
+    text.append("\"calibration_data\":\"").append(data).append("\",");
   }
-  if (trial.calibration_seed)
-    text += fmt::format("\"calibration_seed\":{},", *trial.calibration_seed);
-  if (!content.empty()) text += fmt::format("\"content\":{},", content);
+  if (trial.calibration_seed) {
+    text.append("\"calibration_seed\":")
+        .append(std::to_string(*trial.calibration_seed))
+        .append(",");
+  }
+  if (!content.empty()) text.append("\"content\":").append(content).append(",");
   text += "\"method\":[";
   for (std::size_t i = 0; i < trial.steps.size(); ++i) {
     if (i > 0) text += ',';
     text += sweep.steps[trial.steps[i]].text;
   }
-  text += fmt::format("],\"model\":\"{}\"", sweep.models[trial.model].name);
-  if (trial.seed) text += fmt::format(",\"seed\":{}", *trial.seed);
+  text.append("],\"model\":\"").append(sweep.models[trial.model].name).append("\"");
+  if (trial.seed) text.append(",\"seed\":").append(std::to_string(*trial.seed));
   return text + "}";
 }
 

@@ -113,7 +113,7 @@ struct Sweep {
   RunSettings run;
   Place run_place;       // of `run:`, or of the whole sweep
   std::vector<std::string> notes;  // what is legal, and perhaps not meant
-  std::string resolved;            // YAML as run: includes and overrides applied, paths absolute
+  std::shared_ptr<const Node> document;  // as run: includes and overrides applied, paths absolute
 
   const Model* find_model(std::string_view name) const;
   const DataSet* find_data(std::string_view name) const;
@@ -141,6 +141,8 @@ class SweepFile {
 Sweep load_sweep(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                  const Catalogue& catalogue);
 
+// The sweep's document as YAML, which loads as the same sweep.
+std::string resolved_text(const Sweep& sweep);
 // "smoothquant + gptq"
 std::string method_text(const Sweep& sweep, const Trial& trial);
 // "W4A8", or ""

@@ -128,10 +128,8 @@ TrialTable::Reads TrialTable::make_reads(const Point& point) {
     reads.seed |= reach.seed;
     reads.calibration_seed |= reach.calibration_seed;
     reads.data |= reach.data;
-    std::set<std::string> names = reach.parameters;
-    read.insert(reach.parameters.begin(), reach.parameters.end());
-    for (const std::string& name : own.unread) names.erase(name);
-    reads.steps.push_back(steps_.projected(point.steps[i], names));
+    if (reads.bits) read.insert(reach.parameters.begin(), reach.parameters.end());
+    reads.steps.push_back(steps_.projected(point.steps[i], reach.parameters, own.unread));
   }
   if (reads.bits && point.bits) require_read_bits(point, read);
   add_metrics(point, conditions, reads);
