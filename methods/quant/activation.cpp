@@ -1,6 +1,7 @@
 #include "methods/quant/activation.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "harness/base/error.h"
 #include "harness/base/json_members.h"
 #include "harness/models/precision.h"
+#include "methods/quant/activation_loops.h"
 
 namespace assay::quant {
 namespace {
@@ -92,18 +94,43 @@ void check_range(Range range, int bits) {
   }
 }
 
-// Five passes over values that stay in a core's cache cost about as much as one over memory.
-constexpr std::int64_t kCachedValues = std::int64_t{1} << 15;
-
-// x / scale becomes the value of its code, in place.
-void snap(const at::Tensor& y, const at::Tensor& scale, const at::Tensor& zero,
-          const ActivationQuantizer& q) {
+// The same on any device, and where gradients are asked for.
+at::Tensor snapped_by_operations(const at::Tensor& x, const ScalePair& pair,
+                                 const ActivationQuantizer& q) {
+  at::Tensor y = x / pair.scale;
   if (q.order == RoundingOrder::kZeroThenRound) {
-    y.add_(zero).round_();
+    y.add_(pair.zero).round_();
   } else {
-    y.round_().add_(zero);
+    y.round_().add_(pair.zero);
   }
-  y.clamp_(0, levels(q.bits)).sub_(zero).mul_(scale);
+  return y.clamp_(0, levels(q.bits)).sub_(pair.zero).mul_(pair.scale);
+}
+
+template <typename T>
+at::Tensor snapped_by_loops(const at::Tensor& x, const ScalePair& pair,
+                            const ActivationQuantizer& q) {
+  const at::Tensor scale = pair.scale.contiguous(), zero = pair.zero.contiguous();
+  at::Tensor out = at::empty_like(x);
+  const std::int64_t columns = std::max<std::int64_t>(x.size(-1), 1), rows = x.numel() / columns;
+  snap_rows(SnappedRows<T>{.rows = rows,
+                           .columns = columns,
+                           .rows_of_pair = std::max<std::int64_t>(rows / scale.numel(), 1),
+                           .values = x.const_data_ptr<T>(),
+                           .scale = scale.const_data_ptr<T>(),
+                           .zero = zero.const_data_ptr<T>(),
+                           .highest = static_cast<T>(levels(q.bits)),
+                           .zero_first = q.order == RoundingOrder::kZeroThenRound,
+                           .out = out.mutable_data_ptr<T>()});
+  return out;
+}
+
+// x / scale becomes the value of its code.
+at::Tensor snapped(const at::Tensor& x, const ScalePair& pair, const ActivationQuantizer& q) {
+  const bool loops = x.is_cpu() && x.dim() > 0 && x.numel() > 0 && x.is_contiguous() &&
+                     !q.over_heads && !(x.requires_grad() && c10::GradMode::is_enabled());
+  if (loops && x.scalar_type() == at::kFloat) return snapped_by_loops<float>(x, pair, q);
+  if (loops && x.scalar_type() == at::kDouble) return snapped_by_loops<double>(x, pair, q);
+  return snapped_by_operations(x, pair, q);
 }
 
 // Each row of the last dimension as several of `group` channels.
@@ -130,18 +157,7 @@ at::Tensor ActivationQuantizer::operator()(const at::Tensor& x) const {
   }
   // A scale has no half-precision value that is near enough: codes would move by whole steps.
   if (models::is_half(x.scalar_type())) return (*this)(x.to(at::kFloat)).to(x.scalar_type());
-  const ScalePair pair = scale_pair(x, *this);
-  at::Tensor y = x / pair.scale;
-  if (scheme != ActivationScheme::kTensorStatic || !y.is_contiguous() || !y.device().is_cpu()) {
-    snap(y, pair.scale, pair.zero, *this);
-    return y;
-  }
-  const at::Tensor flat = y.view({-1});
-  for (std::int64_t at = 0; at < flat.numel(); at += kCachedValues) {
-    snap(flat.narrow(0, at, std::min(kCachedValues, flat.numel() - at)), pair.scale, pair.zero,
-         *this);
-  }
-  return y;
+  return snapped(x, scale_pair(x, *this), *this);
 }
 
 ScalePair scale_pair(const at::Tensor& x, const ActivationQuantizer& quantizer) {

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "tests/support/refusal.h"
 
 namespace assay::quant {
@@ -95,6 +98,44 @@ TEST(StaticQuantizer, an_empty_range_passes_zeros) {
     EXPECT_EQ(q(at::zeros({4})).abs().max().item<float>(), 0);
   }
   EXPECT_EQ(p1_quantizer({0, 0}, 8, at::kFloat)(at::zeros({4})).abs().max().item<float>(), 0);
+}
+
+// The loops over plain memory against ATen's operations, which compute where memory is not
+// contiguous.
+TEST(ActivationQuantizer, gives_the_bits_of_operations_one_after_the_other) {
+  at::manual_seed(11);
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    at::Tensor x = at::randn({3, 7, 33}, at::kDouble).mul(4).to(type);
+    x[0][0][0] = -0.0;
+    x[1][2].mul_(1e-30);
+    x[2][3].mul_(1e6);
+    const at::Tensor strided = x.transpose(1, 2).contiguous().transpose(1, 2);
+    ASSERT_FALSE(strided.is_contiguous());
+    for (const auto scheme : {ActivationScheme::kTensorStatic, ActivationScheme::kTensorDynamic,
+                              ActivationScheme::kToken}) {
+      for (const auto order : {RoundingOrder::kRoundThenZero, RoundingOrder::kZeroThenRound}) {
+        for (const int bits : {2, 4, 8, 16}) {
+          const ActivationQuantizer q{.scheme = scheme,
+                                      .order = order,
+                                      .bits = bits,
+                                      .scale = static_cast<float>(0.037),
+                                      .zero = 2};
+          EXPECT_TRUE(q(x).equal(q(strided))) << enum_name(scheme) << " " << bits;
+        }
+      }
+    }
+  }
+}
+
+TEST(ActivationQuantizer, what_is_not_finite_fares_as_with_operations) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const at::Tensor x = at::tensor({-infinity, infinity, std::nan(""), 1.0}).reshape({2, 2});
+  const ActivationQuantizer q{.bits = 8, .scale = 0.5, .zero = 100};
+  const at::Tensor y = q(x);
+  EXPECT_EQ(y[0][0].item<double>(), -50);
+  EXPECT_EQ(y[0][1].item<double>(), 77.5);
+  EXPECT_TRUE(std::isnan(y[1][0].item<double>()));
+  EXPECT_EQ(y[1][1].item<double>(), 1);
 }
 
 TEST(DynamicQuantizer, a_token_has_its_own_range) {
