@@ -3,52 +3,13 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 
+#include "methods/aespa/loop_math.h"
+
 namespace assay::aespa {
 namespace {
-
-#define ASSAY_INLINE_LOOP inline __attribute__((always_inline))
-
-// In float32, without branches, so that loops over them become vectors: e^x for |x| <= 87, farther
-// out as there.
-ASSAY_INLINE_LOOP float exponential(float x) {
-  constexpr float kRound = 0x1.8p23f;  // a sum with it holds a whole number in its low bits
-  constexpr float kHigh = 0x1.62e4p-1f, kLow = 0x1.7f7d1cp-20f;  // ln 2 in two parts
-  x = x < -87.0f ? -87.0f : x;
-  x = x > 87.0f ? 87.0f : x;
-  const float shifted = x * 0x1.715476p0f + kRound, n = shifted - kRound;
-  const float r = x - n * kHigh - n * kLow;
-  float p = 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const auto bits = std::bit_cast<std::uint32_t>(shifted);
-  return p * std::bit_cast<float>((bits << 23) + (127U << 23));
-}
-ASSAY_INLINE_LOOP double exponential(double x) { return std::exp(x); }
-
-// ln x of a normal number above 0, by the series of the inverse hyperbolic tangent.
-ASSAY_INLINE_LOOP float logarithm(float x) {
-  const auto bits = std::bit_cast<std::int32_t>(x);
-  const std::int32_t exponent = (bits - 0x3f3504f3) >> 23;  // x = m 2^exponent, m about 1
-  const float m = std::bit_cast<float>(bits - (exponent << 23));
-  const float s = (m - 1) / (m + 1), q = s * s;
-  const float series = s * (2 + q * (2.0f / 3 + q * (2.0f / 5 + q * (2.0f / 7 + q * (2.0f / 9)))));
-  return static_cast<float>(exponent) * 0x1.62e430p-1f + series;
-}
-
-// base^exponent for base in [0, 1], exponent >= 1.
-ASSAY_INLINE_LOOP float power(float base, float exponent) {
-  base = base < 1e-30f ? 1e-30f : base;
-  return exponential(exponent * logarithm(base));
-}
-ASSAY_INLINE_LOOP double power(double base, double exponent) { return std::pow(base, exponent); }
 
 template <typename T>
 ASSAY_INLINE_LOOP T stretched(T sigmoid) {

@@ -46,7 +46,7 @@ def write_tensor(file, shape, source):
 
 
 def write_shard(path, named, source):
-    header, at = {}, 0
+    header, at = {"__metadata__": {"format": "pt"}}, 0  # transformers asks for it
     for name, shape in named.items():
         header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at, at + 2 * count(shape)]}
         at += 2 * count(shape)
