@@ -3,10 +3,10 @@
 #include <bit>
 #include <cstdint>
 
+#include "methods/quant/row_loops.h"
+
 // Exponentials and powers without branches and without tables, so that the compiler makes vectors
 // of loops over them on processors with AVX2. Errors are a few units in the last place.
-
-#define ASSAY_INLINE_LOOP inline __attribute__((always_inline))
 
 namespace assay::aespa {
 

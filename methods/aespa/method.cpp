@@ -98,7 +98,7 @@ Method aespa_method() {
        .paper = "Kim et al., NeurIPS 2024, arXiv 2402.08958",
        .families = {"opt", "llama"},
        .switches = {"zfold", "pre_update", "act_order", "learn_rounding", "block_v"}},
-      weights_only_stage<QuantizeOptions>(3), canary);
+      weights_only_stage<QuantizeOptions>(4), canary);
 }
 
 }  // namespace assay

@@ -2,9 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "methods/aespa/rounding_loops.h"
+#include "methods/aespa/undecided.h"
 
 namespace assay::aespa {
 namespace {
@@ -28,7 +30,7 @@ at::Tensor floors_of(const RoundingProblem& problem) {
 
 struct Learning {
   const RoundingProblem& problem;
-  at::Tensor weight, floor, step, zero;  // as RoundingValues, contiguous
+  at::Tensor weight, floor, step, zero, column;  // as RoundingValues, contiguous
   at::Tensor variable, sigmoid, difference, gradient, first, second;
 
   explicit Learning(const RoundingProblem& from)
@@ -37,6 +39,7 @@ struct Learning {
         floor(floors_of(from).contiguous()),
         step(from.step.expand_as(weight).contiguous()),
         zero(from.zero.contiguous()),
+        column(from.column.contiguous()),
         variable(inverse_soft_rounding(from.base / from.step - floor).contiguous()),
         sigmoid(at::empty_like(weight)),
         difference(at::empty_like(weight)),
@@ -70,6 +73,39 @@ struct Learning {
     update_variable(values<T>(gradient), now);
   }
 
+  // Whether the other values are few enough to go on with alone, or none. Their part of the moments
+  // has to stay in the caches for that.
+  template <typename T>
+  bool mostly_decided(const AdamStep& next) const {
+    constexpr std::int64_t kCached = 768;
+    const UndecidedCount left = count_undecided(values<T>(difference), next);
+    if (left.all == 0) return true;
+    const std::int64_t columns = weight.size(-1);
+    return !problem.row.defined() && 2 * left.all <= weight.numel() &&
+           (left.most <= kCached || 5 * left.most <= columns);
+  }
+
+  // The iterations from `done` on, for some rows at a time.
+  template <typename T>
+  void finish(std::int64_t done, const RoundingOptions& options) {
+    constexpr std::int64_t kRows = 64;
+    const std::int64_t columns = weight.size(-1), rows = weight.numel() / columns;
+    const bool one_matrix = column.numel() == columns * columns;
+    RemainingRows<T> remaining{.values = values<T>(difference),
+                               .column = column.const_data_ptr<T>(),
+                               .rows_of_matrix = one_matrix ? rows : weight.size(-2)};
+    if (!problem.row.defined()) {
+      for (std::int64_t t = done; t < options.iterations; ++t) {
+        remaining.steps.push_back(step_of(t, options));
+      }
+    }
+    for (std::int64_t row = 0; row < rows; row += kRows) {
+      const std::int64_t end = std::min(rows, row + kRows);
+      finish_rows(remaining, row, end);
+      if (options.stepped) options.stepped(done + (options.iterations - done) * end / rows);
+    }
+  }
+
   // The same where the loops cannot go.
   void iterate_on_device(const AdamStep& now) {
     const at::Tensor wide = variable.sigmoid() * 1.2 - 0.1, h = wide.clamp(0, 1);
@@ -101,20 +137,42 @@ at::Tensor inverse_soft_rounding(const at::Tensor& part) {
   return -at::log(1.2 / (part + 0.1) - 1);
 }
 
-at::Tensor learn_rounding(const RoundingProblem& problem, const RoundingOptions& options) {
-  Learning learning(problem);
-  const bool wide = learning.weight.scalar_type() == at::kDouble;
-  const std::int64_t end = options.end < 0 ? options.iterations : options.end;
+namespace {
+
+template <typename T>
+void learn(Learning& learning, const RoundingOptions& options) {
+  constexpr std::int64_t kIterationsBetween = 25;  // looks for what is decided
+  const bool whole = options.end < 0;
+  const std::int64_t end = whole ? options.iterations : options.end;
   for (std::int64_t t = 0; t < end; ++t) {
     const AdamStep now = step_of(t, options);
-    if (!learning.weight.is_cpu()) {
-      learning.iterate_on_device(now);
-    } else if (wide) {
-      learning.iterate<double>(now);
-    } else {
-      learning.iterate<float>(now);
+    if (whole && now.regularizer > 0 && t % kIterationsBetween == 0 &&
+        learning.mostly_decided<T>(now)) {
+      return learning.finish<T>(t, options);
     }
+    learning.iterate<T>(now);
     if (options.stepped) options.stepped(t + 1);
+  }
+}
+
+void learn_on_device(Learning& learning, const RoundingOptions& options) {
+  const std::int64_t end = options.end < 0 ? options.iterations : options.end;
+  for (std::int64_t t = 0; t < end; ++t) {
+    learning.iterate_on_device(step_of(t, options));
+    if (options.stepped) options.stepped(t + 1);
+  }
+}
+
+}  // namespace
+
+at::Tensor learn_rounding(const RoundingProblem& problem, const RoundingOptions& options) {
+  Learning learning(problem);
+  if (!learning.weight.is_cpu()) {
+    learn_on_device(learning, options);
+  } else if (learning.weight.scalar_type() == at::kDouble) {
+    learn<double>(learning, options);
+  } else {
+    learn<float>(learning, options);
   }
   return learning.variable;
 }

@@ -12,13 +12,15 @@ namespace assay::aespa {
 
 struct RoundingOptions {
   std::int64_t iterations = 2000;
-  std::int64_t end = -1;  // stops after so many of them; -1: after all
+  // Stops after so many of them; -1: after all, and no longer moves what is decided before.
+  std::int64_t end = -1;
   double learning_rate = 0.015;
   double weight = 1;       // of the regulariser
   double warm_up = 0.2;    // part of the iterations before the regulariser sets in
   double start_beta = 20;  // its exponent falls from here ..
   double end_beta = 2;     // .. to here
-  std::function<void(std::int64_t done)> stepped = {};  // after every iteration; may throw
+  // After every iteration, or as many of them as some rows have done alone; may throw.
+  std::function<void(std::int64_t done)> stepped = {};
 };
 
 // All [heads, rows, columns] unless said otherwise, of one dtype.

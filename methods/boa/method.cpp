@@ -61,7 +61,7 @@ Method boa_method() {
        .paper = "Kim et al., ICML 2025, arXiv 2406.13474",
        .families = {"opt", "llama"},
        .switches = {"act_order_col", "act_order_row", "block_v", "v_row_hessian"}},
-      weights_only_stage<QuantizeOptions>(2), canary);
+      weights_only_stage<QuantizeOptions>(3), canary);
 }
 
 }  // namespace assay

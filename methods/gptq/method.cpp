@@ -87,7 +87,7 @@ Method gptq_method() {
        .paper = "Frantar, Ashkboos, Hoefler, Alistarh, ICLR 2023, arXiv 2210.17323",
        .families = {"opt", "llama", "vit"},
        .switches = {"act_order", "static_groups", "true_sequential"}},
-      weights_only_stage<QuantizeOptions>(5), canary);
+      weights_only_stage<QuantizeOptions>(6), canary);
 }
 
 }  // namespace assay

@@ -13,7 +13,7 @@
 #include "harness/base/error.h"
 #include "harness/base/json_members.h"
 #include "harness/models/precision.h"
-#include "methods/quant/activation_loops.h"
+#include "methods/quant/grid_loops.h"
 
 namespace assay::quant {
 namespace {

@@ -1,13 +1,9 @@
 #include "methods/quant/column_loops.h"
 
-#include <ATen/Parallel.h>
-
-#include <cmath>
+#include "methods/quant/row_loops.h"
 
 namespace assay::quant {
 namespace {
-
-#define ASSAY_INLINE_LOOP inline __attribute__((always_inline))
 
 template <typename T>
 ASSAY_INLINE_LOOP void round_row(const ColumnBlock<T>& block, std::int64_t row, std::int64_t begin,
@@ -18,9 +14,7 @@ ASSAY_INLINE_LOOP void round_row(const ColumnBlock<T>& block, std::int64_t row, 
   for (std::int64_t k = begin; k < end; ++k) {
     const std::int64_t pair = row * block.row_stride + k * block.column_stride;
     const T scale = block.scale[pair], zero = block.zero[pair], value = weight[k];
-    T code = std::nearbyint(value / scale) + zero;
-    code = code < 0 ? 0 : code;
-    code = code > block.qmax ? block.qmax : code;
+    const T code = code_of(value, scale, zero, block.qmax);
     const T rounded = scale * (code - zero);
     const T* __restrict row_of_factor = factor + k * width;
     const T error = (value - rounded) / row_of_factor[k];
@@ -36,39 +30,11 @@ ASSAY_INLINE_LOOP void round_row(const ColumnBlock<T>& block, std::int64_t row, 
 }
 
 template <typename T>
-ASSAY_INLINE_LOOP void round_rows(const ColumnBlock<T>& block, std::int64_t first,
-                                  std::int64_t last, std::int64_t begin, std::int64_t end) {
-  for (std::int64_t row = first; row < last; ++row) round_row(block, row, begin, end);
-}
-
-#if defined(__x86_64__)
-// Eight (four) lanes at a time; without the fused operations that other levels lack.
-__attribute__((target("avx2"))) void round_rows_avx2(const ColumnBlock<float>& block,
-                                                     std::int64_t first, std::int64_t last,
-                                                     std::int64_t begin, std::int64_t end) {
-  round_rows(block, first, last, begin, end);
-}
-__attribute__((target("avx2"))) void round_rows_avx2(const ColumnBlock<double>& block,
-                                                     std::int64_t first, std::int64_t last,
-                                                     std::int64_t begin, std::int64_t end) {
-  round_rows(block, first, last, begin, end);
-}
-#endif
-
-template <typename T>
 void round_in_parallel(const ColumnBlock<T>& block, std::int64_t begin, std::int64_t end) {
   // A thread is worth its start for some hundred thousand operations.
   const std::int64_t grain = 1 + 200000 / (block.width * (end - begin) + 1);
-  at::parallel_for(0, block.matrices * block.rows, grain,
-                   [&](std::int64_t first, std::int64_t last) {
-#if defined(__x86_64__)
-                     if (__builtin_cpu_supports("avx2")) {
-                       round_rows_avx2(block, first, last, begin, end);
-                       return;
-                     }
-#endif
-                     round_rows(block, first, last, begin, end);
-                   });
+  for_rows(block.matrices * block.rows, grain,
+           [&](std::int64_t row) ASSAY_ALWAYS_INLINE { round_row(block, row, begin, end); });
 }
 
 }  // namespace

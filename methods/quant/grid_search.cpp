@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/base/error.h"
+#include "methods/quant/quadratic_search.h"
 #include "methods/quant/quantile.h"
 #include "methods/quant/rounding_error.h"
 
@@ -16,6 +17,7 @@ namespace assay::quant {
 namespace {
 
 constexpr double kMseExponent = 2.4;
+constexpr int kShrinks = 100;
 constexpr double kNarrowestFree = 1e-5;
 constexpr double kFloat32Epsilon = 1.1920928955078125e-07;
 
@@ -52,14 +54,9 @@ at::Tensor middle(const at::Tensor& like, int bits) {
 }
 
 // One score a row, [.., rows, 1].
-at::Tensor score(const at::Tensor& rows, const Pairs& pairs, const GridOptions& options,
-                 const at::Tensor& hessian) {
+at::Tensor score(const at::Tensor& rows, const Pairs& pairs, const GridOptions& options) {
   const auto qmax = static_cast<double>((std::int64_t{1} << options.bits) - 1);
-  const at::Tensor delta = rounding_error(rows, pairs.scale, pairs.zero, qmax);
-  if (options.search == RangeSearch::kHessian) {
-    return (at::matmul(delta, hessian) * delta).sum(-1, true);
-  }
-  return delta.abs().pow(kMseExponent).sum(-1, true);
+  return rounding_error(rows, pairs.scale, pairs.zero, qmax).abs().pow(kMseExponent).sum(-1, true);
 }
 
 std::vector<at::Tensor> zero_candidates(const at::Tensor& exact, const GridOptions& options) {
@@ -68,24 +65,30 @@ std::vector<at::Tensor> zero_candidates(const at::Tensor& exact, const GridOptio
   return {at::floor(exact), at::ceil(exact)};
 }
 
-Pairs search_rows(const at::Tensor& rows, const Ends& ends, const GridOptions& options,
-                  const at::Tensor& hessian) {
+// What stands if no score is finite.
+Pairs unsearched(const Ends& ends, const GridOptions& options) {
   const auto qmax = static_cast<double>((std::int64_t{1} << options.bits) - 1);
-  const int candidates = options.search == RangeSearch::kMseGptq ? 80 : 100;
-  // What stands if no score is finite.
-  Pairs best{(ends.high - ends.low) / qmax, {}};
-  best.zero =
-      options.symmetric ? middle(best.scale, options.bits) : at::round(-ends.low / best.scale);
+  const at::Tensor scale = (ends.high - ends.low) / qmax;
+  return {scale, options.symmetric ? middle(scale, options.bits) : at::round(-ends.low / scale)};
+}
+
+// 1 - i/100 in double, cast once to the working type.
+at::Tensor shrinks(int count, const at::Tensor& like) {
+  std::vector<double> values;
+  for (int i = 0; i < count; ++i) values.push_back(1.0 - i / 100.0);
+  return at::tensor(values, at::kDouble).to(like.options());
+}
+
+Pairs search_rows(const at::Tensor& rows, const Ends& ends, const GridOptions& options) {
+  const auto qmax = static_cast<double>((std::int64_t{1} << options.bits) - 1);
+  Pairs best = unsearched(ends, options);
   at::Tensor best_score = at::full_like(best.scale, std::numeric_limits<double>::infinity());
-  for (int i = 0; i < candidates; ++i) {
-    // 1 - i/100 in double, cast once to the working type.
-    const at::Tensor shrink =
-        at::scalar_tensor(1.0 - i / 100.0, ends.low.options().device(at::kCPU));
-    const at::Tensor low = ends.low * shrink.to(ends.low.device());
-    const at::Tensor high = ends.high * shrink.to(ends.high.device());
-    const at::Tensor scale = (high - low) / qmax;
+  const int candidates = options.search == RangeSearch::kMseGptq ? 80 : kShrinks;
+  for (const at::Tensor& shrink : shrinks(candidates, ends.low).unbind()) {
+    const at::Tensor low = ends.low * shrink;
+    const at::Tensor scale = (ends.high * shrink - low) / qmax;
     for (const at::Tensor& zero : zero_candidates(-low / scale, options)) {
-      const at::Tensor candidate = score(rows, {scale, zero}, options, hessian);
+      const at::Tensor candidate = score(rows, {scale, zero}, options);
       const at::Tensor better = candidate < best_score;
       best_score = at::where(better, candidate, best_score);
       best.scale = at::where(better, scale, best.scale);
@@ -93,6 +96,33 @@ Pairs search_rows(const at::Tensor& rows, const Ends& ends, const GridOptions& o
     }
   }
   return best;
+}
+
+// rows [.., rows, columns], factor [.. or 1, columns, columns].
+Pairs search_by_moments(const at::Tensor& rows, const Ends& ends, const GridOptions& options,
+                        const at::Tensor& factor) {
+  const auto qmax = static_cast<double>((std::int64_t{1} << options.bits) - 1);
+  const at::Tensor shrink = shrinks(kShrinks, ends.low);
+  const at::Tensor low = ends.low * shrink;  // [.., rows, shrinks]
+  const at::Tensor scale = (ends.high * shrink - low) / qmax;
+  const std::vector<at::Tensor> zeros = zero_candidates(-low / scale, options);
+  const auto each = static_cast<std::int64_t>(zeros.size());
+  const Pairs all{scale.repeat_interleave(each, -1), at::stack(zeros, -1).flatten(-2)};
+
+  const std::int64_t matrices = factor.dim() == 2 ? 1 : factor.size(0), columns = rows.size(-1);
+  const at::Tensor factors = factor.reshape({matrices, columns, columns});
+  const auto part = [&](const at::Tensor& x, std::int64_t i) {
+    return x.reshape({matrices, -1, x.size(-1)})[i];
+  };
+  std::vector<at::Tensor> found;
+  for (std::int64_t i = 0; i < matrices; ++i) {
+    found.push_back(
+        least_errors(part(rows, i), part(all.scale, i), part(all.zero, i), qmax, factors[i]));
+  }
+  const at::Tensor index = at::cat(found).reshape(ends.low.sizes()), least = index.clamp_min(0);
+  const Pairs plain = unsearched(ends, options);
+  return {at::where(index < 0, plain.scale, all.scale.gather(-1, least)),
+          at::where(index < 0, plain.zero, all.zero.gather(-1, least))};
 }
 
 Pairs free_pairs(const at::Tensor& rows, const GridOptions& options) {
@@ -103,18 +133,21 @@ Pairs free_pairs(const at::Tensor& rows, const GridOptions& options) {
   return {scale, at::clamp(0.0 - at::round(low / scale), 0, qmax)};
 }
 
-Pairs pairs_of(const at::Tensor& rows, const GridOptions& options, const at::Tensor& hessian) {
+Pairs pairs_of(const at::Tensor& rows, const GridOptions& options, const at::Tensor& factor) {
   if (options.search == RangeSearch::kFree) return free_pairs(rows, options);
   const Ends ends = ends_of(rows, options);
-  if (options.search != RangeSearch::kMinMax && options.search != RangeSearch::kPercentile) {
-    return search_rows(rows, ends, options, hessian);
+  switch (options.search) {
+    case RangeSearch::kHessian:
+      return search_by_moments(rows, ends, options, factor);
+    case RangeSearch::kMse:
+    case RangeSearch::kMseGptq:
+      return search_rows(rows, ends, options);
+    default:
+      return unsearched(ends, options);
   }
-  const auto qmax = static_cast<double>((std::int64_t{1} << options.bits) - 1);
-  const at::Tensor scale = (ends.high - ends.low) / qmax;
-  return {scale, options.symmetric ? middle(scale, options.bits) : at::round(-ends.low / scale)};
 }
 
-void check(const at::Tensor& weight, const GridOptions& options, const at::Tensor& hessian) {
+void check(const at::Tensor& weight, const GridOptions& options, bool moments) {
   if (options.bits < 1 || options.bits > 16) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("a weight grid of {} bits: expected 1 to 16", options.bits));
@@ -136,7 +169,7 @@ void check(const at::Tensor& weight, const GridOptions& options, const at::Tenso
   }
   if (options.search == RangeSearch::kPercentile) require_percentile(options.percentile);
   if (options.search == RangeSearch::kHessian &&
-      (!hessian.defined() || options.granularity == Granularity::kTensor)) {
+      (!moments || options.granularity == Granularity::kTensor)) {
     throw Error(ErrorKind::kConfig,
                 "the hessian range search needs second moments of the inputs and one grid a row");
   }
@@ -153,12 +186,32 @@ void require_percentile(double percentile) {
               fmt::format("percentile = {}: expected more than 0.5, at most 1", percentile));
 }
 
-Grid find_grid(const at::Tensor& weight, const GridOptions& options, const at::Tensor& hessian) {
-  check(weight, options, hessian);
+SearchFactors search_factors(const at::Tensor& moments, const GridOptions& options) {
+  if (options.search != RangeSearch::kHessian || !moments.defined()) return {};
+  if (options.granularity != Granularity::kGroup) return {{energy_factor(moments)}};
+  SearchFactors factors;
+  for (std::int64_t begin = 0; begin < moments.size(-1); begin += options.group) {
+    const std::int64_t width = std::min(options.group, moments.size(-1) - begin);
+    factors.of_group.push_back(
+        energy_factor(moments.narrow(-2, begin, width).narrow(-1, begin, width)));
+  }
+  return factors;
+}
+
+Grid find_grid(const at::Tensor& weight, const GridOptions& options, const at::Tensor& moments) {
+  check(weight, options, moments.defined());
+  return find_grid(weight, options, search_factors(moments, options));
+}
+
+Grid find_grid(const at::Tensor& weight, const GridOptions& options, const SearchFactors& factors) {
+  check(weight, options, !factors.of_group.empty());
   Grid grid{.bits = options.bits, .symmetric = options.symmetric};
+  const auto factor = [&](std::size_t group) {
+    return factors.of_group.empty() ? at::Tensor() : factors.of_group.at(group);
+  };
   if (options.granularity != Granularity::kGroup) {
     const bool whole = options.granularity == Granularity::kTensor;
-    const Pairs pairs = pairs_of(whole ? weight.reshape({1, -1}) : weight, options, hessian);
+    const Pairs pairs = pairs_of(whole ? weight.reshape({1, -1}) : weight, options, factor(0));
     grid.scale = pairs.scale;
     grid.zero = pairs.zero;
     return grid;
@@ -167,9 +220,7 @@ Grid find_grid(const at::Tensor& weight, const GridOptions& options, const at::T
   std::vector<at::Tensor> scales, zeros;
   for (std::int64_t begin = 0; begin < weight.size(-1); begin += options.group) {
     const std::int64_t width = std::min(options.group, weight.size(-1) - begin);
-    const at::Tensor part =
-        hessian.defined() ? hessian.narrow(-2, begin, width).narrow(-1, begin, width) : hessian;
-    const Pairs pairs = pairs_of(weight.narrow(-1, begin, width), options, part);
+    const Pairs pairs = pairs_of(weight.narrow(-1, begin, width), options, factor(scales.size()));
     scales.push_back(pairs.scale);
     zeros.push_back(pairs.zero);
   }
@@ -179,7 +230,7 @@ Grid find_grid(const at::Tensor& weight, const GridOptions& options, const at::T
 }
 
 Grid absmax_grid(const at::Tensor& weight, int bits, Granularity granularity) {
-  check(weight, {.bits = bits, .symmetric = true}, {});
+  check(weight, {.bits = bits, .symmetric = true}, false);
   const at::Tensor size = weight.abs();
   const at::Tensor largest =
       granularity == Granularity::kTensor ? size.amax().reshape({1, 1}) : size.amax({-1}, true);
@@ -191,7 +242,7 @@ Grid absmax_grid(const at::Tensor& weight, int bits, Granularity granularity) {
 }
 
 Grid p1_weight_grid(const at::Tensor& weight, int bits) {
-  check(weight, {.bits = bits, .symmetric = true}, {});
+  check(weight, {.bits = bits, .symmetric = true}, false);
   const double half_range = static_cast<double>((std::int64_t{1} << bits) - 1) / 2;
   Grid grid{.bits = bits, .symmetric = true};
   grid.scale = (weight.abs().amax({-1}, true) / half_range).clamp_min(kFloat32Epsilon);

@@ -2,6 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <vector>
+
 #include "harness/base/enum_names.h"
 #include "methods/quant/grid.h"
 
@@ -51,15 +54,25 @@ struct GridOptions {
   double percentile = 0.9999;
 };
 
-// weight: [.., rows, columns], float32 or float64, on the grid's arithmetic; hessian: [.., columns,
-// columns] for kHessian, else undefined. A row of zeros gets the range [-1, 1], so that no scale is
-// 0; with kFree the range is at least 1e-5 wide. The zero point of kFree is clamped to the codes:
-// of a row without 0 in its range the part that is farthest from 0 may clip. Of candidates with
-// equal scores the first wins; the full range is the first, so no search scores worse than kMinMax
-// under its own score. Throws Error(kMethod) if the weight holds NaN or infinities, Error(kConfig)
-// for options that do not fit together, Error(kUnsupported) for a symmetric grid of 1 bit.
+// Factors of the second moments that kHessian scores with, made once where several searches have
+// the same: one of all columns, or one a group. Empty for other searches.
+struct SearchFactors {
+  std::vector<at::Tensor> of_group;  // [.. or 1, width, width] each, of energy_factor
+};
+
+// moments: [.., columns, columns]. Throws Error(kMethod) if they are not finite.
+SearchFactors search_factors(const at::Tensor& moments, const GridOptions& options);
+
+// weight: [.., rows, columns], float32 or float64, on the grid's arithmetic; factors or moments for
+// kHessian. A row of zeros gets the range [-1, 1], so that no scale is 0; with kFree the range is
+// at least 1e-5 wide. The zero point of kFree is clamped to the codes: of a row without 0 in its
+// range the part that is farthest from 0 may clip. Of candidates with equal scores the first wins;
+// the full range is the first, so no search scores worse than kMinMax under its own score. Throws
+// Error(kMethod) if the weight holds NaN or infinities, Error(kConfig) for options that do not fit
+// together, Error(kUnsupported) for a symmetric grid of 1 bit.
+Grid find_grid(const at::Tensor& weight, const GridOptions& options, const SearchFactors& factors);
 Grid find_grid(const at::Tensor& weight, const GridOptions& options,
-               const at::Tensor& hessian = {});
+               const at::Tensor& moments = {});
 
 // scale = max(max|w|, 1e-5) / (2^(bits - 1) - 1), zero = 2^(bits - 1): nothing clips, and the
 // lowest code stays unused (SmoothQuant). kChannel or kTensor. weight [rows, columns].

@@ -9,4 +9,9 @@ namespace assay::quant {
 at::Tensor rounding_error(const at::Tensor& weight, const at::Tensor& scale, const at::Tensor& zero,
                           double qmax);
 
+// The same of each row under each of its pairs: weight [rows, columns]; scale, zero [rows, pairs];
+// returns [rows, pairs, columns].
+at::Tensor rounding_errors(const at::Tensor& weight, const at::Tensor& scale,
+                           const at::Tensor& zero, double qmax);
+
 }  // namespace assay::quant

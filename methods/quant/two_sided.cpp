@@ -53,6 +53,7 @@ struct HeadRows {
   at::Tensor row;       // damped, [heads, rows, rows], or undefined
   at::Tensor upstream;  // alpha times the moments' upstream, [heads or 1, ..], or undefined
   at::Tensor column_factor, row_factor;
+  SearchFactors factors;
   at::Tensor drift;  // what the error of the inputs moves from column to column
   Grid grid;         // scale, zero: [heads, rows, groups]
   at::Tensor code;   // whole numbers
@@ -61,8 +62,7 @@ struct HeadRows {
 
   Grid grid_of_rows(std::int64_t begin, std::int64_t count) {
     if (options.adaptive_grid) {
-      const Grid found = find_grid(weight.narrow(1, begin, count), grid_options(options),
-                                   options.grid == RangeSearch::kHessian ? column : at::Tensor());
+      const Grid found = find_grid(weight.narrow(1, begin, count), grid_options(options), factors);
       grid.scale.narrow(1, begin, count).copy_(found.scale);
       grid.zero.narrow(1, begin, count).copy_(found.zero);
     }
@@ -177,8 +177,8 @@ LayerResult quantize_two_sided(const at::Tensor& weight, const LayerMoments& mom
     const at::Tensor factor = walk.column_factor;
     walk.drift = at::matmul(at::matmul(walk.upstream, factor.transpose(-2, -1)).triu(1), factor);
   }
-  walk.grid = find_grid(walk.original, grid_options(options),
-                        options.grid == RangeSearch::kHessian ? walk.column : at::Tensor());
+  walk.factors = search_factors(walk.column, grid_options(options));
+  walk.grid = find_grid(walk.original, grid_options(options), walk.factors);
   walk.weight = walk.original.clone();
   walk.code = at::empty_like(walk.weight);
   const std::int64_t step =

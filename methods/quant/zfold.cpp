@@ -38,6 +38,27 @@ bool folds_alone(const models::Network& network, const std::string& layer) {
   return false;
 }
 
+// What the searches of a layer share, whatever zeta is.
+struct Search {
+  GridOptions options;
+  SearchFactors factors;  // of layer.column
+};
+
+Search factored(const FoldedLayer& layer, RangeSearch search) {
+  const GridOptions options{
+      .bits = layer.grid.bits, .search = search, .symmetric = layer.grid.symmetric};
+  return {options, search_factors(layer.column, options)};
+}
+
+// weight / zeta meets the moments diag(zeta) column diag(zeta), whose factor is diag(zeta) F.
+Grid grid_over(const at::Tensor& zeta, const FoldedLayer& layer, const Search& search) {
+  SearchFactors scaled = search.factors;
+  for (at::Tensor& factor : scaled.of_group) factor = zeta.unsqueeze(-1) * factor;
+  Grid grid = find_grid(layer.weight / zeta, search.options, scaled);
+  grid.zeta = zeta;
+  return grid;
+}
+
 }  // namespace
 
 bool projects_attention(const models::Network& network, const models::Layer& layer) {
@@ -57,12 +78,7 @@ std::vector<std::vector<std::size_t>> zeta_groups(const models::Network& network
 }
 
 Grid folded_grid(const FoldedLayer& layer, const at::Tensor& zeta, RangeSearch search) {
-  const at::Tensor moments = zeta.unsqueeze(-1) * layer.column * zeta.unsqueeze(0);
-  Grid grid = find_grid(
-      layer.weight / zeta,
-      {.bits = layer.grid.bits, .search = search, .symmetric = layer.grid.symmetric}, moments);
-  grid.zeta = zeta;
-  return grid;
+  return grid_over(zeta, layer, factored(layer, search));
 }
 
 std::int64_t fold_zeta(const std::vector<FoldedLayer*>& layers, std::int64_t rounds,
@@ -70,7 +86,9 @@ std::int64_t fold_zeta(const std::vector<FoldedLayer*>& layers, std::int64_t rou
   const at::Tensor& like = layers.front()->weight;
   at::Tensor zeta = at::ones({like.size(-1)}, like.options());
   double best = 0;
+  std::vector<Search> searches;
   for (FoldedLayer* layer : layers) {
+    searches.push_back(factored(*layer, search));
     layer->grid.zeta = zeta;
     best += loss_of(*layer, layer->grid);
   }
@@ -78,9 +96,9 @@ std::int64_t fold_zeta(const std::vector<FoldedLayer*>& layers, std::int64_t rou
     zeta = fitted_zeta(layers, zeta);
     std::vector<Grid> grids;
     double loss = 0;
-    for (const FoldedLayer* layer : layers) {
-      grids.push_back(folded_grid(*layer, zeta, search));
-      loss += loss_of(*layer, grids.back());
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      grids.push_back(grid_over(zeta, *layers[i], searches[i]));
+      loss += loss_of(*layers[i], grids.back());
     }
     if (loss > best) return round;
     best = loss;

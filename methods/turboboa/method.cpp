@@ -100,7 +100,7 @@ Method turboboa_method() {
        .families = {"opt", "llama"},
        .switches = {"adaptive_grid", "refine_scale", "upstream", "block_v", "act_order_col",
                     "act_order_row"}},
-      weights_only_stage<QuantizeOptions>(2), canary);
+      weights_only_stage<QuantizeOptions>(3), canary);
 }
 
 }  // namespace assay

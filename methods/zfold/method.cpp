@@ -53,7 +53,7 @@ Method zfold_method() {
        .paper = "Jeon et al., EMNLP 2023",
        .families = {"opt", "llama"},
        .switches = {"zfold", "hessian", "act_order"}},
-      weights_only_stage<QuantizeOptions>(2), canary);
+      weights_only_stage<QuantizeOptions>(3), canary);
 }
 
 }  // namespace assay

@@ -84,6 +84,57 @@ TEST(Rounding, learning_lowers_the_loss_and_decides) {  // T11
   }
 }
 
+// Rows that stand alone, of one matrix of moments or of one a head, wide enough to have undecided
+// values for long.
+RoundingProblem wide_problem(bool by_head, at::ScalarType type) {
+  at::manual_seed(11);
+  RoundingProblem problem{.weight = at::randn({2, 24, 72}, at::kDouble).to(type)};
+  const quant::Grid grid = quant::find_grid(problem.weight, {.bits = 3});
+  problem.base = problem.weight;
+  problem.step = grid.scale;
+  problem.zero = grid.zero;
+  problem.qmax = 7;
+  problem.column =
+      (by_head ? random_moments({2, 72}) : random_moments({72})).to(type) * (by_head ? 2 : 0.5);
+  return problem;
+}
+
+TEST(Rounding, leaving_out_what_is_decided_changes_no_code) {
+  for (const bool by_head : {false, true}) {
+    const RoundingProblem problem = wide_problem(by_head, at::kDouble);
+    constexpr std::int64_t kIterations = 800;
+    // With an end given every value is moved in every iteration.
+    const at::Tensor all = learn_rounding(problem, {.iterations = kIterations, .end = kIterations});
+    const at::Tensor undecided = learn_rounding(problem, {.iterations = kIterations});
+    EXPECT_FALSE(all.equal(undecided));  // or nothing was left out
+    EXPECT_TRUE(all.ge(0).equal(undecided.ge(0)));
+    // In float32 rounding noise may decide single values.
+    const RoundingProblem narrow = wide_problem(by_head, at::kFloat);
+    const at::Tensor narrow_all =
+        learn_rounding(narrow, {.iterations = kIterations, .end = kIterations});
+    const at::Tensor same =
+        narrow_all.ge(0).eq(learn_rounding(narrow, {.iterations = kIterations}).ge(0));
+    EXPECT_GE(same.to(at::kDouble).mean().item<double>(), 0.999);
+  }
+}
+
+TEST(Rounding, a_value_that_is_decided_stays_so) {
+  const RoundingProblem problem = wide_problem(false, at::kDouble);
+  RoundingOptions options{.iterations = 800};
+  options.end = 800;
+  const at::Tensor last = learn_rounding(problem, options);
+  int decided = 0;
+  for (const std::int64_t end : {200, 300, 450}) {
+    options.end = end;
+    const at::Tensor now = learn_rounding(problem, options);
+    // Far beyond the end of h for the momentum that a rate of 0.015 can have.
+    const at::Tensor far = now.abs().gt(2.4 + 0.14);
+    EXPECT_TRUE(now.ge(0).masked_select(far).equal(last.ge(0).masked_select(far))) << end;
+    decided += far.sum().item<int>();
+  }
+  EXPECT_GT(decided, 100);
+}
+
 TEST(Rounding, both_widths_agree_as_long_as_rounding_lets_them) {
   const RoundingProblem wide = small_problem(true);
   RoundingProblem narrow = wide;
