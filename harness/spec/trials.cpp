@@ -36,9 +36,10 @@ void require_read_bits(const Point& point, const std::set<std::string>& read) {
   }
   if (parts.empty()) return;
   refuse(*point.place,
-         fmt::format("bits {}: no method of '{}' rounds {}; write {}, or add one that does, as rtn",
-                     text_of(*point.bits), point.method->text, fmt::join(parts, " or "),
-                     text_of(done)),
+         fmt::format(
+             "bits {0}: no method of '{1}' rounds {2}; add one that does, as \"{1} + rtn\", "
+             "or write {3}",
+             text_of(*point.bits), point.method->text, fmt::join(parts, " or "), text_of(done)),
          text_of(*point.bits));
 }
 

@@ -23,7 +23,7 @@ void visit_range(Options& o, OptionVisitor& option) {
          {.name = "percentile",
           .minimum = 0.5,
           .maximum = 1,
-          .doc = "Upper quantile of `range: percentile`; the lower one is 1 - percentile.",
+          .doc = "Upper quantile of `range: percentile`, more than 0.5; the lower one is 1 - it.",
           .when = "range=percentile"});
 }
 

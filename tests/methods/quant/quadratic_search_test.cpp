@@ -11,7 +11,7 @@
 namespace assay::quant {
 namespace {
 
-using ::testing::refusal;
+using assay::testing::refusal;
 
 // Moments whose energy falls as steeply as that of activations, of `rank` dimensions.
 at::Tensor steep_moments(std::int64_t n, std::int64_t rank) {
