@@ -35,11 +35,12 @@ void require_read_bits(const Point& point, const std::set<std::string>& read) {
     bits = kFloatBits;
   }
   if (parts.empty()) return;
+  // Whether anybody rounds the activations that are left is known later, so nothing is said then.
+  const std::string other =
+      done.activations == kFloatBits ? fmt::format(", or write {}", text_of(done)) : "";
   refuse(*point.place,
-         fmt::format(
-             "bits {0}: no method of '{1}' rounds {2}; add one that does, as \"{1} + rtn\", "
-             "or write {3}",
-             text_of(*point.bits), point.method->text, fmt::join(parts, " or "), text_of(done)),
+         fmt::format("bits {}: no method of '{}' rounds {}; add one that does, such as rtn{}",
+                     text_of(*point.bits), point.method->text, fmt::join(parts, " or "), other),
          text_of(*point.bits));
 }
 

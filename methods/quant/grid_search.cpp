@@ -62,7 +62,9 @@ at::Tensor score(const at::Tensor& rows, const Pairs& pairs, const GridOptions& 
 std::vector<at::Tensor> zero_candidates(const at::Tensor& exact, const GridOptions& options) {
   if (options.symmetric) return {middle(exact, options.bits)};
   if (options.search == RangeSearch::kMseGptq) return {at::round(exact)};
-  return {at::floor(exact), at::ceil(exact)};
+  // Without positive weights it is the highest code, which the division may miss by an ulp.
+  const auto highest = static_cast<double>((std::int64_t{1} << options.bits) - 1);
+  return {at::floor(exact), at::ceil(exact).clamp_max(highest)};
 }
 
 // What stands if no score is finite.

@@ -175,7 +175,7 @@ Method rtn_method() {
                 }},
            {.declaration =
                 {.name = "rtn.quantize",
-                 .revision = 4,
+                 .revision = 5,
                  .reads = names_of<QuantizeOptions>(),
                  .reads_model = true,
                  .reads_network = true,

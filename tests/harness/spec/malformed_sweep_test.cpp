@@ -352,7 +352,7 @@ const std::vector<Malformed> kMalformed{
      "trials:\n"
      "  - {model: opt, method: gptq, bits: W4A16KV4}\n"sv,
      "sweep.yaml:8:26: bits W4A16KV4: no method of 'gptq' rounds the keys and values of attention; "
-     "add one that does, as \"gptq + rtn\", or write W4A16"},
+     "add one that does, such as rtn, or write W4A16"},
     {"bits_missing", false,
      "trials:\n"
      "  - {model: vit, method: rtn}\n"sv,

@@ -243,6 +243,25 @@ TEST(Grid, rows_near_the_least_float_keep_their_values) {
   EXPECT_EQ(fake_quantize(least, find_grid(least, {.bits = 4})).abs().max().item<float>(), 0);
 }
 
+TEST(Grid, zero_points_are_codes_whatever_the_signs) {
+  at::manual_seed(31);
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    for (const double sign : {-1.0, 1.0}) {
+      const at::Tensor weight = sign * at::rand({500, 8}, type);
+      const at::Tensor moments = at::matmul(weight.transpose(0, 1), weight);
+      for (const RangeSearch search : {RangeSearch::kMinMax, RangeSearch::kFree, RangeSearch::kMse,
+                                       RangeSearch::kMseGptq, RangeSearch::kHessian}) {
+        for (const int bits : {2, 3, 4, 8}) {
+          const Grid grid = find_grid(weight, {.bits = bits, .search = search}, moments);
+          EXPECT_GE(grid.zero.min().item<double>(), 0);
+          EXPECT_LE(grid.zero.max().item<double>(), (1 << bits) - 1) << bits;
+          EXPECT_TRUE(grid.zero.equal(grid.zero.round()));
+        }
+      }
+    }
+  }
+}
+
 TEST(P1WeightGrid, gold_vectors) {  // PS-T7
   const at::Tensor weight = row({-.8, -.31, 0, .05, .4, .8});
   const Grid four = p1_weight_grid(weight, 4), eight = p1_weight_grid(weight, 8);
