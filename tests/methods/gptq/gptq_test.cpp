@@ -162,8 +162,8 @@ TEST_F(GptqStage, golden_result_behind_another_method_of_revision_5) {
 }
 
 // Raise the stage's revision when these numbers move on purpose.
-TEST_F(GptqStage, golden_output_of_revision_5) {
-  EXPECT_EQ(implementations(gptq_method(), opt).front().declaration.revision, 5);
+TEST_F(GptqStage, golden_output_of_revision_6) {
+  EXPECT_EQ(implementations(gptq_method(), opt).front().declaration.revision, 6);
   FakeContext context(parameters_of(gptq_method().declaration, {}, 4, 16));
   prepare(context);
   const Json result = run(context);
