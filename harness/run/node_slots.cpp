@@ -122,7 +122,7 @@ Slots slots_of_this_node(const SlotRequest& request) {
     slot.environment["MKL_NUM_THREADS"] = threads;
     if (request.threads > 1) {
       // Barriers that spin on collapse on a busy machine; threads that sleep at once double the
-      // time of small operations on an idle one. So they spin for some ten microseconds.
+      // time of small operations on an idle one. So they spin briefly.
       slot.environment["OMP_WAIT_POLICY"] = "passive";
       slot.environment["GOMP_SPINCOUNT"] = "2000";
     }

@@ -118,23 +118,6 @@ TEST(Rounding, leaving_out_what_is_decided_changes_no_code) {
   }
 }
 
-TEST(Rounding, a_value_that_is_decided_stays_so) {
-  const RoundingProblem problem = wide_problem(false, at::kDouble);
-  RoundingOptions options{.iterations = 800};
-  options.end = 800;
-  const at::Tensor last = learn_rounding(problem, options);
-  int decided = 0;
-  for (const std::int64_t end : {200, 300, 450}) {
-    options.end = end;
-    const at::Tensor now = learn_rounding(problem, options);
-    // Far beyond the end of h for the momentum that a rate of 0.015 can have.
-    const at::Tensor far = now.abs().gt(2.4 + 0.14);
-    EXPECT_TRUE(now.ge(0).masked_select(far).equal(last.ge(0).masked_select(far))) << end;
-    decided += far.sum().item<int>();
-  }
-  EXPECT_GT(decided, 100);
-}
-
 TEST(Rounding, both_widths_agree_as_long_as_rounding_lets_them) {
   const RoundingProblem wide = small_problem(true);
   RoundingProblem narrow = wide;
